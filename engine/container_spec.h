@@ -1,0 +1,77 @@
+// What a container is made of: plain values, complete, nothing left to look up
+// but users and groups, which are resolved inside its root file system.
+#ifndef ENGINE_CONTAINER_SPEC_H_
+#define ENGINE_CONTAINER_SPEC_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bulwark::engine {
+
+struct Mount {
+  enum class Kind { kBind, kTmpfs };
+  Kind kind = Kind::kBind;
+  std::string source;       // kBind: an absolute path of the host
+  std::string destination;  // absolute, inside the container
+  bool read_only = false;
+  int64_t size_bytes = 0;  // kTmpfs; 0: half of the memory limit, or 64 MiB
+  uint32_t mode = 01777;   // kTmpfs
+};
+
+// 0 means no limit.
+struct Resources {
+  int64_t cpu_limit_millicores = 0;
+  int64_t cpu_request_millicores = 0;  // becomes the weight
+  int64_t memory_limit_bytes = 0;
+  int64_t pids_limit = 0;
+};
+
+struct LogConfig {
+  int64_t max_file_bytes = 20 << 20;
+  int max_files = 5;  // with the one being written
+};
+
+enum class SecurityProfile {
+  kBaseline,    // 9 capabilities, default seccomp filter
+  kBuild,       // Docker's 14 capabilities, for the steps of an image build
+  kPrivileged,  // everything the daemon has
+};
+
+struct ContainerSpec {
+  std::string id;  // [a-z0-9][a-z0-9._-]*, at most 64 characters; names all
+                   // that the kernel holds for it
+  std::map<std::string, std::string> labels;  // kept in its durable record
+
+  // Root file system: directories of unpacked layers, lowest first, under a
+  // writable layer that dies with the container.
+  std::vector<std::string> layers;
+  // If set, the writable layer is this directory and outlives the container
+  // (image builds read it as the next layer).
+  std::string upper_dir;
+  bool read_only_root = false;
+
+  std::vector<std::string> args;  // never empty; args[0] is looked up in PATH
+  std::vector<std::string> env;   // KEY=VALUE
+  std::string cwd;                // empty: /
+  std::string user;               // "", "name", "uid", each with ":group"
+  bool terminal = false;
+
+  std::string hostname;
+  // Path of a pinned network namespace; empty: a new one with loopback only.
+  std::string network_namespace;
+  std::vector<std::string> nameservers;     // for /etc/resolv.conf
+  std::vector<std::string> search_domains;  // likewise
+  std::vector<std::pair<std::string, std::string>> hosts;  // name, address
+
+  std::vector<Mount> mounts;
+  Resources resources;
+  LogConfig log;
+  SecurityProfile profile = SecurityProfile::kBaseline;
+};
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_CONTAINER_SPEC_H_

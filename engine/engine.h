@@ -1,0 +1,152 @@
+// Port of the container engine: runs containers on this host and keeps them
+// running without us.
+//
+// A container's whole life is one execution: Start, then an exit (its own, or
+// by Signal or Kill), then Remove. A restart is a new container with a new id.
+// Containers outlive the process that holds this object; Recover() finds them
+// again.
+#ifndef ENGINE_ENGINE_H_
+#define ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/unique_fd.h"
+#include "engine/container_spec.h"
+
+namespace bulwark::engine {
+
+enum class ContainerState { kRunning, kExited };
+
+// How a container's first process ended.
+struct ExitInfo {
+  int code = 0;    // exit status, or 128 + signal
+  int signal = 0;  // the signal that ended it, else 0
+  bool oom_killed = false;
+  // Not empty if the first process never ran: which step failed and why.
+  std::string launch_error;
+  // The kernel did not tell us (shim killed, or the host rebooted): `code` is
+  // then 255 and this says which.
+  std::string unknown_reason;
+  absl::Time finish_time;
+};
+
+struct ContainerInfo {
+  std::string id;
+  std::map<std::string, std::string> labels;  // from the spec
+  ContainerState state = ContainerState::kRunning;
+  int pid = 0;               // of the first process, in our PID namespace
+  uint64_t start_ticks = 0;  // /proc/PID/stat field 22: pid + this = identity
+  absl::Time start_time;
+  ExitInfo exit;  // when kExited
+};
+
+struct ContainerStats {
+  absl::Duration cpu_usage;
+  int64_t memory_bytes = 0;  // working set: usage minus inactive file pages
+  int64_t pids = 0;
+  int64_t oom_kills = 0;
+};
+
+struct ExecSpec {
+  std::vector<std::string> args;
+  std::vector<std::string> env;  // added to the container's own, KEY=VALUE
+  std::string user;              // empty: the container's
+  std::string cwd;               // empty: the container's
+  bool terminal = false;
+};
+
+// One process started in a running container. Destroying it before Wait()
+// returned kills the process. Thread-compatible.
+class ExecSession {
+ public:
+  virtual ~ExecSession() = default;
+  // Ends of the process's standard streams; with a terminal, input() and
+  // output() are the same pty and error() is -1. Owned by the session.
+  virtual int input() = 0;
+  virtual int output() = 0;
+  virtual int error() = 0;
+  virtual void CloseInput() = 0;
+  virtual absl::Status Resize(int rows, int columns) = 0;
+  virtual absl::Status Signal(int signal) = 0;
+  // Blocks until the process ended; its exit status, or 128 + signal.
+  virtual absl::StatusOr<int> Wait() = 0;
+};
+
+struct LogEntry {
+  absl::Time time;
+  bool is_stderr = false;
+  std::string line;     // without its newline
+  bool partial = false;  // the line goes on in the next entry
+};
+
+struct LogOptions {
+  int64_t tail = -1;                        // last n lines; -1: all
+  absl::Time since = absl::InfinitePast();  // entries at or after this
+  bool follow = false;                      // go on until the container exits
+};
+
+// Reads one container's log, across rotation. Thread-compatible.
+class LogReader {
+ public:
+  virtual ~LogReader() = default;
+  // The next entry; OUT_OF_RANGE at the end; CANCELLED after Cancel();
+  // DEADLINE_EXCEEDED if following and nothing came within `timeout`.
+  virtual absl::StatusOr<LogEntry> Next(absl::Duration timeout) = 0;
+  // Makes a blocked Next() return. Thread-safe.
+  virtual void Cancel() = 0;
+};
+
+// Told that something about container `id` changed (it exited, or its shim
+// died). A hint: it may come twice or, after a crash of ours, not at all.
+using EventSink = std::function<void(absl::string_view id)>;
+
+// Thread-safe: calls for different containers run side by side. Errors common
+// to all: NOT_FOUND for an unknown id, UNAVAILABLE for a hung shim.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Finds every container that runs or has left a record, reattaches to it,
+  // and removes what a crash left half made. Call once, before the others.
+  virtual absl::Status Recover(EventSink sink) = 0;
+
+  // Starts a container: on success its first process has been executed.
+  // Idempotent by id: if it exists already, returns it as it is. A command
+  // that cannot be executed is INVALID_ARGUMENT with the failed step and
+  // leaves nothing behind; so does every other error.
+  virtual absl::StatusOr<ContainerInfo> Start(const ContainerSpec& spec) = 0;
+
+  // Sends `signal` to the first process. FAILED_PRECONDITION if it exited.
+  virtual absl::Status Signal(absl::string_view id, int signal) = 0;
+
+  // Kills every process of the container and waits until all are gone.
+  // OK if it has exited already.
+  virtual absl::Status Kill(absl::string_view id) = 0;
+
+  // Forgets an exited container: record, writable layer, cgroup, log.
+  // FAILED_PRECONDITION while it runs; OK if it does not exist.
+  virtual absl::Status Remove(absl::string_view id) = 0;
+
+  virtual absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) = 0;
+  virtual std::vector<ContainerInfo> List() = 0;
+  virtual absl::StatusOr<ContainerStats> Stats(absl::string_view id) = 0;
+
+  virtual absl::StatusOr<std::unique_ptr<ExecSession>> Exec(
+      absl::string_view id, const ExecSpec& spec) = 0;
+  virtual absl::StatusOr<std::unique_ptr<LogReader>> Logs(
+      absl::string_view id, const LogOptions& options) = 0;
+};
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_ENGINE_H_

@@ -1,0 +1,129 @@
+// Port of the image side of the engine: a content-addressed store of images,
+// filled by pulling, loading and building.
+#ifndef ENGINE_IMAGES_H_
+#define ENGINE_IMAGES_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace bulwark::engine {
+
+// The image's own HEALTHCHECK.
+struct ImageHealthcheck {
+  std::vector<std::string> command;  // CMD form; CMD-SHELL becomes /bin/sh -c
+  absl::Duration interval;           // zero: unset
+  absl::Duration timeout;
+  absl::Duration start_period;
+  int retries = 0;
+};
+
+// The fields of an image configuration that we honour. It is untrusted input:
+// everything else in it is dropped.
+struct ImageConfig {
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> command;
+  std::vector<std::string> env;  // KEY=VALUE
+  std::string working_dir;
+  std::string user;
+  std::string stop_signal;  // "SIGQUIT" or a number; empty: unset
+  std::vector<std::string> exposed_ports;  // "80/tcp"
+  std::vector<std::string> volumes;
+  std::map<std::string, std::string> labels;
+  std::optional<ImageHealthcheck> healthcheck;
+};
+
+struct Image {
+  std::vector<std::string> references;  // "docker.io/library/nginx:1.27"
+  std::string digest;                   // of its manifest, "sha256:…"
+  std::string config_digest;
+  ImageConfig config;
+  std::vector<std::string> layers;  // directories, lowest first
+  int64_t size_bytes = 0;           // of the compressed blobs
+  absl::Time create_time;
+  std::string platform;  // "linux/amd64"
+};
+
+struct RegistryAuth {
+  std::string username;
+  std::string password;
+};
+
+struct PullRequest {
+  std::string reference;  // "nginx", "host:5000/app:1.4", "app@sha256:…"
+  std::string platform;   // empty: this host's
+  std::optional<RegistryAuth> auth;
+  bool always = false;  // ask the registry even if the reference is present
+};
+
+struct BuildRequest {
+  std::string context_dir;  // a directory the builder only reads
+  std::string dockerfile = "Dockerfile";  // relative to context_dir
+  std::vector<std::string> tags;
+  std::map<std::string, std::string> args;
+  std::string target;  // empty: the last stage
+  bool no_cache = false;
+};
+
+// What a long operation says while it runs.
+struct Progress {
+  std::string id;       // layer digest, or step "3/7"
+  std::string status;   // "downloading", "unpacking", "done", "cached"
+  int64_t current = 0;  // bytes
+  int64_t total = 0;    // bytes; 0: unknown
+  std::string output;   // a line that a build step printed, else empty
+};
+// Called from several threads, one at a time. Returning false cancels the
+// operation (CANCELLED).
+using ProgressSink = std::function<bool(const Progress&)>;
+
+// Thread-safe. An image that was returned stays usable as long as it is
+// referenced by name or its digest was pinned.
+class Images {
+ public:
+  virtual ~Images() = default;
+
+  // Makes `request.reference` present. Errors: INVALID_ARGUMENT (not a
+  // reference), NOT_FOUND (no such image, or none for the platform: the
+  // message lists those that exist), UNAUTHENTICATED, PERMISSION_DENIED,
+  // UNAVAILABLE (registry down or failing), DATA_LOSS (it sent other bytes
+  // than the digest promises), RESOURCE_EXHAUSTED (disk). Nothing partial is
+  // ever visible.
+  virtual absl::StatusOr<Image> Pull(const PullRequest& request,
+                                     const ProgressSink& progress) = 0;
+
+  // Loads every image of a docker-archive or OCI layout tar (plain, gzip or
+  // zstd) that `fd` reads.
+  virtual absl::StatusOr<std::vector<Image>> Load(
+      int fd, const ProgressSink& progress) = 0;
+
+  // Runs a Dockerfile. INVALID_ARGUMENT names the line.
+  virtual absl::StatusOr<Image> Build(const BuildRequest& request,
+                                      const ProgressSink& progress) = 0;
+
+  // By reference, or by digest ("sha256:…"). NOT_FOUND if absent.
+  virtual absl::StatusOr<Image> Get(absl::string_view reference) = 0;
+  virtual std::vector<Image> List() = 0;
+  virtual absl::Status Tag(absl::string_view source,
+                           absl::string_view target) = 0;
+  // Drops a reference; content that nothing needs goes with it, except that of
+  // the digests in `in_use`.
+  virtual absl::Status Remove(absl::string_view reference,
+                              const std::vector<std::string>& in_use) = 0;
+};
+
+// "nginx" -> "docker.io/library/nginx:latest", and so on. INVALID_ARGUMENT
+// says what is wrong with the reference.
+absl::StatusOr<std::string> NormalizeReference(absl::string_view reference);
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_IMAGES_H_
