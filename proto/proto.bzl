@@ -24,7 +24,7 @@ def cc_proto(name, srcs, deps = [], grpc = False, visibility = None):
         command += " --grpc_out=$(GENDIR) --plugin=protoc-gen-grpc=$$(command -v grpc_cpp_plugin)"
     native.genrule(
         name = name + "_gen",
-        srcs = [":" + name + "_srcs"],
+        srcs = srcs + [d + "_srcs" for d in deps],
         outs = headers + sources,
         cmd = "PATH=/usr/local/bin:/usr/bin:/bin; " + command + " " +
               " ".join(["$(locations %s)" % s for s in srcs]),
