@@ -11,7 +11,6 @@ _PKG_CONFIG = {
     "protobuf": ["protobuf"],
     "rocksdb": ["rocksdb"],
     "sodium": ["libsodium"],
-    "spdlog": ["spdlog"],
     "gtest": ["gtest", "gmock"],
     "benchmark": ["benchmark"],
     "yaml_cpp": ["yaml-cpp"],
@@ -58,6 +57,12 @@ _EXTRA = {
     "openssl": ["-ldl", "-pthread"],
 }
 
+# Used as headers alone, since Debian ships no static archive of them.
+# Target name -> defines.
+_HEADER_ONLY = {
+    "spdlog": ["SPDLOG_FMT_EXTERNAL", "FMT_HEADER_ONLY"],
+}
+
 def _unique(flags):
     seen = {}
     for flag in flags:
@@ -80,6 +85,11 @@ def _impl(ctx):
     defines = {defines},
     linkopts = {flags},
 )""".format(name = name, defines = defines, flags = flags))
+    for name, defines in _HEADER_ONLY.items():
+        build.append("""cc_library(
+    name = "{name}",
+    defines = {defines},
+)""".format(name = name, defines = defines))
     build.append("""cc_library(
     name = "gtest_main",
     linkopts = ["-lgtest_main"],
