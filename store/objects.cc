@@ -1,0 +1,142 @@
+#include "store/objects.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/check.h"
+#include "base/status.h"
+
+namespace bulwark::store {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::OneofDescriptor;
+
+const OneofDescriptor& Kinds() {
+  return *v1::Object::descriptor()->oneof_decl(0);
+}
+
+const FieldDescriptor* KindField(const v1::Object& object) {
+  return v1::Object::GetReflection()->GetOneofFieldDescriptor(object, &Kinds());
+}
+
+std::string KindName(const FieldDescriptor& field) {
+  return absl::StrReplaceAll(std::string(field.name()), {{"_", "-"}});
+}
+
+}  // namespace
+
+std::string KindOf(const v1::Object& object) {
+  const FieldDescriptor* field = KindField(object);
+  return field == nullptr ? "" : KindName(*field);
+}
+
+std::vector<std::string> AllKinds() {
+  std::vector<std::string> kinds;
+  for (int i = 0; i < Kinds().field_count(); ++i) {
+    kinds.push_back(KindName(*Kinds().field(i)));
+  }
+  return kinds;
+}
+
+std::optional<v1::Object> NewObject(absl::string_view kind) {
+  for (int i = 0; i < Kinds().field_count(); ++i) {
+    const FieldDescriptor* field = Kinds().field(i);
+    if (KindName(*field) != kind) continue;
+    v1::Object object;
+    v1::Object::GetReflection()->MutableMessage(&object, field);
+    return object;
+  }
+  return std::nullopt;
+}
+
+const v1::Metadata& MetadataOf(const v1::Object& object) {
+  const FieldDescriptor* field = KindField(object);
+  CHECK(field != nullptr);
+  const google::protobuf::Message& message =
+      v1::Object::GetReflection()->GetMessage(object, field);
+  return static_cast<const v1::Metadata&>(message.GetReflection()->GetMessage(
+      message, message.GetDescriptor()->FindFieldByName("metadata")));
+}
+
+v1::Metadata& MutableMetadata(v1::Object& object) {
+  const FieldDescriptor* field = KindField(object);
+  CHECK(field != nullptr);
+  google::protobuf::Message* message =
+      v1::Object::GetReflection()->MutableMessage(&object, field);
+  return static_cast<v1::Metadata&>(*message->GetReflection()->MutableMessage(
+      message, message->GetDescriptor()->FindFieldByName("metadata")));
+}
+
+Key ObjectKey(absl::string_view kind, absl::string_view project,
+              absl::string_view name) {
+  return Key{std::string(kind),
+             std::string(project.empty() ? "default" : project),
+             std::string(name)};
+}
+
+Key KeyOf(const v1::Object& object) {
+  const v1::Metadata& metadata = MetadataOf(object);
+  return ObjectKey(KindOf(object), metadata.project(), metadata.name());
+}
+
+std::string Encode(const v1::Object& object) {
+  v1::Object copy = object;
+  MutableMetadata(copy).clear_resource_version();
+  return copy.SerializeAsString();
+}
+
+absl::StatusOr<v1::Object> Decode(const Key& key, absl::string_view value,
+                                  uint64_t revision) {
+  v1::Object object;
+  if (!object.ParseFromArray(value.data(), static_cast<int>(value.size())) ||
+      KindOf(object) != key.kind) {
+    return absl::DataLossError(
+        absl::StrCat("read record ", key.ToString(), ": not a ", key.kind));
+  }
+  MutableMetadata(object).set_resource_version(absl::StrCat(revision));
+  return object;
+}
+
+absl::StatusOr<v1::Object> Decode(const Record& record) {
+  return Decode(record.key, record.value, record.revision);
+}
+
+uint64_t RevisionOf(const v1::Object& object) {
+  uint64_t revision = 0;
+  // Anything but a number matches no record, as a stale version does.
+  const std::string& text = MetadataOf(object).resource_version();
+  if (!text.empty() && !absl::SimpleAtoi(text, &revision)) return UINT64_MAX;
+  return revision;
+}
+
+absl::StatusOr<v1::Object> GetObject(MetadataStore& store, const Key& key) {
+  absl::StatusOr<Record> record = store.Get(key);
+  if (absl::IsNotFound(record.status())) {
+    return absl::NotFoundError(absl::StrCat("get ", key.kind, " ", key.project,
+                                            "/", key.name, ": not found"));
+  }
+  if (!record.ok()) return record.status();
+  return Decode(*record);
+}
+
+absl::StatusOr<ObjectListing> ListObjects(MetadataStore& store,
+                                          absl::string_view kind,
+                                          std::optional<std::string> project) {
+  Filter filter;
+  filter.kind = std::string(kind);
+  filter.project = std::move(project);
+  ASSIGN_OR_RETURN(Listing listing, store.List(filter));
+  ObjectListing result;
+  result.revision = listing.revision;
+  result.objects.reserve(listing.records.size());
+  for (const Record& record : listing.records) {
+    ASSIGN_OR_RETURN(v1::Object object, Decode(record));
+    result.objects.push_back(std::move(object));
+  }
+  return result;
+}
+
+}  // namespace bulwark::store
