@@ -1,5 +1,7 @@
 #include "store/key.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -25,7 +27,24 @@ bool IsName(absl::string_view text) {
   return true;
 }
 
+// Compares a + "/" with b + "/": negative, zero or positive.
+int CompareParts(absl::string_view a, absl::string_view b) {
+  const size_t common = std::min(a.size(), b.size());
+  if (int c = a.substr(0, common).compare(b.substr(0, common)); c != 0) {
+    return c;
+  }
+  if (a.size() == b.size()) return 0;
+  if (a.size() < b.size()) return '/' <= b[common] ? -1 : 1;
+  return '/' <= a[common] ? 1 : -1;
+}
+
 }  // namespace
+
+bool Key::Less(const Key& a, const Key& b) {
+  if (int c = CompareParts(a.kind, b.kind); c != 0) return c < 0;
+  if (int c = CompareParts(a.project, b.project); c != 0) return c < 0;
+  return a.name < b.name;
+}
 
 std::string Key::ToString() const {
   return absl::StrCat(kind, "/", project, "/", name);
@@ -66,6 +85,13 @@ bool Filter::Matches(const Key& key) const {
   return (kind.empty() || key.kind == kind) &&
          (!project.has_value() || key.project == *project) &&
          absl::StartsWith(key.name, name_prefix);
+}
+
+std::string ListPrefix(const Filter& filter) {
+  if (filter.kind.empty()) return "";
+  if (!filter.project.has_value()) return absl::StrCat(filter.kind, "/");
+  return absl::StrCat(filter.kind, "/", *filter.project, "/",
+                      filter.name_prefix);
 }
 
 }  // namespace bulwark::store

@@ -34,13 +34,14 @@ struct Key {
            std::tie(b.kind, b.project, b.name);
   }
   // The order of the string forms, which is the order of listings.
-  friend bool operator<(const Key& a, const Key& b) {
-    return a.ToString() < b.ToString();
-  }
+  friend bool operator<(const Key& a, const Key& b) { return Less(a, b); }
   template <typename H>
   friend H AbslHashValue(H h, const Key& k) {
     return H::combine(std::move(h), k.kind, k.project, k.name);
   }
+
+ private:
+  static bool Less(const Key& a, const Key& b);
 };
 
 // Which keys a listing or a watch is about. The default is all of them.
@@ -52,6 +53,9 @@ struct Filter {
 
   bool Matches(const Key& key) const;
 };
+
+// The longest common prefix of the string forms of what can match `filter`.
+std::string ListPrefix(const Filter& filter);
 
 }  // namespace bulwark::store
 

@@ -1,0 +1,171 @@
+#include "store/feed.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+
+namespace bulwark::store {
+namespace {
+
+// Commits read at a time: bounds the memory and the latency of one Next().
+constexpr size_t kChunk = 256;
+
+size_t SizeOf(const CommitEntry& entry) {
+  size_t bytes = sizeof(entry);
+  for (const Change& change : entry.changes) {
+    bytes += sizeof(change) + change.value.size() + change.previous.size();
+  }
+  return bytes;
+}
+
+absl::Status OutOfRange(uint64_t after) {
+  return absl::OutOfRangeError(
+      absl::StrCat("watch from revision ", after,
+                   ": the change log does not reach back to it; list again"));
+}
+
+}  // namespace
+
+class Feed::Cursor final : public Watcher {
+ public:
+  Cursor(Feed& feed, uint64_t after, Filter filter)
+      : feed_(feed), filter_(std::move(filter)), position_(after) {
+    absl::MutexLock lock(&feed_.mu_);
+    ++feed_.watchers_;
+  }
+  ~Cursor() override {
+    absl::MutexLock lock(&feed_.mu_);
+    --feed_.watchers_;
+  }
+
+  absl::StatusOr<std::vector<Change>> Next(absl::Duration timeout) override {
+    const absl::Duration deadline = feed_.clock_.Steady() + timeout;
+    std::vector<Change> out;
+    while (out.empty()) {
+      ASSIGN_OR_RETURN(const bool ready, AwaitMore(deadline));
+      if (!ready) break;
+      const uint64_t from = position_.load(std::memory_order_relaxed);
+      ASSIGN_OR_RETURN(const std::vector<CommitPtr> commits,
+                       feed_.Read(from, kChunk));
+      for (const CommitPtr& commit : commits) {
+        for (const Change& change : commit->changes) {
+          if (filter_.Matches(change.key)) out.push_back(change);
+        }
+      }
+      if (!commits.empty()) {
+        position_.store(commits.back()->revision, std::memory_order_release);
+      }
+    }
+    return out;
+  }
+
+  uint64_t Revision() const override {
+    return position_.load(std::memory_order_acquire);
+  }
+
+  void Cancel() override {
+    absl::MutexLock lock(&feed_.mu_);
+    cancelled_ = true;
+  }
+
+ private:
+  // Whether there are commits after the position by `deadline`.
+  absl::StatusOr<bool> AwaitMore(absl::Duration deadline) {
+    absl::MutexLock lock(&feed_.mu_);
+    feed_.clock_.AwaitUntil(feed_.mu_, absl::Condition(this, &Cursor::HasNews),
+                            deadline);
+    if (cancelled_) return absl::CancelledError("watch: cancelled");
+    if (feed_.closed_) return absl::CancelledError("watch: the store closes");
+    return feed_.current_ > position_.load(std::memory_order_relaxed);
+  }
+  bool HasNews() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return cancelled_ || feed_.closed_ ||
+           feed_.current_ > position_.load(std::memory_order_relaxed);
+  }
+
+  Feed& feed_;
+  const Filter filter_;
+  std::atomic<uint64_t> position_;
+  bool cancelled_ = false;  // guarded by feed_.mu_
+};
+
+Feed::Feed(Clock& clock, uint64_t revision, Limits limits, Loader loader)
+    : clock_(clock),
+      limits_(limits),
+      loader_(std::move(loader)),
+      floor_(revision),
+      current_(revision) {}
+
+Feed::~Feed() {
+  absl::MutexLock lock(&mu_);
+  CHECK(watchers_ == 0);
+}
+
+void Feed::Publish(std::vector<CommitPtr> commits) {
+  absl::MutexLock lock(&mu_);
+  for (CommitPtr& commit : commits) {
+    CHECK(commit->revision > current_);
+    current_ = commit->revision;
+    bytes_ += SizeOf(*commit);
+    recent_.push_back(std::move(commit));
+  }
+  while (recent_.size() > limits_.commits ||
+         (bytes_ > limits_.bytes && recent_.size() > 1)) {
+    DropFront();
+  }
+}
+
+void Feed::DropOlder(absl::Time cutoff, size_t keep) {
+  absl::MutexLock lock(&mu_);
+  while (recent_.size() > keep && recent_.front()->time < cutoff) DropFront();
+}
+
+void Feed::DropFront() {
+  bytes_ -= SizeOf(*recent_.front());
+  floor_ = recent_.front()->revision;
+  recent_.pop_front();
+}
+
+uint64_t Feed::Current() const {
+  absl::MutexLock lock(&mu_);
+  return current_;
+}
+
+absl::StatusOr<std::vector<CommitPtr>> Feed::Read(uint64_t after,
+                                                  size_t limit) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (after > current_) return OutOfRange(after);
+    if (after >= floor_) {
+      auto it = std::upper_bound(
+          recent_.begin(), recent_.end(), after,
+          [](uint64_t r, const CommitPtr& c) { return r < c->revision; });
+      // A revision that is no commit's is of another history.
+      const uint64_t before =
+          it == recent_.begin() ? floor_ : (*std::prev(it))->revision;
+      if (before != after) return OutOfRange(after);
+      const size_t count =
+          std::min<size_t>(limit, std::distance(it, recent_.end()));
+      return std::vector<CommitPtr>(it, it + count);
+    }
+  }
+  if (loader_ == nullptr) return OutOfRange(after);
+  return loader_(after, limit);
+}
+
+absl::StatusOr<std::unique_ptr<Watcher>> Feed::Watch(uint64_t after,
+                                                     const Filter& filter) {
+  RETURN_IF_ERROR(Read(after, 1).status());
+  return std::make_unique<Cursor>(*this, after, filter);
+}
+
+void Feed::Close() {
+  absl::MutexLock lock(&mu_);
+  closed_ = true;
+}
+
+}  // namespace bulwark::store
