@@ -1,0 +1,122 @@
+// The launch plan: a flat table, free of pointers, that the daemon compiles and
+// the shim interprets. Offsets count from the plan's first byte; strings end
+// with NUL. A plan lives for one launch and never on disk, and both programs
+// are built together, so it has a version but no compatibility rules.
+#ifndef ENGINE_CHILD_LAUNCH_PLAN_H_
+#define ENGINE_CHILD_LAUNCH_PLAN_H_
+
+#include <stdint.h>
+
+namespace bulwark::child {
+
+inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
+inline constexpr uint32_t kPlanVersion = 1;
+inline constexpr uint32_t kMaxSteps = 4096;
+inline constexpr int kMaxSlots = 1024;
+inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
+
+// Slots are the plan's names for descriptors. These have a fixed meaning.
+enum Slot : int16_t {
+  kNoSlot = -1,
+  kSlotRoot = 0,       // the container's root directory
+  kSlotPtyMaster = 1,  // stays in the shim
+  kSlotStdin = 2,
+  kSlotStdout = 3,
+  kSlotStderr = 4,
+  kSlotCgroup = 5,  // cgroup v2 directory that the child is cloned into
+  kSlotInit = 6,    // pidfd of the container's init (exec only)
+  kFirstFreeSlot = 8,
+};
+
+// Where a step runs.
+enum class Where : uint8_t { kShim = 0, kChild = 1 };
+
+enum class StepKind : uint16_t {
+  kNone = 0,
+  kOpen,           // slot = open(str, flags)
+  kNewFs,          // slot = detached mount of type str, options str2 ("a=b,c"),
+                   // mount attributes value
+  kOverlay,        // slot = detached overlay; `value` layers from slot2 on,
+                   // topmost first; value2: upper slot | work slot << 16
+  kLegacyOverlay,  // the same by mount(2) on str (before Linux 6.13)
+  kCloneTree,      // slot = detached private copy of the mounts at str, with
+                   // attributes value
+  kPty,            // a terminal on the devpts in slot2, or the container's own
+  kSetnsPidfd,     // enter the namespaces `value` of the process in `slot`
+  kOpenRoot,       // kSlotRoot = "/"
+  kJoinCgroup,     // write 0 into the open file `slot`
+  kSetns,          // enter the namespace in `slot`, of type value
+  kUnshare,        // value: CLONE_NEW* flags
+  kPrivateMounts,  // cut mount propagation
+  kAttachRoot,     // mount `slot` (if any) on the host path str: the root
+  kAttach,         // mount `slot` on str inside the root
+  kMkdir,          // str inside the root, mode value
+  kMknod,          // str inside the root, mode value, device value2
+  kSymlink,        // str2 inside the root -> str
+  kBindHost,       // host path str on str2 inside the root
+  kMask,           // hide str inside the root
+  kReadOnly,       // make str inside the root read-only
+  kRootReadOnly,
+  kPivot,         // the root becomes /
+  kHostname,      // str
+  kLoopback,      // bring up lo
+  kAccount,       // look up user str in the root's /etc/passwd and group
+  kWorkdir,       // make str and go there
+  kSession,       // new session; standard streams; controlling terminal
+  kRlimit,        // resource flags, soft value, hard value2
+  kBoundingSet,   // drop capabilities that are not in value
+  kIds,           // take the ids of kAccount
+  kCapabilities,  // value, if the user is root; none else
+  kNoNewPrivs,
+  kCloseFiles,  // all but the standard streams, on exec
+  kSeccomp,     // program at offset str, value instructions
+  kExec,        // argument strings at str (value of them), environment at str2
+                // (value2)
+  kLast = kExec,
+};
+
+enum StepFlags : uint32_t {
+  kOptional = 1u << 31,    // a missing object (or right) is no failure
+  kNoSymlinks = 1u << 30,  // no symbolic link in the path
+  kRecursive = 1u << 29,
+  kVolatile = 1u << 28,  // overlay without syncs
+  kTerminal = 1u << 27,
+};
+
+struct Step {
+  StepKind kind;
+  Where where;
+  uint8_t zero;
+  int16_t slot;
+  int16_t slot2;
+  uint32_t flags;
+  uint32_t str;
+  uint32_t str2;
+  uint32_t zero2;
+  uint64_t value;
+  uint64_t value2;
+};
+static_assert(sizeof(Step) == 40);
+
+struct PlanHeader {
+  uint32_t magic;
+  uint32_t version;
+  uint32_t size;  // of the whole plan
+  uint32_t step_count;
+  uint32_t steps;  // offset
+  uint32_t slot_count;
+  uint64_t clone_flags;
+  // What follows is used by `run` only; 0 is the empty string.
+  uint32_t runtime_dir;
+  uint32_t state_dir;
+  uint32_t boot_id;
+  uint32_t oom_file;  // holds a line "oom_kill N"
+  uint64_t log_file_bytes;
+  uint32_t log_files;
+  uint32_t terminal;
+};
+static_assert(sizeof(PlanHeader) == 64);
+
+}  // namespace bulwark::child
+
+#endif  // ENGINE_CHILD_LAUNCH_PLAN_H_

@@ -1,0 +1,398 @@
+// Steps that make and move mounts. Paths of the container are resolved inside
+// its root by openat2 and mounts are attached onto descriptors, so that a
+// hostile image or a race cannot lead one elsewhere.
+#include <asm/stat.h>
+#include <linux/errno.h>
+
+#include "engine/child/steps.h"
+#include "engine/child/sys.h"
+
+namespace bulwark::child {
+namespace {
+
+constexpr int kUmountDetach = 2;
+constexpr size_t kMaxPath = 4096;
+
+int Fsconfig(int fs, unsigned command, const char* key, const char* value,
+             int aux) {
+  return Sys(__NR_fsconfig, fs, command, Arg(key), Arg(value), aux);
+}
+
+// Creates the superblock and returns a detached mount; closes `fs`.
+int FinishFs(int fs, uint64_t attributes) {
+  int result = Fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+  if (result >= 0) {
+    result = Sys(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
+  }
+  Close(fs);
+  return result;
+}
+
+// Applies "a=b,flag". An option is shorter than the kernel's own limit of 256.
+int ApplyOptions(int fs, const char* options) {
+  char option[256];
+  while (*options != 0) {
+    size_t n = 0;
+    char* value = nullptr;
+    for (; *options != 0 && *options != ','; ++options) {
+      if (n + 1 >= sizeof(option)) return -E2BIG;
+      option[n++] = *options;
+      if (*options == '=' && value == nullptr) {
+        option[n - 1] = 0;
+        value = option + n;
+      }
+    }
+    option[n] = 0;
+    if (*options == ',') ++options;
+    const int result =
+        value == nullptr
+            ? Fsconfig(fs, FSCONFIG_SET_FLAG, option, nullptr, 0)
+            : Fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
+    if (result < 0) return result;
+  }
+  return 0;
+}
+
+int NewFs(const char* type, const char* options, uint64_t attributes) {
+  const int fs = Sys(__NR_fsopen, Arg(type), FSOPEN_CLOEXEC);
+  if (fs < 0) return fs;
+  const int result = ApplyOptions(fs, options);
+  if (result < 0) {
+    Close(fs);
+    return result;
+  }
+  return FinishFs(fs, attributes);
+}
+
+int Overlay(Context* c, const Step& s) {
+  const int fs = Sys(__NR_fsopen, Arg("overlay"), FSOPEN_CLOEXEC);
+  if (fs < 0) return fs;
+  int result = Fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0);
+  for (uint64_t i = 0; i < s.value && result >= 0; ++i) {
+    result = Fsconfig(fs, FSCONFIG_SET_FD, "lowerdir+", nullptr,
+                      c->slots[s.slot2 + i]);
+  }
+  if (result >= 0) {
+    result = Fsconfig(fs, FSCONFIG_SET_FD, "upperdir", nullptr,
+                      c->slots[s.value2 & 0xffff]);
+  }
+  if (result >= 0) {
+    result = Fsconfig(fs, FSCONFIG_SET_FD, "workdir", nullptr,
+                      c->slots[(s.value2 >> 16) & 0xffff]);
+  }
+  if (result >= 0 && (s.flags & kVolatile) != 0) {
+    result = Fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
+  }
+  if (result < 0) {
+    Close(fs);
+    return result;
+  }
+  return FinishFs(fs, MOUNT_ATTR_NODEV);
+}
+
+char* AppendFd(char* out, const char* limit, const char* before, int fd) {
+  char number[24];
+  Decimal(number, fd);
+  if ((out = Append(out, limit, before)) == nullptr) return nullptr;
+  if ((out = Append(out, limit, "/proc/self/fd/")) == nullptr) return nullptr;
+  return Append(out, limit, number);
+}
+
+// mount(2) takes one page of options: room for about 200 layers.
+int LegacyOverlay(Context* c, const Step& s) {
+  char options[kMaxPath];
+  const char* limit = options + sizeof(options);
+  char* out = options;
+  for (uint64_t i = 0; i < s.value && out != nullptr; ++i) {
+    out = AppendFd(out, limit, i == 0 ? "lowerdir=" : ":",
+                   c->slots[s.slot2 + i]);
+  }
+  if (out != nullptr) {
+    out = AppendFd(out, limit, ",upperdir=", c->slots[s.value2 & 0xffff]);
+  }
+  if (out != nullptr) {
+    out =
+        AppendFd(out, limit, ",workdir=", c->slots[(s.value2 >> 16) & 0xffff]);
+  }
+  if (out != nullptr && (s.flags & kVolatile) != 0) {
+    out = Append(out, limit, ",volatile");
+  }
+  if (out == nullptr) return -E2BIG;
+  return Sys(__NR_mount, Arg("overlay"), Arg(c->String(s.str)), Arg("overlay"),
+             MS_NODEV, Arg(options));
+}
+
+int SetAttributes(int tree, uint64_t set, bool recursive) {
+  mount_attr attr = {};
+  attr.attr_set = set;
+  attr.propagation = MS_PRIVATE;
+  return MountSetattr(tree, recursive ? AT_RECURSIVE : 0, &attr);
+}
+
+int CloneTree(int dir, const char* path, uint32_t flags, uint64_t attributes) {
+  const bool recursive = (flags & kRecursive) != 0;
+  const int tree =
+      OpenTree(dir, path,
+               OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0) |
+                   (*path == 0 ? AT_EMPTY_PATH : 0));
+  if (tree < 0) return tree;
+  const int result = SetAttributes(tree, attributes, recursive);
+  if (result < 0) {
+    Close(tree);
+    return result;
+  }
+  return tree;
+}
+
+// 1: a directory, 0: something else, negative errno.
+int IsDirectory(int fd) {
+  struct stat st;
+  const int result =
+      Sys(__NR_newfstatat, fd, Arg(""), Arg(&st), AT_EMPTY_PATH);
+  return result < 0 ? result : (st.st_mode & kTypeMask) == kTypeDirectory;
+}
+
+// Opens directory `path` in `root`, making what is missing.
+int MakeDirectories(int root, const char* path, int mode, uint32_t flags) {
+  char prefix[kMaxPath];
+  if (Length(path) >= sizeof(prefix)) return -ENAMETOOLONG;
+  int fd = OpenInRoot(root, path, O_PATH | O_DIRECTORY, flags);
+  if (fd != -ENOENT) return fd;
+  fd = OpenInRoot(root, "/", O_PATH | O_DIRECTORY, flags);
+  for (const char* p = path; fd >= 0 && *p != 0;) {
+    while (*p == '/') ++p;
+    const char* name = p;
+    while (*p != 0 && *p != '/') ++p;
+    if (p == name) break;
+    const size_t n = p - path;
+    for (size_t i = 0; i < n; ++i) prefix[i] = path[i];
+    prefix[n] = 0;
+    int next = OpenInRoot(root, prefix, O_PATH | O_DIRECTORY, flags);
+    if (next == -ENOENT) {
+      const int made = Mkdirat(fd, prefix + (name - path), mode);
+      next = made < 0 && made != -EEXIST
+                 ? made
+                 : OpenInRoot(root, prefix, O_PATH | O_DIRECTORY, flags);
+    }
+    Close(fd);
+    fd = next;
+  }
+  return fd;
+}
+
+// Opens the parent directory of `path`, making it if needed; `*name` becomes
+// the last component.
+int OpenParent(int root, const char* path, uint32_t flags, const char** name) {
+  char parent[kMaxPath];
+  const size_t n = Length(path);
+  if (n >= sizeof(parent)) return -ENAMETOOLONG;
+  size_t slash = n;
+  while (slash > 0 && path[slash - 1] != '/') --slash;
+  *name = path + slash;
+  if (**name == 0) return -EISDIR;
+  for (size_t i = 0; i < slash; ++i) parent[i] = path[i];
+  parent[slash] = 0;
+  return MakeDirectories(root, slash == 0 ? "/" : parent, 0755, flags);
+}
+
+// Opens `path` to mount on, creating a directory or an empty file.
+int Mountpoint(int root, const char* path, bool directory, uint32_t flags) {
+  int fd = OpenInRoot(root, path, O_PATH, flags);
+  if (fd == -ENOENT && directory) {
+    fd = MakeDirectories(root, path, 0755, flags);
+  } else if (fd == -ENOENT) {
+    const char* name;
+    const int parent = OpenParent(root, path, flags, &name);
+    if (parent < 0) return parent;
+    const int file = OpenAt(parent, name, O_CREAT | O_EXCL | O_WRONLY, 0644);
+    Close(parent);
+    if (file < 0) return file;
+    Close(file);
+    fd = OpenInRoot(root, path, O_PATH, flags);
+  }
+  if (fd < 0) return fd;
+  const int is_directory = IsDirectory(fd);
+  if (is_directory < 0 || (is_directory == 1) != directory) {
+    Close(fd);
+    return is_directory < 0 ? is_directory : (directory ? -ENOTDIR : -EISDIR);
+  }
+  return fd;
+}
+
+int AttachOnto(int tree, int target) {
+  return MoveMount(tree, target, "", MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+int Attach(Context* c, int tree, const char* path, uint32_t flags) {
+  const int directory = IsDirectory(tree);
+  if (directory < 0) return directory;
+  const int target =
+      Mountpoint(c->slots[kSlotRoot], path, directory == 1, flags);
+  if (target < 0) return target;
+  const int result = AttachOnto(tree, target);
+  Close(target);
+  return result;
+}
+
+int BindHost(Context* c, const Step& s) {
+  const int tree = CloneTree(AT_FDCWD, c->String(s.str), 0, s.value);
+  if (tree < 0) return tree;
+  const int result = Attach(c, tree, c->String(s.str2), s.flags);
+  Close(tree);
+  return result;
+}
+
+// Puts /dev/null over a file and an empty directory over a directory.
+int Mask(Context* c, const Step& s) {
+  const int target =
+      OpenInRoot(c->slots[kSlotRoot], c->String(s.str), O_PATH, kNoSymlinks);
+  if (target < 0) return target;
+  const int directory = IsDirectory(target);
+  int tree = directory;
+  if (directory == 0) {
+    tree = CloneTree(AT_FDCWD, "/dev/null", 0, MOUNT_ATTR_RDONLY);
+    struct stat st;
+    if (tree >= 0 &&
+        (Sys(__NR_fstat, tree, Arg(&st)) < 0 || (st.st_mode & kTypeMask) != kTypeCharacter ||
+         st.st_rdev != ((1 << 8) | 3))) {
+      Close(tree);
+      tree = -ENXIO;
+    }
+  } else if (directory == 1 && c->mask_directory < 0) {
+    tree = NewFs("tmpfs", "size=0,mode=555",
+                 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                     MOUNT_ATTR_NOEXEC);
+  } else if (directory == 1) {
+    tree = CloneTree(c->mask_directory, "", 0, MOUNT_ATTR_RDONLY);
+  }
+  int result = tree < 0 ? tree : AttachOnto(tree, target);
+  if (result >= 0 && directory == 1 && c->mask_directory < 0) {
+    c->mask_directory = tree;  // attached now: it can be cloned
+  } else if (tree >= 0) {
+    Close(tree);
+  }
+  Close(target);
+  return result;
+}
+
+int ReadOnly(Context* c, const Step& s) {
+  const int target =
+      OpenInRoot(c->slots[kSlotRoot], c->String(s.str), O_PATH, kNoSymlinks);
+  if (target < 0) return target;
+  int tree = CloneTree(target, "", kRecursive,
+                       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  int result = tree;
+  if (tree >= 0) {
+    result = AttachOnto(tree, target);
+    Close(tree);
+  }
+  Close(target);
+  return result;
+}
+
+int AttachRoot(Context* c, const Step& s) {
+  const char* stage = c->String(s.str);
+  if (s.slot >= 0) {
+    const int result = MoveMount(c->slots[s.slot], AT_FDCWD, stage, 0);
+    if (result < 0) return result;
+  }
+  const int root = OpenAt(AT_FDCWD, stage, O_PATH | O_DIRECTORY);
+  if (root < 0) return root;
+  c->slots[kSlotRoot] = root;
+  return 0;
+}
+
+int Mknod(Context* c, const Step& s) {
+  const char* name;
+  const int parent =
+      OpenParent(c->slots[kSlotRoot], c->String(s.str), kNoSymlinks, &name);
+  if (parent < 0) return parent;
+  const int result =
+      Sys(__NR_mknodat, parent, Arg(name), s.value, s.value2);
+  Close(parent);
+  return result;
+}
+
+int Symlink(Context* c, const Step& s) {
+  const char* name;
+  const int parent =
+      OpenParent(c->slots[kSlotRoot], c->String(s.str2), kNoSymlinks, &name);
+  if (parent < 0) return parent;
+  const int result =
+      Sys(__NR_symlinkat, Arg(c->String(s.str)), parent, Arg(name));
+  Close(parent);
+  return result;
+}
+
+int Pivot(Context* c) {
+  int result = Sys(__NR_fchdir, c->slots[kSlotRoot]);
+  // The old root ends up on top of the new one, where "." then reaches it
+  // (pivot_root(2), "pivot_root(".", ".")").
+  if (result >= 0) result = Sys(__NR_pivot_root, Arg("."), Arg("."));
+  if (result >= 0) result = Sys(__NR_umount2, Arg("."), kUmountDetach);
+  if (result >= 0) result = Sys(__NR_chdir, Arg("/"));
+  return result;
+}
+
+// Stores a descriptor in the step's slot; passes an error on.
+int Keep(Context* c, const Step& s, int fd) {
+  if (fd < 0) return fd;
+  if (s.slot < 0) return -EINVAL;
+  c->slots[s.slot] = fd;
+  return 0;
+}
+
+int MakeDirectory(Context* c, const Step& s) {
+  const int fd = MakeDirectories(c->slots[kSlotRoot], c->String(s.str),
+                                 static_cast<int>(s.value), s.flags);
+  if (fd < 0) return fd;
+  Close(fd);
+  return 0;
+}
+
+}  // namespace
+
+int RunMountStep(Context* c, const Step& s) {
+  const char* str = c->String(s.str);
+  switch (s.kind) {
+    case StepKind::kOpen:
+      return Keep(c, s, OpenAt(AT_FDCWD, str, s.flags & 0x7ffffff));
+    case StepKind::kNewFs:
+      return Keep(c, s, NewFs(str, c->String(s.str2), s.value));
+    case StepKind::kOverlay:
+      return Keep(c, s, Overlay(c, s));
+    case StepKind::kLegacyOverlay:
+      return LegacyOverlay(c, s);
+    case StepKind::kCloneTree:
+      return Keep(c, s, CloneTree(AT_FDCWD, str, s.flags, s.value));
+    case StepKind::kOpenRoot:
+      return Keep(c, s, OpenAt(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
+    case StepKind::kPrivateMounts:
+      return Sys(__NR_mount, 0, Arg("/"), 0, MS_REC | MS_PRIVATE, 0);
+    case StepKind::kAttachRoot:
+      return AttachRoot(c, s);
+    case StepKind::kAttach:
+      return s.slot < 0 ? -EINVAL : Attach(c, c->slots[s.slot], str, s.flags);
+    case StepKind::kMkdir:
+      return MakeDirectory(c, s);
+    case StepKind::kMknod:
+      return Mknod(c, s);
+    case StepKind::kSymlink:
+      return Symlink(c, s);
+    case StepKind::kBindHost:
+      return BindHost(c, s);
+    case StepKind::kMask:
+      return Mask(c, s);
+    case StepKind::kReadOnly:
+      return ReadOnly(c, s);
+    case StepKind::kRootReadOnly:
+      return SetAttributes(c->slots[kSlotRoot], MOUNT_ATTR_RDONLY, false);
+    case StepKind::kPivot:
+      return Pivot(c);
+    default:
+      return -ENOSYS;
+  }
+}
+
+}  // namespace bulwark::child

@@ -1,0 +1,269 @@
+// Steps that shape the process itself: namespaces, ids, rights, exec.
+#include <linux/capability.h>
+#include <linux/errno.h>
+#include <linux/filter.h>
+#include <linux/if.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <asm/ioctls.h>
+#include <asm/stat.h>
+
+#include "engine/child/steps.h"
+#include "engine/child/sys.h"
+
+namespace bulwark::child {
+namespace {
+
+constexpr long kDevptsMagic = 0x1cd1;
+constexpr int kCloseRangeCloexec = 4;
+constexpr int kSigSetmask = 2;
+constexpr const char* kDefaultPath =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// The head of struct statfs of every 64-bit Linux: f_type comes first.
+struct Statfs {
+  long type;
+  long rest[15];
+};
+
+// Opens a terminal pair. The slave comes from the master itself
+// (TIOCGPTPEER): no path of the container is trusted.
+int Pty(Context* c, const Step& s) {
+  const bool own = s.slot2 >= 0;
+  const int master = OpenAt(own ? c->slots[s.slot2] : AT_FDCWD,
+                            own ? "ptmx" : "/dev/pts/ptmx",
+                            O_RDWR | O_NOCTTY | O_NOFOLLOW);
+  if (master < 0) return master;
+  Statfs fs;
+  int unlock = 0;
+  int result = Sys(__NR_fstatfs, master, Arg(&fs));
+  if (result >= 0 && fs.type != kDevptsMagic) result = -ENOTTY;
+  if (result >= 0) result = Sys(__NR_ioctl, master, TIOCSPTLCK, Arg(&unlock));
+  if (result >= 0) {
+    result = Sys(__NR_ioctl, master, TIOCGPTPEER,
+                 O_RDWR | O_NOCTTY | O_CLOEXEC);
+  }
+  if (result < 0) {
+    Close(master);
+    return result;
+  }
+  c->slots[kSlotPtyMaster] = master;
+  c->slots[kSlotStdin] = c->slots[kSlotStdout] = c->slots[kSlotStderr] = result;
+  return 0;
+}
+
+int Loopback() {
+  const int fd = Sys(__NR_socket, 2 /* AF_INET */, 2 /* SOCK_DGRAM */, 0);
+  if (fd < 0) return fd;
+  ifreq request = {};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const int result = Sys(__NR_ioctl, fd, SIOCSIFFLAGS, Arg(&request));
+  Close(fd);
+  return result;
+}
+
+// Opens an account file if it is a regular one, else -1.
+int OpenAccountFile(int root, const char* path) {
+  const int fd = OpenInRoot(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+  if (fd < 0) return -1;
+  struct stat st;
+  if (Sys(__NR_fstat, fd, Arg(&st)) < 0 || (st.st_mode & kTypeMask) != kTypeRegular) {
+    Close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+int ResolveUser(Context* c, const Step& s) {
+  const int root = c->slots[kSlotRoot];
+  const int passwd = OpenAccountFile(root, "/etc/passwd");
+  const int group = OpenAccountFile(root, "/etc/group");
+  const int result =
+      ResolveAccount(c->String(s.str), passwd, group, &c->account);
+  if (passwd >= 0) Close(passwd);
+  if (group >= 0) Close(group);
+  return result;
+}
+
+int Workdir(Context* c, const Step& s) {
+  const char* path = c->String(s.str);
+  int result = Sys(__NR_chdir, Arg(path));
+  if (result == -ENOENT) {
+    // The root is / by now; the same rules as for a mount point.
+    Step mkdir = s;
+    mkdir.kind = StepKind::kMkdir;
+    mkdir.value = 0755;
+    result = RunMountStep(c, mkdir);
+    if (result >= 0) result = Sys(__NR_chdir, Arg(path));
+  }
+  if (result < 0) return result;
+  // A directory outside of the root reads "(unreachable)/...".
+  char cwd[4096];
+  result = Sys(__NR_getcwd, Arg(cwd), sizeof(cwd));
+  if (result < 0) return result;
+  return cwd[0] == '/' ? 0 : -EXDEV;
+}
+
+int Session(Context* c, const Step& s) {
+  int result = Sys(__NR_setsid);
+  if (result < 0) return result;
+  const int streams[3] = {c->slots[kSlotStdin], c->slots[kSlotStdout],
+                          c->slots[kSlotStderr]};
+  for (int fd = 0; fd < 3; ++fd) {
+    result = Sys(__NR_dup3, streams[fd], fd, 0);
+    if (result < 0) return result;
+    // So that the user can open /dev/stdout and the like again.
+    if (fd > 0 || (s.flags & kTerminal) != 0) {
+      Sys(__NR_fchown, fd, c->account.uid, static_cast<uint32_t>(-1));
+    }
+  }
+  if ((s.flags & kTerminal) == 0) return 0;
+  return Sys(__NR_ioctl, 0, TIOCSCTTY, 0);
+}
+
+int Rlimit(const Step& s) {
+  struct {
+    uint64_t soft, hard;
+  } limit = {s.value, s.value2};
+  return Sys(__NR_prlimit64, 0, s.flags & 0xff, Arg(&limit), 0);
+}
+
+int DropBounding(uint64_t keep) {
+  for (int cap = 0; cap < 64; ++cap) {
+    if ((keep >> cap & 1) != 0) continue;
+    const int result = Prctl(PR_CAPBSET_DROP, cap);
+    if (result == -EINVAL) break;  // beyond the kernel's last one
+    if (result < 0) return result;
+  }
+  return 0;
+}
+
+int SetIds(Context* c) {
+  const Account& a = c->account;
+  int result = Sys(__NR_setgroups, a.group_count, Arg(a.groups));
+  if (result >= 0) result = Sys(__NR_setresgid, a.gid, a.gid, a.gid);
+  if (result >= 0) result = Sys(__NR_setresuid, a.uid, a.uid, a.uid);
+  return result;
+}
+
+int SetCapabilities(Context* c, uint64_t mask) {
+  if (c->account.uid != 0) mask = 0;
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    data[i].permitted = data[i].effective =
+        static_cast<uint32_t>(mask >> (32 * i));
+  }
+  Prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+  return Sys(__NR_capset, Arg(&header), Arg(data));
+}
+
+int LoadSeccomp(Context* c, const Step& s) {
+  sock_fprog program = {};
+  program.len = static_cast<unsigned short>(s.value);
+  program.filter =
+      reinterpret_cast<sock_filter*>(const_cast<uint8_t*>(c->base + s.str));
+  return Sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, Arg(&program));
+}
+
+const char* FindPath(char** env) {
+  for (; *env != nullptr; ++env) {
+    if (StartsWith(*env, "PATH=")) return *env + 5;
+  }
+  return kDefaultPath;
+}
+
+void AddHome(Context* c) {
+  char** entry = c->env;
+  for (; *entry != nullptr; ++entry) {
+    if (StartsWith(*entry, "HOME=")) return;
+  }
+  char* limit = c->home_entry + sizeof(c->home_entry);
+  Append(Append(c->home_entry, limit, "HOME="), limit, c->account.home);
+  entry[0] = c->home_entry;
+  entry[1] = nullptr;
+}
+
+// As execvp(3): the first entry of PATH that executes. A file that is there but
+// may not be executed is reported in preference to "not found".
+int Exec(Context* c) {
+  AddHome(c);
+  const uint64_t no_signals = 0;
+  Sys(__NR_rt_sigprocmask, kSigSetmask, Arg(&no_signals), 0, 8);
+  const char* name = c->args[0];
+  bool has_slash = *name == 0;
+  for (const char* p = name; *p != 0; ++p) has_slash |= *p == '/';
+  if (has_slash) return Sys(__NR_execve, Arg(name), Arg(c->args), Arg(c->env));
+  int worst = -ENOENT;
+  for (const char* p = FindPath(c->env);; ++p) {
+    char path[4096];
+    size_t n = 0;
+    bool fits = true;
+    for (; *p != 0 && *p != ':'; ++p) {
+      fits = fits && n + 2 < sizeof(path);
+      if (fits) path[n++] = *p;
+    }
+    if (n == 0) path[n++] = '.';
+    path[n++] = '/';
+    if (fits && Append(path + n, path + sizeof(path), name) != nullptr) {
+      const int result =
+          Sys(__NR_execve, Arg(path), Arg(c->args), Arg(c->env));
+      if (result != -ENOENT && result != -ENOTDIR && result != -EACCES) {
+        return result;
+      }
+      if (result == -EACCES) worst = -EACCES;
+    }
+    if (*p == 0) return worst;
+  }
+}
+
+}  // namespace
+
+int RunProcessStep(Context* c, const Step& s) {
+  const char* str = c->String(s.str);
+  const int fd = s.slot >= 0 ? c->slots[s.slot] : -1;
+  switch (s.kind) {
+    case StepKind::kPty:
+      return Pty(c, s);
+    case StepKind::kSetnsPidfd:
+    case StepKind::kSetns:
+      return Sys(__NR_setns, fd, s.value);
+    case StepKind::kJoinCgroup:
+      return Write(fd, "0", 1);
+    case StepKind::kUnshare:
+      return Sys(__NR_unshare, s.value);
+    case StepKind::kHostname:
+      return Sys(__NR_sethostname, Arg(str), Length(str));
+    case StepKind::kLoopback:
+      return Loopback();
+    case StepKind::kAccount:
+      return ResolveUser(c, s);
+    case StepKind::kWorkdir:
+      return Workdir(c, s);
+    case StepKind::kSession:
+      return Session(c, s);
+    case StepKind::kRlimit:
+      return Rlimit(s);
+    case StepKind::kBoundingSet:
+      return DropBounding(s.value);
+    case StepKind::kIds:
+      return SetIds(c);
+    case StepKind::kCapabilities:
+      return SetCapabilities(c, s.value);
+    case StepKind::kNoNewPrivs:
+      return Prctl(PR_SET_NO_NEW_PRIVS, 1);
+    case StepKind::kCloseFiles:
+      return Sys(__NR_close_range, 3, ~0u, kCloseRangeCloexec);
+    case StepKind::kSeccomp:
+      return LoadSeccomp(c, s);
+    case StepKind::kExec:
+      return Exec(c);
+    default:
+      return -EINVAL;
+  }
+}
+
+}  // namespace bulwark::child

@@ -1,0 +1,214 @@
+#include <asm/signal.h>
+#include <asm/stat.h>
+#include <linux/errno.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/wait.h>
+
+#include "engine/child/sys.h"
+#include "engine/child/wire.h"
+#include "engine/shim/shim.h"
+
+namespace bulwark::shim {
+
+using child::Arg;
+using child::Sys;
+
+namespace {
+
+constexpr size_t kChildStack = 128 << 10;
+constexpr int kPidfdIdType = 3;  // P_PIDFD
+
+// The head of siginfo_t for a child, as the kernel lays it out (64 bit).
+struct ChildInfo {
+  int signo, error, code, pad;
+  int pid;
+  unsigned uid;
+  int status;
+  char rest[128 - 28];
+};
+
+struct ChildStart {
+  child::Context* context;
+  int error_pipe;
+};
+
+ChildStart child_start;
+
+int ChildMain(void* argument) {
+  const ChildStart* start = static_cast<const ChildStart*>(argument);
+  uint32_t step = 0;
+  const int result =
+      child::RunSteps(start->context, child::Where::kChild, &step);
+  const LaunchError error = {step, -result};
+  child::Write(start->error_pipe, &error, sizeof(error));
+  return 127;
+}
+
+void* Map(size_t size, int flags, int fd) {
+  const long at = Sys(__NR_mmap, 0, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | flags, fd, 0);
+  return at < 0 && at > -4096 ? nullptr : reinterpret_cast<void*>(at);
+}
+
+// Points argv and envp at the plan's strings.
+int BuildVectors(child::Context* c) {
+  for (uint32_t i = 0; i < c->plan->step_count; ++i) {
+    const child::Step& s = c->steps[i];
+    if (s.kind != child::StepKind::kExec) continue;
+    // Two terminators and one more for HOME.
+    char** vector = static_cast<char**>(
+        Map((s.value + s.value2 + 3) * sizeof(char*), MAP_ANONYMOUS, -1));
+    if (vector == nullptr) return -ENOMEM;
+    const uint64_t counts[2] = {s.value, s.value2};
+    const uint32_t offsets[2] = {s.str, s.str2};
+    c->args = vector;
+    for (int list = 0; list < 2; ++list) {
+      char* p = const_cast<char*>(c->String(offsets[list]));
+      for (uint64_t n = 0; n < counts[list]; ++n) {
+        *vector++ = p;
+        p += child::Length(p) + 1;
+      }
+      *vector++ = nullptr;
+      if (list == 0) c->env = vector;
+    }
+    return 0;
+  }
+  return -EINVAL;
+}
+
+}  // namespace
+
+int Prepare(child::Context* context, const char* name, int first_free_fd) {
+  Sys(__NR_close_range, first_free_fd, ~0u, 0);
+  child::Prctl(PR_SET_NAME, Arg(name));
+  // Nobody in the container may read or trace us, not even while our child
+  // shares our memory.
+  child::Prctl(PR_SET_DUMPABLE, 0);
+  const uint64_t all = ~uint64_t{0};
+  Sys(__NR_rt_sigprocmask, SIG_SETMASK, Arg(&all), 0, 8);
+  struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    uint64_t mask;
+  } by_default = {};
+  for (int signal = 1; signal <= 64; ++signal) {
+    Sys(__NR_rt_sigaction, signal, Arg(&by_default), 0, 8);
+  }
+  Sys(__NR_setsid);
+  Sys(__NR_umask, 022);
+  struct stat st;
+  int result = Sys(__NR_fstat, kPlanFd, Arg(&st));
+  if (result < 0) return result;
+  if (st.st_size <= 0 || st.st_size > child::kMaxPlanBytes) return -EINVAL;
+  const void* plan = Map(st.st_size, 0, kPlanFd);
+  if (plan == nullptr) return -ENOMEM;
+  child::Close(kPlanFd);
+  result =
+      child::OpenPlan(static_cast<const uint8_t*>(plan), st.st_size, context);
+  return result < 0 ? result : BuildVectors(context);
+}
+
+int StartChild(child::Context* context, Child* child) {
+  int pipe[2];
+  int result = Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC);
+  if (result < 0) return result;
+  void* stack = Map(kChildStack, MAP_ANONYMOUS, -1);
+  if (stack == nullptr) return -ENOMEM;
+  child_start = {context, pipe[1]};
+  clone_args args = {};
+  args.flags = CLONE_VM | CLONE_PIDFD | context->plan->clone_flags;
+  args.pidfd = reinterpret_cast<uintptr_t>(&child->pidfd);
+  args.exit_signal = SIGCHLD;
+  args.stack = reinterpret_cast<uintptr_t>(stack);
+  args.stack_size = kChildStack;
+  const int cgroup = context->slots[child::kSlotCgroup];
+  if (cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = cgroup;
+  }
+  result = child::CloneOnStack(&args, &ChildMain, &child_start);
+  child::Close(pipe[1]);
+  if (result < 0) {
+    child::Close(pipe[0]);
+    return result;
+  }
+  child->pid = result;
+  child->error_pipe = pipe[0];
+  return 0;
+}
+
+LaunchError AwaitExec(const Child& child) {
+  LaunchError error = {child::kStepClone, 0};
+  const long n = child::Read(child.error_pipe, &error, sizeof(error));
+  child::Close(child.error_pipe);
+  if (n == 0) return {0, 0};
+  if (n != sizeof(error)) error = {child::kStepClone, EIO};
+  return error;
+}
+
+bool Reap(const Child& child, ExitStatus* status) {
+  ChildInfo info = {};
+  const int result = Sys(__NR_waitid, kPidfdIdType, child.pidfd, Arg(&info),
+                         WEXITED | WNOHANG, 0);
+  if (result < 0 || info.pid == 0) return false;
+  if (info.code == 1 /* CLD_EXITED */) {
+    status->code = info.status;
+  } else {
+    status->signal = info.status;
+    status->code = 128 + info.status;
+  }
+  return true;
+}
+
+uint64_t WallNanoseconds() {
+  struct {
+    int64_t seconds, nanoseconds;
+  } now = {};
+  Sys(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, Arg(&now));
+  return now.seconds * 1000000000u + now.nanoseconds;
+}
+
+// Field 22 of /proc/PID/stat. The second field may hold anything, so count
+// from its last ')'.
+uint64_t StartTicks(int pid) {
+  char path[40] = "/proc/";
+  char* end = child::Decimal(path + 6, pid);
+  child::Append(end, path + sizeof(path), "/stat");
+  const int fd = child::OpenAt(AT_FDCWD, path, O_RDONLY);
+  if (fd < 0) return 0;
+  char text[1024];
+  const long n = child::Read(fd, text, sizeof(text) - 1);
+  child::Close(fd);
+  if (n <= 0) return 0;
+  text[n] = 0;
+  const char* p = text + n;
+  while (p > text && *p != ')') --p;
+  for (int field = 2; field < 22; ++field) {
+    while (*p != 0 && *p != ' ') ++p;
+    if (*p == ' ') ++p;
+  }
+  uint64_t ticks = 0;
+  for (; *p >= '0' && *p <= '9'; ++p) ticks = ticks * 10 + (*p - '0');
+  return ticks;
+}
+
+int SendFrame(int fd, uint16_t type, const Value* values, int count) {
+  uint8_t buffer[256];
+  child::FrameWriter writer(buffer, sizeof(buffer), type);
+  for (int i = 0; i < count; ++i) writer.Int(values[i].tag, values[i].value);
+  const long n = child::Write(fd, buffer, writer.size());
+  return n < 0 ? static_cast<int>(n) : 0;
+}
+
+int Main(int argc, char** argv) {
+  if (argc == 2 && child::Equal(argv[1], "run")) return RunMode();
+  if (argc == 2 && child::Equal(argv[1], "exec")) return ExecMode();
+  static constexpr char kUsage[] =
+      "bulwark-shim is started by bulwarkd, not by hand\n";
+  child::Write(2, kUsage, sizeof(kUsage) - 1);
+  return 64;
+}
+
+}  // namespace bulwark::shim

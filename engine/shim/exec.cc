@@ -1,0 +1,135 @@
+// bulwark-shim exec: one process in a running container. Lives as long as that
+// process; if the daemon goes away, it kills the process.
+#include <asm/ioctls.h>
+#include <linux/errno.h>
+#include <linux/sched.h>
+
+#include "engine/child/sys.h"
+#include "engine/child/wire.h"
+#include "engine/shim/control.h"
+#include "engine/shim/shim.h"
+
+namespace bulwark::shim {
+
+using child::Arg;
+using child::Sys;
+
+namespace {
+
+constexpr int kSolSocket = 1;
+constexpr int kScmRights = 1;
+
+child::Context context;
+
+[[noreturn]] void Fail(uint64_t step, int64_t error) {
+  const Value values[] = {{child::kTagStep, step},
+                          {child::kTagErrno, static_cast<uint64_t>(error)}};
+  SendFrame(kStatusFd, child::kMsgFailed, values, 2);
+  child::Exit(1);
+}
+
+// Tells the daemon that the program executes, with the terminal's master.
+int SendLaunched(const Child& child, int master) {
+  uint8_t frame[64];
+  child::FrameWriter writer(frame, sizeof(frame), child::kMsgLaunched);
+  writer.Int(child::kTagInitPid, child.pid);
+  struct {
+    void* base;
+    size_t size;
+  } vector = {frame, writer.size()};
+  struct {
+    size_t size;
+    int level, type;
+    int fd, pad;
+  } rights = {20, kSolSocket, kScmRights, master, 0};
+  struct {
+    void* name;
+    unsigned name_size;
+    void* vectors;
+    size_t vector_count;
+    void* control;
+    size_t control_size;
+    int flags;
+  } message = {};
+  message.vectors = &vector;
+  message.vector_count = 1;
+  if (master >= 0) {
+    message.control = &rights;
+    message.control_size = sizeof(rights);
+  }
+  return Sys(__NR_sendmsg, kStatusFd, Arg(&message), 0);
+}
+
+void Kill(const Child& child) {
+  Sys(__NR_pidfd_send_signal, child.pidfd, 9, 0, 0);
+}
+
+// Requests come as whole packets.
+bool ServeControl(const Target& target) {
+  uint8_t frame[child::kMaxMessage];
+  const long n = child::Read(kStatusFd, frame, sizeof(frame));
+  if (n <= 0) return false;
+  HandleRequest(kStatusFd, frame, n, target);
+  return true;
+}
+
+int Loop(const Child& child, int master) {
+  const Target target = {child.pidfd, master, child.pid};
+  struct PollFd {
+    int fd;
+    short events, revents;
+  } polls[2] = {{child.pidfd, 1, 0}, {kStatusFd, 1, 0}};
+  for (;;) {
+    Sys(__NR_ppoll, Arg(polls), 2, 0, 0, 0);
+    if (polls[1].revents != 0 && !ServeControl(target)) {
+      Kill(child);
+      polls[1].fd = -1;
+      polls[1].revents = 0;
+    }
+    ExitStatus status;
+    if (polls[0].revents == 0 || !Reap(child, &status)) continue;
+    const Value values[] = {
+        {child::kTagCode, static_cast<uint64_t>(status.code)},
+        {child::kTagSignal, static_cast<uint64_t>(status.signal)}};
+    SendFrame(kStatusFd, child::kMsgExited, values, 2);
+    return 0;
+  }
+}
+
+}  // namespace
+
+int ExecMode() {
+  int result = Prepare(&context, "bulwark-exec", kFirstStreamFd + 3);
+  if (result < 0) Fail(child::kStepPlan, -result);
+  context.slots[child::kSlotInit] = kThirdFd;
+  const bool terminal = context.plan->terminal != 0;
+  for (int i = 0; i < 3 && !terminal; ++i) {
+    context.slots[child::kSlotStdin + i] = kFirstStreamFd + i;
+  }
+  uint32_t failed = 0;
+  result = child::RunSteps(&context, child::Where::kShim, &failed);
+  if (result < 0) Fail(failed, -result);
+  Child child;
+  result = StartChild(&context, &child);
+  if (result < 0) Fail(child::kStepClone, -result);
+  // Our copies would keep the daemon's ends of the streams open.
+  const int slave = context.slots[child::kSlotStdin];
+  const LaunchError error = AwaitExec(child);
+  if (terminal) {
+    child::Close(slave);
+  } else {
+    Sys(__NR_close_range, kFirstStreamFd, kFirstStreamFd + 2, 0);
+  }
+  const int master = context.slots[child::kSlotPtyMaster];
+  if (error.error != 0) {
+    ExitStatus status;
+    Kill(child);
+    while (!Reap(child, &status)) Sys(__NR_sched_yield);
+    Fail(error.step, error.error);
+  }
+  result = SendLaunched(child, terminal ? master : -1);
+  if (result < 0) Kill(child);
+  return Loop(child, terminal ? master : -1);
+}
+
+}  // namespace bulwark::shim

@@ -1,0 +1,307 @@
+// bulwark-shim run: launches a container, then serves it until it exits.
+#include <asm/stat.h>
+#include <linux/errno.h>
+#include <linux/eventpoll.h>
+
+#include "engine/child/sys.h"
+#include "engine/child/wire.h"
+#include "engine/shim/control.h"
+#include "engine/shim/log_writer.h"
+#include "engine/shim/shim.h"
+
+namespace bulwark::shim {
+
+using child::Arg;
+using child::Sys;
+
+namespace {
+
+constexpr size_t kExitRecordSize = 256;
+constexpr size_t kReadSize = 64 << 10;
+
+// Lives in .bss: pages cost memory only once they are used.
+struct Shim {
+  child::Context context;
+  Child child;
+  Control control;
+  LogWriter log;
+  int state_dir = -1;
+  int exit_file = -1;
+  int epoll = -1;
+  int outputs[2] = {-1, -1};  // read ends; a terminal is the first alone
+  uint64_t start_time = 0;
+  uint8_t buffer[kReadSize];
+};
+Shim shim;
+
+[[noreturn]] void Fail(uint64_t step, int64_t error) {
+  const Value values[] = {{child::kTagStep, step},
+                          {child::kTagErrno, static_cast<uint64_t>(error)}};
+  SendFrame(kStatusFd, child::kMsgFailed, values, 2);
+  child::Exit(1);
+}
+
+// Ends a child that lives already, then fails. Killing the init of the PID
+// namespace ends all of it.
+[[noreturn]] void FailAndKill(uint64_t step, int64_t error) {
+  Sys(__NR_pidfd_send_signal, shim.child.pidfd, 9, 0, 0);
+  ExitStatus status;
+  while (!Reap(shim.child, &status)) {
+    struct {
+      int fd;
+      short events, revents;
+    } poll = {shim.child.pidfd, 1, 0};
+    Sys(__NR_ppoll, Arg(&poll), 1, 0, 0, 0);
+  }
+  Fail(step, error);
+}
+
+void Require(uint64_t step, long result) {
+  if (result < 0) Fail(step, -result);
+}
+
+// Replaces the file `name` in the current directory.
+int ReplaceFile(const char* name, const uint8_t* data, size_t size) {
+  const int fd =
+      child::OpenAt(AT_FDCWD, "state.new", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (fd < 0) return fd;
+  const long n = child::Write(fd, data, size);
+  child::Close(fd);
+  if (n != static_cast<long>(size)) return n < 0 ? n : -ENOSPC;
+  return Sys(__NR_renameat, AT_FDCWD, Arg("state.new"), AT_FDCWD, Arg(name));
+}
+
+int WriteState(uint64_t phase) {
+  uint8_t record[512];
+  child::FrameWriter w(record, sizeof(record), child::kMsgStateRecord);
+  const int self = Sys(__NR_getpid);
+  const char* boot_id = shim.context.String(shim.context.plan->boot_id);
+  w.Int(child::kTagPhase, phase);
+  w.Int(child::kTagShimPid, self);
+  w.Int(child::kTagShimTicks, StartTicks(self));
+  w.Bytes(child::kTagBootId, boot_id, child::Length(boot_id));
+  if (phase == child::kPhaseRunning) {
+    w.Int(child::kTagInitPid, shim.child.pid);
+    w.Int(child::kTagInitTicks, StartTicks(shim.child.pid));
+    w.Int(child::kTagStartTime, shim.start_time);
+  }
+  w.Seal();
+  return ReplaceFile("state", record, w.size());
+}
+
+// Makes the exit record's blocks exist, so that writing it later needs no
+// space and one data flush only; and flushes what the daemon wrote. All this
+// while the child is at work.
+int PrepareRecords() {
+  int result = WriteState(child::kPhaseRunning);
+  if (result < 0) return result;
+  shim.exit_file = child::OpenAt(shim.state_dir, "exit",
+                                 O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (shim.exit_file < 0) return shim.exit_file;
+  uint8_t zeros[kExitRecordSize] = {};
+  const long n = child::Write(shim.exit_file, zeros, sizeof(zeros));
+  if (n != sizeof(zeros)) return n < 0 ? n : -ENOSPC;
+  result = Sys(__NR_fsync, shim.exit_file);
+  const int record = child::OpenAt(shim.state_dir, "record", O_RDONLY);
+  if (result >= 0) result = record < 0 ? record : Sys(__NR_fsync, record);
+  if (record >= 0) child::Close(record);
+  return result < 0 ? result : Sys(__NR_fsync, shim.state_dir);
+}
+
+// The counter on the line "oom_kill N" of the cgroup's file.
+uint64_t OomKills() {
+  const char* path = shim.context.String(shim.context.plan->oom_file);
+  if (*path == 0) return 0;
+  const int fd = child::OpenAt(AT_FDCWD, path, O_RDONLY);
+  if (fd < 0) return 0;
+  char text[1024];
+  const long n = child::Read(fd, text, sizeof(text) - 1);
+  child::Close(fd);
+  if (n <= 0) return 0;
+  text[n] = 0;
+  for (const char* p = text; *p != 0; ++p) {
+    if ((p == text || p[-1] == '\n') && child::StartsWith(p, "oom_kill ")) {
+      return p[9] != '0';
+    }
+  }
+  return 0;
+}
+
+// Durable before anyone is told: our exit is the notification.
+void WriteExit(const ExitStatus& status) {
+  uint8_t record[kExitRecordSize];
+  child::FrameWriter w(record, sizeof(record), child::kMsgExitRecord);
+  w.Int(child::kTagCode, status.code);
+  w.Int(child::kTagSignal, status.signal);
+  w.Int(child::kTagOomKilled, OomKills());
+  w.Int(child::kTagFinishTime, WallNanoseconds());
+  w.Seal();
+  Sys(__NR_pwrite64, shim.exit_file, Arg(record), w.size(), 0);
+  Sys(__NR_fdatasync, shim.exit_file);
+}
+
+void MakeStreams() {
+  int* slots = shim.context.slots;
+  if (shim.context.plan->terminal != 0) return;  // the plan makes the terminal
+  slots[child::kSlotStdin] = child::OpenAt(AT_FDCWD, "/dev/null", O_RDONLY);
+  Require(child::kStepStdio, slots[child::kSlotStdin]);
+  for (int i = 0; i < 2; ++i) {
+    int pipe[2];
+    Require(child::kStepStdio, Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC));
+    // The read end alone must not block: its open file is its own.
+    Require(child::kStepStdio,
+            Sys(__NR_fcntl, pipe[0], F_SETFL, O_NONBLOCK));
+    shim.outputs[i] = pipe[0];
+    slots[child::kSlotStdout + i] = pipe[1];
+  }
+}
+
+void KeepTerminal() {
+  if (shim.context.plan->terminal == 0) return;
+  shim.outputs[0] = shim.context.slots[child::kSlotPtyMaster];
+  Require(child::kStepStdio,
+          Sys(__NR_fcntl, shim.outputs[0], F_SETFL, O_NONBLOCK));
+}
+
+// Descriptors that only the launch needs. Noted before the child starts: from
+// then on it stores numbers of its own table in the shared slots.
+struct LaunchFds {
+  int fds[child::kMaxSlots];
+  int count = 0;
+
+  void Note() {
+    for (uint32_t i = 0; i < shim.context.plan->slot_count; ++i) {
+      const int fd = shim.context.slots[i];
+      // A terminal's other end stays open with us: it never hangs up while
+      // the container lives.
+      const bool terminal_end = shim.context.plan->terminal != 0 &&
+                                i >= child::kSlotPtyMaster &&
+                                i <= child::kSlotStderr;
+      if (fd >= 0 && !terminal_end) fds[count++] = fd;
+    }
+  }
+  void Close() {
+    while (count > 0) child::Close(fds[--count]);
+  }
+};
+LaunchFds launch_fds;
+
+void Watch(int fd) {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data = static_cast<uint64_t>(fd);
+  Sys(__NR_epoll_ctl, shim.epoll, EPOLL_CTL_ADD, fd, Arg(&event));
+}
+
+// Reads until there is nothing more for now. A terminal whose last user left
+// answers EIO, a pipe 0.
+void Drain(int index) {
+  const int fd = shim.outputs[index];
+  while (fd >= 0) {
+    const long n = child::Read(fd, shim.buffer, sizeof(shim.buffer));
+    if (n == -EAGAIN) return;
+    if (n <= 0) {
+      shim.outputs[index] = -1;
+      child::Close(fd);
+      return;
+    }
+    shim.log.Write(index == 0 ? 'o' : 'e', shim.buffer, n);
+    // One turn each, so that a loud container does not starve the rest.
+    if (n < static_cast<long>(sizeof(shim.buffer))) return;
+  }
+}
+
+void DrainAll() {
+  for (int i = 0; i < 2; ++i) {
+    // Everybody who could write is dead: what is there is all. A socket or
+    // pipe handed outside could stay open, hence the bound.
+    for (int turns = 0; turns < 1024 && shim.outputs[i] >= 0; ++turns) {
+      const long n =
+          child::Read(shim.outputs[i], shim.buffer, sizeof(shim.buffer));
+      if (n <= 0) break;
+      shim.log.Write(i == 0 ? 'o' : 'e', shim.buffer, n);
+    }
+  }
+  shim.log.Finish();
+}
+
+int Loop() {
+  const Target target = {shim.child.pidfd, shim.context.plan->terminal != 0
+                                               ? shim.outputs[0]
+                                               : -1,
+                         shim.child.pid};
+  Watch(shim.child.pidfd);
+  Watch(shim.control.listener());
+  for (const int fd : shim.outputs) {
+    if (fd >= 0) Watch(fd);
+  }
+  for (;;) {
+    epoll_event events[16];
+    const long n = Sys(__NR_epoll_pwait, shim.epoll, Arg(events), 16, -1, 0, 8);
+    for (long i = 0; i < n; ++i) {
+      const int fd = static_cast<int>(events[i].data);
+      if (fd == shim.child.pidfd) {
+        ExitStatus status;
+        if (!Reap(shim.child, &status)) continue;
+        DrainAll();
+        WriteExit(status);
+        return 0;
+      }
+      if (fd == shim.control.listener()) {
+        const int connection = shim.control.Accept();
+        if (connection >= 0) Watch(connection);
+      } else if (fd == shim.outputs[0]) {
+        Drain(0);
+      } else if (fd == shim.outputs[1]) {
+        Drain(1);
+      } else {
+        shim.control.Serve(fd, target);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int RunMode() {
+  Require(child::kStepPlan,
+          Prepare(&shim.context, "bulwark-shim", kThirdFd + 1));
+  const child::PlanHeader& plan = *shim.context.plan;
+  Require(child::kStepDirectory,
+          Sys(__NR_chdir, Arg(shim.context.String(plan.runtime_dir))));
+  shim.state_dir =
+      child::OpenAt(AT_FDCWD, shim.context.String(plan.state_dir),
+                    O_RDONLY | O_DIRECTORY);
+  Require(child::kStepDirectory, shim.state_dir);
+  Require(child::kStepRecords, WriteState(child::kPhaseLaunching));
+  shim.epoll = Sys(__NR_epoll_create1, O_CLOEXEC);
+  Require(child::kStepStdio, shim.epoll);
+  MakeStreams();
+  uint32_t failed = 0;
+  const int result =
+      child::RunSteps(&shim.context, child::Where::kShim, &failed);
+  Require(failed, result);
+  KeepTerminal();
+  Require(child::kStepControl, shim.control.Listen());
+  Require(child::kStepRecords,
+          shim.log.Open(shim.state_dir, plan.log_file_bytes, plan.log_files));
+
+  shim.start_time = WallNanoseconds();
+  launch_fds.Note();
+  Require(child::kStepClone, StartChild(&shim.context, &shim.child));
+  launch_fds.Close();  // above all the write ends of the streams
+  const int records = PrepareRecords();
+  if (records < 0) FailAndKill(child::kStepRecords, -records);
+  const LaunchError error = AwaitExec(shim.child);
+  if (error.error != 0) FailAndKill(error.step, error.error);
+
+  const Value values[] = {
+      {child::kTagInitPid, static_cast<uint64_t>(shim.child.pid)},
+      {child::kTagInitTicks, StartTicks(shim.child.pid)},
+      {child::kTagStartTime, shim.start_time}};
+  SendFrame(kStatusFd, child::kMsgLaunched, values, 3);
+  child::Close(kStatusFd);
+  return Loop();
+}
+
+}  // namespace bulwark::shim

@@ -1,0 +1,63 @@
+// bulwark-shim: the process between the daemon and one container. Started as
+//
+//   bulwark-shim run    descriptors: 3 plan, 4 status pipe, 5 lock
+//   bulwark-shim exec   descriptors: 3 plan, 4 control socket, 5 pidfd of the
+//                       container's init; 6, 7, 8 streams (unless a terminal)
+//
+// It links no library at all; see docs/formats/shim-protocol.md.
+#ifndef ENGINE_SHIM_SHIM_H_
+#define ENGINE_SHIM_SHIM_H_
+
+#include <stdint.h>
+
+#include "engine/child/steps.h"
+
+namespace bulwark::shim {
+
+inline constexpr int kPlanFd = 3;
+inline constexpr int kStatusFd = 4;  // or the control socket
+inline constexpr int kThirdFd = 5;   // lock, or pidfd
+inline constexpr int kFirstStreamFd = 6;
+
+int Main(int argc, char** argv);
+int RunMode();
+int ExecMode();
+
+// Common set-up of both modes: name, signals, plan. 0 or a negative errno.
+int Prepare(child::Context* context, const char* name, int first_free_fd);
+
+struct Child {
+  int pid = -1;
+  int pidfd = -1;
+  int error_pipe = -1;  // {step, errno}, or EOF once the program executes
+};
+
+// Clones the child, which runs its steps on its own stack in our memory.
+int StartChild(child::Context* context, Child* child);
+
+struct LaunchError {
+  uint64_t step;
+  int64_t error;  // positive errno; 0: the program executes
+};
+LaunchError AwaitExec(const Child& child);
+
+struct ExitStatus {
+  int code = 255;  // exit status, or 128 + signal
+  int signal = 0;
+};
+// Reaps the child if it has ended.
+bool Reap(const Child& child, ExitStatus* status);
+
+uint64_t WallNanoseconds();
+uint64_t StartTicks(int pid);
+
+// Answers on `fd`: {tag, value} pairs in one frame.
+struct Value {
+  uint16_t tag;
+  uint64_t value;
+};
+int SendFrame(int fd, uint16_t type, const Value* values, int count);
+
+}  // namespace bulwark::shim
+
+#endif  // ENGINE_SHIM_SHIM_H_
