@@ -130,6 +130,22 @@ void Feed::DropFront() {
   recent_.pop_front();
 }
 
+void Feed::Reset(uint64_t revision) {
+  absl::MutexLock lock(&mu_);
+  recent_.clear();
+  bytes_ = 0;
+  floor_ = current_ = revision;
+}
+
+void Feed::AwaitRevision(uint64_t revision) {
+  absl::MutexLock lock(&mu_);
+  auto there = [&] {
+    mu_.AssertReaderHeld();
+    return closed_ || current_ >= revision;
+  };
+  mu_.Await(absl::Condition(&there));
+}
+
 uint64_t Feed::Current() const {
   absl::MutexLock lock(&mu_);
   return current_;

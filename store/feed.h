@@ -45,6 +45,13 @@ class Feed {
   // Forgets what is older than `cutoff`, except the last `keep` commits.
   void DropOlder(absl::Time cutoff, size_t keep);
 
+  // Forgets everything and continues after `revision`. Watchers elsewhere get
+  // OUT_OF_RANGE as soon as there is something new.
+  void Reset(uint64_t revision);
+
+  // Blocks until `revision` is published, or the feed is closed.
+  void AwaitRevision(uint64_t revision);
+
   // The last published revision.
   uint64_t Current() const;
 

@@ -1,0 +1,27 @@
+// RocksDB with our options and our errors.
+#ifndef STORE_ROCKS_DATABASE_H_
+#define STORE_ROCKS_DATABASE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "rocksdb/db.h"
+
+namespace bulwark::store {
+
+// `status` as "<op> <object>: <cause>": corruption is DATA_LOSS, a full disk
+// RESOURCE_EXHAUSTED, other trouble with the disk UNAVAILABLE.
+absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
+                       absl::string_view object);
+
+// Opens the database in directory `path`, or makes one there if there is none,
+// and verifies the checksums of all its files. `env` is borrowed.
+absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
+    const std::string& path, rocksdb::Env* env);
+
+}  // namespace bulwark::store
+
+#endif  // STORE_ROCKS_DATABASE_H_

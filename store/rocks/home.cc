@@ -1,0 +1,126 @@
+#include "store/rocks/home.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "store/rocks/database.h"
+
+namespace bulwark::store {
+
+absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::string& path,
+                                                 int64_t reserve_bytes,
+                                                 rocksdb::Env* env) {
+  std::unique_ptr<Home> home(new Home(path, reserve_bytes, env));
+  RETURN_IF_ERROR(home->MakeDirectories());
+  RETURN_IF_ERROR(home->Lock());
+  return home;
+}
+
+absl::Status Home::MakeDirectories() {
+  const std::filesystem::path parent =
+      std::filesystem::path(path_).parent_path();
+  std::error_code error;
+  std::filesystem::create_directories(parent, error);
+  if (error) return ErrnoStatus(error.value(), "create", parent.string());
+  RETURN_IF_ERROR(FromRocks(env_->CreateDirIfMissing(path_), "create", path_));
+  if (chmod(path_.c_str(), 0700) != 0) {
+    return ErrnoStatus("restrict the mode of", path_);
+  }
+  RETURN_IF_ERROR(SyncDirectory(parent.string()));
+  // RocksDB would make db/ but not its entry durable.
+  RETURN_IF_ERROR(FromRocks(env_->CreateDirIfMissing(db()), "create", db()));
+  return SyncDirectory(path_);
+}
+
+absl::Status Home::Lock() {
+  const std::string file = path_ + "/LOCK";
+  lock_.Reset(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_.ok()) return ErrnoStatus("open", file);
+  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoStatus("lock", file);
+    char pid[24] = {};
+    const ssize_t n = pread(lock_.get(), pid, sizeof(pid) - 1, 0);
+    const absl::string_view owner =
+        absl::StripAsciiWhitespace(absl::string_view(pid, n > 0 ? n : 0));
+    return absl::FailedPreconditionError(
+        absl::StrCat("open store ", path_, ": another process",
+                     owner.empty() ? "" : absl::StrCat(" (pid ", owner, ")"),
+                     " is using it; is a second daemon running?"));
+  }
+  const std::string pid = absl::StrCat(getpid(), "\n");
+  if (ftruncate(lock_.get(), 0) != 0 ||
+      pwrite(lock_.get(), pid.data(), pid.size(), 0) < 0) {
+    // The pid only improves a message, and the disk may be full.
+    LOG_DEBUG("cannot write the pid", {{"file", file}});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Home::Instance() const {
+  const std::string file = path_ + "/INSTANCE";
+  if (env_->FileExists(file).IsNotFound()) return std::string();
+  std::string text;
+  RETURN_IF_ERROR(
+      FromRocks(rocksdb::ReadFileToString(env_, file, &text), "read", file));
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
+absl::Status Home::SetInstance(const std::string& id) {
+  const std::string file = path_ + "/INSTANCE";
+  const std::string temporary = file + ".new";
+  RETURN_IF_ERROR(
+      FromRocks(rocksdb::WriteStringToFile(env_, id + "\n", temporary, true),
+                "write", temporary));
+  RETURN_IF_ERROR(FromRocks(env_->RenameFile(temporary, file), "write", file));
+  return SyncDirectory(path_);
+}
+
+bool Home::HasDatabase() const {
+  return env_->FileExists(db() + "/CURRENT").ok();
+}
+
+absl::StatusOr<int64_t> Home::FreeBytes() const {
+  struct statvfs s;
+  if (statvfs(path_.c_str(), &s) != 0) return ErrnoStatus("statvfs", path_);
+  return static_cast<int64_t>(s.f_bavail) * static_cast<int64_t>(s.f_frsize);
+}
+
+void Home::FillReserve(int64_t spare) {
+  const std::string file = path_ + "/reserve";
+  struct stat st;
+  if (reserve_bytes_ <= 0 ||
+      (stat(file.c_str(), &st) == 0 && st.st_size >= reserve_bytes_)) {
+    return;
+  }
+  const absl::StatusOr<int64_t> free = FreeBytes();
+  if (!free.ok() || *free < reserve_bytes_ + spare) return;
+  UniqueFd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.ok() || posix_fallocate(fd.get(), 0, reserve_bytes_) != 0) {
+    unlink(file.c_str());  // half a reserve is worth nothing
+  }
+}
+
+bool Home::ReleaseReserve() {
+  return unlink((path_ + "/reserve").c_str()) == 0;
+}
+
+absl::Status Home::SyncDirectory(const std::string& path) const {
+  std::unique_ptr<rocksdb::Directory> directory;
+  RETURN_IF_ERROR(
+      FromRocks(env_->NewDirectory(path, &directory), "open", path));
+  return FromRocks(directory->Fsync(), "fsync", path);
+}
+
+}  // namespace bulwark::store

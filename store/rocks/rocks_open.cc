@@ -1,0 +1,275 @@
+// Opening, opening again after an error of the disk, and checkpoints.
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "rocksdb/db.h"
+#include "rocksdb/utilities/checkpoint.h"
+#include "rocksdb/write_batch.h"
+#include "store/commit.h"
+#include "store/rocks/database.h"
+#include "store/rocks/home.h"
+#include "store/rocks/rocks_store.h"
+#include "store/rocks/rows.h"
+
+namespace bulwark::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The finished checkpoints of a store, oldest first: their names begin with
+// the time, in seconds.
+std::vector<std::string> Checkpoints(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!absl::EndsWith(name, ".tmp")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::Time TimeOf(absl::string_view checkpoint) {
+  int64_t seconds = 0;
+  if (!absl::SimpleAtoi(checkpoint.substr(0, checkpoint.find('-')), &seconds)) {
+    return absl::InfinitePast();
+  }
+  return absl::FromUnixSeconds(seconds);
+}
+
+absl::Status Damaged(const Home& home, absl::string_view cause) {
+  const std::vector<std::string> copies = Checkpoints(home.checkpoints());
+  std::string remedy;
+  if (copies.empty()) {
+    remedy = absl::StrCat(
+        "there is no checkpoint; restore a backup, or move ", home.path(),
+        " aside to begin anew (containers that run are adopted)");
+  } else {
+    remedy =
+        absl::StrCat("to go back to ", absl::FormatTime(TimeOf(copies.back())),
+                     ": mv ", home.db(), " ", home.db(), ".damaged && cp -a ",
+                     home.checkpoints(), "/", copies.back(), " ", home.db());
+  }
+  return absl::DataLossError(absl::StrCat("open store ", home.path(),
+                                          ": it is damaged (", cause,
+                                          "); nothing was changed; ", remedy));
+}
+
+bool IsDamage(const absl::Status& status) {
+  // Files that are named but missing are damage as much as bad checksums.
+  return absl::IsDataLoss(status) || absl::IsNotFound(status) ||
+         absl::StrContains(status.message(), "No such file or directory");
+}
+
+}  // namespace
+
+RocksStore::RocksStore(RocksOptions options, Clock& clock,
+                       std::unique_ptr<Home> home)
+    : options_(std::move(options)), clock_(clock), home_(std::move(home)) {}
+
+absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(
+    RocksOptions options, Clock& clock, Entropy& entropy) {
+  if (options.env == nullptr) options.env = rocksdb::Env::Default();
+  options.path = fs::absolute(options.path).lexically_normal().string();
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<Home> home,
+      Home::Open(options.path, options.reserve_bytes, options.env));
+  std::unique_ptr<RocksStore> store(
+      new RocksStore(std::move(options), clock, std::move(home)));
+  RETURN_IF_ERROR(store->Start(entropy));
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenRocksStore(
+    RocksOptions options, Clock& clock, Entropy& entropy) {
+  return RocksStore::Open(std::move(options), clock, entropy);
+}
+
+absl::Status RocksStore::Start(Entropy& entropy) {
+  ASSIGN_OR_RETURN(const std::string marker, home_->Instance());
+  if (!marker.empty() && !home_->HasDatabase()) {
+    return Damaged(*home_, "the database is missing");
+  }
+  absl::WriterMutexLock lock(&db_mu_);
+  absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
+      OpenDatabase(home_->db(), options_.env);
+  if (IsDamage(db.status())) return Damaged(*home_, db.status().message());
+  RETURN_IF_ERROR(db.status());
+  db_ = *std::move(db);
+
+  absl::StatusOr<uint64_t> schema = ReadNumber(rows::kSchemaRow, nullptr);
+  if (absl::IsNotFound(schema.status())) {
+    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
+    it->SeekToFirst();
+    if (!marker.empty() || it->Valid()) {
+      return Damaged(*home_, "the row of the schema version is missing");
+    }
+    RETURN_IF_ERROR(Initialize(entropy));
+    schema = rows::kSchema;
+  }
+  if (IsDamage(schema.status())) {
+    return Damaged(*home_, schema.status().message());
+  }
+  RETURN_IF_ERROR(schema.status());
+  if (*schema > rows::kSchema) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "open store ", home_->path(), ": it has schema version ", *schema,
+        ", this program knows up to ", rows::kSchema,
+        "; start the newer version that wrote it, or restore a checkpoint "
+        "from before the upgrade"));
+  }
+  if (absl::Status s = LoadNumbers(); !s.ok()) {
+    return IsDamage(s) ? Damaged(*home_, s.message()) : s;
+  }
+  ASSIGN_OR_RETURN(const uint64_t revision,
+                   ReadNumber(rows::kRevision, nullptr));
+  ASSIGN_OR_RETURN(instance_, ReadRow(rows::kInstance, nullptr));
+  if (marker.empty()) RETURN_IF_ERROR(home_->SetInstance(instance_));
+  if (!marker.empty() && marker != instance_) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "open store ", home_->path(), ": the database is of instance ",
+        instance_, ", the file INSTANCE says ", marker,
+        "; remove that file to accept the database"));
+  }
+  feed_ = std::make_unique<Feed>(
+      clock_, revision, Feed::Limits{},
+      [this](uint64_t after, size_t limit) { return ReadLog(after, limit); });
+  home_->FillReserve(options_.min_free_bytes);
+
+  const std::vector<std::string> copies = Checkpoints(home_->checkpoints());
+  absl::Duration wait = options_.checkpoint_every;
+  if (revision > 0) {
+    wait -= copies.empty() ? wait : clock_.Now() - TimeOf(copies.back());
+    wait = std::clamp(wait, absl::ZeroDuration(), options_.checkpoint_every);
+  }
+  next_checkpoint_ = clock_.Steady() + wait;
+  return absl::OkStatus();
+}
+
+absl::Status RocksStore::Initialize(Entropy& entropy) {
+  db_mu_.AssertHeld();
+  const std::string zero = rows::EncodeNumber(0);
+  rocksdb::WriteBatch batch;
+  batch.Put(std::string(rows::kSchemaRow), rows::EncodeNumber(rows::kSchema));
+  batch.Put(std::string(rows::kInstance), NewUid(entropy));
+  batch.Put(std::string(rows::kRevision), zero);
+  batch.Put(std::string(rows::kLimit), zero);
+  batch.Put(std::string(rows::kFloor), zero);
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return FromRocks(db_->Write(options, &batch), "initialize", home_->db());
+}
+
+absl::Status RocksStore::LoadNumbers() {
+  ASSIGN_OR_RETURN(const uint64_t revision,
+                   ReadNumber(rows::kRevision, nullptr));
+  ASSIGN_OR_RETURN(limit_, ReadNumber(rows::kLimit, nullptr));
+  ASSIGN_OR_RETURN(floor_, ReadNumber(rows::kFloor, nullptr));
+  last_ = std::max(revision, limit_);
+  return absl::OkStatus();
+}
+
+absl::Status RocksStore::Recover() {
+  absl::WriterMutexLock lock(&db_mu_);
+  ++reopened_;
+  if (db_ != nullptr) {
+    // It failed already; what it says now is not news.
+    db_->Close().PermitUncheckedError();
+    db_.reset();
+  }
+  absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
+      OpenDatabase(home_->db(), options_.env);
+  if (absl::IsResourceExhausted(db.status()) && home_->ReleaseReserve()) {
+    db = OpenDatabase(home_->db(), options_.env);
+  }
+  RETURN_IF_ERROR(db.status());
+  db_ = *std::move(db);
+  RETURN_IF_ERROR(LoadNumbers());
+  ASSIGN_OR_RETURN(const uint64_t revision,
+                   ReadNumber(rows::kRevision, nullptr));
+  // What was written though the write failed is published now. If instead
+  // something is gone that watchers have seen, they must list again.
+  while (feed_->Current() < revision) {
+    absl::StatusOr<std::vector<CommitPtr>> missed =
+        ReadLogLocked(feed_->Current(), 256);
+    if (!missed.ok() && !absl::IsOutOfRange(missed.status())) {
+      return missed.status();
+    }
+    if (!missed.ok() || missed->empty()) {
+      feed_->Reset(revision);
+      break;
+    }
+    feed_->Publish(*std::move(missed));
+  }
+  if (feed_->Current() > revision) feed_->Reset(revision);
+  broken_ = false;
+  LOG_INFO("store opened again",
+           {{"path", home_->path()}, {"revision", revision}});
+  return absl::OkStatus();
+}
+
+RocksStore::~RocksStore() {
+  if (feed_ != nullptr) feed_->Close();
+  absl::WriterMutexLock lock(&db_mu_);
+  if (db_ == nullptr) return;
+  if (feed_ != nullptr && !broken_) {
+    // A clean end: the next start continues the revisions without a gap.
+    rocksdb::WriteBatch batch;
+    batch.Put(std::string(rows::kLimit), rows::EncodeNumber(feed_->Current()));
+    rocksdb::WriteOptions options;
+    options.sync = !options_.unsafe_no_sync_for_test;
+    db_->Write(options, &batch).PermitUncheckedError();
+  }
+  db_->Close().PermitUncheckedError();
+}
+
+absl::Status RocksStore::Checkpoint(const std::string& directory) {
+  absl::ReaderMutexLock lock(&db_mu_);
+  if (db_ == nullptr) return ReadRow(rows::kRevision, nullptr).status();
+  rocksdb::Checkpoint* raw = nullptr;
+  RETURN_IF_ERROR(FromRocks(rocksdb::Checkpoint::Create(db_.get(), &raw),
+                            "checkpoint", home_->db()));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  return FromRocks(checkpoint->CreateCheckpoint(directory), "checkpoint to",
+                   directory);
+}
+
+void RocksStore::KeepCheckpoints(absl::Time now) {
+  const fs::path directory = home_->checkpoints();
+  std::error_code error;
+  fs::create_directory(directory, error);
+  // Left by a crash.
+  for (fs::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == ".tmp") {
+      std::error_code ignored;
+      fs::remove_all(it->path(), ignored);
+    }
+  }
+  const std::string name =
+      absl::StrFormat("%010d-%d", absl::ToUnixSeconds(now), feed_->Current());
+  if (absl::Status s = Checkpoint((directory / name).string()); !s.ok()) {
+    LOG_WARN("cannot make a checkpoint of the store", {{"error", s}});
+    return;
+  }
+  std::vector<std::string> copies = Checkpoints(directory.string());
+  const int extra = static_cast<int>(copies.size()) - options_.checkpoints_kept;
+  for (int i = 0; i < extra; ++i) {
+    std::error_code ignored;
+    fs::remove_all(directory / copies[i], ignored);
+  }
+}
+
+}  // namespace bulwark::store

@@ -1,0 +1,153 @@
+// The durable store, on RocksDB.
+#ifndef STORE_ROCKS_ROCKS_STORE_H_
+#define STORE_ROCKS_ROCKS_STORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "store/feed.h"
+#include "store/store.h"
+
+namespace rocksdb {
+class DB;
+class Env;
+class Snapshot;
+}  // namespace rocksdb
+
+namespace bulwark::store {
+
+class Home;
+
+struct RocksOptions {
+  std::string path;  // a directory of the store's own; made if missing
+  LogRetention retention;
+  // With less space than this left on the disk, no new records are accepted;
+  // with a quarter of it, only deletions. 0 turns the check off.
+  int64_t min_free_bytes = int64_t{64} << 20;
+  // Preallocated, and given back when the disk is full all the same, so that
+  // the database can be opened and things be deleted.
+  int64_t reserve_bytes = int64_t{32} << 20;
+  // How often a checkpoint is made in <path>/checkpoints, when something
+  // changes; never if infinite. The newest `checkpoints_kept` stay.
+  absl::Duration checkpoint_every = absl::Hours(1);
+  int checkpoints_kept = 3;
+
+  // For tests. The environment is borrowed; null means the real one.
+  rocksdb::Env* env = nullptr;
+  std::function<int64_t()> free_bytes;  // instead of asking the file system
+  bool unsafe_no_sync_for_test = false;
+};
+
+// See MetadataStore. Concurrent commits are written in groups, one fsync each.
+// After an error of the disk the next commit reopens the database.
+class RocksStore final : public MetadataStore {
+ public:
+  // Opens the store, or makes a new one where there is none; nothing that is
+  // there is ever overwritten. The clock and entropy are borrowed.
+  //   FAILED_PRECONDITION  another process uses it, or a newer version of the
+  //                        program wrote it: the message says what to do
+  //   DATA_LOSS            it is damaged: the message names the newest
+  //                        checkpoint and how to put it back
+  static absl::StatusOr<std::unique_ptr<RocksStore>> Open(RocksOptions options,
+                                                          Clock& clock,
+                                                          Entropy& entropy);
+
+  ~RocksStore() override;
+
+  absl::StatusOr<uint64_t> Commit(const Batch& batch) override;
+  absl::StatusOr<Record> Get(const Key& key) override;
+  absl::StatusOr<Listing> List(const Filter& filter) override;
+  absl::StatusOr<std::unique_ptr<Watcher>> Watch(uint64_t after,
+                                                 const Filter& filter) override;
+  uint64_t CurrentRevision() override;
+  std::string InstanceId() override { return instance_; }
+
+  // Writes a consistent copy of the database into `directory`, which must not
+  // exist, while the store is in use. The copy may take the place of db/.
+  absl::Status Checkpoint(const std::string& directory);
+
+  // How often a failed database was opened again.
+  int64_t reopened() const { return reopened_; }
+
+ private:
+  struct Pending;
+  struct Group;
+
+  RocksStore(RocksOptions options, Clock& clock, std::unique_ptr<Home> home);
+
+  // rocks_open.cc
+  absl::Status Start(Entropy& entropy);
+  absl::Status Initialize(Entropy& entropy);
+  absl::Status LoadNumbers() ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::Status Recover();
+  void KeepCheckpoints(absl::Time now);
+
+  // rocks_store.cc; all run only on the one committing thread.
+  void CommitGroup(const std::vector<Pending*>& pending);
+  absl::Status Plan(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::Status PlanOne(Group& group, Pending& pending)
+      ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::Status AdmitToDisk(const Group& group,
+                           const std::vector<Change>& changes) const;
+  absl::Status PlanTrim(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::Status Write(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  void Resolve(Group& group, absl::Status written);
+  void AfterCommit(absl::Time now);
+
+  // rocks_read.cc
+  absl::StatusOr<std::string> ReadRow(absl::string_view row,
+                                      const rocksdb::Snapshot* snapshot)
+      ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::StatusOr<uint64_t> ReadNumber(absl::string_view row,
+                                      const rocksdb::Snapshot* snapshot)
+      ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::StatusOr<std::vector<CommitPtr>> ReadLog(uint64_t after, size_t limit)
+      ABSL_LOCKS_EXCLUDED(db_mu_);
+  absl::StatusOr<std::vector<CommitPtr>> ReadLogLocked(uint64_t after,
+                                                       size_t limit)
+      ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+
+  const RocksOptions options_;
+  Clock& clock_;
+  const std::unique_ptr<Home> home_;
+  std::string instance_;
+
+  // Readers and the committing thread share it; reopening excludes them.
+  absl::Mutex db_mu_;
+  std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(db_mu_);
+  std::unique_ptr<Feed> feed_;
+
+  absl::Mutex queue_mu_;
+  std::deque<Pending*> queue_ ABSL_GUARDED_BY(queue_mu_);
+  bool leading_ ABSL_GUARDED_BY(queue_mu_) = false;
+
+  // Only the committing thread (the leader) touches these.
+  uint64_t last_ = 0;   // the last revision handed out
+  uint64_t limit_ = 0;  // as stored
+  uint64_t floor_ = 0;  // as stored
+  bool broken_ = false;
+  absl::Duration next_trim_;
+  absl::Duration next_reserve_;
+  absl::Duration next_checkpoint_;
+
+  std::atomic<int64_t> reopened_{0};
+};
+
+// RocksStore::Open, for those who only need the port.
+absl::StatusOr<std::unique_ptr<MetadataStore>> OpenRocksStore(
+    RocksOptions options, Clock& clock, Entropy& entropy);
+
+}  // namespace bulwark::store
+
+#endif  // STORE_ROCKS_ROCKS_STORE_H_
