@@ -1,0 +1,408 @@
+#include "os/cgroup.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "os/files.h"
+
+namespace bulwark::os {
+namespace {
+
+// Controllers of version 1 that a container joins.
+constexpr const char* kControllers[] = {"cpu", "cpuacct", "memory", "pids"};
+constexpr int64_t kPeriodMicroseconds = 100000;
+constexpr int64_t kMaxText = 1 << 20;
+
+absl::Status WriteText(const std::string& path, absl::string_view text) {
+  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.ok()) return ErrnoStatus("open", path);
+  if (write(fd.get(), text.data(), text.size()) !=
+      static_cast<ssize_t>(text.size())) {
+    return ErrnoStatus("write", path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MakeDir(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus("make", path);
+}
+
+// The number on the line "`key` N", or a file's only number for an empty key.
+absl::StatusOr<int64_t> ReadNumber(const std::string& path,
+                                   absl::string_view key) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxText));
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (!key.empty()) {
+      if (line.substr(0, key.size()) != key ||
+          line.substr(key.size(), 1) != " ") {
+        continue;
+      }
+      line.remove_prefix(key.size() + 1);
+    }
+    int64_t value;
+    if (absl::SimpleAtoi(line, &value)) return value;
+  }
+  return absl::DataLossError(
+      absl::StrCat("read ", path, ": no number ", key));
+}
+
+// The same; 0 if there is none (the controller is not there).
+int64_t NumberOrZero(const std::string& path, absl::string_view key) {
+  return ReadNumber(path, key).value_or(0);
+}
+
+int64_t Quota(int64_t millicores) {
+  // The kernel's least quota is one millisecond.
+  return std::max<int64_t>(1000, millicores * kPeriodMicroseconds / 1000);
+}
+
+// A millicore's share of 1024 for one core, as Docker and Kubernetes count it.
+int64_t Shares(int64_t millicores) {
+  return std::clamp<int64_t>(millicores * 1024 / 1000, 2, 262144);
+}
+
+// The kernel's own mapping from shares to version 2 weights.
+int64_t Weight(int64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
+
+bool Exists(const std::string& path) {
+  return access(path.c_str(), F_OK) == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<CgroupLayout> ParseCgroupLayout(absl::string_view mountinfo) {
+  CgroupLayout layout;
+  for (absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
+    // ... path ... - type source options; see proc(5). A mount of a part of the
+    // hierarchy (its root is not /) is another container's view.
+    const std::vector<absl::string_view> halves =
+        absl::StrSplit(line, absl::MaxSplits(" - ", 1));
+    if (halves.size() != 2) continue;
+    const std::vector<absl::string_view> mount =
+        absl::StrSplit(halves[0], ' ');
+    const std::vector<absl::string_view> fs = absl::StrSplit(halves[1], ' ');
+    if (mount.size() < 6 || fs.size() < 3 || mount[3] != "/") continue;
+    const std::string path(mount[4]);
+    if (fs[0] == "cgroup2" && layout.unified.empty()) layout.unified = path;
+    if (fs[0] != "cgroup") continue;
+    for (absl::string_view option : absl::StrSplit(fs[2], ',')) {
+      if (std::find(std::begin(kControllers), std::end(kControllers),
+                    option) != std::end(kControllers)) {
+        layout.v1.emplace(std::string(option), path);
+      }
+    }
+  }
+  if (layout.unified.empty()) {
+    return absl::FailedPreconditionError(
+        "find cgroups: the version 2 hierarchy is not mounted");
+  }
+  return layout;
+}
+
+Cgroups::Cgroups(CgroupLayout layout, std::string instance, Clock& clock)
+    : layout_(std::move(layout)),
+      instance_(std::move(instance)),
+      clock_(clock) {}
+
+bool Cgroups::HasV1(const std::string& controller) const {
+  return layout_.v1.count(controller) > 0;
+}
+
+std::string Cgroups::V1(const std::string& controller,
+                        absl::string_view name) const {
+  return absl::StrCat(layout_.v1.at(controller), "/", instance_, "/", name);
+}
+
+std::vector<std::string> Cgroups::Roots() const {
+  std::set<std::string> v1;
+  for (const auto& [controller, path] : layout_.v1) {
+    // "cpu" and "cpuacct" may be links to one mount.
+    v1.insert(absl::StrCat(path, "/", instance_));
+  }
+  std::vector<std::string> roots = {
+      absl::StrCat(layout_.unified, "/", instance_)};
+  roots.insert(roots.end(), v1.begin(), v1.end());
+  return roots;
+}
+
+absl::Status Cgroups::Prepare() {
+  for (const std::string& root : Roots()) RETURN_IF_ERROR(MakeDir(root));
+  // Controllers that version 1 holds, or that the kernel lacks, are refused
+  // here one by one; a limit that needs one says so later.
+  for (const char* controller : {"cpu", "memory", "pids", "io"}) {
+    for (const std::string& directory : {layout_.unified, Roots().front()}) {
+      WriteText(absl::StrCat(directory, "/cgroup.subtree_control"),
+                absl::StrCat("+", controller))
+          .IgnoreError();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::Cleanup() {
+  absl::Status first;
+  for (const std::string& root : Roots()) {
+    if (rmdir(root.c_str()) != 0 && errno != ENOENT) {
+      first.Update(ErrnoStatus("remove", root));
+    }
+  }
+  return first;
+}
+
+CgroupPaths Cgroups::Paths(absl::string_view name) const {
+  CgroupPaths paths;
+  const std::vector<std::string> roots = Roots();
+  for (const std::string& root : roots) {
+    const std::string path = absl::StrCat(root, "/", name);
+    if (paths.unified.empty()) {
+      paths.unified = path;
+    } else {
+      paths.v1.push_back(path);
+    }
+  }
+  paths.oom_file = HasV1("memory")
+                       ? V1("memory", name) + "/memory.oom_control"
+                       : paths.unified + "/memory.events.local";
+  return paths;
+}
+
+absl::Status Cgroups::Create(absl::string_view name,
+                             const CgroupLimits& limits) {
+  absl::Status status;
+  for (const std::string& root : Roots()) {
+    status.Update(MakeDir(absl::StrCat(root, "/", name)));
+  }
+  if (status.ok()) status = SetLimits(name, limits);
+  if (!status.ok()) Remove(name).IgnoreError();  // the first error counts
+  return status;
+}
+
+absl::Status Cgroups::SetLimits(absl::string_view name,
+                                const CgroupLimits& limits) {
+  RETURN_IF_ERROR(SetV1Limits(name, limits));
+  return SetV2Limits(name, limits);
+}
+
+absl::Status Cgroups::SetV1Limits(absl::string_view name,
+                                  const CgroupLimits& limits) {
+  if (HasV1("memory") && limits.memory_bytes > 0) {
+    const std::string memory = V1("memory", name);
+    const std::string bytes = absl::StrCat(limits.memory_bytes);
+    RETURN_IF_ERROR(WriteText(memory + "/memory.limit_in_bytes", bytes));
+    // No swap on top; absent where swap is not accounted.
+    const std::string swap = memory + "/memory.memsw.limit_in_bytes";
+    if (Exists(swap)) RETURN_IF_ERROR(WriteText(swap, bytes));
+  }
+  if (HasV1("cpu") && limits.cpu_limit_millicores > 0) {
+    RETURN_IF_ERROR(
+        WriteText(V1("cpu", name) + "/cpu.cfs_quota_us",
+                  absl::StrCat(Quota(limits.cpu_limit_millicores))));
+  }
+  if (HasV1("cpu") && limits.cpu_request_millicores > 0) {
+    RETURN_IF_ERROR(
+        WriteText(V1("cpu", name) + "/cpu.shares",
+                  absl::StrCat(Shares(limits.cpu_request_millicores))));
+  }
+  if (HasV1("pids") && limits.pids > 0) {
+    RETURN_IF_ERROR(
+        WriteText(V1("pids", name) + "/pids.max", absl::StrCat(limits.pids)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::SetV2Limits(absl::string_view name,
+                                  const CgroupLimits& limits) {
+  const std::string group = Paths(name).unified;
+  if (!HasV1("memory") && limits.memory_bytes > 0) {
+    RETURN_IF_ERROR(WriteText(group + "/memory.max",
+                              absl::StrCat(limits.memory_bytes)));
+    if (Exists(group + "/memory.swap.max")) {
+      RETURN_IF_ERROR(WriteText(group + "/memory.swap.max", "0"));
+    }
+    RETURN_IF_ERROR(WriteText(group + "/memory.oom.group", "1"));
+  }
+  if (!HasV1("cpu") && limits.cpu_limit_millicores > 0) {
+    RETURN_IF_ERROR(
+        WriteText(group + "/cpu.max",
+                  absl::StrCat(Quota(limits.cpu_limit_millicores), " ",
+                               kPeriodMicroseconds)));
+  }
+  if (!HasV1("cpu") && limits.cpu_request_millicores > 0) {
+    RETURN_IF_ERROR(WriteText(
+        group + "/cpu.weight",
+        absl::StrCat(Weight(Shares(limits.cpu_request_millicores)))));
+  }
+  if (!HasV1("pids") && limits.pids > 0) {
+    RETURN_IF_ERROR(
+        WriteText(group + "/pids.max", absl::StrCat(limits.pids)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Cgroups::IsPopulated(absl::string_view name) const {
+  absl::StatusOr<int64_t> populated =
+      ReadNumber(Paths(name).unified + "/cgroup.events", "populated");
+  if (absl::IsNotFound(populated.status())) return false;
+  if (!populated.ok()) return populated.status();
+  return *populated != 0;
+}
+
+absl::Status Cgroups::AwaitEmpty(const std::string& directory,
+                                 absl::Duration deadline) {
+  const std::string path = directory + "/cgroup.events";
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) {
+    return errno == ENOENT ? absl::OkStatus() : ErrnoStatus("open", path);
+  }
+  for (;;) {
+    // A read rearms the notification.
+    char text[256];
+    const ssize_t n = pread(fd.get(), text, sizeof(text), 0);
+    if (n < 0 && errno == ENODEV) return absl::OkStatus();  // removed
+    if (n < 0) return ErrnoStatus("read", path);
+    if (absl::string_view(text, n).find("populated 0") !=
+        absl::string_view::npos) {
+      return absl::OkStatus();
+    }
+    const absl::Duration left = deadline - clock_.Steady();
+    if (left <= absl::ZeroDuration()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("empty ", directory, ": processes are left"));
+    }
+    pollfd poll_fd = {fd.get(), POLLPRI, 0};
+    const timespec limit = absl::ToTimespec(left);
+    ppoll(&poll_fd, 1, &limit, nullptr);
+  }
+}
+
+absl::Status Cgroups::Kill(absl::string_view name, absl::Duration timeout) {
+  const std::string group = Paths(name).unified;
+  const absl::Duration deadline = clock_.Steady() + timeout;
+  if (!Exists(group)) return absl::OkStatus();
+  absl::Status status = WriteText(group + "/cgroup.kill", "1");
+  if (absl::IsNotFound(status) && !Exists(group)) return absl::OkStatus();
+  if (!status.ok()) {
+    // Before Linux 5.14: freeze, so that nothing new is born, and kill one by
+    // one; a frozen process dies once it thaws.
+    SetFrozen(name, true).IgnoreError();
+    absl::StatusOr<std::string> procs =
+        ReadFile(group + "/cgroup.procs", kMaxText);
+    for (absl::string_view line :
+         absl::StrSplit(procs.value_or(""), '\n', absl::SkipEmpty())) {
+      int pid;
+      if (absl::SimpleAtoi(line, &pid) && pid > 1) kill(pid, SIGKILL);
+    }
+    SetFrozen(name, false).IgnoreError();
+  }
+  return AwaitEmpty(group, deadline);
+}
+
+absl::Status Cgroups::SetFrozen(absl::string_view name, bool frozen) {
+  return WriteText(Paths(name).unified + "/cgroup.freeze",
+                   frozen ? "1" : "0");
+}
+
+// Groups have no files to remove, only groups below them, which a privileged
+// container may have made.
+absl::Status Cgroups::RemoveTree(const std::string& directory) {
+  if (rmdir(directory.c_str()) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  if (errno != EBUSY && errno != ENOTEMPTY) {
+    return ErrnoStatus("remove", directory);
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir(directory));
+  for (const std::string& name : names) {
+    const std::string path = absl::StrCat(directory, "/", name);
+    struct stat st;
+    if (lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+      RETURN_IF_ERROR(RemoveTree(path));
+    }
+  }
+  if (rmdir(directory.c_str()) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus("remove", directory);
+}
+
+absl::Status Cgroups::Remove(absl::string_view name) {
+  const CgroupPaths paths = Paths(name);
+  // Dying processes leave their group a little after they are gone.
+  const absl::Duration deadline = clock_.Steady() + absl::Seconds(2);
+  std::vector<std::string> directories = paths.v1;
+  directories.push_back(paths.unified);
+  absl::Status first;
+  for (const std::string& directory : directories) {
+    absl::Status status = RemoveTree(directory);
+    while (!status.ok() && clock_.Steady() < deadline) {
+      if (IsPopulated(name).value_or(false)) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("remove ", directory, ": processes are left"));
+      }
+      clock_.Sleep(absl::Milliseconds(1));
+      status = RemoveTree(directory);
+    }
+    first.Update(status);
+  }
+  return first;
+}
+
+absl::StatusOr<CgroupStats> Cgroups::Stats(absl::string_view name) const {
+  const CgroupPaths paths = Paths(name);
+  if (!Exists(paths.unified)) {
+    return absl::NotFoundError(
+        absl::StrCat("read ", paths.unified, ": no such group"));
+  }
+  CgroupStats stats;
+  stats.cpu_usage =
+      HasV1("cpuacct")
+          ? absl::Nanoseconds(
+                NumberOrZero(V1("cpuacct", name) + "/cpuacct.usage", ""))
+          : absl::Microseconds(
+                NumberOrZero(paths.unified + "/cpu.stat", "usage_usec"));
+  int64_t usage, inactive;
+  if (HasV1("memory")) {
+    const std::string memory = V1("memory", name);
+    usage = NumberOrZero(memory + "/memory.usage_in_bytes", "");
+    inactive = NumberOrZero(memory + "/memory.stat", "total_inactive_file");
+  } else {
+    usage = NumberOrZero(paths.unified + "/memory.current", "");
+    inactive = NumberOrZero(paths.unified + "/memory.stat", "inactive_file");
+  }
+  stats.memory_bytes = std::max<int64_t>(0, usage - inactive);
+  const std::string pids = HasV1("pids") ? V1("pids", name) : paths.unified;
+  stats.pids = NumberOrZero(pids + "/pids.current", "");
+  stats.oom_kills = NumberOrZero(paths.oom_file, "oom_kill");
+  return stats;
+}
+
+std::set<std::string> Cgroups::List() const {
+  std::set<std::string> names;
+  for (const std::string& root : Roots()) {
+    for (const std::string& name :
+         ListDir(root).value_or(std::vector<std::string>())) {
+      struct stat st;
+      const std::string path = absl::StrCat(root, "/", name);
+      if (lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+        names.insert(name);
+      }
+    }
+  }
+  return names;
+}
+
+}  // namespace bulwark::os

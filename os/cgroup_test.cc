@@ -1,0 +1,172 @@
+#include "os/cgroup.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "os/files.h"
+#include "os/process.h"
+
+namespace bulwark::os {
+namespace {
+
+using ::bulwark::testing::IsOkAndHolds;
+using ::bulwark::testing::StatusIs;
+using ::bulwark::testing::TempDir;
+
+TEST(CgroupLayoutTest, WhenHostIsPure_HasNoVersionOne) {
+  ASSERT_OK_AND_ASSIGN(
+      CgroupLayout layout,
+      ParseCgroupLayout("30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+                        "31 25 0:26 /x /mnt rw shared:3 - cgroup2 none rw\n"));
+  EXPECT_EQ(layout.unified, "/sys/fs/cgroup");
+  EXPECT_TRUE(layout.v1.empty());
+}
+
+TEST(CgroupLayoutTest, WhenHostIsHybrid_HasBoth) {
+  ASSERT_OK_AND_ASSIGN(
+      CgroupLayout layout,
+      ParseCgroupLayout(
+          "1 0 0:1 / /c/cpu,cpuacct rw shared:1 - cgroup cgroup "
+          "rw,cpu,cpuacct\n"
+          "2 0 0:2 / /c/memory rw - cgroup cgroup rw,memory\n"
+          "3 0 0:3 / /c/systemd rw - cgroup cgroup rw,name=systemd\n"
+          "4 0 0:4 / /c/unified rw - cgroup2 cgroup2 rw"));
+  EXPECT_EQ(layout.unified, "/c/unified");
+  EXPECT_EQ(layout.v1.size(), 3u);
+  EXPECT_EQ(layout.v1["cpu"], "/c/cpu,cpuacct");
+  EXPECT_EQ(layout.v1["memory"], "/c/memory");
+}
+
+TEST(CgroupLayoutTest, WhenThereIsNoUnifiedHierarchy_SaysSo) {
+  EXPECT_THAT(
+      ParseCgroupLayout("2 0 0:2 / /c/memory rw - cgroup cgroup rw,memory\n"),
+      StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+// Over plain directories: what is written where on a pure version 2 host.
+TEST(CgroupLimitsTest, WhenHostIsPure_WritesVersionTwoFiles) {
+  RealClock clock;
+  TempDir dir;
+  CgroupLayout layout;
+  layout.unified = dir.path();
+  Cgroups cgroups(layout, "inst", clock);
+  ASSERT_OK(cgroups.Prepare());
+  ASSERT_EQ(mkdir((dir / "inst/a").c_str(), 0755), 0);
+  for (const char* name : {"memory.max", "memory.swap.max", "memory.oom.group",
+                           "cpu.max", "cpu.weight", "pids.max"}) {
+    ASSERT_OK(WriteFileDurably(absl::StrCat(dir / "inst/a/", name), ""));
+  }
+  ASSERT_OK(cgroups.Create("a", {1500, 500, 64 << 20, 100}));
+  const auto read = [&](const char* name) {
+    return ReadFile(absl::StrCat(dir / "inst/a/", name), 100);
+  };
+  EXPECT_THAT(read("memory.max"), IsOkAndHolds("67108864"));
+  EXPECT_THAT(read("memory.swap.max"), IsOkAndHolds("0"));
+  EXPECT_THAT(read("memory.oom.group"), IsOkAndHolds("1"));
+  EXPECT_THAT(read("cpu.max"), IsOkAndHolds("150000 100000"));
+  EXPECT_THAT(read("cpu.weight"), IsOkAndHolds("20"));
+  EXPECT_THAT(read("pids.max"), IsOkAndHolds("100"));
+
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.current", "1000\n"));
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.stat",
+                             "anon 1\ninactive_file 400\n"));
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/cpu.stat", "usage_usec 5000\n"));
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.events.local",
+                             "oom 3\noom_kill 2\n"));
+  ASSERT_OK_AND_ASSIGN(CgroupStats stats, cgroups.Stats("a"));
+  EXPECT_EQ(stats.memory_bytes, 600);
+  EXPECT_EQ(stats.cpu_usage, absl::Milliseconds(5));
+  EXPECT_EQ(stats.oom_kills, 2);
+}
+
+class CgroupsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(const std::string mounts,
+                         ReadFile("/proc/self/mountinfo", 1 << 20));
+    ASSERT_OK_AND_ASSIGN(CgroupLayout layout, ParseCgroupLayout(mounts));
+    cgroups_ = std::make_unique<Cgroups>(
+        layout, absl::StrCat("bwtest-", getpid()), clock_);
+    ASSERT_OK(cgroups_->Prepare());
+  }
+  void TearDown() override {
+    EXPECT_OK(cgroups_->Kill("a", absl::Seconds(10)));
+    EXPECT_OK(cgroups_->Remove("a"));
+    EXPECT_OK(cgroups_->Cleanup());
+  }
+
+  // A shell that joins every hierarchy and sleeps, with a child.
+  Spawned Sleeper() {
+    std::string script;
+    const CgroupPaths paths = cgroups_->Paths("a");
+    std::vector<std::string> all = paths.v1;
+    all.push_back(paths.unified);
+    for (const std::string& path : all) {
+      absl::StrAppend(&script, "echo 0 > ", path, "/cgroup.procs;");
+    }
+    absl::StrAppend(&script, "sleep 1000 & sleep 1000");
+    UniqueFd shell(open("/bin/sh", O_RDONLY | O_CLOEXEC));
+    SpawnOptions options;
+    options.executable = shell.get();
+    options.args = {"sh", "-c", script};
+    options.env = {"PATH=/usr/bin:/bin"};
+    absl::StatusOr<Spawned> spawned = Spawn(options);
+    EXPECT_OK(spawned);
+    const absl::Duration deadline = clock_.Steady() + absl::Seconds(10);
+    while (!cgroups_->IsPopulated("a").value_or(false) &&
+           clock_.Steady() < deadline) {
+      clock_.Sleep(absl::Milliseconds(1));
+    }
+    return *std::move(spawned);
+  }
+
+  RealClock clock_;
+  std::unique_ptr<Cgroups> cgroups_;
+};
+
+TEST_F(CgroupsTest, WhenCreatedTwice_IsTheSameGroup) {
+  EXPECT_OK(cgroups_->Create("a", {500, 100, 64 << 20, 50}));
+  EXPECT_OK(cgroups_->Create("a", {500, 100, 64 << 20, 50}));
+  EXPECT_EQ(cgroups_->List(), std::set<std::string>{"a"});
+  EXPECT_OK(cgroups_->Stats("a"));
+  EXPECT_OK(cgroups_->Remove("a"));
+  EXPECT_TRUE(cgroups_->List().empty());
+}
+
+TEST_F(CgroupsTest, WhenKilled_IsEmptyAndCanBeRemoved) {
+  ASSERT_OK(cgroups_->Create("a", {}));
+  Spawned child = Sleeper();
+  EXPECT_THAT(cgroups_->IsPopulated("a"), IsOkAndHolds(true));
+  EXPECT_THAT(cgroups_->Remove("a"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_OK(cgroups_->Kill("a", absl::Seconds(10)));
+  EXPECT_THAT(cgroups_->IsPopulated("a"), IsOkAndHolds(false));
+  ReapChild(child.pidfd.get());
+  EXPECT_OK(cgroups_->Remove("a"));
+}
+
+TEST_F(CgroupsTest, WhenFrozen_IsStillKilled) {
+  ASSERT_OK(cgroups_->Create("a", {}));
+  Spawned child = Sleeper();
+  EXPECT_OK(cgroups_->SetFrozen("a", true));
+  EXPECT_OK(cgroups_->Kill("a", absl::Seconds(10)));
+  ReapChild(child.pidfd.get());
+}
+
+TEST_F(CgroupsTest, WhenLimitIsImpossible_LeavesNothing) {
+  EXPECT_FALSE(cgroups_->Create("a", {0, 0, 0, int64_t{1} << 62}).ok());
+  EXPECT_TRUE(cgroups_->List().empty());
+  EXPECT_OK(cgroups_->Kill("a", absl::Seconds(1)));
+  EXPECT_THAT(cgroups_->Stats("a"), StatusIs(absl::StatusCode::kNotFound));
+}
+
+}  // namespace
+}  // namespace bulwark::os
