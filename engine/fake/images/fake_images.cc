@@ -1,0 +1,123 @@
+#include "engine/fake/images/fake_images.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace bulwark::engine {
+namespace {
+
+// FNV-1a, spread over the length of a SHA-256.
+std::string FakeDigest(absl::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (unsigned char c : text) hash = (hash ^ c) * 0x100000001b3;
+  return absl::StrFormat("sha256:%016x%016x%016x%016x", hash, ~hash, hash * 3,
+                         hash * 7);
+}
+
+absl::Status NotFound(absl::string_view reference) {
+  return absl::NotFoundError(
+      absl::StrCat("get image ", reference, ": no such image"));
+}
+
+}  // namespace
+
+Image FakeImages::Publish(const std::string& reference, int version,
+                          ImageConfig config) {
+  Image image;
+  image.references = {reference};
+  image.digest = FakeDigest(absl::StrCat(reference, "#", version));
+  image.config_digest = FakeDigest(absl::StrCat("config ", image.digest));
+  image.config = std::move(config);
+  image.layers = {absl::StrCat("/layers/", image.digest)};
+  image.size_bytes = 1000;
+  image.platform = "linux/amd64";
+  absl::MutexLock lock(&mu_);
+  registry_[reference] = image;
+  return image;
+}
+
+void FakeImages::FailPulls(absl::Status status, int count) {
+  absl::MutexLock lock(&mu_);
+  failure_ = std::move(status);
+  failures_ = count;
+}
+
+int FakeImages::pulls() const {
+  absl::MutexLock lock(&mu_);
+  return pulls_;
+}
+
+absl::StatusOr<Image> FakeImages::Pull(const PullRequest& request,
+                                       const ProgressSink& progress) {
+  absl::MutexLock lock(&mu_);
+  if (auto it = local_.find(request.reference);
+      it != local_.end() && !request.always) {
+    return it->second;
+  }
+  ++pulls_;
+  if (failures_ > 0) {
+    --failures_;
+    return failure_;
+  }
+  auto it = registry_.find(request.reference);
+  if (it == registry_.end()) return NotFound(request.reference);
+  if (progress && !progress({it->second.digest, "done", 1000, 1000, ""})) {
+    return absl::CancelledError("pull cancelled");
+  }
+  return local_[request.reference] = it->second;
+}
+
+absl::StatusOr<std::vector<Image>> FakeImages::Load(int, const ProgressSink&) {
+  return absl::InvalidArgumentError("load archive: not an image archive");
+}
+
+absl::StatusOr<Image> FakeImages::Build(const BuildRequest& request,
+                                        const ProgressSink& progress) {
+  if (request.tags.empty()) {
+    return absl::InvalidArgumentError("build image: no tag");
+  }
+  if (progress && !progress({"1/1", "done", 0, 0, "built"})) {
+    return absl::CancelledError("build cancelled");
+  }
+  Image image = Publish(request.tags[0]);
+  absl::MutexLock lock(&mu_);
+  return local_[request.tags[0]] = image;
+}
+
+absl::StatusOr<Image> FakeImages::Get(absl::string_view reference) {
+  absl::MutexLock lock(&mu_);
+  for (const auto& [name, image] : local_) {
+    if (name == reference || image.digest == reference) return image;
+  }
+  return NotFound(reference);
+}
+
+std::vector<Image> FakeImages::List() {
+  absl::MutexLock lock(&mu_);
+  std::vector<Image> images;
+  for (const auto& [name, image] : local_) images.push_back(image);
+  return images;
+}
+
+absl::Status FakeImages::Tag(absl::string_view source,
+                             absl::string_view target) {
+  absl::MutexLock lock(&mu_);
+  auto it = local_.find(std::string(source));
+  if (it == local_.end()) return NotFound(source);
+  Image image = it->second;
+  image.references = {std::string(target)};
+  local_[std::string(target)] = image;
+  return absl::OkStatus();
+}
+
+absl::Status FakeImages::Remove(absl::string_view reference,
+                                const std::vector<std::string>&) {
+  absl::MutexLock lock(&mu_);
+  if (local_.erase(std::string(reference)) == 0) return NotFound(reference);
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::engine

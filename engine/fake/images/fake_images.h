@@ -1,0 +1,50 @@
+// Images in memory, for tests of what uses them.
+#ifndef ENGINE_FAKE_IMAGES_FAKE_IMAGES_H_
+#define ENGINE_FAKE_IMAGES_FAKE_IMAGES_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "engine/images.h"
+
+namespace bulwark::engine {
+
+// A registry of images that the test declares, and the local store that pulls
+// fill from it. References are taken as they are, without normalizing.
+// Thread-safe.
+class FakeImages final : public Images {
+ public:
+  // Puts an image into the registry; its digest is made of `reference` and
+  // `version`.
+  Image Publish(const std::string& reference, int version = 1,
+                ImageConfig config = {});
+  // The next `count` pulls fail so.
+  void FailPulls(absl::Status status, int count = 1);
+  int pulls() const;
+
+  absl::StatusOr<Image> Pull(const PullRequest& request,
+                             const ProgressSink& progress) override;
+  absl::StatusOr<std::vector<Image>> Load(
+      int fd, const ProgressSink& progress) override;
+  absl::StatusOr<Image> Build(const BuildRequest& request,
+                              const ProgressSink& progress) override;
+  absl::StatusOr<Image> Get(absl::string_view reference) override;
+  std::vector<Image> List() override;
+  absl::Status Tag(absl::string_view source, absl::string_view target) override;
+  absl::Status Remove(absl::string_view reference,
+                      const std::vector<std::string>& in_use) override;
+
+ private:
+  mutable absl::Mutex mu_;
+  std::map<std::string, Image> registry_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Image> local_ ABSL_GUARDED_BY(mu_);  // by reference
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  int failures_ ABSL_GUARDED_BY(mu_) = 0;
+  int pulls_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_FAKE_IMAGES_FAKE_IMAGES_H_
