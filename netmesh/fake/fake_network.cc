@@ -1,0 +1,102 @@
+#include "netmesh/fake/fake_network.h"
+
+#include <sys/socket.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace bulwark::netmesh {
+namespace {
+
+constexpr absl::string_view kDirectory = "/run/fake/netns/";
+
+}  // namespace
+
+void FakeNetwork::FailNext(absl::Status status, int count) {
+  absl::MutexLock lock(&kernel_.mu);
+  failure_ = std::move(status);
+  failures_ = count;
+}
+
+absl::Status FakeNetwork::Begin() {
+  if (!recovered_) {
+    return absl::FailedPreconditionError(
+        "network: not recovered yet (Recover() failed or was not called)");
+  }
+  if (failures_ == 0) return absl::OkStatus();
+  --failures_;
+  return failure_;
+}
+
+absl::Status FakeNetwork::Recover() {
+  absl::MutexLock lock(&kernel_.mu);
+  recovered_ = true;
+  return absl::OkStatus();
+}
+
+std::string FakeNetwork::dataplane_netns() const {
+  return absl::StrCat(kDirectory, "dataplane");
+}
+
+absl::StatusOr<NetworkInfo> FakeNetwork::EnsureNetwork(
+    const NetworkSpec& spec) {
+  absl::MutexLock lock(&kernel_.mu);
+  RETURN_IF_ERROR(Begin());
+  ASSIGN_OR_RETURN(NetworkPlan plan, kernel_.table.CheckNetwork(spec));
+  kernel_.table.Insert(plan);
+  return plan.Info();
+}
+
+absl::Status FakeNetwork::DeleteNetwork(absl::string_view id) {
+  absl::MutexLock lock(&kernel_.mu);
+  RETURN_IF_ERROR(Begin());
+  RETURN_IF_ERROR(kernel_.table.CheckDeleteNetwork(id));
+  kernel_.table.EraseNetwork(id);
+  return absl::OkStatus();
+}
+
+std::vector<NetworkInfo> FakeNetwork::ListNetworks() {
+  absl::MutexLock lock(&kernel_.mu);
+  std::vector<NetworkInfo> result;
+  for (const NetworkPlan& plan : kernel_.table.networks()) {
+    result.push_back(plan.Info());
+  }
+  return result;
+}
+
+absl::StatusOr<Sandbox> FakeNetwork::EnsureSandbox(const SandboxSpec& spec) {
+  absl::MutexLock lock(&kernel_.mu);
+  RETURN_IF_ERROR(Begin());
+  ASSIGN_OR_RETURN(SandboxPlan plan, kernel_.table.CheckSandbox(spec));
+  kernel_.table.Insert(std::move(plan));
+  return Sandbox{spec, absl::StrCat(kDirectory, spec.id)};
+}
+
+absl::Status FakeNetwork::DeleteSandbox(absl::string_view id) {
+  absl::MutexLock lock(&kernel_.mu);
+  RETURN_IF_ERROR(Begin());
+  kernel_.table.EraseSandbox(id);
+  return absl::OkStatus();
+}
+
+std::vector<Sandbox> FakeNetwork::ListSandboxes() {
+  absl::MutexLock lock(&kernel_.mu);
+  std::vector<Sandbox> result;
+  for (const SandboxPlan& plan : kernel_.table.sandboxes()) {
+    result.push_back({plan.spec, absl::StrCat(kDirectory, plan.spec.id)});
+  }
+  return result;
+}
+
+absl::StatusOr<UniqueFd> FakeNetwork::OpenSocket(int domain, int type,
+                                                 int protocol) {
+  {
+    absl::MutexLock lock(&kernel_.mu);
+    RETURN_IF_ERROR(Begin());
+  }
+  UniqueFd fd(socket(domain, type | SOCK_CLOEXEC, protocol));
+  if (!fd.ok()) return ErrnoStatus("open", "socket");
+  return fd;
+}
+
+}  // namespace bulwark::netmesh

@@ -1,0 +1,97 @@
+// The data-plane namespace and its uplink to the host.
+#ifndef NETMESH_LINUX_DATAPLANE_H_
+#define NETMESH_LINUX_DATAPLANE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/unique_fd.h"
+#include "netmesh/ipam.h"
+#include "netmesh/linux/rules.h"
+#include "os/netlink.h"
+#include "os/netns.h"
+#include "os/nft.h"
+
+namespace bulwark::netmesh {
+
+struct LinuxNetworkConfig {
+  // [a-z][a-z0-9-]{0,30}; in the name of each kernel object.
+  std::string instance = "bulwark";
+  // Absolute; pins lie in <runtime_dir>/netns.
+  std::string runtime_dir = "/run/bulwark";
+  // A subnet with two addresses: the host's, then the data plane's.
+  std::string uplink_subnet{kDefaultUplinkSubnet};
+  std::string virtual_pool{kDefaultVirtualPool};
+  // Allows to work in the namespace of process 1: NAT, a link and forwarding
+  // there. The daemon's --i-own-this-host.
+  bool allow_host_namespace = false;
+  // See RulesConfig.
+  bool allow_host_access = false;
+  bool allow_link_local = false;
+};
+
+// Thread-compatible.
+class Dataplane {
+ public:
+  // Opens or makes and pins the namespace. "Host" is the calling thread's
+  // namespace from now on.
+  static absl::StatusOr<std::unique_ptr<Dataplane>> Open(
+      const LinuxNetworkConfig& config);
+
+  // Loopback, sysctls, uplink and routes; idempotent, repairs.
+  absl::Status Configure();
+  // Each replaces its tables.
+  absl::Status ApplyHostRules();
+  absl::Status RunRules(const std::string& commands);  // in the data plane
+  // Deletes uplink, tables and pin.
+  absl::Status Teardown();
+
+  // In the data-plane namespace.
+  absl::Status Run(absl::FunctionRef<absl::Status()> task);
+  os::NetnsWorker& worker() { return *worker_; }
+  os::Netlink& netlink() { return *inside_; }
+  const RulesConfig& rules() const { return rules_; }
+  // MTU for every link: that of the host's way out.
+  uint32_t mtu() const { return mtu_; }
+  // Whether the namespace was made by this Open().
+  bool fresh() const { return fresh_; }
+
+ private:
+  Dataplane() = default;
+  absl::Status OpenSockets();
+  absl::Status FindMtu();
+  absl::Status ConfigureInside();
+  absl::Status ConfigureHost();
+  // Checks the veth pair; makes it again if it is not whole.
+  absl::Status EnsureUplink();
+  absl::Status CheckUplinkSubnet();
+
+  LinuxNetworkConfig config_;
+  RulesConfig rules_;
+  std::string pin_;
+  std::unique_ptr<os::NetnsWorker> worker_;
+  UniqueFd netns_;
+  std::optional<os::Netlink> host_;
+  std::optional<os::Netlink> inside_;
+  std::optional<os::Nft> host_nft_;
+  std::optional<os::Nft> inside_nft_;
+  uint32_t mtu_ = 1500;
+  bool fresh_ = false;
+};
+
+// The rules' part of `config`. INVALID_ARGUMENT names the field.
+absl::StatusOr<RulesConfig> ParseConfig(const LinuxNetworkConfig& config);
+
+// Writes /proc/sys/net/<name> in the calling thread's namespace. `optional`:
+// OK if the kernel has no such file.
+absl::Status WriteNetSysctl(absl::string_view name, absl::string_view value,
+                            bool optional);
+
+}  // namespace bulwark::netmesh
+
+#endif  // NETMESH_LINUX_DATAPLANE_H_

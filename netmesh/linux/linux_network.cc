@@ -1,0 +1,294 @@
+#include "netmesh/linux/linux_network.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/rollback.h"
+#include "base/status.h"
+#include "netmesh/linux/names.h"
+
+namespace bulwark::netmesh {
+namespace {
+
+constexpr absl::string_view kInterface = "eth0";
+
+// Inside a sandbox, before its link is made. Whatever runs there may bind low
+// ports and ping without capabilities, as Docker allows too.
+absl::Status WriteSandboxSysctls(bool ipv6) {
+  RETURN_IF_ERROR(WriteNetSysctl("ipv4/ip_unprivileged_port_start", "0", true));
+  RETURN_IF_ERROR(
+      WriteNetSysctl("ipv4/ping_group_range", "0 2147483647", true));
+  RETURN_IF_ERROR(WriteNetSysctl("ipv6/conf/all/accept_ra", "0", true));
+  RETURN_IF_ERROR(WriteNetSysctl("ipv6/conf/default/accept_ra", "0", true));
+  // For links to come; loopback keeps ::1.
+  return WriteNetSysctl("ipv6/conf/default/disable_ipv6", ipv6 ? "0" : "1",
+                        true);
+}
+
+std::vector<std::string> AliasFields(const SandboxSpec& spec) {
+  return {spec.id, spec.network, spec.address, spec.address6};
+}
+
+}  // namespace
+
+LinuxNetwork::LinuxNetwork(LinuxNetworkConfig config)
+    : config_(std::move(config)),
+      config_error_(ParseConfig(config_).status()) {}
+
+LinuxNetwork::~LinuxNetwork() = default;
+
+std::string LinuxNetwork::dataplane_netns() const {
+  return PinPath("dataplane");
+}
+
+std::string LinuxNetwork::PinPath(absl::string_view id) const {
+  return absl::StrCat(config_.runtime_dir, "/netns/", id);
+}
+
+absl::StatusOr<Dataplane*> LinuxNetwork::Ready() {
+  if (dataplane_ == nullptr) {
+    return absl::FailedPreconditionError(
+        "network: not recovered yet (Recover() failed or was not called)");
+  }
+  return dataplane_.get();
+}
+
+absl::StatusOr<NetworkInfo> LinuxNetwork::EnsureNetwork(
+    const NetworkSpec& spec) {
+  absl::MutexLock op(&op_mu_);
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  NetworkPlan plan;
+  {
+    absl::MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(plan, table_.CheckNetwork(spec));
+    if (table_.FindNetwork(spec.id) != nullptr) return plan.Info();
+  }
+  if (plan.subnet.Overlaps(plane->rules().uplink) ||
+      plan.subnet.Overlaps(plane->rules().virtual_pool)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("make network ", spec.id, ": ", spec.subnet,
+                     " overlaps the uplink or the pool of virtual addresses"));
+  }
+  RETURN_IF_ERROR_CTX(MakeBridge(plan), absl::StrCat("make network ", spec.id));
+  absl::MutexLock lock(&mu_);
+  table_.Insert(plan);
+  return plan.Info();
+}
+
+absl::Status LinuxNetwork::MakeBridge(const NetworkPlan& plan) {
+  os::Netlink& netlink = dataplane_->netlink();
+  os::BridgeOptions options;
+  options.name = LinkName(config_.instance, LinkKind::kBridge, plan.spec.id);
+  options.mac = MacFor(plan.gateway);
+  options.mtu = dataplane_->mtu();
+  RETURN_IF_ERROR(netlink.AddBridge(options));
+  Rollback undo;
+  ASSIGN_OR_RETURN(os::Link bridge, netlink.GetLink(options.name));
+  undo.Add([&] { netlink.DeleteLink(bridge.index).IgnoreError(); });
+  RETURN_IF_ERROR(
+      netlink.AddAddress(bridge.index, plan.gateway, plan.subnet.bits));
+  if (plan.gateway6) {
+    RETURN_IF_ERROR(
+        netlink.AddAddress(bridge.index, *plan.gateway6, plan.subnet6->bits));
+  }
+  RETURN_IF_ERROR(netlink.ChangeLink(bridge.index, {.up = true}));
+  // Before the alias: a network that Recover() accepts is never without rules
+  // (it also writes them anew).
+  RETURN_IF_ERROR(
+      ChangeRules(NetworkElements(dataplane_->rules(), "add", plan)));
+  RETURN_IF_ERROR(netlink.ChangeLink(
+      bridge.index, {.alias = FormatAlias(config_.instance, "network",
+                                          {plan.spec.id, plan.spec.subnet,
+                                           plan.spec.subnet6})}));
+  undo.Commit();
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::ChangeRules(const std::string& elements) {
+  absl::Status status = dataplane_->RunRules(elements);
+  if (status.ok()) return status;
+  // Somebody emptied the tables, or an element is gone already.
+  LOG_DEBUG("writing all network rules again", {{"error", status}});
+  RETURN_IF_ERROR(ApplyRules());
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::DeleteNetwork(absl::string_view id) {
+  absl::MutexLock op(&op_mu_);
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  NetworkPlan plan;
+  {
+    absl::MutexLock lock(&mu_);
+    const NetworkPlan* found = table_.FindNetwork(id);
+    if (found == nullptr) return absl::OkStatus();
+    RETURN_IF_ERROR(table_.CheckDeleteNetwork(id));
+    plan = *found;
+  }
+  const std::string name = LinkName(config_.instance, LinkKind::kBridge, id);
+  absl::StatusOr<os::Link> bridge = plane->netlink().GetLink(name);
+  if (bridge.ok()) {
+    RETURN_IF_ERROR_CTX(plane->netlink().DeleteLink(bridge->index),
+                        absl::StrCat("delete network ", id));
+  } else if (!absl::IsNotFound(bridge.status())) {
+    return bridge.status();
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    table_.EraseNetwork(id);
+  }
+  return ChangeRules(NetworkElements(plane->rules(), "delete", plan));
+}
+
+std::vector<NetworkInfo> LinuxNetwork::ListNetworks() {
+  absl::MutexLock lock(&mu_);
+  std::vector<NetworkInfo> result;
+  for (const NetworkPlan& plan : table_.networks()) {
+    result.push_back(plan.Info());
+  }
+  return result;
+}
+
+absl::StatusOr<Sandbox> LinuxNetwork::EnsureSandbox(const SandboxSpec& spec) {
+  absl::MutexLock op(&op_mu_);
+  RETURN_IF_ERROR(Ready().status());
+  SandboxPlan plan;
+  NetworkPlan network;
+  bool exists = false;
+  {
+    absl::MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(plan, table_.CheckSandbox(spec));
+    network = *table_.FindNetwork(spec.network);
+    exists = table_.FindSandbox(spec.id) != nullptr;
+  }
+  const Sandbox sandbox{spec, PinPath(spec.id)};
+  if (exists && os::OpenNetns(sandbox.netns_path).ok()) return sandbox;
+  RETURN_IF_ERROR_CTX(MakeSandbox(plan, network),
+                      absl::StrCat("make sandbox ", spec.id));
+  absl::MutexLock lock(&mu_);
+  table_.Insert(plan);
+  return sandbox;
+}
+
+absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
+                                       const NetworkPlan& network) {
+  const std::string pin = PinPath(plan.spec.id);
+  // What an attempt that failed, or a namespace that is gone, left behind.
+  RETURN_IF_ERROR(os::UnpinNetns(pin));
+  ASSIGN_OR_RETURN(UniqueFd netns, dataplane_->worker().Create());
+  RETURN_IF_ERROR(os::PinNetns(netns.get(), pin));
+  Rollback undo;
+  undo.Add([&] { os::UnpinNetns(pin).IgnoreError(); });
+  RETURN_IF_ERROR(dataplane_->worker().Run(
+      netns.get(), [&] { return ConnectSandbox(plan, network, netns.get()); }));
+  os::Netlink& netlink = dataplane_->netlink();
+  const std::string name =
+      LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
+  ASSIGN_OR_RETURN(os::Link port, netlink.GetLink(name));
+  undo.Add([&] { netlink.DeleteLink(port.index).IgnoreError(); });
+  RETURN_IF_ERROR(
+      ChangeRules(SandboxElements(dataplane_->rules(), "add", plan)));
+  // The address may have been another sandbox's a moment ago.
+  RETURN_IF_ERROR(netlink.ReplaceBridgeEntry(port.index, MacFor(plan.address)));
+  RETURN_IF_ERROR(
+      netlink.ChangeLink(port.index, {.up = true, .locked_port = true}));
+  RETURN_IF_ERROR(netlink.ChangeLink(
+      port.index, {.alias = FormatAlias(config_.instance, "sandbox",
+                                        AliasFields(plan.spec))}));
+  undo.Commit();
+  return absl::OkStatus();
+}
+
+// Runs in the sandbox's namespace.
+absl::Status LinuxNetwork::ConnectSandbox(const SandboxPlan& plan,
+                                          const NetworkPlan& network,
+                                          int netns) {
+  RETURN_IF_ERROR(WriteSandboxSysctls(plan.address6.has_value()));
+  ASSIGN_OR_RETURN(os::Netlink inside, os::Netlink::Open());
+  ASSIGN_OR_RETURN(os::Link lo, inside.GetLink("lo"));
+  RETURN_IF_ERROR(inside.ChangeLink(lo.index, {.up = true}));
+
+  os::Netlink& outside = dataplane_->netlink();
+  ASSIGN_OR_RETURN(os::Link bridge,
+                   outside.GetLink(LinkName(config_.instance, LinkKind::kBridge,
+                                            plan.spec.network)));
+  os::VethOptions veth;
+  veth.name = LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
+  veth.master = bridge.index;
+  veth.mtu = dataplane_->mtu();
+  veth.peer_name = std::string(kInterface);
+  veth.peer_netns_fd = netns;
+  veth.peer_mac = MacFor(plan.address);
+  absl::Status added = outside.AddVeth(veth);
+  if (absl::IsAlreadyExists(added)) {
+    // Of a deleted sandbox with the same id, which something keeps alive.
+    ASSIGN_OR_RETURN(os::Link old, outside.GetLink(veth.name));
+    RETURN_IF_ERROR(outside.DeleteLink(old.index));
+    added = outside.AddVeth(veth);
+  }
+  RETURN_IF_ERROR(added);
+
+  ASSIGN_OR_RETURN(os::Link eth, inside.GetLink(kInterface));
+  RETURN_IF_ERROR(
+      inside.AddAddress(eth.index, plan.address, network.subnet.bits));
+  if (plan.address6) {
+    RETURN_IF_ERROR(
+        inside.AddAddress(eth.index, *plan.address6, network.subnet6->bits));
+  }
+  RETURN_IF_ERROR(inside.ChangeLink(eth.index, {.up = true}));
+  RETURN_IF_ERROR(inside.ReplaceRoute(
+      {.destination = {os::IpAddress::V4(0), 0}, .gateway = network.gateway}));
+  if (!plan.address6) return absl::OkStatus();
+  os::Subnet all6;
+  all6.base.family = AF_INET6;
+  return inside.ReplaceRoute(
+      {.destination = all6, .gateway = network.gateway6, .link = eth.index});
+}
+
+absl::Status LinuxNetwork::DeleteSandbox(absl::string_view id) {
+  absl::MutexLock op(&op_mu_);
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  SandboxPlan plan;
+  {
+    absl::MutexLock lock(&mu_);
+    const SandboxPlan* found = table_.FindSandbox(id);
+    if (found == nullptr) return absl::OkStatus();
+    plan = *found;
+  }
+  // The kernel takes the link away when the namespace dies, which is much
+  // faster than deleting it; without the rule it can say nothing any more.
+  RETURN_IF_ERROR_CTX(os::UnpinNetns(PinPath(id)),
+                      absl::StrCat("delete sandbox ", id));
+  {
+    absl::MutexLock lock(&mu_);
+    table_.EraseSandbox(id);
+  }
+  return ChangeRules(SandboxElements(plane->rules(), "delete", plan));
+}
+
+std::vector<Sandbox> LinuxNetwork::ListSandboxes() {
+  absl::MutexLock lock(&mu_);
+  std::vector<Sandbox> result;
+  for (const SandboxPlan& plan : table_.sandboxes()) {
+    result.push_back({plan.spec, PinPath(plan.spec.id)});
+  }
+  return result;
+}
+
+absl::StatusOr<UniqueFd> LinuxNetwork::OpenSocket(int domain, int type,
+                                                  int protocol) {
+  absl::MutexLock op(&op_mu_);
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  UniqueFd fd;
+  RETURN_IF_ERROR(plane->Run([&]() -> absl::Status {
+    fd.Reset(socket(domain, type | SOCK_CLOEXEC, protocol));
+    if (fd.ok()) return absl::OkStatus();
+    return ErrnoStatus("open", "socket in the data-plane namespace");
+  }));
+  return fd;
+}
+
+}  // namespace bulwark::netmesh

@@ -1,0 +1,91 @@
+// The network port over the Linux kernel.
+#ifndef NETMESH_LINUX_LINUX_NETWORK_H_
+#define NETMESH_LINUX_LINUX_NETWORK_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "base/unique_fd.h"
+#include "netmesh/linux/dataplane.h"
+#include "netmesh/network.h"
+#include "netmesh/plan.h"
+
+namespace bulwark::netmesh {
+
+// The kernel holds all the state: each link's alias holds the spec of its
+// network or sandbox, and is set last, so that Recover() knows what is half
+// made. One thread, the data plane's worker, enters other namespaces.
+class LinuxNetwork final : public Network {
+ public:
+  explicit LinuxNetwork(LinuxNetworkConfig config);
+  ~LinuxNetwork() override;
+
+  // Also switches IPv4 forwarding on in the host's namespace, and says so in
+  // the log. FAILED_PRECONDITION in the host's own namespace without
+  // config.allow_host_namespace. Callable again.
+  absl::Status Recover() override;
+
+  // Puts back what others removed: sysctls, uplink, routes, both tables
+  // (`nft flush ruleset` by a firewall's reload). Call it now and then; a few
+  // ms, and no packet of an existing connection is lost.
+  absl::Status Repair();
+
+  // Deletes everything that carries the instance: every sandbox, network, the
+  // data-plane namespace, uplink and table. For uninstalling, and for tests.
+  // Forwarding stays on.
+  absl::Status Teardown();
+
+  std::string dataplane_netns() const override;
+  absl::StatusOr<NetworkInfo> EnsureNetwork(const NetworkSpec& spec) override;
+  absl::Status DeleteNetwork(absl::string_view id) override;
+  std::vector<NetworkInfo> ListNetworks() override;
+  // A sandbox whose namespace is gone is made again.
+  absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
+  // Processes inside keep their namespace, cut off from the network.
+  absl::Status DeleteSandbox(absl::string_view id) override;
+  std::vector<Sandbox> ListSandboxes() override;
+  absl::StatusOr<UniqueFd> OpenSocket(int domain, int type,
+                                      int protocol) override;
+
+ private:
+  std::string PinPath(absl::string_view id) const;
+  absl::StatusOr<Dataplane*> Ready() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+
+  // recover.cc
+  absl::Status ScanNetworks(const std::vector<os::Link>& links)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status ScanSandboxes(const std::vector<os::Link>& links)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status RemoveStrayPins() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status ApplyRules() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+
+  // Rules by element; all of them anew if that fails.
+  absl::Status ChangeRules(const std::string& elements)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status MakeBridge(const NetworkPlan& plan)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status MakeSandbox(const SandboxPlan& plan, const NetworkPlan& network)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status ConnectSandbox(const SandboxPlan& plan,
+                              const NetworkPlan& network, int netns)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+
+  const LinuxNetworkConfig config_;
+  const absl::Status config_error_;
+
+  // One change at a time: the kernel serialises them anyway (rtnl_lock).
+  absl::Mutex op_mu_ ABSL_ACQUIRED_BEFORE(mu_);
+  std::unique_ptr<Dataplane> dataplane_ ABSL_GUARDED_BY(op_mu_);
+  absl::Mutex mu_;
+  NetworkTable table_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace bulwark::netmesh
+
+#endif  // NETMESH_LINUX_LINUX_NETWORK_H_

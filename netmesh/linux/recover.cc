@@ -1,0 +1,182 @@
+// What an earlier process left: adopted if it is whole, else removed.
+#include <dirent.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "netmesh/linux/linux_network.h"
+#include "netmesh/linux/names.h"
+
+namespace bulwark::netmesh {
+namespace {
+
+absl::StatusOr<std::vector<std::string>> ListDirectory(
+    const std::string& path) {
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  if (dir == nullptr) return ErrnoStatus("open", path);
+  std::vector<std::string> names;
+  errno = 0;
+  while (dirent* entry = readdir(dir.get())) {
+    absl::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
+  }
+  if (errno != 0) return ErrnoStatus("read", path);
+  return names;
+}
+
+}  // namespace
+
+absl::Status LinuxNetwork::Recover() {
+  RETURN_IF_ERROR(config_error_);
+  absl::MutexLock op(&op_mu_);
+  dataplane_.reset();
+  {
+    absl::MutexLock lock(&mu_);
+    table_.Clear();
+  }
+  ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
+  absl::Status status = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_) {
+    RETURN_IF_ERROR(dataplane_->Configure());
+    absl::StatusOr<std::vector<os::Link>> links =
+        dataplane_->netlink().ListLinks();
+    RETURN_IF_ERROR(links.status());
+    RETURN_IF_ERROR(ScanNetworks(*links));
+    RETURN_IF_ERROR(ScanSandboxes(*links));
+    RETURN_IF_ERROR(RemoveStrayPins());
+    RETURN_IF_ERROR(ApplyRules());
+    return dataplane_->ApplyHostRules();
+  }();
+  if (!status.ok()) {
+    dataplane_.reset();
+    return Annotate(status, "recover the network");
+  }
+  absl::MutexLock lock(&mu_);
+  LOG_INFO("network ready", {{"netns", dataplane_netns()},
+                             {"fresh", dataplane_->fresh()},
+                             {"mtu", dataplane_->mtu()},
+                             {"networks", table_.networks().size()},
+                             {"sandboxes", table_.sandboxes().size()}});
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::ScanNetworks(const std::vector<os::Link>& links) {
+  os::Netlink& netlink = dataplane_->netlink();
+  const std::string prefix = LinkPrefix(config_.instance, LinkKind::kBridge);
+  for (const os::Link& link : links) {
+    if (link.kind != "bridge" || !absl::StartsWith(link.name, prefix)) {
+      continue;
+    }
+    absl::Status problem = absl::NotFoundError("half made");
+    auto fields = ParseAlias(link.alias, config_.instance, "network");
+    if (fields && fields->size() == 3) {
+      absl::MutexLock lock(&mu_);
+      absl::StatusOr<NetworkPlan> plan =
+          table_.CheckNetwork({(*fields)[0], (*fields)[1], (*fields)[2]});
+      problem = plan.status();
+      if (plan.ok()) {
+        // Cheap to repeat, and repairs what others changed.
+        problem.Update(
+            netlink.AddAddress(link.index, plan->gateway, plan->subnet.bits));
+        if (plan->gateway6) {
+          problem.Update(netlink.AddAddress(link.index, *plan->gateway6,
+                                            plan->subnet6->bits));
+        }
+        problem.Update(netlink.ChangeLink(link.index, {.up = true}));
+        RETURN_IF_ERROR(problem);
+        table_.Insert(*std::move(plan));
+        continue;
+      }
+    }
+    LOG_WARN("removing a stray bridge",
+             {{"link", link.name}, {"alias", link.alias}, {"error", problem}});
+    RETURN_IF_ERROR(netlink.DeleteLink(link.index));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::ScanSandboxes(const std::vector<os::Link>& links) {
+  os::Netlink& netlink = dataplane_->netlink();
+  const std::string prefix = LinkPrefix(config_.instance, LinkKind::kSandbox);
+  for (const os::Link& link : links) {
+    if (link.kind != "veth" || !absl::StartsWith(link.name, prefix)) continue;
+    absl::Status problem = absl::NotFoundError("half made");
+    auto fields = ParseAlias(link.alias, config_.instance, "sandbox");
+    if (fields && fields->size() == 4) {
+      const SandboxSpec spec{(*fields)[0], (*fields)[1], (*fields)[2],
+                             (*fields)[3]};
+      absl::MutexLock lock(&mu_);
+      absl::StatusOr<SandboxPlan> plan = table_.CheckSandbox(spec);
+      problem = plan.status();
+      if (plan.ok()) problem = os::OpenNetns(PinPath(spec.id)).status();
+      if (link.master == 0) problem = absl::NotFoundError("in no bridge");
+      if (problem.ok()) {
+        RETURN_IF_ERROR(netlink.ChangeLink(link.index, {.up = true}));
+        RETURN_IF_ERROR(
+            netlink.ReplaceBridgeEntry(link.index, MacFor(plan->address)));
+        table_.Insert(*std::move(plan));
+        continue;
+      }
+    }
+    LOG_INFO("removing a stray sandbox link",
+             {{"link", link.name}, {"alias", link.alias}, {"error", problem}});
+    RETURN_IF_ERROR(netlink.DeleteLink(link.index));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::RemoveStrayPins() {
+  ASSIGN_OR_RETURN(std::vector<std::string> names,
+                   ListDirectory(config_.runtime_dir + "/netns"));
+  for (const std::string& name : names) {
+    if (name == "dataplane") continue;
+    {
+      absl::MutexLock lock(&mu_);
+      if (table_.FindSandbox(name) != nullptr) continue;
+    }
+    LOG_INFO("removing a stray network namespace", {{"pin", PinPath(name)}});
+    RETURN_IF_ERROR(os::UnpinNetns(PinPath(name)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::ApplyRules() {
+  std::string text;
+  {
+    absl::MutexLock lock(&mu_);
+    text = DataplaneRules(dataplane_->rules(), table_.networks(),
+                          table_.sandboxes());
+  }
+  return Annotate(dataplane_->RunRules(text), "write the network's rules");
+}
+
+absl::Status LinuxNetwork::Repair() {
+  absl::MutexLock op(&op_mu_);
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  RETURN_IF_ERROR(plane->Configure());
+  RETURN_IF_ERROR(ApplyRules());
+  return plane->ApplyHostRules();
+}
+
+absl::Status LinuxNetwork::Teardown() {
+  for (const Sandbox& sandbox : ListSandboxes()) {
+    RETURN_IF_ERROR(DeleteSandbox(sandbox.spec.id));
+  }
+  absl::MutexLock op(&op_mu_);
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  RETURN_IF_ERROR(RemoveStrayPins());
+  RETURN_IF_ERROR(plane->Teardown());
+  dataplane_.reset();
+  absl::MutexLock lock(&mu_);
+  table_.Clear();
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::netmesh
