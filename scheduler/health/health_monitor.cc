@@ -1,0 +1,310 @@
+#include "scheduler/health/health_monitor.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "scheduler/times.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+using Role = PlannedProbe::Role;
+
+constexpr absl::Duration kResyncPeriod = absl::Seconds(10);
+constexpr int kWriteAttempts = 5;
+
+store::Filter ReplicaFilter() {
+  store::Filter filter;
+  filter.kind = "replica";
+  return filter;
+}
+
+bool IsProbed(const v1::Replica& replica) {
+  return replica.status().state() == v1::ReplicaStatus::RUNNING &&
+         replica.spec().goal() == v1::ReplicaSpec::RUN;
+}
+
+std::string ContainerId(const v1::Replica& replica, const std::string& name) {
+  for (const v1::ContainerStatus& c : replica.status().containers()) {
+    if (c.name() == name) return c.id();
+  }
+  return "";
+}
+
+}  // namespace
+
+HealthMonitor::HealthMonitor(store::MetadataStore& store,
+                             engine::Images& images, Prober& prober,
+                             Clock& clock, int threads)
+    : store_(store),
+      images_(images),
+      prober_(prober),
+      clock_(clock),
+      threads_(threads),
+      follower_("health", store, clock, ReplicaFilter(),
+                [this](const std::vector<store::Change>* changes) {
+                  return Pass(changes);
+                }) {}
+
+HealthMonitor::~HealthMonitor() { Stop(); }
+
+void HealthMonitor::Start() {
+  follower_.Start();
+  for (int i = 0; i < threads_; ++i) {
+    workers_.emplace_back([this] { WorkLoop(); });
+  }
+}
+
+void HealthMonitor::Stop() {
+  follower_.Stop();
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  for (std::thread& t : workers_) t.join();
+  workers_.clear();
+}
+
+absl::StatusOr<absl::Duration> HealthMonitor::Pass(
+    const std::vector<store::Change>* changes) {
+  // Now and then everything, for replicas whose probes could not be planned.
+  if (changes == nullptr || changes->empty()) {
+    RETURN_IF_ERROR(Resync());
+    return kResyncPeriod;
+  }
+  for (const store::Change& change : *changes) {
+    const bool gone = change.op == store::Change::Op::kDelete;
+    ASSIGN_OR_RETURN(
+        v1::Object object,
+        store::Decode(change.key, gone ? change.previous : change.value,
+                      change.revision));
+    if (gone) {
+      absl::MutexLock lock(&mu_);
+      tracked_.erase(object.replica().metadata().uid());
+    } else {
+      Update(object);
+    }
+  }
+  return kResyncPeriod;
+}
+
+absl::Status HealthMonitor::Resync() {
+  ASSIGN_OR_RETURN(auto listing, store::ListObjects(store_, "replica"));
+  std::set<std::string> present;
+  for (const v1::Object& object : listing.objects) {
+    present.insert(object.replica().metadata().uid());
+    Update(object);
+  }
+  absl::MutexLock lock(&mu_);
+  for (auto it = tracked_.begin(); it != tracked_.end();) {
+    it = present.count(it->first) ? std::next(it) : tracked_.erase(it);
+  }
+  return absl::OkStatus();
+}
+
+void HealthMonitor::Update(const v1::Object& object) {
+  const v1::Replica& replica = object.replica();
+  const std::string& uid = replica.metadata().uid();
+  {
+    absl::MutexLock lock(&mu_);
+    if (!IsProbed(replica)) {
+      tracked_.erase(uid);
+      return;
+    }
+    if (tracked_.count(uid) > 0) return;
+  }
+  absl::StatusOr<std::vector<PlannedProbe>> plan = Plan(replica);
+  if (!plan.ok()) {
+    // Its records are incomplete: the resync comes back to it.
+    LOG_WARN("probes not planned", {{"replica", replica.metadata().name()},
+                                    {"cause", plan.status()}});
+    return;
+  }
+  Tracked tracked;
+  tracked.key = store::KeyOf(object);
+  tracked.ready = replica.status().ready();
+  tracked.liveness_failed = replica.status().liveness_failed();
+  for (PlannedProbe& p : *plan) {
+    const bool healthy = p.role == Role::kLiveness || tracked.ready;
+    tracked.probes.push_back(
+        {p, ProbeState(p.policy, healthy), clock_.Steady()});
+    if (p.role == Role::kLiveness && !tracked.ready) {
+      // The application gets one period to come up.
+      tracked.probes.back().due += p.policy.period;
+    }
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    Tracked& stored = tracked_[uid] = std::move(tracked);
+    Judge(uid, stored, "");
+    ++changes_;
+  }
+  WriteVerdicts();
+}
+
+absl::StatusOr<std::vector<PlannedProbe>> HealthMonitor::Plan(
+    const v1::Replica& replica) {
+  const std::string& project = replica.metadata().project();
+  const std::string& service_name = replica.spec().service();
+  ASSIGN_OR_RETURN(
+      v1::Object revision,
+      store::GetObject(
+          store_, store::ObjectKey("revision", project,
+                                   absl::StrCat(service_name, "-",
+                                                replica.spec().revision()))));
+  ASSIGN_OR_RETURN(v1::Object service,
+                   store::GetObject(store_, store::ObjectKey("service", project,
+                                                             service_name)));
+  std::vector<v1::Port> ports(service.service().spec().ports().begin(),
+                              service.service().spec().ports().end());
+  std::vector<PlannedProbe> all;
+  for (const v1::Container& c : revision.revision().template_().containers()) {
+    std::optional<engine::ImageHealthcheck> healthcheck;
+    auto digest = revision.revision().image_digests().find(c.image());
+    absl::StatusOr<engine::Image> image = images_.Get(
+        digest == revision.revision().image_digests().end() ? c.image()
+                                                            : digest->second);
+    if (image.ok()) healthcheck = image->config.healthcheck;
+    // Only the first container is expected to listen unless it says so itself.
+    const bool first = &c == &revision.revision().template_().containers(0);
+    std::vector<PlannedProbe> probes =
+        PlanProbes(c, replica, ContainerId(replica, c.name()),
+                   first ? ports : std::vector<v1::Port>(), healthcheck);
+    std::move(probes.begin(), probes.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+HealthMonitor::Probe* HealthMonitor::Earliest(std::string& uid) {
+  Probe* earliest = nullptr;
+  for (auto& [id, tracked] : tracked_) {
+    const bool started = std::all_of(
+        tracked.probes.begin(), tracked.probes.end(), [](const Probe& p) {
+          return p.plan.role != Role::kStartup || p.state.healthy();
+        });
+    for (Probe& p : tracked.probes) {
+      if (p.running || started == (p.plan.role == Role::kStartup)) continue;
+      if (earliest == nullptr || p.due < earliest->due) {
+        earliest = &p;
+        uid = id;
+      }
+    }
+  }
+  return earliest;
+}
+
+void HealthMonitor::WorkLoop() {
+  absl::MutexLock lock(&mu_);
+  while (!stop_) {
+    std::string uid;
+    Probe* probe = Earliest(uid);
+    const absl::Duration now = clock_.Steady();
+    if (probe == nullptr || probe->due > now) {
+      const uint64_t seen = changes_;
+      auto woken = [this, seen]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        return stop_ || changes_ != seen;
+      };
+      clock_.AwaitUntil(
+          mu_, absl::Condition(&woken),
+          probe == nullptr ? now + absl::Seconds(60) : probe->due);
+      continue;
+    }
+    probe->running = true;
+    const size_t index = probe - tracked_[uid].probes.data();
+    const PlannedProbe plan = probe->plan;
+    mu_.Unlock();
+    const ProbeResult result = prober_.Run(plan.target);
+    mu_.Lock();
+    auto it = tracked_.find(uid);
+    if (it == tracked_.end() || index >= it->second.probes.size()) continue;
+    Probe& ran = it->second.probes[index];
+    ran.running = false;
+    ran.state.Record(result.success);
+    ran.due = clock_.Steady() + ran.state.NextDelay();
+    ++changes_;
+    Judge(uid, it->second, result.message);
+    if (verdicts_.empty()) continue;
+    mu_.Unlock();
+    WriteVerdicts();
+    mu_.Lock();
+  }
+}
+
+void HealthMonitor::Judge(const std::string& uid, Tracked& tracked,
+                          std::string message) {
+  bool ready = true;
+  bool liveness_failed = tracked.liveness_failed;
+  for (const Probe& p : tracked.probes) {
+    if (p.plan.role == Role::kLiveness) {
+      liveness_failed |= p.state.failed();
+    } else {
+      ready &= p.state.healthy();
+      // An application that never starts is replaced, too.
+      if (p.plan.role == Role::kStartup) liveness_failed |= p.state.failed();
+    }
+  }
+  if (tracked.ready == ready && tracked.liveness_failed == liveness_failed) {
+    return;
+  }
+  tracked.ready = ready;
+  tracked.liveness_failed = liveness_failed;
+  verdicts_.push_back(
+      {tracked.key, uid, ready, liveness_failed, std::move(message)});
+}
+
+void HealthMonitor::WriteVerdicts() {
+  absl::MutexLock lock(&mu_);
+  // One writer at a time: a replica's verdicts are written in their order.
+  if (writing_) return;
+  writing_ = true;
+  while (!verdicts_.empty()) {
+    const Verdict verdict = std::move(verdicts_.front());
+    verdicts_.pop_front();
+    mu_.Unlock();
+    const absl::Status status = Write(verdict);
+    mu_.Lock();
+    if (status.ok() || absl::IsNotFound(status)) continue;
+    LOG_WARN("probe result not recorded, probing again",
+             {{"replica", verdict.key.name}, {"cause", status}});
+    // As if it had never been judged: the next result tries again.
+    auto it = tracked_.find(verdict.uid);
+    if (it != tracked_.end()) it->second.ready = !verdict.ready;
+  }
+  writing_ = false;
+}
+
+absl::Status HealthMonitor::Write(const Verdict& verdict) {
+  absl::Status status;
+  for (int attempt = 0; attempt < kWriteAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(v1::Object object, store::GetObject(store_, verdict.key));
+    v1::Replica& replica = *object.mutable_replica();
+    if (replica.metadata().uid() != verdict.uid || !IsProbed(replica)) {
+      return absl::OkStatus();
+    }
+    v1::ReplicaStatus& s = *replica.mutable_status();
+    if (verdict.ready && !s.ready()) {
+      SetTime(s.mutable_ready_time(), clock_.Now());
+    } else if (!verdict.ready) {
+      s.clear_ready_time();
+    }
+    s.set_ready(verdict.ready);
+    s.set_liveness_failed(verdict.liveness_failed);
+    s.set_probe_message(verdict.message);
+    status = store_
+                 .Commit(store::Batch()
+                             .Put(verdict.key, store::Encode(object),
+                                  store::RevisionOf(object))
+                             .NotDurable())
+                 .status();
+    if (!absl::IsAborted(status)) return status;
+  }
+  return status;
+}
+
+}  // namespace bulwark::scheduler

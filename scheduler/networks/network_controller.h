@@ -1,0 +1,66 @@
+// Gives declared networks their subnets and bridges.
+#ifndef SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_
+#define SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "netmesh/network.h"
+#include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/follow/follower.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+struct NetworkControllerOptions {
+  std::string pool = "10.210.0.0/16";  // subnets of /24 are taken from it
+};
+
+// For each Network: a subnet (recorded durably before it is used), a bridge,
+// and a condition Ready. A network that is being deleted goes when no service
+// names it any more. A project's network "default" is made when a service
+// needs it. Thread-safe; Start() and Stop() once each.
+class NetworkController {
+ public:
+  // The references must outlive this object.
+  NetworkController(store::MetadataStore& store, netmesh::Network& network,
+                    Clock& clock, Entropy& entropy,
+                    NetworkControllerOptions options);
+
+  void Start() { follower_.Start(); }
+  void Stop() { follower_.Stop(); }
+
+  // One pass over everything; public for tests and for start-up, which wants
+  // the networks before the replicas.
+  absl::Status ReconcileOnce();
+
+  // The id of a Network object in netmesh.
+  static std::string NetmeshId(const v1::Network& network);
+
+ private:
+  struct View {
+    std::vector<v1::Object> networks;
+    std::vector<v1::Object> services;
+  };
+  absl::StatusOr<View> Read();
+  absl::Status AddMissingDefaults(View& view);
+  absl::Status Reconcile(const View& view, v1::Object object);
+  absl::Status Delete(const View& view, const v1::Object& object);
+  absl::Status Allocate(const View& view, v1::Object& object);
+  absl::Status Commit(v1::Object& object, bool durable);
+
+  store::MetadataStore& store_;
+  netmesh::Network& network_;
+  Clock& clock_;
+  Entropy& entropy_;
+  const NetworkControllerOptions options_;
+  Follower follower_;  // last: its thread uses the rest
+};
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_

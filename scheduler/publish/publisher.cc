@@ -1,0 +1,201 @@
+#include "scheduler/publish/publisher.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "scheduler/conditions.h"
+#include "scheduler/publish/ports_condition.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+namespace dp = ::bulwark::dataplane::v1;
+
+constexpr absl::Duration kApplyTimeout = absl::Seconds(10);
+constexpr absl::Duration kStatsTimeout = absl::Seconds(2);
+// Between two samples of the connections of draining replicas, and so the
+// longest that an ended connection delays a stop.
+constexpr absl::Duration kSamplePeriod = absl::Milliseconds(200);
+// A lost hint costs no more than this.
+constexpr absl::Duration kResyncPeriod = absl::Seconds(30);
+// Until a port that another program held is tried again.
+constexpr absl::Duration kPortRetryPeriod = absl::Seconds(2);
+
+bool IsLeaving(const v1::Replica& replica) {
+  return replica.status().state() >= v1::ReplicaStatus::DRAINING;
+}
+
+bool Concerns(const store::Change& change) {
+  return change.key.kind == "service" || change.key.kind == "replica" ||
+         change.key.kind == "network";
+}
+
+absl::StatusOr<PublishView> ReadView(store::MetadataStore& store) {
+  PublishView view;
+  ASSIGN_OR_RETURN(auto services, store::ListObjects(store, "service"));
+  for (v1::Object& o : services.objects) {
+    view.services.push_back(std::move(*o.mutable_service()));
+  }
+  ASSIGN_OR_RETURN(auto replicas, store::ListObjects(store, "replica"));
+  for (v1::Object& o : replicas.objects) {
+    view.replicas.push_back(std::move(*o.mutable_replica()));
+  }
+  ASSIGN_OR_RETURN(auto networks, store::ListObjects(store, "network"));
+  for (v1::Object& o : networks.objects) {
+    view.networks.push_back(std::move(*o.mutable_network()));
+  }
+  return view;
+}
+
+}  // namespace
+
+Publisher::Publisher(store::MetadataStore& store, lb::Proxy& proxy,
+                     Clock& clock, std::vector<std::string> dns_upstreams)
+    : store_(store),
+      proxy_(proxy),
+      clock_(clock),
+      dns_upstreams_(std::move(dns_upstreams)),
+      follower_("publisher", store, clock, store::Filter{},
+                [this](const std::vector<store::Change>* changes) {
+                  return Pass(changes);
+                }) {}
+
+void Publisher::Start(ChangeSink sink) {
+  sink_ = std::move(sink);
+  follower_.Start();
+}
+
+bool Publisher::IsOut(absl::string_view replica_uid) const {
+  absl::MutexLock lock(&mu_);
+  return out_.find(std::string(replica_uid)) != out_.end();
+}
+
+int64_t Publisher::ActiveConnections(absl::string_view replica_uid) const {
+  absl::MutexLock lock(&mu_);
+  auto it = active_.find(std::string(replica_uid));
+  return it == active_.end() ? -1 : it->second;
+}
+
+absl::StatusOr<absl::Duration> Publisher::Pass(
+    const std::vector<store::Change>* changes) {
+  const bool due = clock_.Steady() >= resync_;
+  if (due && ports_failed_) published_.clear();
+  if (due || changes == nullptr ||
+      std::any_of(changes->begin(), changes->end(), Concerns)) {
+    RETURN_IF_ERROR(PublishOnce());
+    resync_ =
+        clock_.Steady() + (ports_failed_ ? kPortRetryPeriod : kResyncPeriod);
+  }
+  bool draining;
+  {
+    absl::MutexLock lock(&mu_);
+    draining = !out_.empty();
+  }
+  if (draining) {
+    RETURN_IF_ERROR(SampleOnce());
+    return kSamplePeriod;
+  }
+  return resync_ - clock_.Steady();
+}
+
+absl::Status Publisher::PublishOnce() {
+  ASSIGN_OR_RETURN(PublishView view, ReadView(store_));
+  view.dns_upstreams = dns_upstreams_;
+  return Apply(view);
+}
+
+absl::Status Publisher::Apply(const PublishView& view) {
+  dp::Snapshot snapshot = BuildSnapshot(view);
+  if (!synced_) {
+    ASSIGN_OR_RETURN(dp::Stats stats, proxy_.Stats(kStatsTimeout));
+    version_ = stats.version();
+    synced_ = true;
+  }
+  std::string bytes = snapshot.SerializeAsString();
+  if (bytes != published_) {
+    snapshot.set_version(version_ + 1);
+    auto applied = proxy_.Apply(snapshot, kApplyTimeout);
+    if (!applied.ok()) {
+      // Whether it took effect is not known: ask before the next one.
+      synced_ = false;
+      published_.clear();
+      return applied.status();
+    }
+    version_ = snapshot.version();
+    published_ = std::move(bytes);
+    ports_failed_ = std::any_of(applied->errors().begin(),
+                                applied->errors().end(), IsPortFailure);
+    RETURN_IF_ERROR(WritePortConditions(view, *applied));
+  }
+  std::set<std::string> changed;
+  {
+    std::set<std::string, std::less<>> out;
+    for (const v1::Replica& replica : view.replicas) {
+      if (IsLeaving(replica)) out.insert(replica.metadata().uid());
+    }
+    absl::MutexLock lock(&mu_);
+    std::set_difference(out.begin(), out.end(), out_.begin(), out_.end(),
+                        std::inserter(changed, changed.end()));
+    out_ = std::move(out);
+  }
+  if (sink_) std::for_each(changed.begin(), changed.end(), sink_);
+  return absl::OkStatus();
+}
+
+absl::Status Publisher::SampleOnce() {
+  ASSIGN_OR_RETURN(dp::Stats stats, proxy_.Stats(kStatsTimeout));
+  std::map<std::string, int64_t, std::less<>> active;
+  for (const dp::PoolStats& pool : stats.pools()) {
+    for (const dp::EndpointStats& endpoint : pool.endpoints()) {
+      active[endpoint.id()] += static_cast<int64_t>(endpoint.active());
+    }
+  }
+  std::vector<std::string> changed;
+  {
+    absl::MutexLock lock(&mu_);
+    // An endpoint that the data plane no longer lists has no connection.
+    for (const std::string& uid : out_) active.try_emplace(uid, 0);
+    for (const auto& [uid, count] : active) {
+      auto it = active_.find(uid);
+      if (it == active_.end() || it->second != count) changed.push_back(uid);
+    }
+    active_ = std::move(active);
+  }
+  if (sink_) std::for_each(changed.begin(), changed.end(), sink_);
+  return absl::OkStatus();
+}
+
+absl::Status Publisher::WritePortConditions(const PublishView& view,
+                                            const dp::Applied& applied) {
+  for (const v1::Service& service : view.services) {
+    std::optional<v1::Condition> condition = PortsCondition(service, applied);
+    v1::Object object;
+    *object.mutable_service() = service;
+    Conditions& conditions =
+        *object.mutable_service()->mutable_status()->mutable_conditions();
+    if (!condition.has_value() ||
+        !SetCondition(conditions, *condition, clock_.Now())) {
+      continue;
+    }
+    auto commit =
+        store_.Commit(store::Batch()
+                          .Put(store::KeyOf(object), store::Encode(object),
+                               store::RevisionOf(object))
+                          .NotDurable());
+    // Lost against another writer: its change comes back here as a change.
+    if (absl::IsAborted(commit.status())) {
+      published_.clear();
+    } else if (!commit.ok()) {
+      return commit.status();
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::scheduler

@@ -1,0 +1,87 @@
+// Keeps the data plane in step with the store.
+#ifndef SCHEDULER_PUBLISH_PUBLISHER_H_
+#define SCHEDULER_PUBLISH_PUBLISHER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "lb/proxy.h"
+#include "scheduler/endpoints.h"
+#include "scheduler/follow/follower.h"
+#include "scheduler/publish/snapshot_builder.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+// Follows services, replicas and networks, and hands the data plane a new
+// snapshot whenever what it should serve has changed. Each snapshot is built
+// from the store, never from a cache: what it acknowledges is then true of
+// everything that was committed before.
+//
+// Also writes the condition PortsOpen of services (the only writer of it).
+//
+// Thread-safe. Start() and Stop() once each.
+class Publisher final : public Endpoints {
+ public:
+  // Called without locks, from the publisher's thread, for each replica of
+  // which IsOut or ActiveConnections has changed.
+  using ChangeSink = std::function<void(const std::string& replica_uid)>;
+
+  // The references must outlive this object.
+  Publisher(store::MetadataStore& store, lb::Proxy& proxy, Clock& clock,
+            std::vector<std::string> dns_upstreams);
+
+  void Start(ChangeSink sink);
+  void Stop() { follower_.Stop(); }
+
+  bool IsOut(absl::string_view replica_uid) const override;
+  int64_t ActiveConnections(absl::string_view replica_uid) const override;
+
+  // One pass: publishes if anything changed. What Start()'s thread runs;
+  // public for tests.
+  absl::Status PublishOnce();
+  // Reads the established connections of the draining replicas.
+  absl::Status SampleOnce();
+
+ private:
+  absl::StatusOr<absl::Duration> Pass(
+      const std::vector<store::Change>* changes);
+  absl::Status Apply(const PublishView& view);
+  absl::Status WritePortConditions(const PublishView& view,
+                                   const dataplane::v1::Applied& applied);
+
+  store::MetadataStore& store_;
+  lb::Proxy& proxy_;
+  Clock& clock_;
+  const std::vector<std::string> dns_upstreams_;
+  ChangeSink sink_;
+
+  // Only the publishing thread touches these.
+  absl::Duration resync_;      // when everything is looked at again
+  std::string published_;      // the last acknowledged snapshot, serialized
+  uint64_t version_ = 0;       // of the last acknowledged snapshot
+  bool synced_ = false;        // version_ was read from the data plane
+  bool ports_failed_ = false;  // a listener of it could not be opened
+
+  mutable absl::Mutex mu_;
+  // Replicas that were on their way out when the acknowledged snapshot was
+  // built.
+  std::set<std::string, std::less<>> out_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, int64_t, std::less<>> active_ ABSL_GUARDED_BY(mu_);
+
+  Follower follower_;  // last: its thread uses the rest
+};
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_PUBLISH_PUBLISHER_H_

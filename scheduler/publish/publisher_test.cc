@@ -1,0 +1,125 @@
+#include "scheduler/publish/publisher.h"
+
+#include "base/testing/fake_clock.h"
+#include "base/testing/status_matchers.h"
+#include "lb/fake/fake_proxy.h"
+#include "scheduler/conditions.h"
+#include "store/mem/mem_store.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+using State = v1::ReplicaStatus;
+
+class PublisherTest : public ::testing::Test {
+ protected:
+  void Put(const v1::Object& object) {
+    ASSERT_OK(store_.Commit(
+        store::Batch().Put(store::KeyOf(object), store::Encode(object))));
+  }
+  static v1::Object Web() {
+    v1::Object object;
+    v1::Service& web = *object.mutable_service();
+    web.mutable_metadata()->set_name("web");
+    v1::Port& port = *web.mutable_spec()->add_ports();
+    port.set_name("http");
+    port.set_container_port(80);
+    port.set_host_port(8080);
+    port.set_listen(v1::Port::LOCALHOST);
+    return object;
+  }
+  static v1::Object Replica(State::State state) {
+    v1::Object object;
+    v1::Replica& replica = *object.mutable_replica();
+    replica.mutable_metadata()->set_name("web-0-abcde");
+    replica.mutable_metadata()->set_uid("u0");
+    replica.mutable_spec()->set_service("web");
+    replica.mutable_spec()->set_goal(v1::ReplicaSpec::RUN);
+    replica.mutable_status()->set_state(state);
+    replica.mutable_status()->set_ready(true);
+    return object;
+  }
+  v1::Condition Ports() {
+    auto web =
+        store::GetObject(store_, store::ObjectKey("service", "default", "web"));
+    EXPECT_OK(web);
+    const v1::Condition* c =
+        FindCondition(web->service().status().conditions(), "PortsOpen");
+    return c == nullptr ? v1::Condition() : *c;
+  }
+
+  testing::FakeClock clock_;
+  store::MemStore store_{clock_};
+  lb::FakeProxy proxy_;
+  Publisher publisher_{store_, proxy_, clock_, {"192.0.2.53"}};
+};
+
+TEST_F(PublisherTest, PublishesOnceForEachDifference) {
+  Put(Web());
+  ASSERT_OK(publisher_.PublishOnce());
+  const uint64_t version = proxy_.snapshot().version();
+  EXPECT_GT(version, 0);
+  EXPECT_EQ(proxy_.snapshot().dns_upstreams(0), "192.0.2.53");
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(proxy_.snapshot().version(), version);
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(proxy_.snapshot().version(), version + 1);
+}
+
+TEST_F(PublisherTest, ANewPublisherGoesOnFromTheDataPlanesVersion) {
+  Put(Web());
+  ASSERT_OK(publisher_.PublishOnce());
+  const uint64_t version = proxy_.snapshot().version();
+  Publisher next(store_, proxy_, clock_, {});
+  ASSERT_OK(next.PublishOnce());
+  EXPECT_GT(proxy_.snapshot().version(), version);
+}
+
+TEST_F(PublisherTest, AReplicaIsOutOnlyOnceItsDrainIsAcknowledged) {
+  Put(Web());
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_FALSE(publisher_.IsOut("u0"));
+  Put(Replica(State::DRAINING));
+  EXPECT_FALSE(publisher_.IsOut("u0"));
+  proxy_.FailNext(absl::UnavailableError("restarting"));
+  EXPECT_FALSE(publisher_.PublishOnce().ok());
+  EXPECT_FALSE(publisher_.IsOut("u0"));
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_TRUE(publisher_.IsOut("u0"));
+}
+
+TEST_F(PublisherTest, ActiveConnectionsAreUnknownUntilSampled) {
+  Put(Web());
+  Put(Replica(State::DRAINING));
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(publisher_.ActiveConnections("u0"), -1);
+  ASSERT_OK(publisher_.SampleOnce());
+  EXPECT_EQ(publisher_.ActiveConnections("u0"), 0);
+}
+
+TEST_F(PublisherTest, WhenAPortIsTaken_TheServiceSaysSoUntilItIsFree) {
+  Put(Web());
+  proxy_.FailListener("default/web/http@host4", EADDRINUSE,
+                      "bind 127.0.0.1:8080: Address already in use");
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(Ports().status(), v1::Condition::FALSE);
+  EXPECT_EQ(Ports().reason(), "PortInUse");
+  EXPECT_THAT(Ports().message(), ::testing::HasSubstr("127.0.0.1:8080"));
+  proxy_.ClearListenerFailures();
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(Ports().status(), v1::Condition::TRUE);
+}
+
+TEST_F(PublisherTest, WhenTheHostHasNoIpv6_PortsCountAsOpen) {
+  Put(Web());
+  proxy_.FailListener("default/web/http@host6", EAFNOSUPPORT, "socket: no");
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(Ports().status(), v1::Condition::TRUE);
+}
+
+}  // namespace
+}  // namespace bulwark::scheduler

@@ -1,0 +1,38 @@
+// From objects to what the data plane serves. Pure.
+#ifndef SCHEDULER_PUBLISH_SNAPSHOT_BUILDER_H_
+#define SCHEDULER_PUBLISH_SNAPSHOT_BUILDER_H_
+
+#include <string>
+#include <vector>
+
+#include "proto/bulwark/dataplane/v1/snapshot.pb.h"
+#include "proto/bulwark/v1/objects.pb.h"
+
+namespace bulwark::scheduler {
+
+// What a snapshot is made of, in the order of the store's listings.
+struct PublishView {
+  std::vector<v1::Service> services;
+  std::vector<v1::Replica> replicas;
+  std::vector<v1::Network> networks;
+  std::vector<std::string> dns_upstreams;
+};
+
+// The domain under which every service has a name:
+// SERVICE.PROJECT.bulwark.internal.
+inline constexpr char kDnsDomain[] = "bulwark.internal";
+
+// The snapshot of `view`, without a version. Deterministic: equal views give
+// equal snapshots.
+//
+// A replica is READY while it runs, is wanted and ready; DRAINING from the
+// moment it is not wanted until it has ended; absent otherwise. A service that
+// is stopped or going away keeps no listener.
+dataplane::v1::Snapshot BuildSnapshot(const PublishView& view);
+
+// "default/web/http@vip" belongs to service default/web; returns that prefix.
+std::string ServiceOfListener(const std::string& key);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_PUBLISH_SNAPSHOT_BUILDER_H_
