@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Counts the test cases of Bazel test targets from their result files.
+
+usage: count_tests.py TESTLOGS_DIR < labels
+
+Reads one target label a line, and the test.xml that the target's run left.
+Prints each failed and skipped case, then `N passed, N failed, N skipped`. A
+target without a readable result counts as one failure. Exits with 1 if
+anything failed or nothing ran.
+"""
+
+import os
+import sys
+import xml.etree.ElementTree as ElementTree
+
+
+def cases_of(path):
+    """Yields (name, outcome, detail) for each test case in a test.xml."""
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        name = "%s.%s" % (case.get("classname", ""), case.get("name", ""))
+        failure = case.find("failure")
+        if failure is None:
+            failure = case.find("error")
+        skipped = case.find("skipped")
+        if failure is not None:
+            yield name, "failed", failure.get("message") or failure.text or ""
+        elif skipped is not None or case.get("result") == "skipped":
+            detail = "" if skipped is None else (
+                skipped.get("message") or skipped.text or "")
+            yield name, "skipped", detail
+        elif case.get("status", "run") == "run":
+            yield name, "passed", ""
+
+
+def main():
+    root = sys.argv[1]
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for label in sys.stdin.read().split():
+        path = label.lstrip("/").replace(":", "/")
+        result = os.path.join(root, path, "test.xml")
+        try:
+            cases = list(cases_of(result))
+        except (OSError, ElementTree.ParseError) as error:
+            cases = [("no result", "failed", str(error))]
+        for name, outcome, detail in cases:
+            counts[outcome] += 1
+            if outcome != "passed":
+                first = detail.strip().splitlines()[:3]
+                print("%s %s %s: %s" % (outcome.upper(), label, name,
+                                        " | ".join(first)))
+    print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % counts)
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
