@@ -1,0 +1,169 @@
+#include "engine/image/blob_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "os/files.h"
+
+namespace bulwark::engine::image {
+
+Ingest::Ingest(BlobStore* store, std::string path, UniqueFd fd)
+    : store_(store),
+      path_(std::move(path)),
+      fd_(std::move(fd)),
+      hash_(std::make_unique<Sha256>()) {}
+
+Ingest::~Ingest() {
+  if (!path_.empty()) unlink(path_.c_str());
+}
+
+absl::Status Ingest::Write(absl::string_view data) {
+  CHECK(digest_.empty());
+  RETURN_IF_ERROR(os::WriteAll(fd_.get(), data, path_));
+  hash_->Update(data);
+  size_ += data.size();
+  return absl::OkStatus();
+}
+
+absl::Status Ingest::Restart() {
+  CHECK(digest_.empty());
+  if (ftruncate(fd_.get(), 0) != 0 || lseek(fd_.get(), 0, SEEK_SET) != 0) {
+    return ErrnoStatus("truncate", path_);
+  }
+  hash_ = std::make_unique<Sha256>();
+  size_ = 0;
+  return absl::OkStatus();
+}
+
+const std::string& Ingest::Finish() {
+  if (digest_.empty()) {
+    digest_ = hash_->Digest();
+    fd_.Reset();
+  }
+  return digest_;
+}
+
+absl::Status Ingest::Commit(absl::string_view expected) {
+  const std::string& digest = Finish();
+  if (!expected.empty() && digest != expected) {
+    return absl::DataLossError(absl::StrCat("content does not match: expected ",
+                                            expected, ", got ", digest));
+  }
+  UniqueFd fd(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) return ErrnoStatus("open", path_);
+  if (fsync(fd.get()) != 0) return ErrnoStatus("flush", path_);
+  std::string target = store_->PathOf(digest);
+  if (rename(path_.c_str(), target.c_str()) != 0) {
+    return ErrnoStatus("rename to", target);
+  }
+  path_.clear();
+  return os::SyncDir(store_->blob_dir_);
+}
+
+BlobStore::BlobStore(std::string state_dir)
+    : state_dir_(std::move(state_dir)),
+      blob_dir_(absl::StrCat(state_dir_, "/blobs/sha256")) {}
+
+absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(
+    const std::string& state_dir) {
+  auto store = absl::WrapUnique(new BlobStore(state_dir));
+  RETURN_IF_ERROR(os::MakeDirs(store->blob_dir_, 0700));
+  std::string ingest = absl::StrCat(state_dir, "/ingest");
+  RETURN_IF_ERROR(os::MakeDirs(ingest, 0700));
+  RETURN_IF_ERROR(os::SyncDir(state_dir));
+  RETURN_IF_ERROR(os::SyncDir(absl::StrCat(state_dir, "/blobs")));
+  ASSIGN_OR_RETURN(std::vector<std::string> leftovers, os::ListDir(ingest));
+  for (const std::string& name : leftovers) {
+    absl::Status status = os::RemoveTree(absl::StrCat(ingest, "/", name));
+    if (!status.ok()) {
+      LOG_WARN("cannot remove what an interrupted operation left",
+               {{"name", name}, {"error", status}});
+    }
+  }
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<Ingest>> BlobStore::NewIngest() {
+  std::string path = NewTemporaryPath();
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd.ok()) return ErrnoStatus("create", path);
+  return absl::WrapUnique(new Ingest(this, std::move(path), std::move(fd)));
+}
+
+absl::StatusOr<std::string> BlobStore::Put(absl::string_view data) {
+  std::string digest = DigestOf(data);
+  if (Has(digest)) return digest;
+  ASSIGN_OR_RETURN(std::unique_ptr<Ingest> ingest, NewIngest());
+  RETURN_IF_ERROR(ingest->Write(data));
+  RETURN_IF_ERROR(ingest->Commit(digest));
+  return digest;
+}
+
+bool BlobStore::Has(absl::string_view digest) const {
+  struct stat st;
+  return IsDigest(digest) && stat(PathOf(digest).c_str(), &st) == 0;
+}
+
+absl::StatusOr<UniqueFd> BlobStore::Read(absl::string_view digest) const {
+  std::string path = PathOf(digest);
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) return ErrnoStatus("open blob", path);
+  return fd;
+}
+
+absl::StatusOr<int64_t> BlobStore::Size(absl::string_view digest) const {
+  struct stat st;
+  std::string path = PathOf(digest);
+  if (stat(path.c_str(), &st) != 0) return ErrnoStatus("stat blob", path);
+  return st.st_size;
+}
+
+absl::StatusOr<std::string> BlobStore::ReadAll(absl::string_view digest,
+                                               int64_t max_bytes) const {
+  ASSIGN_OR_RETURN(UniqueFd fd, Read(digest));
+  ASSIGN_OR_RETURN(std::string data, os::ReadFd(fd.get(), digest, max_bytes));
+  std::string got = DigestOf(data);
+  if (got != digest) {
+    return absl::DataLossError(
+        absl::StrCat("read blob ", digest, ": it changed on disk, got ", got));
+  }
+  return data;
+}
+
+std::vector<std::string> BlobStore::List() const {
+  std::vector<std::string> result;
+  absl::StatusOr<std::vector<std::string>> names = os::ListDir(blob_dir_);
+  if (!names.ok()) return result;
+  for (const std::string& name : *names) {
+    std::string digest = absl::StrCat("sha256:", name);
+    if (IsDigest(digest)) result.push_back(std::move(digest));
+  }
+  return result;
+}
+
+absl::Status BlobStore::Remove(absl::string_view digest) {
+  std::string path = PathOf(digest);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus("remove blob", path);
+  }
+  return absl::OkStatus();
+}
+
+std::string BlobStore::NewTemporaryPath() {
+  return absl::StrCat(state_dir_, "/ingest/", getpid(), "-",
+                      counter_.fetch_add(1));
+}
+
+std::string BlobStore::PathOf(absl::string_view digest) const {
+  return absl::StrCat(blob_dir_, "/", HexOf(digest));
+}
+
+}  // namespace bulwark::engine::image

@@ -1,0 +1,294 @@
+#include "engine/image/image_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engine/image/json.h"
+#include "os/files.h"
+
+namespace bulwark::engine::image {
+namespace {
+
+constexpr int kVersion = 1;
+constexpr int64_t kMaxIndexBytes = 64 << 20;
+
+absl::Status NotPresent(absl::string_view reference) {
+  return absl::NotFoundError(
+      absl::StrCat("image ", reference, " is not present"));
+}
+
+// The name that a layer has in the store.
+std::string LayerName(absl::string_view directory) {
+  size_t end = directory.rfind("/fs");
+  size_t begin = directory.rfind('/', end - 1) + 1;
+  return absl::StrCat("sha256:", directory.substr(begin, end - begin));
+}
+
+}  // namespace
+
+ImageStore::Lease::~Lease() {
+  absl::MutexLock own(&mu_);
+  absl::MutexLock lock(&store_->mu_);
+  for (const std::string& digest : held_) {
+    store_->leased_.erase(store_->leased_.find(digest));
+  }
+}
+
+void ImageStore::Lease::Hold(absl::string_view digest) {
+  absl::MutexLock own(&mu_);
+  held_.emplace_back(digest);
+  absl::MutexLock lock(&store_->mu_);
+  store_->leased_.emplace(digest);
+}
+
+ImageStore::Claim::Claim(ImageStore* store, absl::string_view key)
+    : store_(store), key_(key) {
+  auto is_free = [this]() ABSL_SHARED_LOCKS_REQUIRED(store_->mu_) {
+    return store_->claimed_.count(key_) == 0;
+  };
+  absl::MutexLock lock(&store_->mu_);
+  store_->mu_.Await(absl::Condition(&is_free));
+  store_->claimed_.insert(key_);
+}
+
+ImageStore::Claim::~Claim() {
+  absl::MutexLock lock(&store_->mu_);
+  store_->claimed_.erase(key_);
+}
+
+ImageStore::ImageStore(std::string state_dir)
+    : state_dir_(std::move(state_dir)) {}
+
+absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(
+    const std::string& state_dir) {
+  auto store = absl::WrapUnique(new ImageStore(state_dir));
+  RETURN_IF_ERROR(os::MakeDirs(state_dir, 0700));
+  ASSIGN_OR_RETURN(store->blobs_, BlobStore::Open(state_dir));
+  ASSIGN_OR_RETURN(store->layers_,
+                   LayerStore::Open(state_dir, store->blobs_.get()));
+  RETURN_IF_ERROR(store->Load());
+  return store;
+}
+
+absl::Status ImageStore::Load() {
+  std::string path = absl::StrCat(state_dir_, "/index.json");
+  absl::StatusOr<std::string> text = os::ReadFile(path, kMaxIndexBytes);
+  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  if (!text.ok()) return text.status();
+  absl::StatusOr<Json> index = ParseObject(*text, path);
+  if (!index.ok() || IntField(*index, "version") != kVersion) {
+    return absl::DataLossError(
+        absl::StrCat("read the index of images ", path, ": ",
+                     index.ok() ? "unknown version" : index.status().message(),
+                     "; move it away to start with none, and pull again"));
+  }
+  absl::MutexLock lock(&mu_);
+  for (const std::string& digest : StringList(*index, "images")) {
+    absl::StatusOr<Image> image =
+        IsDigest(digest) ? Describe(digest) : NotPresent(digest);
+    if (image.ok()) {
+      images_[digest] = *std::move(image);
+    } else {
+      LOG_WARN("an image is damaged on disk, pull it again",
+               {{"digest", digest}, {"error", image.status()}});
+    }
+  }
+  for (auto& [name, digest] : StringMap(*index, "references")) {
+    if (images_.count(digest) > 0) references_[name] = digest;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageStore::Save() {
+  Json images = Json::array();
+  for (const auto& [digest, image] : images_) images.push_back(digest);
+  Json index = {{"version", kVersion},
+                {"images", std::move(images)},
+                {"references", Json(references_)}};
+  return os::WriteFileDurably(absl::StrCat(state_dir_, "/index.json"),
+                              Dump(index));
+}
+
+absl::StatusOr<Image> ImageStore::Describe(
+    absl::string_view manifest_digest) const {
+  ASSIGN_OR_RETURN(std::string manifest_text,
+                   blobs_->ReadAll(manifest_digest, kMaxManifestBytes));
+  ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(manifest_text));
+  ASSIGN_OR_RETURN(std::string config_text,
+                   blobs_->ReadAll(manifest.config.digest, kMaxConfigBytes));
+  ASSIGN_OR_RETURN(ConfigFile config, ParseConfig(config_text));
+  if (config.diff_ids.size() != manifest.layers.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "image ", manifest_digest, " has ", manifest.layers.size(),
+        " layers, but its configuration names ", config.diff_ids.size()));
+  }
+  Image image;
+  image.digest = std::string(manifest_digest);
+  image.config_digest = manifest.config.digest;
+  image.config = std::move(config.config);
+  image.create_time = config.create_time;
+  image.platform = config.platform.ToString();
+  image.size_bytes = manifest_text.size() + config_text.size();
+  std::vector<std::string> chain_ids = ChainIds(config.diff_ids);
+  for (size_t i = 0; i < manifest.layers.size(); ++i) {
+    image.size_bytes += manifest.layers[i].size;
+    std::string dir = layers_->Find(config.diff_ids[i], chain_ids[i]);
+    if (dir.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("image ", manifest_digest, ": layer ",
+                       config.diff_ids[i], " is not unpacked"));
+    }
+    image.layers.push_back(std::move(dir));
+  }
+  return image;
+}
+
+absl::StatusOr<Image> ImageStore::Add(
+    absl::string_view manifest_digest,
+    const std::vector<std::string>& references) {
+  ASSIGN_OR_RETURN(Image image, Describe(manifest_digest));
+  absl::MutexLock lock(&mu_);
+  auto old_images = images_;
+  auto old_references = references_;
+  images_[image.digest] = image;
+  for (const std::string& name : references) references_[name] = image.digest;
+  absl::Status saved = Save();
+  if (!saved.ok()) {
+    images_ = std::move(old_images);
+    references_ = std::move(old_references);
+    return saved;
+  }
+  return WithReferences(image);
+}
+
+Image ImageStore::WithReferences(const Image& image) const {
+  Image result = image;
+  for (const auto& [name, digest] : references_) {
+    if (digest == image.digest) result.references.push_back(name);
+  }
+  return result;
+}
+
+const Image* ImageStore::Find(absl::string_view reference) const {
+  auto name = references_.find(std::string(reference));
+  auto it = images_.find(name != references_.end() ? name->second
+                                                   : std::string(reference));
+  return it == images_.end() ? nullptr : &it->second;
+}
+
+absl::StatusOr<Image> ImageStore::Get(absl::string_view reference) const {
+  absl::MutexLock lock(&mu_);
+  const Image* image = Find(reference);
+  if (image == nullptr) return NotPresent(reference);
+  return WithReferences(*image);
+}
+
+std::vector<Image> ImageStore::List() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<Image> result;
+  for (const auto& [digest, image] : images_) {
+    result.push_back(WithReferences(image));
+  }
+  return result;
+}
+
+absl::Status ImageStore::Tag(absl::string_view source,
+                             absl::string_view target) {
+  absl::MutexLock lock(&mu_);
+  const Image* image = Find(source);
+  if (image == nullptr) return NotPresent(source);
+  auto old_references = references_;
+  references_[std::string(target)] = image->digest;
+  absl::Status saved = Save();
+  if (!saved.ok()) references_ = std::move(old_references);
+  return saved;
+}
+
+absl::Status ImageStore::Remove(absl::string_view reference,
+                                const std::vector<std::string>& in_use) {
+  {
+    absl::MutexLock lock(&mu_);
+    const Image* image = Find(reference);
+    if (image == nullptr) return NotPresent(reference);
+    auto old_references = references_;
+    if (references_.erase(std::string(reference)) == 0) {
+      for (auto it = references_.begin(); it != references_.end();) {
+        it = it->second == image->digest ? references_.erase(it) : ++it;
+      }
+    }
+    absl::Status saved = Save();
+    if (!saved.ok()) {
+      references_ = std::move(old_references);
+      return saved;
+    }
+  }
+  return Sweep(in_use);
+}
+
+void ImageStore::SetExtraRoots(std::function<Roots()> roots) {
+  absl::MutexLock lock(&mu_);
+  extra_roots_ = std::move(roots);
+}
+
+ImageStore::Roots ImageStore::ExtraRoots() const {
+  std::function<Roots()> roots;
+  {
+    absl::MutexLock lock(&mu_);
+    roots = extra_roots_;
+  }
+  return roots != nullptr ? roots() : Roots();
+}
+
+ImageStore::Roots ImageStore::LiveContent() const {
+  Roots live(leased_.begin(), leased_.end());
+  for (const auto& [digest, image] : images_) {
+    live.insert(digest);
+    live.insert(image.config_digest);
+    for (const std::string& dir : image.layers) live.insert(LayerName(dir));
+    absl::StatusOr<std::string> text =
+        blobs_->ReadAll(digest, kMaxManifestBytes);
+    if (!text.ok()) continue;
+    absl::StatusOr<Manifest> manifest = ParseManifest(*text);
+    if (!manifest.ok()) continue;
+    for (const Descriptor& layer : manifest->layers) live.insert(layer.digest);
+  }
+  return live;
+}
+
+absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
+  std::vector<std::string> aside;
+  Roots extra = ExtraRoots();
+  {
+    absl::MutexLock lock(&mu_);
+    std::set<std::string> wanted(in_use.begin(), in_use.end());
+    for (const auto& [name, digest] : references_) wanted.insert(digest);
+    auto old_images = images_;
+    for (auto it = images_.begin(); it != images_.end();) {
+      bool keep = wanted.count(it->first) > 0 || leased_.count(it->first) > 0;
+      it = keep ? ++it : images_.erase(it);
+    }
+    absl::Status saved = Save();
+    if (!saved.ok()) {
+      images_ = std::move(old_images);
+      return saved;
+    }
+    Roots live = LiveContent();
+    live.merge(extra);
+    for (const std::string& digest : blobs_->List()) {
+      if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
+    }
+    for (const std::string& name : layers_->List()) {
+      if (live.count(name) > 0) continue;
+      ASSIGN_OR_RETURN(std::string path, layers_->Detach(name));
+      aside.push_back(std::move(path));
+    }
+  }
+  for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::engine::image

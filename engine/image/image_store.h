@@ -1,0 +1,117 @@
+// The images that are present: blobs, unpacked layers, and the index of names
+// (STATE/index.json).
+//
+// The index is written last, and durably, so whatever it names is whole. What
+// nothing names is rubbish: Sweep removes it, except what a lease holds.
+#ifndef ENGINE_IMAGE_IMAGE_STORE_H_
+#define ENGINE_IMAGE_IMAGE_STORE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/image/blob_store.h"
+#include "engine/image/layer_store.h"
+#include "engine/image/manifest.h"
+#include "engine/images.h"
+
+namespace bulwark::engine::image {
+
+// Thread-safe.
+class ImageStore {
+ public:
+  // Removes what a crash left half made. DATA_LOSS if the index is damaged.
+  static absl::StatusOr<std::unique_ptr<ImageStore>> Open(
+      const std::string& state_dir);
+
+  BlobStore& blobs() { return *blobs_; }
+  LayerStore& layers() { return *layers_; }
+
+  // Keeps digests (of blobs and layers) from Sweep while it lives: hold one
+  // before asking whether it is there.
+  class Lease {
+   public:
+    explicit Lease(ImageStore* store) : store_(store) {}
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    void Hold(absl::string_view digest);
+
+   private:
+    ImageStore* store_;
+    absl::Mutex mu_;
+    std::vector<std::string> held_ ABSL_GUARDED_BY(mu_);
+  };
+
+  // Gives one thread at a time the right to make what `key` names. Hold at
+  // most one per thread.
+  class Claim {
+   public:
+    Claim(ImageStore* store, absl::string_view key);
+    ~Claim();
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+
+   private:
+    ImageStore* store_;
+    std::string key_;
+  };
+
+  // Makes an image visible: its manifest and configuration must be blobs, and
+  // its layers unpacked (else FAILED_PRECONDITION). `references` are full
+  // names and may be none.
+  absl::StatusOr<Image> Add(absl::string_view manifest_digest,
+                            const std::vector<std::string>& references);
+
+  // By full name or manifest digest. NOT_FOUND.
+  absl::StatusOr<Image> Get(absl::string_view reference) const;
+  std::vector<Image> List() const;
+  absl::Status Tag(absl::string_view source, absl::string_view target);
+  // Drops a name, or by digest all names of an image, and then sweeps.
+  absl::Status Remove(absl::string_view reference,
+                      const std::vector<std::string>& in_use);
+
+  // Digests of blobs and layers that Sweep keeps beside the images: the step
+  // cache of builds.
+  using Roots = std::set<std::string>;
+  void SetExtraRoots(std::function<Roots()> roots);
+
+  // Removes images without a name that are not `in_use` (manifest digests),
+  // and the content that nothing needs then.
+  absl::Status Sweep(const std::vector<std::string>& in_use);
+
+ private:
+  explicit ImageStore(std::string state_dir);
+  absl::Status Load();
+  absl::Status Save() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<Image> Describe(absl::string_view manifest_digest) const;
+  Image WithReferences(const Image& image) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  const Image* Find(absl::string_view reference) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  Roots ExtraRoots() const;
+  Roots LiveContent() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+
+  const std::string state_dir_;
+  std::unique_ptr<BlobStore> blobs_;
+  std::unique_ptr<LayerStore> layers_;
+
+  mutable absl::Mutex mu_;
+  std::map<std::string, Image> images_ ABSL_GUARDED_BY(mu_);  // by digest
+  // full name -> digest
+  std::map<std::string, std::string> references_ ABSL_GUARDED_BY(mu_);
+  std::multiset<std::string> leased_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> claimed_ ABSL_GUARDED_BY(mu_);
+  std::function<Roots()> extra_roots_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace bulwark::engine::image
+
+#endif  // ENGINE_IMAGE_IMAGE_STORE_H_

@@ -1,0 +1,221 @@
+#include "engine/image/loader.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/image/archive_files.h"
+#include "engine/image/json.h"
+#include "engine/image/layer_set.h"
+#include "engine/image/manifest.h"
+#include "engine/image/progress.h"
+#include "engine/image/reference.h"
+
+namespace bulwark::engine::image {
+namespace {
+
+std::string BlobName(absl::string_view digest) {
+  return absl::StrCat("blobs/sha256/", HexOf(digest));
+}
+
+// One archive being loaded.
+class Loader {
+ public:
+  Loader(ImageStore* store, ArchiveFiles files, Reporter* reporter)
+      : store_(store),
+        files_(std::move(files)),
+        reporter_(reporter),
+        lease_(store) {}
+
+  absl::StatusOr<std::vector<Image>> Run() {
+    if (files_.Has("manifest.json")) return LoadDockerArchive();
+    if (files_.Has("index.json")) return LoadOciLayout();
+    return absl::InvalidArgumentError(
+        "read archive: it holds neither manifest.json (docker-archive) nor"
+        " index.json (OCI layout); make one with `docker save` or `skopeo"
+        " copy`");
+  }
+
+ private:
+  // [{"Config": NAME, "RepoTags": [REFERENCE…], "Layers": [NAME…]}…]
+  absl::StatusOr<std::vector<Image>> LoadDockerArchive() {
+    ASSIGN_OR_RETURN(std::string text,
+                     files_.Text("manifest.json", kMaxManifestBytes));
+    // ParseObject wants an object.
+    ASSIGN_OR_RETURN(Json list,
+                     ParseObject(absl::StrCat("{\"images\":", text, "}"),
+                                 "read archive: manifest.json"));
+    const Json* images = Find(list, "images");
+    if (images == nullptr || !images->is_array() || images->empty()) {
+      return absl::InvalidArgumentError(
+          "read archive: manifest.json lists no images");
+    }
+    std::vector<Image> result;
+    for (const Json& item : *images) {
+      ASSIGN_OR_RETURN(Image image, LoadDockerImage(item));
+      result.push_back(std::move(image));
+    }
+    return result;
+  }
+
+  absl::StatusOr<Image> LoadDockerImage(const Json& item) {
+    std::string config_name = StringField(item, "Config");
+    std::vector<std::string> layer_names = StringList(item, "Layers");
+    ASSIGN_OR_RETURN(std::string config_text,
+                     files_.Text(config_name, kMaxConfigBytes));
+    ASSIGN_OR_RETURN(ConfigFile config, ParseConfig(config_text));
+    if (layer_names.size() > kMaxLayers) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("read archive: ", layer_names.size(),
+                       " layers are more than the ", kMaxLayers, " supported"));
+    }
+    std::vector<std::string> names;
+    for (const std::string& name : StringList(item, "RepoTags")) {
+      ASSIGN_OR_RETURN(Reference reference, ParseReference(name));
+      names.push_back(reference.ToString());
+    }
+    Manifest manifest;
+    ASSIGN_OR_RETURN(manifest.config, Store(config_name, kOciConfig));
+    for (const std::string& name : layer_names) {
+      ASSIGN_OR_RETURN(Descriptor layer, Store(name, kOciLayer));
+      // Its own documents name layers by diff id: the media type is ours to
+      // say, and tells compressed layers apart.
+      ASSIGN_OR_RETURN(layer.media_type, LayerType(layer.digest));
+      manifest.layers.push_back(std::move(layer));
+    }
+    return Finish(FormatManifest(manifest), manifest, config, names);
+  }
+
+  absl::StatusOr<std::vector<Image>> LoadOciLayout() {
+    ASSIGN_OR_RETURN(std::string text,
+                     files_.Text("index.json", kMaxManifestBytes));
+    ASSIGN_OR_RETURN(std::vector<IndexEntry> index, ParseIndex(text));
+    std::vector<Image> result;
+    for (const IndexEntry& entry : index) {
+      ASSIGN_OR_RETURN(Image image, LoadOciImage(entry));
+      result.push_back(std::move(image));
+    }
+    if (result.empty()) {
+      return absl::InvalidArgumentError(
+          "read archive: index.json lists no images");
+    }
+    return result;
+  }
+
+  absl::StatusOr<Image> LoadOciImage(const IndexEntry& entry) {
+    ASSIGN_OR_RETURN(std::string text, Document(entry.descriptor.digest));
+    ASSIGN_OR_RETURN(std::string type,
+                     DocumentType(text, entry.descriptor.media_type));
+    if (IsIndexType(type)) {
+      ASSIGN_OR_RETURN(std::vector<IndexEntry> inner, ParseIndex(text));
+      ASSIGN_OR_RETURN(Platform platform, ParsePlatform(""));
+      ASSIGN_OR_RETURN(Descriptor chosen, ChoosePlatform(inner, platform));
+      ASSIGN_OR_RETURN(text, Document(chosen.digest));
+    }
+    ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(text));
+    ASSIGN_OR_RETURN(std::string config_text, Document(manifest.config.digest));
+    ASSIGN_OR_RETURN(ConfigFile config, ParseConfig(config_text));
+    RETURN_IF_ERROR(
+        Store(BlobName(manifest.config.digest), kOciConfig).status());
+    for (const Descriptor& layer : manifest.layers) {
+      ASSIGN_OR_RETURN(Descriptor stored,
+                       Store(BlobName(layer.digest), kOciLayer));
+      RETURN_IF_ERROR(Same(stored.digest, layer.digest));
+    }
+    ASSIGN_OR_RETURN(std::vector<std::string> names, NamesOf(entry));
+    return Finish(text, manifest, config, names);
+  }
+
+  // A bare tag, as some tools write, names no repository: no name then.
+  static absl::StatusOr<std::vector<std::string>> NamesOf(
+      const IndexEntry& entry) {
+    std::string name = entry.image_name;
+    if (name.empty() && (absl::StrContains(entry.ref_name, "/") ||
+                         absl::StrContains(entry.ref_name, ":"))) {
+      name = entry.ref_name;
+    }
+    if (name.empty()) return std::vector<std::string>();
+    ASSIGN_OR_RETURN(Reference reference, ParseReference(name));
+    return std::vector<std::string>{reference.ToString()};
+  }
+
+  absl::StatusOr<Image> Finish(const std::string& manifest_text,
+                               const Manifest& manifest,
+                               const ConfigFile& config,
+                               const std::vector<std::string>& names) {
+    lease_.Hold(DigestOf(manifest_text));
+    ASSIGN_OR_RETURN(std::string digest, store_->blobs().Put(manifest_text));
+    RETURN_IF_ERROR(MaterializeLayers(
+        store_, &lease_, manifest, config.diff_ids,
+        [](const Descriptor& blob) {
+          return absl::InternalError(
+              absl::StrCat("blob ", blob.digest, " vanished"));
+        },
+        reporter_));
+    return store_->Add(digest, names);
+  }
+
+  static absl::Status Same(absl::string_view got, absl::string_view expected) {
+    if (got == expected) return absl::OkStatus();
+    return absl::DataLossError(
+        absl::StrCat("read archive: content does not match its name: expected ",
+                     expected, ", got ", got));
+  }
+
+  // A document of the layout, its digest checked.
+  absl::StatusOr<std::string> Document(const std::string& digest) {
+    ASSIGN_OR_RETURN(std::string text,
+                     files_.Text(BlobName(digest), kMaxConfigBytes));
+    RETURN_IF_ERROR(Same(DigestOf(text), digest));
+    return text;
+  }
+
+  absl::StatusOr<Descriptor> Store(const std::string& name,
+                                   absl::string_view type) {
+    Descriptor result;
+    result.media_type = std::string(type);
+    ASSIGN_OR_RETURN(result.size, files_.Size(name));
+    ASSIGN_OR_RETURN(result.digest, files_.Digest(name));
+    lease_.Hold(result.digest);
+    RETURN_IF_ERROR(files_.Commit(name).status());
+    return result;
+  }
+
+  absl::StatusOr<std::string> LayerType(const std::string& digest) {
+    ASSIGN_OR_RETURN(UniqueFd fd, store_->blobs().Read(digest));
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<Decompressor> stream,
+        NewDecompressor(std::make_unique<FdSource>(std::move(fd))));
+    switch (stream->compression()) {
+      case Compression::kGzip:
+        return std::string(kOciLayerGzip);
+      case Compression::kZstd:
+        return absl::StrCat(kOciLayer, "+zstd");
+      default:
+        return std::string(kOciLayer);
+    }
+  }
+
+  ImageStore* const store_;
+  ArchiveFiles files_;
+  Reporter* const reporter_;
+  ImageStore::Lease lease_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<Image>> LoadImages(ImageStore* store, int fd,
+                                              const ProgressSink& progress) {
+  Reporter reporter(progress);
+  absl::StatusOr<ArchiveFiles> files =
+      ArchiveFiles::Read(&store->blobs(), fd, &reporter);
+  if (!files.ok()) return Annotate(files.status(), "load image");
+  absl::StatusOr<std::vector<Image>> images =
+      Loader(store, *std::move(files), &reporter).Run();
+  if (!images.ok()) return Annotate(images.status(), "load image");
+  return images;
+}
+
+}  // namespace bulwark::engine::image

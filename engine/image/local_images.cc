@@ -1,0 +1,84 @@
+#include "engine/image/local_images.h"
+
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/image/digest.h"
+#include "engine/image/loader.h"
+#include "engine/image/puller.h"
+#include "engine/image/reference.h"
+
+namespace bulwark::engine {
+namespace {
+
+// The key of the store: a digest as it is, else the full name.
+absl::StatusOr<std::string> KeyOf(absl::string_view reference) {
+  if (image::IsDigest(reference)) return std::string(reference);
+  return NormalizeReference(reference);
+}
+
+}  // namespace
+
+LocalImages::LocalImages(LocalImagesConfig config,
+                         std::unique_ptr<image::ImageStore> store)
+    : config_(std::move(config)), store_(std::move(store)) {}
+
+absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
+    LocalImagesConfig config) {
+  ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> store,
+                   image::ImageStore::Open(config.state_dir));
+  return absl::WrapUnique(new LocalImages(std::move(config), std::move(store)));
+}
+
+absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
+                                        const ProgressSink& progress) {
+  registry::ClientOptions options;
+  options.clock = config_.clock;
+  options.entropy = config_.entropy;
+  options.insecure_registries = config_.insecure_registries;
+  return image::PullImage(store_.get(), request, options, progress);
+}
+
+absl::StatusOr<std::vector<Image>> LocalImages::Load(
+    int fd, const ProgressSink& progress) {
+  return image::LoadImages(store_.get(), fd, progress);
+}
+
+absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
+                                         const ProgressSink& progress) {
+  return absl::UnimplementedError("build: not built yet");
+}
+
+absl::StatusOr<Image> LocalImages::Get(absl::string_view reference) {
+  ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
+  absl::StatusOr<Image> image = store_->Get(key);
+  if (image.ok() || image::IsDigest(key)) return image;
+  // The same content may be here under another name.
+  ASSIGN_OR_RETURN(image::Reference parsed, image::ParseReference(key));
+  if (parsed.digest.empty()) return image;
+  absl::StatusOr<Image> by_digest = store_->Get(parsed.digest);
+  return by_digest.ok() ? by_digest : image;
+}
+
+std::vector<Image> LocalImages::List() { return store_->List(); }
+
+absl::Status LocalImages::Tag(absl::string_view source,
+                              absl::string_view target) {
+  ASSIGN_OR_RETURN(std::string key, KeyOf(source));
+  ASSIGN_OR_RETURN(image::Reference name, image::ParseReference(target));
+  if (!name.digest.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tag ", target, ": a new name cannot hold a digest"));
+  }
+  return store_->Tag(key, name.ToString());
+}
+
+absl::Status LocalImages::Remove(absl::string_view reference,
+                                 const std::vector<std::string>& in_use) {
+  ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
+  return store_->Remove(key, in_use);
+}
+
+}  // namespace bulwark::engine

@@ -1,0 +1,59 @@
+// The images of this host: the implementation of Images.
+#ifndef ENGINE_IMAGE_LOCAL_IMAGES_H_
+#define ENGINE_IMAGE_LOCAL_IMAGES_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "engine/engine.h"
+#include "engine/image/image_store.h"
+#include "engine/images.h"
+
+namespace bulwark::engine {
+
+struct LocalImagesConfig {
+  std::string state_dir;  // made if need be; ours alone
+  // HOST or HOST:PORT that may be spoken to without encryption, beside the
+  // loopback addresses.
+  std::vector<std::string> insecure_registries;
+  Clock* clock = nullptr;      // borrowed
+  Entropy* entropy = nullptr;  // borrowed
+};
+
+// Thread-safe; see Images.
+class LocalImages final : public Images {
+ public:
+  // Removes what a crash left half made. DATA_LOSS if the index of images is
+  // damaged; the message says what to do.
+  static absl::StatusOr<std::unique_ptr<LocalImages>> Open(
+      LocalImagesConfig config);
+
+  absl::StatusOr<Image> Pull(const PullRequest& request,
+                             const ProgressSink& progress) override;
+  absl::StatusOr<std::vector<Image>> Load(
+      int fd, const ProgressSink& progress) override;
+  absl::StatusOr<Image> Build(const BuildRequest& request,
+                              const ProgressSink& progress) override;
+  absl::StatusOr<Image> Get(absl::string_view reference) override;
+  std::vector<Image> List() override;
+  absl::Status Tag(absl::string_view source, absl::string_view target) override;
+  absl::Status Remove(absl::string_view reference,
+                      const std::vector<std::string>& in_use) override;
+
+ private:
+  LocalImages(LocalImagesConfig config,
+              std::unique_ptr<image::ImageStore> store);
+
+  const LocalImagesConfig config_;
+  const std::unique_ptr<image::ImageStore> store_;
+};
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_IMAGE_LOCAL_IMAGES_H_

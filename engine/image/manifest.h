@@ -1,0 +1,98 @@
+// Manifests, indexes and configurations of images: OCI image-spec v1 and Docker
+// schema 2, read as untrusted input.
+#ifndef ENGINE_IMAGE_MANIFEST_H_
+#define ENGINE_IMAGE_MANIFEST_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "engine/images.h"
+
+namespace bulwark::engine::image {
+
+inline constexpr char kOciManifest[] =
+    "application/vnd.oci.image.manifest.v1+json";
+inline constexpr char kOciIndex[] = "application/vnd.oci.image.index.v1+json";
+inline constexpr char kOciConfig[] = "application/vnd.oci.image.config.v1+json";
+inline constexpr char kOciLayer[] = "application/vnd.oci.image.layer.v1.tar";
+inline constexpr char kOciLayerGzip[] =
+    "application/vnd.oci.image.layer.v1.tar+gzip";
+inline constexpr char kDockerManifest[] =
+    "application/vnd.docker.distribution.manifest.v2+json";
+inline constexpr char kDockerList[] =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
+
+inline constexpr int64_t kMaxManifestBytes = 4 << 20;
+inline constexpr int64_t kMaxConfigBytes = 8 << 20;
+inline constexpr size_t kMaxLayers = 500;  // overlayfs takes no more
+
+struct Descriptor {
+  std::string media_type;
+  std::string digest;  // IsDigest holds
+  int64_t size = 0;    // not negative
+};
+
+struct Manifest {
+  Descriptor config;
+  std::vector<Descriptor> layers;  // lowest first
+};
+
+struct Platform {
+  std::string os;
+  std::string architecture;
+  std::string variant;
+
+  std::string ToString() const;  // "linux/arm64/v8"
+};
+
+struct IndexEntry {
+  Descriptor descriptor;
+  Platform platform;
+  // org.opencontainers.image.ref.name and io.containerd.image.name, or empty.
+  std::string ref_name;
+  std::string image_name;
+};
+
+// The fields that we honour, and what identifies the layers.
+struct ConfigFile {
+  ImageConfig config;
+  Platform platform;
+  absl::Time create_time;
+  std::vector<std::string> diff_ids;  // lowest first
+  std::vector<std::string> shell;     // SHELL, for builds
+  std::vector<std::string> on_build;  // ONBUILD, for builds
+};
+
+// The media type that a document has: its own field, else what its members
+// show, else `declared`. INVALID_ARGUMENT if it is both a manifest and an index
+// (a confusion that signatures must not meet), or of an unknown kind.
+absl::StatusOr<std::string> DocumentType(absl::string_view text,
+                                         absl::string_view declared);
+inline bool IsIndexType(absl::string_view type) {
+  return type == kOciIndex || type == kDockerList;
+}
+
+// Each is INVALID_ARGUMENT with the reason if the text is not such a document,
+// FAILED_PRECONDITION if it needs what we do not support.
+absl::StatusOr<Manifest> ParseManifest(absl::string_view text);
+absl::StatusOr<std::vector<IndexEntry>> ParseIndex(absl::string_view text);
+absl::StatusOr<ConfigFile> ParseConfig(absl::string_view text);
+
+// "linux/amd64", "linux/arm64/v8", "arm64". Empty: this host's.
+absl::StatusOr<Platform> ParsePlatform(absl::string_view text);
+
+// The entry for `wanted`: same os and architecture, and the same variant if
+// one is wanted. NOT_FOUND lists the platforms that there are.
+absl::StatusOr<Descriptor> ChoosePlatform(const std::vector<IndexEntry>& index,
+                                          const Platform& wanted);
+
+// A manifest document for these parts.
+std::string FormatManifest(const Manifest& manifest);
+
+}  // namespace bulwark::engine::image
+
+#endif  // ENGINE_IMAGE_MANIFEST_H_

@@ -1,0 +1,67 @@
+// Tar archives as a sequence of entries (v7, ustar, pax, GNU), through
+// libarchive. Nothing in an entry is to be trusted.
+#ifndef ENGINE_IMAGE_TAR_READER_H_
+#define ENGINE_IMAGE_TAR_READER_H_
+
+#include <sys/types.h>
+#include <time.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "engine/image/byte_source.h"
+
+struct archive;
+
+namespace bulwark::engine::image {
+
+struct TarEntry {
+  enum class Type { kFile, kDirectory, kSymlink, kHardlink, kFifo, kOther };
+  Type type = Type::kOther;
+  std::string path;  // as written
+  std::string link;  // target of a symbolic or hard link
+  mode_t mode = 0;   // permission bits with setuid, setgid and sticky
+  int64_t uid = 0;
+  int64_t gid = 0;
+  timespec mtime = {};
+  int64_t size = 0;
+  std::vector<std::pair<std::string, std::string>> xattrs;
+};
+
+// Thread-compatible.
+class TarReader {
+ public:
+  // `source` is borrowed and must not be compressed.
+  explicit TarReader(ByteSource* source);
+  ~TarReader();
+  TarReader(const TarReader&) = delete;
+  TarReader& operator=(const TarReader&) = delete;
+
+  // The next entry; false at the end of the archive. DATA_LOSS if the archive
+  // is damaged; an error of the source comes back as it is.
+  absl::StatusOr<bool> Next(TarEntry* entry);
+
+  // Hands the contents of the current entry to `write(offset, data)`, in
+  // order; holes are left out. Stops at its first error.
+  absl::Status ReadData(
+      const std::function<absl::Status(int64_t, absl::string_view)>& write);
+
+ private:
+  struct Stream;
+  absl::Status Error() const;
+
+  std::unique_ptr<Stream> stream_;
+  archive* archive_;
+  bool opened_ = false;
+};
+
+}  // namespace bulwark::engine::image
+
+#endif  // ENGINE_IMAGE_TAR_READER_H_

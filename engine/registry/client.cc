@@ -1,0 +1,449 @@
+#include "engine/registry/client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "engine/image/digest.h"
+#include "engine/image/json.h"
+
+namespace bulwark::engine::registry {
+namespace {
+
+constexpr char kAccept[] =
+    "Accept: application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json";
+constexpr int kMaxRedirects = 5;
+constexpr absl::Duration kMaxRetryAfter = absl::Minutes(2);
+// So much new data makes a download start counting its attempts again.
+constexpr int64_t kProgressBytes = 1 << 20;
+
+bool IsRedirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 ||
+         status == 308;
+}
+
+bool IsTransient(int status) {
+  return status == 408 || status == 429 || status >= 500;
+}
+
+// The host that serves "docker.io".
+std::string ServerOf(const std::string& registry) {
+  return registry == "docker.io" ? "registry-1.docker.io" : registry;
+}
+
+// What a registry says about an error, as far as it is readable.
+std::string Explanation(const HttpResponse& response) {
+  absl::StatusOr<image::Json> body = image::ParseObject(response.body, "error");
+  if (!body.ok()) return "";
+  const image::Json* errors = image::Find(*body, "errors");
+  if (errors == nullptr || !errors->is_array() || errors->empty()) return "";
+  std::string text = image::StringField((*errors)[0], "message");
+  if (text.empty()) text = image::StringField((*errors)[0], "code");
+  std::string clean;
+  for (char c : text.substr(0, 200)) {
+    clean.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
+  }
+  return clean.empty() ? "" : absl::StrCat(" (", clean, ")");
+}
+
+}  // namespace
+
+// Borrows an idle client, or makes one, and puts it back.
+class RegistryClient::Pooled {
+ public:
+  explicit Pooled(RegistryClient* owner) : owner_(owner) {
+    absl::MutexLock lock(&owner_->mu_);
+    if (owner_->idle_.empty()) {
+      client_ = std::make_unique<HttpClient>();
+    } else {
+      client_ = std::move(owner_->idle_.back());
+      owner_->idle_.pop_back();
+    }
+  }
+  ~Pooled() {
+    absl::MutexLock lock(&owner_->mu_);
+    owner_->idle_.push_back(std::move(client_));
+  }
+  HttpClient* operator->() { return client_.get(); }
+
+ private:
+  RegistryClient* owner_;
+  std::unique_ptr<HttpClient> client_;
+};
+
+RegistryClient::RegistryClient(std::string registry, std::string repository,
+                               std::optional<RegistryAuth> auth,
+                               ClientOptions options)
+    : registry_(std::move(registry)),
+      repository_(std::move(repository)),
+      auth_(std::move(auth)),
+      options_(std::move(options)) {}
+
+RegistryClient::~RegistryClient() = default;
+
+bool RegistryClient::MayBePlain(absl::string_view host,
+                                absl::string_view port) const {
+  if (IsLoopback(host)) return true;
+  std::string with_port = absl::StrCat(host, ":", port);
+  for (const std::string& name : options_.insecure_registries) {
+    if (name == host || name == with_port) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<std::string> RegistryClient::BaseUrl() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!base_url_.empty()) return base_url_;
+  }
+  std::string server = ServerOf(registry_);
+  ASSIGN_OR_RETURN(Url url, ParseUrl(absl::StrCat("https://", server)));
+  std::vector<std::string> schemes = {"https"};
+  if (IsLoopback(url.host)) {
+    schemes = {"http", "https"};
+  } else if (MayBePlain(url.host, url.port)) {
+    schemes = {"https", "http"};
+  }
+  absl::Status first;
+  for (const std::string& scheme : schemes) {
+    std::string base = absl::StrCat(scheme, "://", server);
+    absl::StatusOr<HttpResponse> answer = Ping(base);
+    // A TLS server answers plain http with 400.
+    if (answer.ok() && !(answer->status == 400 && scheme == "http")) {
+      absl::MutexLock lock(&mu_);
+      base_url_ = base;
+      return base;
+    }
+    if (first.ok()) {
+      first = answer.ok() ? absl::UnavailableError(absl::StrCat(
+                                "connect to ", base, ": it answers with 400"))
+                          : answer.status();
+    }
+  }
+  return first;
+}
+
+absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {
+  HttpRequest request;
+  request.url = absl::StrCat(base, "/v2/");
+  request.cancelled = options_.cancelled;
+  Pooled client(this);
+  absl::StatusOr<HttpResponse> answer = client->Get(request);
+  if (!answer.ok() && absl::IsUnavailable(answer.status())) {
+    return absl::UnavailableError(
+        absl::StrCat(answer.status().message(), "; is registry ", registry_,
+                     " running, and can this host reach it?"));
+  }
+  if (answer.ok() && answer->status == 404) {
+    return absl::NotFoundError(absl::StrCat(
+        base, " is not an image registry: it has no /v2/; check the name"));
+  }
+  if (answer.ok() && IsTransient(answer->status)) {
+    return absl::UnavailableError(
+        absl::StrCat("registry ", registry_, " answers with ", answer->status));
+  }
+  return answer;
+}
+
+std::string RegistryClient::AuthorizationHeader() {
+  absl::MutexLock lock(&mu_);
+  return authorization_;
+}
+
+absl::StatusOr<HttpResponse> RegistryClient::Exchange(
+    const HttpRequest& request) {
+  absl::StatusOr<HttpResponse> answer = FollowRedirects(request);
+  if (!answer.ok() || answer->status != 401) return answer;
+  RETURN_IF_ERROR(Authenticate(*answer));
+  return FollowRedirects(request);
+}
+
+absl::StatusOr<HttpResponse> RegistryClient::FollowRedirects(
+    HttpRequest request) {
+  ASSIGN_OR_RETURN(Url origin, ParseUrl(request.url));
+  const std::vector<std::string> headers = request.headers;
+  for (int i = 0; i <= kMaxRedirects; ++i) {
+    ASSIGN_OR_RETURN(Url target, ParseUrl(request.url));
+    request.headers = headers;
+    std::string authorization = AuthorizationHeader();
+    if (!authorization.empty() && target.SameOrigin(origin)) {
+      request.headers.push_back(authorization);
+    }
+    Pooled client(this);
+    ASSIGN_OR_RETURN(HttpResponse answer, client->Get(request));
+    if (!IsRedirect(answer.status)) return answer;
+    ASSIGN_OR_RETURN(std::string next,
+                     ResolveUrl(request.url, answer.Header("location")));
+    ASSIGN_OR_RETURN(Url next_url, ParseUrl(next));
+    bool plain_is_fine =
+        next_url.SameOrigin(origin) || MayBePlain(next_url.host, next_url.port);
+    if (next_url.scheme == "http" && !plain_is_fine) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "registry ", registry_, " redirects to plain http on ", next_url.host,
+          ", which is refused; list that host as insecure if "
+          "you trust the network"));
+    }
+    request.url = std::move(next);
+  }
+  return absl::UnavailableError(
+      absl::StrCat("registry ", registry_, " redirects in circles"));
+}
+
+absl::StatusOr<HttpResponse> RegistryClient::WithRetries(
+    const std::string& path,
+    const std::function<HttpRequest(const std::string& url)>& make,
+    const std::function<bool()>& progressed) {
+  for (int attempt = 0;; ++attempt) {
+    absl::StatusOr<HttpResponse> answer = absl::UnknownError("");
+    absl::StatusOr<std::string> base = BaseUrl();
+    if (base.ok()) {
+      HttpRequest request = make(absl::StrCat(*base, "/v2/", path));
+      request.cancelled = options_.cancelled;
+      answer = Exchange(request);
+    } else {
+      answer = base.status();
+    }
+    bool transient = answer.ok() ? IsTransient(answer->status)
+                                 : absl::IsUnavailable(answer.status());
+    if (!transient) return answer;
+    if (progressed()) attempt = 0;
+    if (attempt + 1 >= options_.max_attempts) {
+      if (answer.ok()) return answer;
+      return absl::UnavailableError(
+          absl::StrCat(answer.status().message(), " (tried ",
+                       options_.max_attempts, " times)"));
+    }
+    RETURN_IF_ERROR(Wait(attempt, answer.ok() ? &*answer : nullptr));
+  }
+}
+
+absl::Status RegistryClient::Wait(int attempt, const HttpResponse* response) {
+  absl::Duration delay =
+      options_.backoff.Delay(attempt, options_.entropy->Fraction());
+  int64_t seconds = 0;
+  if (response != nullptr &&
+      absl::SimpleAtoi(response->Header("retry-after"), &seconds) &&
+      seconds > 0) {
+    delay = std::max(delay, std::min(absl::Seconds(seconds), kMaxRetryAfter));
+  }
+  const absl::Duration end = options_.clock->Steady() + delay;
+  for (;;) {
+    if (options_.cancelled != nullptr && options_.cancelled()) {
+      return absl::CancelledError("cancelled");
+    }
+    absl::Duration left = end - options_.clock->Steady();
+    if (left <= absl::ZeroDuration()) return absl::OkStatus();
+    options_.clock->Sleep(std::min(left, absl::Milliseconds(200)));
+  }
+}
+
+absl::Status RegistryClient::Authenticate(const HttpResponse& refused) {
+  auto range = refused.headers.equal_range("www-authenticate");
+  std::optional<Challenge> basic;
+  for (auto it = range.first; it != range.second; ++it) {
+    Challenge challenge = ParseChallenge(it->second);
+    if (challenge.scheme == "bearer") return FetchToken(challenge);
+    if (challenge.scheme == "basic") basic = std::move(challenge);
+  }
+  if (!basic.has_value()) {
+    return absl::UnauthenticatedError(absl::StrCat(
+        "registry ", registry_,
+        " refuses access and offers no way to log in that we know"));
+  }
+  if (!auth_.has_value()) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("registry ", registry_,
+                     " wants a user and password; run "
+                     "`ctl login ",
+                     registry_, "`"));
+  }
+  absl::MutexLock lock(&mu_);
+  authorization_ = absl::StrCat(
+      "Authorization: Basic ",
+      absl::Base64Escape(absl::StrCat(auth_->username, ":", auth_->password)));
+  return absl::OkStatus();
+}
+
+absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
+  auto param = [&](const char* name) {
+    auto it = challenge.params.find(name);
+    return it == challenge.params.end() ? std::string() : it->second;
+  };
+  std::string realm = param("realm");
+  ASSIGN_OR_RETURN(Url url, ParseUrl(realm));
+  if (url.scheme != "https" && !MayBePlain(url.host, url.port)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("registry ", registry_, " wants the log-in sent to ",
+                     realm, " without encryption, which is refused"));
+  }
+  std::string scope = param("scope");
+  if (scope.empty()) scope = absl::StrCat("repository:", repository_, ":pull");
+  HttpRequest request;
+  request.url = absl::StrCat(realm, absl::StrContains(realm, "?") ? "&" : "?",
+                             "scope=", UrlEscape(scope));
+  if (!param("service").empty()) {
+    absl::StrAppend(&request.url, "&service=", UrlEscape(param("service")));
+  }
+  if (auth_.has_value()) {
+    absl::StrAppend(&request.url, "&account=", UrlEscape(auth_->username));
+    request.headers.push_back(absl::StrCat(
+        "Authorization: Basic ", absl::Base64Escape(absl::StrCat(
+                                     auth_->username, ":", auth_->password))));
+  }
+  request.max_body = 1 << 20;
+  request.cancelled = options_.cancelled;
+  Pooled client(this);
+  ASSIGN_OR_RETURN(HttpResponse answer, client->Get(request));
+  if (answer.status != 200) {
+    return StatusOf(answer, absl::StrCat("get a token from ", url.host));
+  }
+  ASSIGN_OR_RETURN(image::Json body,
+                   image::ParseObject(answer.body, "read token"));
+  std::string token = image::StringField(body, "token");
+  if (token.empty()) token = image::StringField(body, "access_token");
+  if (token.empty() || token.find_first_of("\r\n") != std::string::npos) {
+    return absl::UnavailableError(
+        absl::StrCat("get a token from ", url.host, ": the answer holds none"));
+  }
+  absl::MutexLock lock(&mu_);
+  authorization_ = absl::StrCat("Authorization: Bearer ", token);
+  return absl::OkStatus();
+}
+
+absl::Status RegistryClient::StatusOf(const HttpResponse& response,
+                                      const std::string& what) const {
+  std::string why = Explanation(response);
+  switch (response.status) {
+    case 401:
+      return absl::UnauthenticatedError(absl::StrCat(
+          what, ": ", registry_, " refuses ",
+          auth_.has_value() ? "these credentials" : "anonymous access", why,
+          "; the name may be wrong, or run `ctl login ", registry_, "`"));
+    case 403:
+      return absl::PermissionDeniedError(
+          absl::StrCat(what, ": ", registry_, " forbids it", why,
+                       "; ask its owner for the right to pull ", repository_));
+    case 404:
+      return absl::NotFoundError(absl::StrCat(what, ": ", registry_,
+                                              " has no such image", why,
+                                              "; check the name and the tag"));
+    default:
+      if (IsTransient(response.status)) {
+        return absl::UnavailableError(
+            absl::StrCat(what, ": ", registry_, " answers with ",
+                         response.status, why, "; try again later"));
+      }
+      return absl::UnavailableError(absl::StrCat(
+          what, ": ", registry_, " answers with ", response.status, why));
+  }
+}
+
+absl::StatusOr<ManifestDocument> RegistryClient::FetchManifest(
+    const std::string& version) {
+  std::string what = absl::StrCat("fetch manifest ", version);
+  ASSIGN_OR_RETURN(HttpResponse answer,
+                   WithRetries(
+                       absl::StrCat(repository_, "/manifests/", version),
+                       [](const std::string& url) {
+                         HttpRequest request;
+                         request.url = url;
+                         request.headers = {kAccept};
+                         request.max_body = image::kMaxManifestBytes;
+                         return request;
+                       },
+                       [] { return false; }));
+  if (answer.status != 200) return StatusOf(answer, what);
+  ManifestDocument result;
+  result.text = std::move(answer.body);
+  result.digest = image::DigestOf(result.text);
+  if (image::IsDigest(version) && result.digest != version) {
+    return absl::DataLossError(
+        absl::StrCat(what, ": registry ", registry_,
+                     " sent other content: expected ", version, ", got ",
+                     result.digest, "; do not trust it, try another mirror"));
+  }
+  std::string declared = answer.Header("content-type");
+  ASSIGN_OR_RETURN(
+      result.media_type,
+      image::DocumentType(result.text, declared.substr(0, declared.find(';'))));
+  return result;
+}
+
+HttpRequest RegistryClient::BlobRequest(
+    const std::string& url, const image::Descriptor& blob, image::Ingest* to,
+    const std::function<void(int64_t)>& progress) {
+  HttpRequest request;
+  request.url = url;
+  const int64_t offset = to->size();
+  if (offset > 0) {
+    request.headers.push_back(absl::StrCat("Range: bytes=", offset, "-"));
+  }
+  request.begin = [to, offset](const HttpResponse& answer) {
+    if (offset == 0) return absl::OkStatus();
+    if (answer.status == 206 &&
+        absl::StartsWith(answer.Header("content-range"),
+                         absl::StrCat("bytes ", offset, "-"))) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(to->Restart());
+    if (answer.status == 200) return absl::OkStatus();  // all of it again
+    return absl::UnavailableError(
+        absl::StrCat("fetch: the server sends another range than asked for: ",
+                     answer.Header("content-range").substr(0, 100)));
+  };
+  request.sink = [this, &blob, to, progress](int, absl::string_view data) {
+    if (to->size() + static_cast<int64_t>(data.size()) > blob.size) {
+      return absl::DataLossError(
+          absl::StrCat("fetch ", blob.digest, ": registry ", registry_,
+                       " sends more than"
+                       " the ",
+                       blob.size, " bytes that the manifest promises"));
+    }
+    RETURN_IF_ERROR(to->Write(data));
+    if (progress != nullptr) progress(to->size());
+    return absl::OkStatus();
+  };
+  return request;
+}
+
+absl::Status RegistryClient::FetchBlob(
+    const image::Descriptor& blob, image::Ingest* to,
+    const std::function<void(int64_t)>& progress) {
+  std::string what = absl::StrCat("fetch ", blob.digest);
+  int64_t counted = 0;
+  for (int cut = 0;; ++cut) {
+    ASSIGN_OR_RETURN(HttpResponse answer,
+                     WithRetries(
+                         absl::StrCat(repository_, "/blobs/", blob.digest),
+                         [&](const std::string& url) {
+                           return BlobRequest(url, blob, to, progress);
+                         },
+                         [&] {
+                           bool enough = to->size() >= counted + kProgressBytes;
+                           if (enough) counted = to->size();
+                           return enough;
+                         }));
+    if (answer.status == 416) {  // what is there already is not the blob
+      RETURN_IF_ERROR(to->Restart());
+    } else if (answer.status != 200 && answer.status != 206) {
+      return StatusOf(answer, what);
+    }
+    if (to->size() == blob.size) return absl::OkStatus();
+    if (cut + 1 >= options_.max_attempts) {
+      return absl::DataLossError(absl::StrCat(what, ": registry ", registry_,
+                                              " sends ", to->size(),
+                                              " bytes instead of ", blob.size));
+    }
+    RETURN_IF_ERROR(Wait(cut, nullptr));
+  }
+}
+
+}  // namespace bulwark::engine::registry

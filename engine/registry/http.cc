@@ -1,0 +1,254 @@
+#include "engine/registry/http.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+
+#include <memory>
+#include <mutex>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+
+namespace bulwark::engine::registry {
+namespace {
+
+constexpr long kConnectSeconds = 15;
+constexpr long kStallSeconds = 30;
+constexpr long kStallBytesPerSecond = 16;
+constexpr size_t kMaxHeaderBytes = 64 << 10;
+
+void InitCurlOnce() {
+  static std::once_flag once;
+  std::call_once(once,
+                 [] { CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0); });
+}
+
+struct Exchange {
+  CURL* curl;
+  const HttpRequest& request;
+  HttpResponse response;
+  size_t header_bytes = 0;
+  bool begun = false;
+  absl::Status status;  // of our own, when we end the transfer
+
+  bool ToSink() const {
+    return request.sink != nullptr &&
+           (response.status == 200 || response.status == 206);
+  }
+
+  absl::Status Receive(absl::string_view data) {
+    if (ToSink()) {
+      if (!begun && request.begin != nullptr) {
+        RETURN_IF_ERROR(request.begin(response));
+      }
+      begun = true;
+      return request.sink(response.status, data);
+    }
+    if (static_cast<int64_t>(response.body.size() + data.size()) >
+        request.max_body) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("read ", request.url, ": the answer is larger than ",
+                       request.max_body, " bytes"));
+    }
+    response.body.append(data.data(), data.size());
+    return absl::OkStatus();
+  }
+
+  void AddHeader(absl::string_view line) {
+    line = absl::StripAsciiWhitespace(line);
+    if (absl::StartsWith(line, "HTTP/")) {
+      response.headers.clear();
+      return;
+    }
+    size_t colon = line.find(':');
+    if (colon == absl::string_view::npos) return;
+    response.headers.emplace(
+        absl::AsciiStrToLower(line.substr(0, colon)),
+        absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  }
+};
+
+size_t OnHeader(char* data, size_t size, size_t count, void* self) {
+  auto* exchange = static_cast<Exchange*>(self);
+  exchange->header_bytes += size * count;
+  if (exchange->header_bytes > kMaxHeaderBytes) return 0;
+  exchange->AddHeader(absl::string_view(data, size * count));
+  return size * count;
+}
+
+size_t OnBody(char* data, size_t size, size_t count, void* self) {
+  auto* exchange = static_cast<Exchange*>(self);
+  long status = 0;
+  curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+  exchange->response.status = static_cast<int>(status);
+  exchange->status = exchange->Receive(absl::string_view(data, size * count));
+  return exchange->status.ok() ? size * count : 0;
+}
+
+int OnProgress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  auto* exchange = static_cast<Exchange*>(self);
+  if (exchange->request.cancelled != nullptr && exchange->request.cancelled()) {
+    exchange->status = absl::CancelledError("cancelled");
+    return 1;
+  }
+  return 0;
+}
+
+absl::Status TransportError(CURLcode code, absl::string_view detail,
+                            const std::string& url) {
+  std::string reason =
+      detail.empty() ? std::string(curl_easy_strerror(code))
+                     : std::string(absl::StripTrailingAsciiWhitespace(detail));
+  std::string message = absl::StrCat("connect to ", url, ": ", reason);
+  switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+      return absl::FailedPreconditionError(absl::StrCat(
+          message,
+          "; add its certificate authority to the host's trusted ones"
+          " (/usr/local/share/ca-certificates), or list the registry"
+          " as insecure if it speaks plain http"));
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_OPERATION_TIMEDOUT:
+      return absl::UnavailableError(absl::StrCat("read ", url, ": ", reason));
+    default:
+      return absl::UnavailableError(message);
+  }
+}
+
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+struct FreeUrl {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+using UrlHandle = std::unique_ptr<CURLU, FreeUrl>;
+
+absl::Status BadUrl(const std::string& url) {
+  return absl::UnavailableError(
+      absl::StrCat("\"", url.substr(0, 200), "\" is not an http(s) address"));
+}
+
+std::string UrlPart(CURLU* url, CURLUPart part) {
+  char* text = nullptr;
+  unsigned flags = part == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0;
+  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) {
+    return "";
+  }
+  std::string result = text;
+  curl_free(text);
+  return result;
+}
+
+}  // namespace
+
+std::string HttpResponse::Header(absl::string_view lower_case_name) const {
+  auto it = headers.find(std::string(lower_case_name));
+  return it == headers.end() ? "" : it->second;
+}
+
+HttpClient::HttpClient() {
+  InitCurlOnce();
+  curl_ = curl_easy_init();
+  CHECK(curl_ != nullptr);
+}
+
+HttpClient::~HttpClient() { curl_easy_cleanup(curl_); }
+
+absl::StatusOr<HttpResponse> HttpClient::Get(const HttpRequest& request) {
+  curl_easy_reset(curl_);
+  char error[CURL_ERROR_SIZE] = "";
+  Exchange exchange{curl_, request};
+  std::unique_ptr<curl_slist, FreeList> headers;
+  for (const std::string& header : request.headers) {
+    headers.reset(curl_slist_append(headers.release(), header.c_str()));
+  }
+  curl_easy_setopt(curl_, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(curl_, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl_, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl_, CURLOPT_USERAGENT, "bulwark");
+  curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(curl_, CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(curl_, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_TIME, kStallSeconds);
+  curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
+  curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, 256L << 10);
+  curl_easy_setopt(curl_, CURLOPT_HEADERFUNCTION, &OnHeader);
+  curl_easy_setopt(curl_, CURLOPT_HEADERDATA, &exchange);
+  curl_easy_setopt(curl_, CURLOPT_WRITEFUNCTION, &OnBody);
+  curl_easy_setopt(curl_, CURLOPT_WRITEDATA, &exchange);
+  curl_easy_setopt(curl_, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl_, CURLOPT_XFERINFOFUNCTION, &OnProgress);
+  curl_easy_setopt(curl_, CURLOPT_XFERINFODATA, &exchange);
+
+  CURLcode code = curl_easy_perform(curl_);
+  if (!exchange.status.ok()) return exchange.status;
+  if (code != CURLE_OK) return TransportError(code, error, request.url);
+  long status = 0;
+  curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
+  exchange.response.status = static_cast<int>(status);
+  return std::move(exchange.response);
+}
+
+absl::StatusOr<Url> ParseUrl(const std::string& url) {
+  UrlHandle handle(curl_url());
+  if (curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
+    return BadUrl(url);
+  }
+  Url result;
+  result.scheme =
+      absl::AsciiStrToLower(UrlPart(handle.get(), CURLUPART_SCHEME));
+  result.host = absl::AsciiStrToLower(UrlPart(handle.get(), CURLUPART_HOST));
+  if (absl::StartsWith(result.host, "[")) {
+    result.host = result.host.substr(1, result.host.size() - 2);
+  }
+  result.port = UrlPart(handle.get(), CURLUPART_PORT);
+  if (result.scheme != "http" && result.scheme != "https") return BadUrl(url);
+  if (!UrlPart(handle.get(), CURLUPART_USER).empty()) return BadUrl(url);
+  return result;
+}
+
+absl::StatusOr<std::string> ResolveUrl(const std::string& base,
+                                       const std::string& location) {
+  UrlHandle handle(curl_url());
+  if (curl_url_set(handle.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
+      curl_url_set(handle.get(), CURLUPART_URL, location.c_str(), 0) !=
+          CURLUE_OK) {
+    return BadUrl(location);
+  }
+  std::string result = UrlPart(handle.get(), CURLUPART_URL);
+  RETURN_IF_ERROR(ParseUrl(result).status());
+  return result;
+}
+
+std::string UrlEscape(absl::string_view text) {
+  std::string result;
+  for (unsigned char c : text) {
+    if (absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.' ||
+        c == '~') {
+      result.push_back(static_cast<char>(c));
+    } else {
+      constexpr char kHex[] = "0123456789ABCDEF";
+      result.append({'%', kHex[c >> 4], kHex[c & 15]});
+    }
+  }
+  return result;
+}
+
+bool IsLoopback(absl::string_view host) {
+  if (host == "localhost" || host == "::1") return true;
+  in_addr address;
+  if (inet_pton(AF_INET, std::string(host).c_str(), &address) != 1) {
+    return false;
+  }
+  return (ntohl(address.s_addr) >> 24) == 127;
+}
+
+}  // namespace bulwark::engine::registry

@@ -1,0 +1,62 @@
+// A small HTTP server for tests, which can lie and break off.
+#ifndef ENGINE_REGISTRY_TESTING_HTTP_SERVER_H_
+#define ENGINE_REGISTRY_TESTING_HTTP_SERVER_H_
+
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "base/unique_fd.h"
+
+namespace bulwark::engine::registry::testing {
+
+struct ServerRequest {
+  std::string path;                            // with the query
+  std::map<std::string, std::string> headers;  // names in lower case
+};
+
+struct ServerResponse {
+  int status = 200;
+  std::vector<std::string> headers;  // "Name: value"
+  std::string body;
+  // What Content-Length says, if not the body's size: less is cut short.
+  int64_t promised = -1;
+};
+
+// Serves each connection once, then closes it. The handler is called by one
+// thread at a time.
+class HttpServer {
+ public:
+  using Handler = std::function<ServerResponse(const ServerRequest&)>;
+
+  // Listens on a free port of 127.0.0.1.
+  explicit HttpServer(Handler handler);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  int port() const { return port_; }
+  std::string address() const;
+  std::vector<ServerRequest> requests() const;
+
+ private:
+  void Run();
+  void Serve(UniqueFd connection);
+
+  const Handler handler_;
+  UniqueFd listener_;
+  UniqueFd stop_;
+  int port_ = 0;
+  mutable absl::Mutex mu_;
+  std::vector<ServerRequest> requests_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::thread> connections_;
+  std::thread thread_;
+};
+
+}  // namespace bulwark::engine::registry::testing
+
+#endif  // ENGINE_REGISTRY_TESTING_HTTP_SERVER_H_
