@@ -1,0 +1,76 @@
+// What a worker needs of the kernel, whichever event interface serves it.
+#ifndef LB_TCP_ENGINE_H_
+#define LB_TCP_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "lb/socket_address.h"
+#include "lb/tcp/session.h"
+
+namespace bulwark::lb {
+
+enum class EngineKind { kAuto, kEpoll, kIoUring };
+
+enum class CloseMode {
+  // What the kernel does for close(2).
+  kOrderly,
+  // Both sides get a reset.
+  kReset,
+};
+
+// Told of events, on the thread in EventEngine::Poll.
+class EngineEvents {
+ public:
+  virtual ~EngineEvents() = default;
+  // A connection arrived at the listener added with `token`.
+  virtual void OnAccept(uint64_t token, int fd, const SocketAddress& peer) = 0;
+  // The connect ended: 0, or its errno. The backend's socket is closed then.
+  virtual void OnConnect(Session& session, int error) = 0;
+  // The session ended by itself (both sides closed, a reset, the client left
+  // before it was connected). Its memory goes after the call.
+  virtual void OnClosed(Session& session) = 0;
+};
+
+// Not thread-safe, except Wake(). Calls made from within an event are allowed.
+class EventEngine {
+ public:
+  virtual ~EventEngine() = default;
+
+  // Starts to accept on `fd` (borrowed until RemoveListener).
+  virtual absl::Status AddListener(uint64_t token, int fd) = 0;
+  virtual void RemoveListener(uint64_t token) = 0;
+
+  // Takes over an accepted socket. Nothing is read from it yet, but a reset is
+  // noticed (OnClosed). Null if the kernel has no room; the socket is closed.
+  virtual Session* NewSession(int client_fd) = 0;
+
+  // Starts a connect. Returns 0 if OnConnect follows, else an errno.
+  virtual int Connect(Session& session, const SocketAddress& address) = 0;
+  // No OnConnect follows any more; another Connect may.
+  virtual void CancelConnect(Session& session) = 0;
+  // After a successful OnConnect: moves bytes both ways until both are closed.
+  // End of stream and reset are passed on as they came. Counts the bytes at
+  // session.endpoint.
+  virtual void Relay(Session& session) = 0;
+  // Ends the session; no event of it follows. Its memory goes at the end of
+  // Poll.
+  virtual void Close(Session& session, CloseMode mode) = 0;
+
+  // Waits for events, at most `timeout_ns` (-1: for ever), and delivers them.
+  virtual void Poll(int64_t timeout_ns) = 0;
+  // Makes Poll return. Thread-safe.
+  virtual void Wake() = 0;
+};
+
+// `events` outlives the engine. UNAVAILABLE or FAILED_PRECONDITION if the
+// kernel refuses what the engine needs. kAuto: io_uring, else epoll.
+absl::StatusOr<std::unique_ptr<EventEngine>> MakeEngine(EngineKind kind,
+                                                        EngineEvents& events);
+absl::StatusOr<std::unique_ptr<EventEngine>> MakeEpollEngine(
+    EngineEvents& events);
+
+}  // namespace bulwark::lb
+
+#endif  // LB_TCP_ENGINE_H_

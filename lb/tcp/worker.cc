@@ -1,0 +1,370 @@
+#include "lb/tcp/worker.h"
+
+#include <cerrno>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "base/log.h"
+#include "base/status.h"
+
+namespace bulwark::lb {
+namespace {
+
+Session& Of(Link& link) { return static_cast<Session&>(link); }
+
+// A failure of ours, for which no endpoint is to blame.
+bool IsLocalFailure(int error) {
+  switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EADDRNOTAVAIL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(int index,
+                                                      EngineKind kind,
+                                                      Clock& clock,
+                                                      uint64_t seed) {
+  auto worker = std::unique_ptr<Worker>(new Worker(index, clock, seed));
+  // The engine is made on the thread that uses it: io_uring wants one issuer.
+  absl::Status status;
+  absl::BlockingCounter made(1);
+  worker->thread_ = std::thread([&status, &made, kind, w = worker.get()] {
+    auto engine = MakeEngine(kind, *w);
+    if (engine.ok()) w->engine_ = *std::move(engine);
+    status = engine.status();
+    const bool ok = status.ok();
+    made.DecrementCount();
+    if (ok) w->Run();
+  });
+  made.Wait();
+  RETURN_IF_ERROR(status);
+  return worker;
+}
+
+Worker::Worker(int index, Clock& clock, uint64_t seed)
+    : index_(index), clock_(clock), random_(seed) {}
+
+Worker::~Worker() {
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  if (engine_ != nullptr) engine_->Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::Post(std::shared_ptr<const Config> config,
+                  absl::BlockingCounter* done) {
+  {
+    absl::MutexLock lock(&mu_);
+    mail_.push_back({std::move(config), done});
+  }
+  engine_->Wake();
+}
+
+void Worker::Run() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (stop_) break;
+    }
+    now_ns_ = absl::ToInt64Nanoseconds(clock_.Steady());
+    ReadMail();
+    FireTimers();
+    int64_t timeout_ns = -1;
+    if (!timers_.empty()) {
+      timeout_ns = std::max<int64_t>(0, timers_.begin()->first - now_ns_);
+    }
+    engine_->Poll(timeout_ns);
+  }
+  for (Link* list : {&sessions_, &waiting_}) {
+    while (!list->empty()) {
+      Session& s = Of(*list->next);
+      LeaveState(s);
+      s.Unlink();
+      engine_->Close(s, CloseMode::kOrderly);
+    }
+  }
+}
+
+void Worker::OnAccept(uint64_t token, int fd, const SocketAddress& peer) {
+  auto listener = listeners_.find(token);
+  if (listener == listeners_.end()) {
+    close(fd);
+    return;
+  }
+  const std::shared_ptr<const Pool>& pool = listener->second.pool;
+  pool->counters->accepted_total.fetch_add(1, std::memory_order_relaxed);
+  Session* session = engine_->NewSession(fd);
+  if (session == nullptr) {
+    pool->counters->failed_total.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  session->pool = pool;
+  session->source_hash = peer.HostHash();
+  now_ns_ = absl::ToInt64Nanoseconds(clock_.Steady());
+  Dispatch(*session);
+}
+
+void Worker::Dispatch(Session& session) {
+  const Pool& pool = *session.pool;
+  if (pool.paused) return Hold(session);
+  random_ = Mix64(random_);
+  PickRequest request;
+  request.source_hash = session.source_hash;
+  request.random = random_;
+  if (pool.algorithm == Algorithm::kRoundRobin) {
+    request.turn = pool.counters->turn.fetch_add(1, std::memory_order_relaxed);
+  }
+  request.now_ns = now_ns_;
+  request.tried = session.tried;
+  const Backend* backend = Pick(pool.algorithm, pool.backends, request);
+  if (backend != nullptr) return ConnectTo(session, *backend);
+  if (session.tried.empty()) return Hold(session);
+  // Each has refused: breathe, then ask all of them again.
+  session.tried.clear();
+  session.state = Session::State::kPausing;
+  session.MoveTo(sessions_);
+  SetTimer(session, std::min(now_ns_ + kRoundPauseNs, session.give_up_ns));
+}
+
+void Worker::Hold(Session& session) {
+  PoolCounters& counters = *session.pool->counters;
+  session.tried.clear();
+  session.give_up_ns = 0;
+  if (session.hold_until_ns == 0) {
+    session.hold_until_ns = now_ns_ + session.pool->hold_timeout_ns;
+    counters.held_total.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (counters.held.fetch_add(1, std::memory_order_relaxed) >=
+      session.pool->hold_limit) {
+    counters.held.fetch_sub(1, std::memory_order_relaxed);
+    return Fail(session);
+  }
+  session.state = Session::State::kHeld;
+  session.MoveTo(waiting_);
+  SetTimer(session, session.hold_until_ns);
+}
+
+void Worker::ConnectTo(Session& session, const Backend& backend) {
+  session.endpoint = backend.endpoint;
+  session.state = Session::State::kConnecting;
+  session.MoveTo(sessions_);
+  if (session.give_up_ns == 0) {
+    session.give_up_ns = now_ns_ + kConnectTotalNs;
+  }
+  backend.endpoint->active.fetch_add(1, std::memory_order_relaxed);
+  const bool others =
+      session.pool->backends.ready().size() > session.tried.size() + 1;
+  SetTimer(session, others ? std::min(now_ns_ + kAttemptNs, session.give_up_ns)
+                           : session.give_up_ns);
+  const int error = engine_->Connect(session, backend.endpoint->address);
+  // Never deep: a round is bounded, and the next one comes by timer.
+  if (error != 0) ConnectFailed(session, error);
+}
+
+void Worker::OnConnect(Session& session, int error) {
+  if (error != 0) return ConnectFailed(session, error);
+  ClearTimer(session);
+  session.state = Session::State::kRelaying;
+  session.tried.clear();
+  session.endpoint->target.RecordSuccess(now_ns_);
+  session.endpoint->connections_total.fetch_add(1, std::memory_order_relaxed);
+  engine_->Relay(session);
+}
+
+void Worker::ConnectFailed(Session& session, int error) {
+  now_ns_ = absl::ToInt64Nanoseconds(clock_.Steady());
+  LeaveState(session);
+  const std::shared_ptr<Endpoint> endpoint = std::move(session.endpoint);
+  const Pool& pool = *session.pool;
+  const bool local = IsLocalFailure(error);
+  if (!local && pool.backends.ReportFailure(*endpoint, now_ns_)) {
+    LOG_WARN("endpoint ejected", {{"pool", pool.id}, {"id", endpoint->id}});
+  }
+  if (now_ns_ >= session.give_up_ns) return Fail(session);
+  pool.counters->retried_total.fetch_add(1, std::memory_order_relaxed);
+  if (!local) session.tried.push_back(endpoint.get());
+  if (!local && session.tried.size() <= kMaxOthers) return Dispatch(session);
+  session.tried.clear();
+  session.state = Session::State::kPausing;
+  session.MoveTo(sessions_);
+  SetTimer(session, std::min(now_ns_ + kRoundPauseNs, session.give_up_ns));
+}
+
+void Worker::OnClosed(Session& session) {
+  LeaveState(session);
+  session.Unlink();
+}
+
+void Worker::Fail(Session& session) {
+  session.pool->counters->failed_total.fetch_add(1, std::memory_order_relaxed);
+  session.Unlink();
+  ClearTimer(session);
+  engine_->Close(session, CloseMode::kReset);
+}
+
+void Worker::LeaveState(Session& session) {
+  ClearTimer(session);
+  switch (session.state) {
+    case Session::State::kHeld:
+      session.pool->counters->held.fetch_sub(1, std::memory_order_relaxed);
+      break;
+    case Session::State::kConnecting:
+    case Session::State::kRelaying:
+      session.endpoint->active.fetch_sub(1, std::memory_order_relaxed);
+      break;
+    case Session::State::kPausing:
+      break;
+  }
+  session.state = Session::State::kPausing;
+}
+
+void Worker::SetTimer(Session& session, int64_t at_ns) {
+  ClearTimer(session);
+  session.timer_ns = at_ns;
+  timers_.emplace(at_ns, &session);
+}
+
+void Worker::ClearTimer(Session& session) {
+  if (session.timer_ns == 0) return;
+  timers_.erase({session.timer_ns, &session});
+  session.timer_ns = 0;
+}
+
+void Worker::FireTimers() {
+  while (!timers_.empty() && timers_.begin()->first <= now_ns_) {
+    Session& session = *timers_.begin()->second;
+    switch (session.state) {
+      case Session::State::kHeld:
+        LeaveState(session);
+        Fail(session);
+        break;
+      case Session::State::kConnecting:
+        engine_->CancelConnect(session);
+        ConnectFailed(session, ETIMEDOUT);
+        break;
+      case Session::State::kPausing:
+        ClearTimer(session);
+        if (now_ns_ >= session.give_up_ns) {
+          Fail(session);
+        } else {
+          Dispatch(session);
+        }
+        break;
+      case Session::State::kRelaying:
+        ClearTimer(session);
+        break;
+    }
+  }
+}
+
+void Worker::ReadMail() {
+  std::vector<Mail> mail;
+  {
+    absl::MutexLock lock(&mu_);
+    mail.swap(mail_);
+  }
+  for (const Mail& m : mail) {
+    UseConfig(*m.config);
+    m.done->DecrementCount();
+  }
+}
+
+void Worker::UseConfig(const Config& config) {
+  UseListeners(config);
+  UseEndpoints(config);
+}
+
+void Worker::UseListeners(const Config& config) {
+  std::map<SocketKey, const Listener*> wanted;
+  for (const Listener& l : config.listeners) {
+    if (l.sockets != nullptr) wanted.emplace(l.key, &l);
+  }
+  for (auto it = listeners_.begin(); it != listeners_.end();) {
+    auto found = wanted.find(it->second.key);
+    if (found != wanted.end() && found->second->sockets == it->second.sockets) {
+      it->second.pool = found->second->pool;
+      wanted.erase(found);
+      ++it;
+      continue;
+    }
+    engine_->RemoveListener(it->first);
+    it = listeners_.erase(it);
+  }
+  for (const auto& [key, listener] : wanted) {
+    const uint64_t token = next_token_++;
+    const int fd =
+        (*listener->sockets)[index_ % listener->sockets->size()].get();
+    listeners_[token] = {key, listener->sockets, listener->pool};
+    absl::Status status = engine_->AddListener(token, fd);
+    if (!status.ok()) {
+      LOG_ERROR("listener not served",
+                {{"listener", listener->name}, {"error", status}});
+      listeners_.erase(token);
+    }
+  }
+}
+
+void Worker::UseEndpoints(const Config& config) {
+  absl::flat_hash_set<const Endpoint*> ready, closed;
+  for (const auto& [id, pool] : config.pools) {
+    for (const Backend& b : pool->backends.all()) {
+      if (b.state == EndpointState::kReady && !pool->paused) {
+        ready.insert(b.endpoint.get());
+      }
+      if (b.state == EndpointState::kClosed) closed.insert(b.endpoint.get());
+    }
+  }
+  absl::flat_hash_map<const Pool*, std::shared_ptr<const Pool>> successors;
+  std::vector<Session*> to_reset, to_dispatch, to_fail;
+  for (Link* list : {&waiting_, &sessions_}) {
+    for (Link* l = list->next; l != list; l = l->next) {
+      Session& s = Of(*l);
+      auto [it, fresh] = successors.try_emplace(s.pool.get(), nullptr);
+      if (fresh) {
+        auto pool = config.pools.find(s.pool->id);
+        if (pool != config.pools.end()) it->second = pool->second;
+      }
+      const bool relaying = s.state == Session::State::kRelaying;
+      if (relaying && closed.contains(s.endpoint.get())) to_reset.push_back(&s);
+      if (it->second == nullptr) {
+        if (!relaying) to_fail.push_back(&s);
+        continue;
+      }
+      s.pool = it->second;
+      if (relaying || (s.state == Session::State::kConnecting &&
+                       ready.contains(s.endpoint.get()))) {
+        continue;
+      }
+      to_dispatch.push_back(&s);
+    }
+  }
+  for (Session* s : to_reset) {
+    LeaveState(*s);
+    s->Unlink();
+    engine_->Close(*s, CloseMode::kReset);
+  }
+  for (Session* s : to_fail) {
+    if (s->state == Session::State::kConnecting) engine_->CancelConnect(*s);
+    LeaveState(*s);
+    Fail(*s);
+  }
+  for (Session* s : to_dispatch) {
+    if (s->state == Session::State::kConnecting) engine_->CancelConnect(*s);
+    LeaveState(*s);
+    s->tried.clear();
+    Dispatch(*s);
+  }
+}
+
+}  // namespace bulwark::lb
