@@ -1,0 +1,78 @@
+// Isolators: each contributes the launch steps of one resource. Pure: they
+// look at nothing but their input, and the plan builder orders what they add.
+#ifndef ENGINE_ISOLATORS_ISOLATORS_H_
+#define ENGINE_ISOLATORS_ISOLATORS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/container_spec.h"
+#include "engine/plan/plan_builder.h"
+#include "os/cgroup.h"
+
+namespace bulwark::engine {
+
+// What the machine and the engine bring to a launch. Borrowed for the call.
+struct LaunchInput {
+  const ContainerSpec& spec;
+  const os::CgroupLayout& cgroup_layout;
+  os::CgroupPaths cgroup;
+  bool overlay_layer_fds = false;  // os::KernelFeatures
+  std::string upper;               // writable layer
+  std::string work;                // overlay's own, on the same file system
+  std::string empty_layer;         // an empty directory
+  std::string stage;               // an empty directory to mount the root on
+  std::string etc;                 // hosts and, if wanted, resolv.conf and
+                                   // hostname
+  std::string runtime_dir;
+  std::string state_dir;
+  std::string boot_id;
+  std::string seccomp;             // instructions; empty: no filter
+  uint64_t own_capabilities = 0;   // what the daemon may pass on
+  uint64_t max_open_files = 1024;  // the daemon's hard limit
+};
+
+// INVALID_ARGUMENT names the field and what is wrong with it.
+absl::Status ValidateSpec(const ContainerSpec& spec);
+// The same for texts that a process is executed with.
+absl::Status ValidateProcess(const std::vector<std::string>& args,
+                             const std::vector<std::string>& env,
+                             const std::string& cwd);
+
+void AddRootfs(const LaunchInput& in, PlanBuilder& plan);
+void AddFilesystems(const LaunchInput& in, PlanBuilder& plan);
+void AddUserMounts(const LaunchInput& in, PlanBuilder& plan);
+void AddCgroups(const os::CgroupPaths& paths, PlanBuilder& plan);
+void AddNamespaces(const LaunchInput& in, PlanBuilder& plan);
+
+// Everything from the account to the exec, for a container's first process and
+// for those that join it.
+struct ProcessInput {
+  std::vector<std::string> args;
+  std::vector<std::string> env;
+  std::string user;
+  std::string cwd;  // empty: /
+  bool terminal = false;
+  SecurityProfile profile = SecurityProfile::kBaseline;
+  std::string seccomp;
+  uint64_t own_capabilities = 0;
+  uint64_t max_open_files = 1024;
+};
+void AddProcess(const ProcessInput& in, PlanBuilder& plan);
+
+// Capabilities of a profile, as a mask.
+uint64_t ProfileCapabilities(SecurityProfile profile, uint64_t own);
+
+// The whole plan of a container. The spec is valid.
+absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in);
+
+// The plan of a process that joins the container of `cgroup`.
+absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
+                                         const os::CgroupPaths& cgroup);
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_ISOLATORS_ISOLATORS_H_

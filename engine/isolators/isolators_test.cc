@@ -1,0 +1,201 @@
+#include "engine/isolators/isolators.h"
+
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+
+#include <memory>
+#include <string>
+
+#include "base/testing/status_matchers.h"
+#include "engine/child/steps.h"
+
+namespace bulwark::engine {
+namespace {
+
+using ::bulwark::testing::StatusIs;
+using child::StepKind;
+using ::testing::HasSubstr;
+
+ContainerSpec Spec() {
+  ContainerSpec spec;
+  spec.id = "web-1";
+  spec.args = {"/bin/true"};
+  spec.layers = {"/layers/a", "/layers/b"};
+  spec.hostname = "web";
+  return spec;
+}
+
+class IsolatorsTest : public ::testing::Test {
+ protected:
+  CompiledPlan Compile() {
+    LaunchInput in = {spec_, layout_};
+    in.cgroup = {"/c/unified/i/web-1", {"/c/memory/i/web-1"}, ""};
+    in.overlay_layer_fds = overlay_layer_fds_;
+    in.upper = "/u";
+    in.work = "/w";
+    in.empty_layer = "/e";
+    in.stage = "/s";
+    in.etc = "/etc";
+    in.seccomp = std::string(8, '\6');
+    in.own_capabilities = ~uint64_t{0};
+    absl::StatusOr<CompiledPlan> plan = CompileContainer(in);
+    EXPECT_OK(plan);
+    return *std::move(plan);
+  }
+  // Index of the first step of a kind whose label contains `text`.
+  static int Find(const CompiledPlan& plan, StepKind kind,
+                  absl::string_view text = "") {
+    for (size_t i = 0; i < plan.steps.size(); ++i) {
+      if (plan.steps[i].kind == kind &&
+          absl::string_view(plan.steps[i].label).find(text) !=
+              absl::string_view::npos) {
+        return static_cast<int>(i);
+      }
+    }
+    return -1;
+  }
+
+  ContainerSpec spec_ = Spec();
+  os::CgroupLayout layout_ = {"/c/unified", {{"memory", "/c/memory"}}};
+  bool overlay_layer_fds_ = true;
+};
+
+TEST_F(IsolatorsTest, WhenCompiled_RightsAreDroppedInTheOnlySafeOrder) {
+  const CompiledPlan plan = Compile();
+  const StepKind order[] = {
+      StepKind::kJoinCgroup,  StepKind::kUnshare,    StepKind::kPrivateMounts,
+      StepKind::kAttachRoot,  StepKind::kPivot,      StepKind::kAccount,
+      StepKind::kBoundingSet, StepKind::kIds,        StepKind::kCapabilities,
+      StepKind::kNoNewPrivs,  StepKind::kCloseFiles, StepKind::kSeccomp,
+      StepKind::kExec};
+  int last = -1;
+  for (const StepKind kind : order) {
+    const int at = Find(plan, kind);
+    EXPECT_GT(at, last) << static_cast<int>(kind);
+    last = at;
+  }
+  EXPECT_EQ(last + 1, static_cast<int>(plan.steps.size()));
+}
+
+TEST_F(IsolatorsTest, WhenCompiled_ProcAndSysfsComeBeforeThePivot) {
+  const CompiledPlan plan = Compile();
+  const int pivot = Find(plan, StepKind::kPivot);
+  for (const char* path : {"/proc", "/sys", "/dev", "/dev/pts"}) {
+    const int at = Find(plan, StepKind::kAttach, path);
+    EXPECT_GE(at, 0) << path;
+    EXPECT_LT(at, pivot) << path;
+  }
+  EXPECT_LT(Find(plan, StepKind::kLoopback),
+            Find(plan, StepKind::kNewFs, "sysfs"));
+  EXPECT_LT(Find(plan, StepKind::kAttach, "/proc"),
+            Find(plan, StepKind::kMask, "/proc/kcore"));
+}
+
+TEST_F(IsolatorsTest, WhenCompiled_TheInterpreterAcceptsThePlan) {
+  spec_.terminal = true;
+  spec_.mounts = {{Mount::Kind::kTmpfs, "", "/tmp"}};
+  for (const bool fds : {true, false}) {
+    overlay_layer_fds_ = fds;
+    const CompiledPlan plan = Compile();
+    auto context = std::make_unique<child::Context>();
+    EXPECT_EQ(
+        child::OpenPlan(reinterpret_cast<const uint8_t*>(plan.bytes.data()),
+                        plan.bytes.size(), context.get()),
+        0);
+  }
+}
+
+TEST_F(IsolatorsTest, WhenKernelIsOld_TheChildOpensAndMountsTheLayers) {
+  overlay_layer_fds_ = false;
+  const CompiledPlan plan = Compile();
+  EXPECT_EQ(Find(plan, StepKind::kOverlay), -1);
+  const int overlay = Find(plan, StepKind::kLegacyOverlay);
+  EXPECT_GT(overlay, Find(plan, StepKind::kPrivateMounts));
+  EXPECT_GT(overlay, Find(plan, StepKind::kOpen, "/layers/a"));
+  EXPECT_GT(Find(plan, StepKind::kOpen, "/layers/a"),
+            Find(plan, StepKind::kPrivateMounts));
+  EXPECT_LT(overlay, Find(plan, StepKind::kAttachRoot));
+  // The topmost layer comes first.
+  EXPECT_LT(Find(plan, StepKind::kOpen, "/layers/b"),
+            Find(plan, StepKind::kOpen, "/layers/a"));
+}
+
+TEST_F(IsolatorsTest, WhenMountsNest_ParentsComeFirst) {
+  spec_.mounts = {{Mount::Kind::kTmpfs, "", "/data/inner"},
+                  {Mount::Kind::kBind, "/srv", "/data"}};
+  const CompiledPlan plan = Compile();
+  EXPECT_LT(Find(plan, StepKind::kAttach, "/data"),
+            Find(plan, StepKind::kAttach, "/data/inner"));
+  EXPECT_LT(Find(plan, StepKind::kAttach, "/data/inner"),
+            Find(plan, StepKind::kMask));
+}
+
+TEST_F(IsolatorsTest, WhenRootIsReadOnly_ItIsSealedAfterTheLastMountpoint) {
+  spec_.read_only_root = true;
+  spec_.mounts = {{Mount::Kind::kTmpfs, "", "/data"}};
+  const CompiledPlan plan = Compile();
+  const int sealed = Find(plan, StepKind::kRootReadOnly);
+  EXPECT_GT(sealed, Find(plan, StepKind::kAttach, "/data"));
+  EXPECT_LT(sealed, Find(plan, StepKind::kPivot));
+}
+
+TEST_F(IsolatorsTest, WhenBuilding_DevicesAreBoundAndFilterLoadsEarly) {
+  spec_.profile = SecurityProfile::kBuild;
+  const CompiledPlan plan = Compile();
+  EXPECT_EQ(Find(plan, StepKind::kMknod), -1);
+  EXPECT_GE(Find(plan, StepKind::kBindHost, "/dev/null"), 0);
+  EXPECT_EQ(Find(plan, StepKind::kNoNewPrivs), -1);
+  EXPECT_LT(Find(plan, StepKind::kSeccomp), Find(plan, StepKind::kBoundingSet));
+}
+
+TEST(ProfileTest, WhenBaseline_HasNineCapabilitiesThatTheDaemonHas) {
+  const uint64_t all = ~uint64_t{0};
+  EXPECT_EQ(__builtin_popcountll(
+                ProfileCapabilities(SecurityProfile::kBaseline, all)),
+            9);
+  EXPECT_EQ(
+      __builtin_popcountll(ProfileCapabilities(SecurityProfile::kBuild, all)),
+      14);
+  EXPECT_EQ(
+      ProfileCapabilities(SecurityProfile::kBaseline, uint64_t{1} << CAP_KILL),
+      uint64_t{1} << CAP_KILL);
+}
+
+TEST(ValidateTest, WhenSpecIsGood_IsOk) { EXPECT_OK(ValidateSpec(Spec())); }
+
+TEST(ValidateTest, WhenAFieldIsBad_NamesIt) {
+  const std::string nul(1, '\0');
+  const auto check = [](auto change, const char* field) {
+    ContainerSpec spec = Spec();
+    change(spec);
+    EXPECT_THAT(ValidateSpec(spec),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(field)));
+  };
+  for (const char* id : {"", "../x", "A", "-a", "a/b", ".", ".."}) {
+    check([&](ContainerSpec& s) { s.id = id; }, "id");
+  }
+  check([](ContainerSpec& s) { s.id = std::string(65, 'a'); }, "id");
+  check([](ContainerSpec& s) { s.args.clear(); }, "args");
+  check([&](ContainerSpec& s) { s.args = {"a" + nul + "b"}; }, "args");
+  check([](ContainerSpec& s) { s.env = {"NOVALUE"}; }, "env");
+  check([](ContainerSpec& s) { s.env = {"=x"}; }, "env");
+  check([](ContainerSpec& s) { s.cwd = "relative"; }, "cwd");
+  check([](ContainerSpec& s) { s.hosts = {{"a\nb", "1.2.3.4"}}; }, "hosts");
+  check([](ContainerSpec& s) { s.nameservers = {"1.1.1.1\noptions x"}; },
+        "nameservers");
+  check(
+      [](ContainerSpec& s) {
+        s.mounts = {{Mount::Kind::kBind, "/a", "/x/../../etc"}};
+      },
+      "mounts.destination");
+  check(
+      [](ContainerSpec& s) {
+        s.mounts = {{Mount::Kind::kBind, "a", "/x"}};
+      },
+      "mounts.source");
+  check([](ContainerSpec& s) { s.layers.assign(500, "/l"); }, "layers");
+  check([](ContainerSpec& s) { s.resources.pids_limit = -1; }, "resources");
+}
+
+}  // namespace
+}  // namespace bulwark::engine

@@ -1,0 +1,141 @@
+// The process itself: account, directory, limits, rights, program.
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "engine/isolators/isolators.h"
+
+namespace bulwark::engine {
+
+using child::StepKind;
+
+namespace {
+
+constexpr uint64_t kSoftOpenFiles = 1024;  // select(2) holds no more
+constexpr uint64_t kHardOpenFiles = 524288;
+
+constexpr uint64_t Bit(int capability) { return uint64_t{1} << capability; }
+
+constexpr uint64_t kBaseline =
+    Bit(CAP_CHOWN) | Bit(CAP_DAC_OVERRIDE) | Bit(CAP_FSETID) | Bit(CAP_FOWNER) |
+    Bit(CAP_SETGID) | Bit(CAP_SETUID) | Bit(CAP_SETPCAP) |
+    Bit(CAP_NET_BIND_SERVICE) | Bit(CAP_KILL);
+constexpr uint64_t kBuild = kBaseline | Bit(CAP_MKNOD) | Bit(CAP_NET_RAW) |
+                            Bit(CAP_SETFCAP) | Bit(CAP_SYS_CHROOT) |
+                            Bit(CAP_AUDIT_WRITE);
+
+void AddLimit(int resource, const char* name, uint64_t soft, uint64_t hard,
+              PlanBuilder& plan) {
+  StepArgs args;
+  args.flags = static_cast<uint32_t>(resource) | child::kOptional;
+  args.value = soft;
+  args.value2 = hard;
+  plan.Add(Stage::kLimits, StepKind::kRlimit, absl::StrCat("set ", name), args);
+}
+
+void AddRights(const ProcessInput& in, PlanBuilder& plan) {
+  StepArgs caps;
+  caps.value = ProfileCapabilities(in.profile, in.own_capabilities);
+  plan.Add(Stage::kBoundingSet, StepKind::kBoundingSet,
+           "drop capabilities of the bounding set", caps);
+  plan.Add(Stage::kIds, StepKind::kIds, "set user and groups");
+  plan.Add(Stage::kCapabilities, StepKind::kCapabilities, "set capabilities",
+           caps);
+  const bool new_privileges = in.profile != SecurityProfile::kBaseline;
+  if (!new_privileges) {
+    plan.Add(Stage::kNoNewPrivs, StepKind::kNoNewPrivs,
+             "forbid new privileges");
+  }
+  plan.AddSeccomp(new_privileges ? Stage::kEarlySeccomp : Stage::kSeccomp,
+                  in.seccomp);
+}
+
+}  // namespace
+
+uint64_t ProfileCapabilities(SecurityProfile profile, uint64_t own) {
+  switch (profile) {
+    case SecurityProfile::kBaseline:
+      return kBaseline & own;
+    case SecurityProfile::kBuild:
+      return kBuild & own;
+    case SecurityProfile::kPrivileged:
+      return own;
+  }
+  return 0;
+}
+
+void AddProcess(const ProcessInput& in, PlanBuilder& plan) {
+  StepArgs account;
+  account.str = in.user;
+  account.blame = Blame::kSpec;
+  plan.Add(Stage::kAccount, StepKind::kAccount,
+           absl::StrCat("find user \"", in.user, "\""), account);
+  StepArgs cwd;
+  cwd.str = in.cwd.empty() ? "/" : in.cwd;
+  cwd.blame = Blame::kSpec;
+  plan.Add(Stage::kWorkdir, StepKind::kWorkdir,
+           absl::StrCat("change to directory ", cwd.str), cwd);
+  StepArgs session;
+  if (in.terminal) session.flags = child::kTerminal;
+  plan.Add(Stage::kSession, StepKind::kSession, "start session", session);
+  const uint64_t hard = std::min(kHardOpenFiles, in.max_open_files);
+  AddLimit(RLIMIT_NOFILE, "limit of open files", std::min(kSoftOpenFiles, hard),
+           hard, plan);
+  AddRights(in, plan);
+  plan.Add(Stage::kCloseFiles, StepKind::kCloseFiles, "close files");
+  plan.AddExec(in.args, in.env);
+}
+
+absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
+  PlanBuilder plan;
+  PlanSettings& settings = plan.settings();
+  settings.runtime_dir = in.runtime_dir;
+  settings.state_dir = in.state_dir;
+  settings.boot_id = in.boot_id;
+  settings.oom_file = in.cgroup.oom_file;
+  settings.log_file_bytes =
+      static_cast<uint64_t>(std::max<int64_t>(0, in.spec.log.max_file_bytes));
+  settings.log_files =
+      static_cast<uint32_t>(std::clamp(in.spec.log.max_files, 1, 1000));
+  settings.terminal = in.spec.terminal;
+  AddCgroups(in.cgroup, plan);
+  AddNamespaces(in, plan);
+  AddRootfs(in, plan);
+  AddFilesystems(in, plan);
+  AddUserMounts(in, plan);
+  ProcessInput process;
+  process.args = in.spec.args;
+  process.env = in.spec.env;
+  process.user = in.spec.user;
+  process.cwd = in.spec.cwd;
+  process.terminal = in.spec.terminal;
+  process.profile = in.spec.profile;
+  process.seccomp = in.seccomp;
+  process.own_capabilities = in.own_capabilities;
+  process.max_open_files = in.max_open_files;
+  AddProcess(process, plan);
+  return plan.Build();
+}
+
+absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
+                                         const os::CgroupPaths& cgroup) {
+  PlanBuilder plan;
+  plan.settings().terminal = in.terminal;
+  AddCgroups(cgroup, plan);
+  StepArgs enter;
+  enter.slot = child::kSlotInit;
+  enter.value = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                CLONE_NEWNET | CLONE_NEWCGROUP;
+  plan.Add(Stage::kEnter, StepKind::kSetnsPidfd, "enter the container", enter);
+  plan.Add(Stage::kTerminal, StepKind::kOpenRoot, "open the container's root");
+  if (in.terminal) {
+    plan.Add(Stage::kTerminal, StepKind::kPty, "open terminal");
+  }
+  AddProcess(in, plan);
+  return plan.Build();
+}
+
+}  // namespace bulwark::engine

@@ -1,0 +1,63 @@
+// Mounts that the spec asks for.
+#include <linux/mount.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/isolators/isolators.h"
+
+namespace bulwark::engine {
+
+using child::StepKind;
+
+namespace {
+
+constexpr int64_t kDefaultTmpfsBytes = 64 << 20;
+
+int64_t TmpfsBytes(const ContainerSpec& spec, const Mount& mount) {
+  if (mount.size_bytes > 0) return mount.size_bytes;
+  if (spec.resources.memory_limit_bytes > 0) {
+    return spec.resources.memory_limit_bytes / 2;
+  }
+  return kDefaultTmpfsBytes;
+}
+
+}  // namespace
+
+void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
+  // Parents before what lies below them, whatever the spec's order.
+  std::vector<const Mount*> mounts;
+  for (const Mount& mount : in.spec.mounts) mounts.push_back(&mount);
+  std::stable_sort(mounts.begin(), mounts.end(),
+                   [](const Mount* a, const Mount* b) {
+                     return a->destination < b->destination;
+                   });
+  for (const Mount* mount : mounts) {
+    StepArgs source;
+    source.slot = plan.NewSlot();
+    source.value = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                   (mount->read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (mount->kind == Mount::Kind::kBind) {
+      source.str = mount->source;
+      source.flags = child::kRecursive;
+      source.blame = Blame::kSpec;
+      plan.Add(Stage::kDetachedMounts, StepKind::kCloneTree,
+               absl::StrCat("open ", mount->source), source);
+    } else {
+      source.str = "tmpfs";
+      source.str2 = absl::StrFormat("mode=%o,size=%d", mount->mode & 07777,
+                                    TmpfsBytes(in.spec, *mount));
+      plan.Add(Stage::kUserMounts, StepKind::kNewFs,
+               absl::StrCat("create tmpfs for ", mount->destination), source);
+    }
+    StepArgs target;
+    target.slot = source.slot;
+    target.str = mount->destination;
+    target.blame = Blame::kSpec;
+    plan.Add(Stage::kUserMounts, StepKind::kAttach,
+             absl::StrCat("mount on ", mount->destination), target);
+  }
+}
+
+}  // namespace bulwark::engine
