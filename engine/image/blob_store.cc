@@ -11,9 +11,18 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/image/byte_source.h"
 #include "os/files.h"
 
 namespace bulwark::engine::image {
+namespace {
+
+absl::Status Changed(absl::string_view digest, absl::string_view got) {
+  return absl::DataLossError(
+      absl::StrCat("read blob ", digest, ": it changed on disk, got ", got));
+}
+
+}  // namespace
 
 Ingest::Ingest(BlobStore* store, std::string path, UniqueFd fd)
     : store_(store),
@@ -131,11 +140,9 @@ absl::StatusOr<std::string> BlobStore::ReadAll(absl::string_view digest,
   ASSIGN_OR_RETURN(UniqueFd fd, Read(digest));
   ASSIGN_OR_RETURN(std::string data, os::ReadFd(fd.get(), digest, max_bytes));
   std::string got = DigestOf(data);
-  if (got != digest) {
-    return absl::DataLossError(
-        absl::StrCat("read blob ", digest, ": it changed on disk, got ", got));
-  }
-  return data;
+  if (got == digest) return data;
+  RETURN_IF_ERROR(Remove(digest));
+  return Changed(digest, got);
 }
 
 std::vector<std::string> BlobStore::List() const {
@@ -149,7 +156,23 @@ std::vector<std::string> BlobStore::List() const {
   return result;
 }
 
-absl::Status BlobStore::Remove(absl::string_view digest) {
+absl::Status BlobStore::Verify(absl::string_view digest) const {
+  ASSIGN_OR_RETURN(UniqueFd fd, Read(digest));
+  FdSource source(fd.get());
+  Sha256 hash;
+  std::vector<char> buffer(256 << 10);
+  for (;;) {
+    ASSIGN_OR_RETURN(size_t n, source.Read(buffer.data(), buffer.size()));
+    if (n == 0) break;
+    hash.Update(absl::string_view(buffer.data(), n));
+  }
+  std::string got = hash.Digest();
+  if (got == digest) return absl::OkStatus();
+  RETURN_IF_ERROR(Remove(digest));
+  return Changed(digest, got);
+}
+
+absl::Status BlobStore::Remove(absl::string_view digest) const {
   std::string path = PathOf(digest);
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
     return ErrnoStatus("remove blob", path);

@@ -74,11 +74,14 @@ class BlobStore {
   // NOT_FOUND if absent.
   absl::StatusOr<UniqueFd> Read(absl::string_view digest) const;
   absl::StatusOr<int64_t> Size(absl::string_view digest) const;
-  // The whole blob, its digest checked again. DATA_LOSS if it changed on disk.
+  // The whole blob, its digest checked again. DATA_LOSS if it changed on disk:
+  // it is removed then, so that it can come again.
   absl::StatusOr<std::string> ReadAll(absl::string_view digest,
                                       int64_t max_bytes) const;
   std::vector<std::string> List() const;
-  absl::Status Remove(absl::string_view digest);
+  // The same check alone, for blobs of any size.
+  absl::Status Verify(absl::string_view digest) const;
+  absl::Status Remove(absl::string_view digest) const;
 
   // A fresh path for a temporary directory or file in STATE/ingest.
   std::string NewTemporaryPath();

@@ -70,7 +70,16 @@ class LayerSet {
       return absl::OkStatus();
     }
     if (!has_blob) RETURN_IF_ERROR(fetch_(blob));
-    if (!unpacked) RETURN_IF_ERROR(Unpack(i));
+    if (!unpacked) {
+      absl::Status status = Unpack(i);
+      // Was it the blob from an earlier time that rotted?
+      if (absl::IsDataLoss(status) && has_blob &&
+          !store_->blobs().Verify(blob.digest).ok()) {
+        RETURN_IF_ERROR(fetch_(blob));
+        status = Unpack(i);
+      }
+      RETURN_IF_ERROR(status);
+    }
     reporter_->Report(blob.digest, "done", blob.size, blob.size);
     return absl::OkStatus();
   }

@@ -64,7 +64,6 @@ TEST(NormalizeReferenceTest, WhenNotAReference_SaysWhy) {
       {"host:99999/app", "is not a registry"},
       {"host:0/app", "is not a registry"},
       {"-bad.host/app", "is not a registry"},
-      {"nginx:1/2", "is not a registry"},
       {"ngi nx", "is not a name"},
       {std::string("nginx\0x", 7), "is not a name"},
       {std::string(300, 'a'), "longer than 255"},

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 
+#include <cstring>
 #include <memory>
 #include <mutex>
 
@@ -97,11 +98,16 @@ int OnProgress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return 0;
 }
 
-absl::Status TransportError(CURLcode code, absl::string_view detail,
+absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
                             const std::string& url) {
   std::string reason =
       detail.empty() ? std::string(curl_easy_strerror(code))
                      : std::string(absl::StripTrailingAsciiWhitespace(detail));
+  long error = 0;  // of connect(2); libcurl's own text leaves it out
+  curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+  if (code == CURLE_COULDNT_CONNECT && error != 0) {
+    reason = std::strerror(static_cast<int>(error));
+  }
   std::string message = absl::StrCat("connect to ", url, ": ", reason);
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -190,7 +196,7 @@ absl::StatusOr<HttpResponse> HttpClient::Get(const HttpRequest& request) {
 
   CURLcode code = curl_easy_perform(curl_);
   if (!exchange.status.ok()) return exchange.status;
-  if (code != CURLE_OK) return TransportError(code, error, request.url);
+  if (code != CURLE_OK) return TransportError(curl_, code, error, request.url);
   long status = 0;
   curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);
   exchange.response.status = static_cast<int>(status);

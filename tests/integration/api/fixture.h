@@ -1,0 +1,63 @@
+// A real API server on a real socket, over the store in memory and fakes.
+#ifndef TESTS_INTEGRATION_API_FIXTURE_H_
+#define TESTS_INTEGRATION_API_FIXTURE_H_
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/server.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "base/testing/temp_dir.h"
+#include "engine/fake/images/fake_images.h"
+#include "proto/bulwark/v1/api.grpc.pb.h"
+#include "store/mem/mem_store.h"
+#include "tests/integration/api/scripted_engine.h"
+
+namespace bulwark::api {
+
+class ApiTest : public ::testing::Test {
+ protected:
+  void SetUp() override { StartServer(); }
+
+  void StartServer();
+  std::shared_ptr<grpc::Channel> Connect() const;
+
+  // The call's answer as a status, with its ErrorDetail.
+  absl::StatusOr<v1::ApplyResponse> Apply(
+      const std::vector<v1::Object>& objects, bool validate_only = false);
+  absl::StatusOr<v1::Object> Get(const std::string& kind,
+                                 const std::string& name);
+  absl::Status Delete(const std::string& kind, const std::string& name);
+  absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request);
+
+  // A service that is right, with one container.
+  static v1::Object Service(const std::string& name,
+                            const std::string& image = "nginx:1.27");
+
+  // Puts an object into the store as a controller would.
+  void Put(const v1::Object& object);
+  v1::Object Replica(const std::string& service, int slot, bool ready,
+                     const std::string& container_id);
+
+  testing::TempDir dir_;
+  RealClock clock_;
+  SeededEntropy entropy_{7};
+  store::MemStore store_{clock_};
+  ScriptedEngine engine_;
+  engine::FakeImages images_;
+  ServerOptions options_;
+  Authorizer authorizer_ = AllowAll;
+  std::function<absl::Status(int, const std::string&)> unpack_ =
+      [](int, const std::string&) { return absl::OkStatus(); };
+  std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+}  // namespace bulwark::api
+
+#endif  // TESTS_INTEGRATION_API_FIXTURE_H_
