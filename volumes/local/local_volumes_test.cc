@@ -1,0 +1,97 @@
+#include "volumes/local/local_volumes.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+
+namespace bulwark::volumes {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::StatusIs;
+
+class LocalVolumesTest : public ::testing::Test {
+ protected:
+  mode_t Mode(const std::string& path) {
+    struct stat info {};
+    EXPECT_EQ(lstat(path.c_str(), &info), 0) << path;
+    return info.st_mode & 07777;
+  }
+
+  testing::TempDir dir_;
+  LocalVolumes volumes_{dir_.path()};
+};
+
+TEST_F(LocalVolumesTest, WhenNotOpen_Refuses) {
+  EXPECT_THAT(volumes_.Ensure("a"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(volumes_.Delete("a"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(LocalVolumesTest, WhenMade_HasItsModesWhateverTheUmask) {
+  mode_t before = umask(0077);
+  ASSERT_OK(volumes_.Open());
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  umask(before);
+  EXPECT_EQ(info.path, dir_ / "volumes/data");
+  EXPECT_EQ(Mode(dir_ / "volumes"), 0711u);
+  EXPECT_EQ(Mode(info.path), 0755u);
+}
+
+TEST_F(LocalVolumesTest, WhenEnsuredAgain_KeepsDataAndOwner) {
+  ASSERT_OK(volumes_.Open());
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  std::ofstream(info.path + "/file") << "kept";
+  ASSERT_EQ(chmod(info.path.c_str(), 0700), 0);
+  EXPECT_OK(volumes_.Ensure("data"));
+  EXPECT_TRUE(fs::exists(info.path + "/file"));
+  EXPECT_EQ(Mode(info.path), 0700u);
+}
+
+TEST_F(LocalVolumesTest, WhenSomethingElseHoldsTheName_Refuses) {
+  ASSERT_OK(volumes_.Open());
+  fs::create_symlink("/etc", dir_ / "volumes/link");
+  std::ofstream(dir_ / "volumes/file") << "";
+  EXPECT_THAT(volumes_.Ensure("link"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(volumes_.Ensure("file"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_TRUE(volumes_.List().empty());
+}
+
+TEST_F(LocalVolumesTest, WhenDeleted_FollowsNoLink) {
+  ASSERT_OK(volumes_.Open());
+  std::ofstream(dir_ / "precious") << "x";
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  fs::create_directories(info.path + "/a/b");
+  fs::create_symlink(dir_.path(), info.path + "/a/out");
+  EXPECT_OK(volumes_.Delete("data"));
+  EXPECT_FALSE(fs::exists(info.path));
+  EXPECT_TRUE(fs::exists(dir_ / "precious"));
+  EXPECT_TRUE(fs::is_empty(dir_ / "volumes/.trash"));
+}
+
+TEST_F(LocalVolumesTest, WhenARemovalWasCutShort_OpenFinishesIt) {
+  ASSERT_OK(volumes_.Open());
+  fs::create_directories(dir_ / "volumes/.trash/data.0/half");
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  LocalVolumes next(dir_.path());
+  ASSERT_OK(next.Open());
+  EXPECT_TRUE(fs::is_empty(dir_ / "volumes/.trash"));
+  ASSERT_EQ(next.List().size(), 1u);
+  EXPECT_EQ(next.List()[0].path, info.path);
+  // A grave of the same name does not stop a deletion either.
+  fs::create_directories(dir_ / "volumes/.trash/data.0");
+  EXPECT_OK(next.Delete("data"));
+  EXPECT_TRUE(next.List().empty());
+}
+
+}  // namespace
+}  // namespace bulwark::volumes
