@@ -24,6 +24,8 @@ constexpr absl::Duration kStatsTimeout = absl::Seconds(2);
 constexpr absl::Duration kSamplePeriod = absl::Milliseconds(200);
 // A lost hint costs no more than this.
 constexpr absl::Duration kResyncPeriod = absl::Seconds(30);
+// Between two looks at whether the data plane runs at all.
+constexpr absl::Duration kGuardPeriod = absl::Seconds(1);
 // Until a port that another program held is tried again.
 constexpr absl::Duration kPortRetryPeriod = absl::Seconds(2);
 
@@ -101,7 +103,9 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
     RETURN_IF_ERROR(SampleOnce());
     return kSamplePeriod;
   }
-  return resync_ - clock_.Steady();
+  // A keeper that was killed comes back within the period.
+  RETURN_IF_ERROR(proxy_.Start());
+  return std::min(kGuardPeriod, resync_ - clock_.Steady());
 }
 
 absl::Status Publisher::PublishOnce() {
@@ -125,6 +129,7 @@ absl::Status Publisher::Apply(const PublishView& view) {
       // Whether it took effect is not known: ask before the next one.
       synced_ = false;
       published_.clear();
+      proxy_.Start().IgnoreError();  // the retry reports what is wrong
       return applied.status();
     }
     version_ = snapshot.version();

@@ -14,6 +14,8 @@ using State = v1::ReplicaStatus;
 
 class PublisherTest : public ::testing::Test {
  protected:
+  void SetUp() override { ASSERT_OK(proxy_.Start()); }
+
   void Put(const v1::Object& object) {
     ASSERT_OK(store_.Commit(
         store::Batch().Put(store::KeyOf(object), store::Encode(object))));
@@ -35,10 +37,19 @@ class PublisherTest : public ::testing::Test {
     replica.mutable_metadata()->set_name("web-0-abcde");
     replica.mutable_metadata()->set_uid("u0");
     replica.mutable_spec()->set_service("web");
+    replica.mutable_spec()->set_address("10.210.0.2");
     replica.mutable_spec()->set_goal(v1::ReplicaSpec::RUN);
     replica.mutable_status()->set_state(state);
     replica.mutable_status()->set_ready(true);
     return object;
+  }
+  void FailListener(const std::string& key, int error,
+                    const std::string& message) {
+    dataplane::v1::ListenerError failure;
+    failure.set_key(key);
+    failure.set_error_number(error);
+    failure.set_message(message);
+    proxy_.SetListenerErrors({failure});
   }
   v1::Condition Ports() {
     auto web =
@@ -102,13 +113,13 @@ TEST_F(PublisherTest, ActiveConnectionsAreUnknownUntilSampled) {
 
 TEST_F(PublisherTest, WhenAPortIsTaken_TheServiceSaysSoUntilItIsFree) {
   Put(Web());
-  proxy_.FailListener("default/web/http@host4", EADDRINUSE,
-                      "bind 127.0.0.1:8080: Address already in use");
+  FailListener("default/web/http@host4", EADDRINUSE,
+               "bind 127.0.0.1:8080: Address already in use");
   ASSERT_OK(publisher_.PublishOnce());
   EXPECT_EQ(Ports().status(), v1::Condition::FALSE);
   EXPECT_EQ(Ports().reason(), "PortInUse");
   EXPECT_THAT(Ports().message(), ::testing::HasSubstr("127.0.0.1:8080"));
-  proxy_.ClearListenerFailures();
+  proxy_.SetListenerErrors({});
   Put(Replica(State::RUNNING));
   ASSERT_OK(publisher_.PublishOnce());
   EXPECT_EQ(Ports().status(), v1::Condition::TRUE);
@@ -116,7 +127,7 @@ TEST_F(PublisherTest, WhenAPortIsTaken_TheServiceSaysSoUntilItIsFree) {
 
 TEST_F(PublisherTest, WhenTheHostHasNoIpv6_PortsCountAsOpen) {
   Put(Web());
-  proxy_.FailListener("default/web/http@host6", EAFNOSUPPORT, "socket: no");
+  FailListener("default/web/http@host6", EAFNOSUPPORT, "socket: no");
   ASSERT_OK(publisher_.PublishOnce());
   EXPECT_EQ(Ports().status(), v1::Condition::TRUE);
 }

@@ -93,7 +93,10 @@ void AddPorts(dp::Snapshot& out, const v1::Service& service,
     }
     for (const v1::Replica* replica : replicas) {
       const dp::Endpoint::State state = EndpointState(*replica);
-      if (state == dp::Endpoint::STATE_UNSPECIFIED) continue;
+      if (state == dp::Endpoint::STATE_UNSPECIFIED ||
+          replica->spec().address().empty()) {
+        continue;
+      }
       dp::Endpoint& endpoint = *pool.add_endpoints();
       endpoint.set_id(replica->metadata().uid());
       endpoint.set_address(replica->spec().address());

@@ -1,0 +1,53 @@
+// What bulwarkd is told on its command line.
+#ifndef DAEMON_CONFIG_H_
+#define DAEMON_CONFIG_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace bulwark::daemon {
+
+struct Config {
+  std::string instance = "bulwark";
+  std::string state_dir = "/var/lib/bulwark";
+  std::string runtime_dir = "/run/bulwark";
+  std::string socket;  // default: RUNTIME_DIR/bulwarkd.sock
+  std::string socket_group;
+  std::string bin_dir;  // of shim, keeper and proxy; default: bulwarkd's own
+
+  std::string container_pool = "10.210.0.0/16";
+  std::string virtual_pool = "10.211.0.0/16";
+  std::string uplink_subnet = "10.212.0.0/30";
+  std::vector<std::string> dns_upstreams;  // default: of /etc/resolv.conf
+  bool own_host = false;
+
+  std::vector<std::string> insecure_registries;
+  std::string max_kernel;  // "6.1": use nothing newer
+  int proxy_workers = 0;
+  std::string proxy_engine = "auto";
+
+  std::string log_level = "info";
+  std::string log_format = "text";
+
+  // Instead of serving: end every container, proxy and namespace of the
+  // instance, keep the state directory, and exit.
+  bool teardown = false;
+  bool version = false;
+};
+
+// Sets `config` from the command line. Returns the exit status if the process
+// should end now (help, or a usage error, already printed); -1 to go on.
+int ParseCommandLine(int argc, char** argv, Config& config);
+
+// Fills in what depends on other values. INVALID_ARGUMENT says which flag is
+// wrong.
+absl::Status Complete(Config& config);
+
+// The servers of a resolv.conf, in order, at most three.
+std::vector<std::string> Nameservers(const std::string& resolv_conf);
+
+}  // namespace bulwark::daemon
+
+#endif  // DAEMON_CONFIG_H_
