@@ -5,6 +5,7 @@
 #include "rocksdb/cache.h"
 #include "rocksdb/options.h"
 #include "rocksdb/table.h"
+#include "store/rocks/audit.h"
 
 namespace bulwark::store {
 namespace {
@@ -17,8 +18,9 @@ rocksdb::Options DatabaseOptions(rocksdb::Env* env) {
   o.create_if_missing = true;
 
   // A torn record at the end of the log is a write that was never
-  // acknowledged. Corruption before it refuses to open: the default mode would
-  // drop, in silence, the acknowledged writes that follow.
+  // acknowledged. Corruption before it (that the audit left) refuses to open:
+  // the default mode would drop, in silence, the acknowledged writes that
+  // follow.
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   o.paranoid_checks = true;
   // On 7.8 it reports false corruption after a log is synced on its own
@@ -65,7 +67,8 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
 }
 
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
-    const std::string& path, rocksdb::Env* env) {
+    const std::string& path, const std::string& aside, rocksdb::Env* env) {
+  RETURN_IF_ERROR(AuditLogs(path, aside, env));
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened =
       rocksdb::DB::Open(DatabaseOptions(env), path, &raw);

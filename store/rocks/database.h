@@ -18,9 +18,10 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
                        absl::string_view object);
 
 // Opens the database in directory `path`, or makes one there if there is none,
-// and verifies the checksums of all its files. `env` is borrowed.
+// after an audit of its logs (see audit.h for `aside`), and verifies the
+// checksums of all its files. `env` is borrowed.
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
-    const std::string& path, rocksdb::Env* env);
+    const std::string& path, const std::string& aside, rocksdb::Env* env);
 
 }  // namespace bulwark::store
 

@@ -67,6 +67,12 @@ absl::Status Damaged(const Home& home, absl::string_view cause) {
                                           "); nothing was changed; ", remedy));
 }
 
+// Where an audit keeps the logs that it cuts.
+std::string Aside(const Home& home, Clock& clock) {
+  return absl::StrCat(home.path(), "/cut-logs-",
+                      absl::ToUnixSeconds(clock.Now()));
+}
+
 bool IsDamage(const absl::Status& status) {
   // Files that are named but missing are damage as much as bad checksums.
   return absl::IsDataLoss(status) || absl::IsNotFound(status) ||
@@ -104,7 +110,7 @@ absl::Status RocksStore::Start(Entropy& entropy) {
   }
   absl::WriterMutexLock lock(&db_mu_);
   absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
-      OpenDatabase(home_->db(), options_.env);
+      OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
   if (IsDamage(db.status())) return Damaged(*home_, db.status().message());
   RETURN_IF_ERROR(db.status());
   db_ = *std::move(db);
@@ -178,6 +184,7 @@ absl::Status RocksStore::LoadNumbers() {
   ASSIGN_OR_RETURN(limit_, ReadNumber(rows::kLimit, nullptr));
   ASSIGN_OR_RETURN(floor_, ReadNumber(rows::kFloor, nullptr));
   last_ = std::max(revision, limit_);
+  synced_ = revision;  // RocksDB flushed what it recovered
   return absl::OkStatus();
 }
 
@@ -190,9 +197,9 @@ absl::Status RocksStore::Recover() {
     db_.reset();
   }
   absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
-      OpenDatabase(home_->db(), options_.env);
+      OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
   if (absl::IsResourceExhausted(db.status()) && home_->ReleaseReserve()) {
-    db = OpenDatabase(home_->db(), options_.env);
+    db = OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
   }
   RETURN_IF_ERROR(db.status());
   db_ = *std::move(db);

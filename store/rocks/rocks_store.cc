@@ -15,6 +15,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/write_batch.h"
 #include "store/commit.h"
+#include "store/rocks/audit.h"
 #include "store/rocks/database.h"
 #include "store/rocks/home.h"
 #include "store/rocks/rows.h"
@@ -141,7 +142,11 @@ absl::Status RocksStore::Plan(Group& group) {
     group.sync = true;
   }
   group.rows.Put(ToSlice(rows::kRevision), rows::EncodeNumber(group.last));
-  return PlanTrim(group);
+  RETURN_IF_ERROR(PlanTrim(group));
+  AddStamp(
+      {.previous = feed_->Current(), .last = group.last, .synced = synced_},
+      group.rows);
+  return absl::OkStatus();
 }
 
 absl::Status RocksStore::PlanOne(Group& group, Pending& pending) {
@@ -249,6 +254,7 @@ absl::Status RocksStore::Write(Group& group) {
 void RocksStore::Resolve(Group& group, absl::Status written) {
   if (written.ok()) {
     last_ = group.last;
+    if (group.sync) synced_ = group.last;
     limit_ = group.limit;
     floor_ = group.floor;
     if (!group.commits.empty()) feed_->Publish(std::move(group.commits));

@@ -133,9 +133,10 @@ class RocksStore final : public MetadataStore {
   bool leading_ ABSL_GUARDED_BY(queue_mu_) = false;
 
   // Only the committing thread (the leader) touches these.
-  uint64_t last_ = 0;   // the last revision handed out
-  uint64_t limit_ = 0;  // as stored
-  uint64_t floor_ = 0;  // as stored
+  uint64_t last_ = 0;    // the last revision handed out
+  uint64_t synced_ = 0;  // all up to it is on the disk
+  uint64_t limit_ = 0;   // as stored
+  uint64_t floor_ = 0;   // as stored
   bool broken_ = false;
   absl::Duration next_trim_;
   absl::Duration next_reserve_;

@@ -200,8 +200,10 @@ void UnsyncedFs::Restart(Loss loss) {
     std::error_code gone;  // removed behind our back
     fs::resize_file(path, kept, gone);
     if (gone) continue;
-    if (zeros_ && !all && kept > bytes->synced && entropy_.Next() % 4 == 0) {
-      Zero(path, kept - entropy_.Next() % (kept - bytes->synced), kept);
+    if (!all && kept > bytes->synced && entropy_.Next() % 2 == 0) {
+      const uint64_t from =
+          bytes->synced + entropy_.Next() % (kept - bytes->synced);
+      Zero(path, from, from + entropy_.Next() % (kept - from + 1));
     }
     bytes->size = bytes->synced = kept;
   }

