@@ -62,8 +62,7 @@ void HandleRequest(int fd, const uint8_t* frame, size_t size,
 }
 
 int Control::Listen() {
-  const int fd =
-      Sys(__NR_socket, kAfUnix, kSockStream | kNonBlockCloexec, 0);
+  const int fd = Sys(__NR_socket, kAfUnix, kSockStream | kNonBlockCloexec, 0);
   if (fd < 0) return fd;
   sockaddr_un address = {};
   address.sun_family = kAfUnix;
@@ -111,7 +110,8 @@ bool Control::Serve(int fd, const Target& target) {
     }
     if (c->size < frame) break;
     HandleRequest(fd, c->buffer, frame, target);
-    for (size_t i = frame; i < c->size; ++i) c->buffer[i - frame] = c->buffer[i];
+    for (size_t i = frame; i < c->size; ++i)
+      c->buffer[i - frame] = c->buffer[i];
     c->size -= frame;
   }
   if (good) return true;

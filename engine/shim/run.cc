@@ -53,6 +53,8 @@ Shim shim;
     } poll = {shim.child.pidfd, 1, 0};
     Sys(__NR_ppoll, Arg(&poll), 1, 0, 0, 0);
   }
+  // A daemon that comes later must see a launch that was never finished.
+  Sys(__NR_unlinkat, AT_FDCWD, Arg("state"), 0);
   Fail(step, error);
 }
 
@@ -95,8 +97,8 @@ int WriteState(uint64_t phase) {
 int PrepareRecords() {
   int result = WriteState(child::kPhaseRunning);
   if (result < 0) return result;
-  shim.exit_file = child::OpenAt(shim.state_dir, "exit",
-                                 O_RDWR | O_CREAT | O_EXCL, 0600);
+  shim.exit_file =
+      child::OpenAt(shim.state_dir, "exit", O_RDWR | O_CREAT | O_EXCL, 0600);
   if (shim.exit_file < 0) return shim.exit_file;
   uint8_t zeros[kExitRecordSize] = {};
   const long n = child::Write(shim.exit_file, zeros, sizeof(zeros));
@@ -135,6 +137,8 @@ void WriteExit(const ExitStatus& status) {
   w.Int(child::kTagSignal, status.signal);
   w.Int(child::kTagOomKilled, OomKills());
   w.Int(child::kTagFinishTime, WallNanoseconds());
+  w.Int(child::kTagStartTime, shim.start_time);
+  w.Int(child::kTagInitPid, shim.child.pid);
   w.Seal();
   Sys(__NR_pwrite64, shim.exit_file, Arg(record), w.size(), 0);
   Sys(__NR_fdatasync, shim.exit_file);
@@ -149,8 +153,7 @@ void MakeStreams() {
     int pipe[2];
     Require(child::kStepStdio, Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC));
     // The read end alone must not block: its open file is its own.
-    Require(child::kStepStdio,
-            Sys(__NR_fcntl, pipe[0], F_SETFL, O_NONBLOCK));
+    Require(child::kStepStdio, Sys(__NR_fcntl, pipe[0], F_SETFL, O_NONBLOCK));
     shim.outputs[i] = pipe[0];
     slots[child::kSlotStdout + i] = pipe[1];
   }
@@ -226,10 +229,9 @@ void DrainAll() {
 }
 
 int Loop() {
-  const Target target = {shim.child.pidfd, shim.context.plan->terminal != 0
-                                               ? shim.outputs[0]
-                                               : -1,
-                         shim.child.pid};
+  const Target target = {
+      shim.child.pidfd, shim.context.plan->terminal != 0 ? shim.outputs[0] : -1,
+      shim.child.pid};
   Watch(shim.child.pidfd);
   Watch(shim.control.listener());
   for (const int fd : shim.outputs) {
@@ -269,9 +271,8 @@ int RunMode() {
   const child::PlanHeader& plan = *shim.context.plan;
   Require(child::kStepDirectory,
           Sys(__NR_chdir, Arg(shim.context.String(plan.runtime_dir))));
-  shim.state_dir =
-      child::OpenAt(AT_FDCWD, shim.context.String(plan.state_dir),
-                    O_RDONLY | O_DIRECTORY);
+  shim.state_dir = child::OpenAt(AT_FDCWD, shim.context.String(plan.state_dir),
+                                 O_RDONLY | O_DIRECTORY);
   Require(child::kStepDirectory, shim.state_dir);
   Require(child::kStepRecords, WriteState(child::kPhaseLaunching));
   shim.epoll = Sys(__NR_epoll_create1, O_CLOEXEC);

@@ -11,13 +11,9 @@
 #include <stdint.h>
 
 #include "engine/child/steps.h"
+#include "engine/shim/shim_fds.h"
 
 namespace bulwark::shim {
-
-inline constexpr int kPlanFd = 3;
-inline constexpr int kStatusFd = 4;  // or the control socket
-inline constexpr int kThirdFd = 5;   // lock, or pidfd
-inline constexpr int kFirstStreamFd = 6;
 
 int Main(int argc, char** argv);
 int RunMode();

@@ -49,8 +49,7 @@ size_t strlen(const char* s) {
 // The stack at entry: argc, then argv.
 [[noreturn]] void BulwarkShimStart(long* stack) {
   char** argv = reinterpret_cast<char**>(stack + 1);
-  bulwark::child::Exit(
-      bulwark::shim::Main(static_cast<int>(stack[0]), argv));
+  bulwark::child::Exit(bulwark::shim::Main(static_cast<int>(stack[0]), argv));
 }
 
 asm(R"(

@@ -1,0 +1,278 @@
+#include "engine/local/launcher.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/log.h"
+#include "base/rollback.h"
+#include "base/status.h"
+#include "engine/child/wire.h"
+#include "engine/isolators/isolators.h"
+#include "engine/isolators/seccomp.h"
+#include "engine/local/shim_client.h"
+#include "engine/shim/shim_fds.h"
+#include "os/files.h"
+#include "os/process.h"
+
+namespace bulwark::engine {
+namespace {
+
+constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);
+constexpr absl::Duration kKillTimeout = absl::Seconds(20);
+
+absl::Status MakeDir(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) != 0) return ErrnoStatus("make", path);
+  // Whatever our umask is.
+  if (chmod(path.c_str(), mode) != 0) return ErrnoStatus("make", path);
+  return absl::OkStatus();
+}
+
+// Not durable: the shim flushes what must last.
+absl::Status WriteFile(const std::string& path, absl::string_view contents,
+                       mode_t mode) {
+  UniqueFd fd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (!fd.ok()) return ErrnoStatus("create", path);
+  if (fchmod(fd.get(), mode) != 0) return ErrnoStatus("create", path);
+  return os::WriteAll(fd.get(), contents, path);
+}
+
+std::string HostsFile(const ContainerSpec& spec) {
+  std::string text =
+      "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+  for (const auto& [name, address] : spec.hosts) {
+    absl::StrAppend(&text, address, "\t", name, "\n");
+  }
+  return text;
+}
+
+std::string ResolvFile(const ContainerSpec& spec) {
+  std::string text;
+  for (const std::string& server : spec.nameservers) {
+    absl::StrAppend(&text, "nameserver ", server, "\n");
+  }
+  if (!spec.search_domains.empty()) {
+    absl::StrAppend(&text, "search ", absl::StrJoin(spec.search_domains, " "),
+                    "\n");
+  }
+  return text;
+}
+
+std::string UpperDir(const ContainerSpec& spec, const ContainerDirs& dirs) {
+  return spec.upper_dir.empty() ? dirs.state + "/upper" : spec.upper_dir;
+}
+std::string WorkDir(absl::string_view upper_dir, const ContainerDirs& dirs) {
+  return upper_dir.empty() ? dirs.state + "/work"
+                           : absl::StrCat(upper_dir, ".work");
+}
+
+uint64_t OwnCapabilities() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return 0;
+  return data[0].permitted | static_cast<uint64_t>(data[1].permitted) << 32;
+}
+
+// Ends a shim of ours that has not launched anything that should live.
+void EndShim(int pidfd) {
+  os::SendSignal(pidfd, SIGKILL).IgnoreError();  // it may be gone
+  os::AwaitEnd(pidfd, kKillTimeout);
+  os::ReapChild(pidfd);
+}
+
+}  // namespace
+
+Launcher::Launcher(LocalEngineConfig config, Clock& clock)
+    : config_(std::move(config)), clock_(clock) {}
+
+absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
+    LocalEngineConfig config, Clock& clock) {
+  std::unique_ptr<Launcher> l(new Launcher(std::move(config), clock));
+  if (l->config_.boot_id.empty()) {
+    ASSIGN_OR_RETURN(l->config_.boot_id, os::BootId());
+  }
+  ASSIGN_OR_RETURN(l->shim_, os::SealedCopy(l->config_.shim_path));
+  ASSIGN_OR_RETURN(l->kernel_, os::ProbeKernel(l->config_.max_kernel));
+  l->own_capabilities_ = OwnCapabilities();
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    l->max_open_files_ = files.rlim_max;
+  }
+  RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfState(), 0700));
+  RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfRuntime(), 0700));
+  ASSIGN_OR_RETURN(const std::string mounts,
+                   os::ReadFile("/proc/self/mountinfo", 64 << 20));
+  ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
+  l->cgroups_ = std::make_unique<os::Cgroups>(std::move(layout),
+                                              l->config_.instance, clock);
+  RETURN_IF_ERROR(l->cgroups_->Prepare());
+  // Compiled now, not on the first launch.
+  RETURN_IF_ERROR(l->Seccomp(SecurityProfile::kBaseline).status());
+  return l;
+}
+
+std::string Launcher::ContainersOfState() const {
+  return config_.state_dir + "/containers";
+}
+std::string Launcher::ContainersOfRuntime() const {
+  return config_.runtime_dir + "/containers";
+}
+ContainerDirs Launcher::Dirs(absl::string_view id) const {
+  return {absl::StrCat(ContainersOfRuntime(), "/", id),
+          absl::StrCat(ContainersOfState(), "/", id)};
+}
+
+absl::StatusOr<std::string> Launcher::Seccomp(SecurityProfile profile) {
+  absl::MutexLock lock(&mu_);
+  const auto known = seccomp_.find(profile);
+  if (known != seccomp_.end()) return known->second;
+  ASSIGN_OR_RETURN(const std::string program, CompileSeccomp(profile));
+  seccomp_[profile] = program;
+  return program;
+}
+
+absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
+                                   const ContainerRecord& record) {
+  const ContainerDirs dirs = Dirs(spec.id);
+  RETURN_IF_ERROR(MakeDir(dirs.state, 0700));
+  RETURN_IF_ERROR(MakeDir(dirs.runtime, 0700));
+  // First the record: without it the rest counts as half made.
+  RETURN_IF_ERROR(WriteFile(dirs.Record(), Encode(record), 0600));
+  if (spec.upper_dir.empty()) {
+    RETURN_IF_ERROR(MakeDir(UpperDir(spec, dirs), 0755));
+  }
+  RETURN_IF_ERROR(MakeDir(WorkDir(spec.upper_dir, dirs), 0700));
+  RETURN_IF_ERROR(MakeDir(dirs.state + "/root", 0700));
+  if (spec.layers.empty()) {
+    RETURN_IF_ERROR(MakeDir(dirs.state + "/empty", 0755));
+  }
+  const std::string etc = dirs.state + "/etc";
+  RETURN_IF_ERROR(MakeDir(etc, 0755));
+  RETURN_IF_ERROR(WriteFile(etc + "/hosts", HostsFile(spec), 0644));
+  RETURN_IF_ERROR(WriteFile(etc + "/resolv.conf", ResolvFile(spec), 0644));
+  RETURN_IF_ERROR(WriteFile(etc + "/hostname", spec.hostname + "\n", 0644));
+  const ProcessRecord process = {spec.env, spec.user, spec.cwd, spec.profile};
+  return WriteFile(dirs.Process(), Encode(process), 0600);
+}
+
+absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec) {
+  const ContainerDirs dirs = Dirs(spec.id);
+  LaunchInput in = {spec, cgroups_->layout()};
+  in.cgroup = cgroups_->Paths(spec.id);
+  in.overlay_layer_fds = kernel_.overlay_layer_fds;
+  in.upper = UpperDir(spec, dirs);
+  in.work = WorkDir(spec.upper_dir, dirs);
+  in.empty_layer = dirs.state + "/empty";
+  in.stage = dirs.state + "/root";
+  in.etc = dirs.state + "/etc";
+  in.runtime_dir = dirs.runtime;
+  in.state_dir = dirs.state;
+  in.boot_id = config_.boot_id;
+  ASSIGN_OR_RETURN(in.seccomp, Seccomp(spec.profile));
+  in.own_capabilities = own_capabilities_;
+  in.max_open_files = max_open_files_;
+  return CompileContainer(in);
+}
+
+absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
+                                          const ContainerRecord& record) {
+  ASSIGN_OR_RETURN(const CompiledPlan plan, Compile(spec));
+  if (access(Dirs(spec.id).state.c_str(), F_OK) == 0) {
+    // The caller knows of no such container: an earlier undo failed.
+    RETURN_IF_ERROR(Erase(spec.id, &record));
+  }
+  Rollback rollback;
+  rollback.Add([&] {
+    const absl::Status status = Erase(spec.id, &record);
+    if (!status.ok()) {
+      LOG_WARN("cannot undo launch", {{"id", spec.id}, {"error", status}});
+    }
+  });
+  RETURN_IF_ERROR(PrepareDirs(spec, record));
+  const Resources& r = spec.resources;
+  RETURN_IF_ERROR(cgroups_->Create(
+      spec.id, {r.cpu_limit_millicores, r.cpu_request_millicores,
+                r.memory_limit_bytes, r.pids_limit}));
+  ASSIGN_OR_RETURN(Launched launched, StartShim(spec, plan));
+  rollback.Commit();
+  return launched;
+}
+
+absl::StatusOr<Launched> Launcher::StartShim(const ContainerSpec& spec,
+                                             const CompiledPlan& plan) {
+  const ContainerDirs dirs = Dirs(spec.id);
+  ASSIGN_OR_RETURN(const UniqueFd plan_fd, os::SealedBytes("plan", plan.bytes));
+  int pipe_fds[2];
+  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return ErrnoStatus("make", "pipe");
+  const UniqueFd reader(pipe_fds[0]);
+  UniqueFd writer(pipe_fds[1]);
+  // Held by the shim for as long as it lives: who can take it knows that there
+  // is none.
+  UniqueFd lock(open(dirs.Lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.ok()) return ErrnoStatus("create", dirs.Lock());
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return ErrnoStatus("lock", dirs.Lock());
+  }
+  os::SpawnOptions options;
+  options.executable = shim_.get();
+  options.args = {"bulwark-shim", "run"};
+  options.fds = {{plan_fd.get(), shim::kPlanFd},
+                 {writer.get(), shim::kStatusFd},
+                 {lock.get(), shim::kThirdFd}};
+  ASSIGN_OR_RETURN(os::Spawned spawned, os::Spawn(options));
+  writer.Reset();
+  lock.Reset();
+
+  absl::StatusOr<ShimMessage> answer =
+      ReadMessage(reader.get(), kLaunchTimeout, clock_, nullptr);
+  absl::Status status = answer.status();
+  if (answer.ok() && answer->type != child::kMsgLaunched) {
+    status = LaunchFailure(plan, answer->Get(child::kTagStep),
+                           static_cast<int>(answer->Get(child::kTagErrno)));
+  }
+  Launched launched;
+  if (status.ok()) {
+    launched.init = {static_cast<int>(answer->Get(child::kTagInitPid)),
+                     answer->Get(child::kTagInitTicks)};
+    launched.start_time = absl::FromUnixNanos(
+        static_cast<int64_t>(answer->Get(child::kTagStartTime)));
+    // It may have exited already: the shim's record tells of that.
+    absl::StatusOr<UniqueFd> init = os::OpenPidfd(launched.init);
+    if (init.ok()) launched.init_pidfd = *std::move(init);
+    launched.shim_pidfd = std::move(spawned.pidfd);
+    return launched;
+  }
+  EndShim(spawned.pidfd.get());
+  return status;
+}
+
+absl::Status Launcher::Erase(absl::string_view id,
+                             const ContainerRecord* record) {
+  const ContainerDirs dirs = Dirs(id);
+  absl::Status status = cgroups_->Kill(id, kKillTimeout);
+  if (!status.ok()) return status;  // its directories are still in use
+  status.Update(cgroups_->Remove(id));
+  if (record != nullptr && !record->upper_dir.empty()) {
+    status.Update(os::RemoveTree(WorkDir(record->upper_dir, dirs)));
+  }
+  // The record goes first: what a crash leaves then counts as half made.
+  if (unlink(dirs.Record().c_str()) != 0 && errno != ENOENT) {
+    status.Update(ErrnoStatus("remove", dirs.Record()));
+  }
+  status.Update(os::RemoveTree(dirs.runtime));
+  status.Update(os::RemoveTree(dirs.state));
+  return status;
+}
+
+}  // namespace bulwark::engine

@@ -1,0 +1,95 @@
+// Starts shims. Knows the layout of a container's directories and how to undo
+// a launch; keeps no list of containers.
+#ifndef ENGINE_LOCAL_LAUNCHER_H_
+#define ENGINE_LOCAL_LAUNCHER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "engine/container_spec.h"
+#include "engine/engine.h"
+#include "engine/local/record.h"
+#include "engine/plan/plan_builder.h"
+#include "os/cgroup.h"
+#include "os/kernel.h"
+
+namespace bulwark::engine {
+
+struct LocalEngineConfig {
+  std::string instance = "bulwark";  // name of our cgroups
+  std::string runtime_dir = "/run/bulwark";
+  std::string state_dir = "/var/lib/bulwark";
+  std::string shim_path;   // the bulwark-shim program; read once
+  std::string max_kernel;  // os::ProbeKernel
+  std::string boot_id;     // empty: the kernel's; set by tests
+};
+
+// A container whose first process executes.
+struct Launched {
+  os::ProcessRef init;
+  UniqueFd init_pidfd;
+  UniqueFd shim_pidfd;
+  absl::Time start_time;
+};
+
+// Thread-safe.
+class Launcher {
+ public:
+  // Reads the shim, probes the kernel, makes the directories and the
+  // instance's cgroups.
+  static absl::StatusOr<std::unique_ptr<Launcher>> Create(
+      LocalEngineConfig config, Clock& clock);
+
+  ContainerDirs Dirs(absl::string_view id) const;
+  std::string ContainersOfState() const;
+  std::string ContainersOfRuntime() const;
+
+  // Starts the container of a valid spec. On an error nothing is left.
+  absl::StatusOr<Launched> Launch(const ContainerSpec& spec,
+                                  const ContainerRecord& record);
+
+  // Starts a process in the container with this init and record.
+  absl::StatusOr<std::unique_ptr<ExecSession>> Exec(
+      absl::string_view id, int init_pidfd, const ProcessRecord& inherited,
+      const ExecSpec& spec);
+
+  // Kills what is left of a container and removes every trace of it. `record`
+  // may be null (it was never written whole).
+  absl::Status Erase(absl::string_view id, const ContainerRecord* record);
+
+  os::Cgroups& cgroups() { return *cgroups_; }
+  const std::string& boot_id() const { return config_.boot_id; }
+
+ private:
+  Launcher(LocalEngineConfig config, Clock& clock);
+
+  absl::Status PrepareDirs(const ContainerSpec& spec,
+                           const ContainerRecord& record);
+  absl::StatusOr<CompiledPlan> Compile(const ContainerSpec& spec);
+  absl::StatusOr<Launched> StartShim(const ContainerSpec& spec,
+                                     const CompiledPlan& plan);
+  absl::StatusOr<std::string> Seccomp(SecurityProfile profile);
+
+  LocalEngineConfig config_;
+  Clock& clock_;
+  UniqueFd shim_;  // sealed copy
+  os::KernelFeatures kernel_;
+  uint64_t own_capabilities_ = 0;
+  uint64_t max_open_files_ = 1024;
+  std::unique_ptr<os::Cgroups> cgroups_;
+
+  absl::Mutex mu_;
+  std::map<SecurityProfile, std::string> seccomp_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_LOCAL_LAUNCHER_H_

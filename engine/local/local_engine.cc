@@ -1,0 +1,289 @@
+#include "engine/local/local_engine.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engine/isolators/isolators.h"
+#include "engine/local/log_reader.h"
+#include "os/files.h"
+#include "os/process.h"
+
+namespace bulwark::engine {
+namespace {
+
+constexpr absl::Duration kKillTimeout = absl::Seconds(20);
+
+// Containers of which something runs keep it all in one place.
+absl::Status NotFound(absl::string_view id) {
+  return absl::NotFoundError(absl::StrCat("find container ", id, ": unknown"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Create(
+    LocalEngineConfig config, Clock& clock) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Launcher> launcher,
+                   Launcher::Create(std::move(config), clock));
+  std::unique_ptr<LocalEngine> engine(
+      new LocalEngine(std::move(launcher), clock));
+  ASSIGN_OR_RETURN(engine->watcher_, Watcher::Create());
+  return engine;
+}
+
+LocalEngine::~LocalEngine() { watcher_.reset(); }
+
+absl::StatusOr<LocalEngine::ContainerPtr> LocalEngine::Find(
+    absl::string_view id) {
+  ContainerPtr container;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto it = containers_.find(std::string(id));
+    if (it == containers_.end()) return NotFound(id);
+    container = it->second;
+  }
+  absl::MutexLock lock(&container->mu);
+  if (container->starting || container->removing) return NotFound(id);
+  return container;
+}
+
+absl::StatusOr<UniqueFd> LocalEngine::InitOf(const ContainerPtr& container) {
+  absl::MutexLock lock(&container->mu);
+  if (container->Exited() || !container->init_pidfd.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "reach container ", container->record.id, ": it has exited"));
+  }
+  UniqueFd copy(fcntl(container->init_pidfd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.ok()) return ErrnoStatus("duplicate", "process descriptor");
+  return copy;
+}
+
+absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
+  RETURN_IF_ERROR_CTX(ValidateSpec(spec),
+                      absl::StrCat("start container ", spec.id));
+  ContainerRecord record = {spec.id, spec.labels, launcher_->boot_id(),
+                            spec.upper_dir};
+  auto container = std::make_shared<Container>(std::move(record));
+  {
+    absl::ReleasableMutexLock lock(&mu_);
+    const auto [it, is_new] = containers_.emplace(spec.id, container);
+    if (!is_new) {
+      container = it->second;
+      lock.Release();
+      absl::MutexLock wait(&container->mu);
+      container->mu.Await(
+          absl::Condition(container.get(), &Container::Started));
+      if (!container->failure.ok()) return container->failure;
+      if (container->removing) {
+        return absl::UnavailableError(
+            absl::StrCat("start container ", spec.id, ": it is being removed"));
+      }
+      return container->info;
+    }
+  }
+
+  absl::StatusOr<Launched> launched =
+      launcher_->Launch(spec, container->record);
+  absl::Status status = launched.status();
+  if (status.ok()) status = Adopt(container, *std::move(launched));
+  if (!status.ok()) {
+    status = Annotate(status, absl::StrCat("start container ", spec.id));
+    {
+      absl::MutexLock lock(&mu_);
+      containers_.erase(spec.id);
+    }
+    absl::MutexLock lock(&container->mu);
+    container->failure = status;
+    container->starting = false;
+    return status;
+  }
+  absl::MutexLock lock(&container->mu);
+  return container->info;
+}
+
+absl::Status LocalEngine::Adopt(const ContainerPtr& container,
+                                Launched launched) {
+  const int shim = launched.shim_pidfd.get();
+  {
+    absl::MutexLock lock(&container->mu);
+    container->info.id = container->record.id;
+    container->info.labels = container->record.labels;
+    container->info.pid = launched.init.pid;
+    container->info.start_ticks = launched.init.start_ticks;
+    container->info.start_time = launched.start_time;
+    container->shim_pidfd = std::move(launched.shim_pidfd);
+    container->init_pidfd = std::move(launched.init_pidfd);
+    container->starting = false;
+  }
+  return watcher_->Add(shim, [this, container] { OnShimEnd(container); });
+}
+
+// The shim's end is the news; what happened stands in its exit record.
+void LocalEngine::OnShimEnd(const ContainerPtr& container) {
+  const ContainerDirs dirs = launcher_->Dirs(container->record.id);
+  absl::StatusOr<ExitRecord> exit = ReadExit(dirs);
+  if (!exit.ok()) exit = FinishDeadShim(container, "its shim was killed");
+  {
+    absl::MutexLock lock(&container->mu);
+    os::ReapChild(container->shim_pidfd.get());
+    container->info.state = ContainerState::kExited;
+    container->info.exit = exit->exit;
+    container->shim_pidfd.Reset();
+    container->init_pidfd.Reset();
+  }
+  Notify(container->record.id);
+}
+
+// Ends what a dead shim left running and records that nobody saw the exit.
+ExitRecord LocalEngine::FinishDeadShim(const ContainerPtr& container,
+                                       const std::string& reason) {
+  const std::string& id = container->record.id;
+  LOG_WARN("container lost", {{"id", id}, {"reason", reason}});
+  const absl::Status killed = launcher_->cgroups().Kill(id, kKillTimeout);
+  if (!killed.ok()) {
+    LOG_ERROR("cannot end lost container", {{"id", id}, {"error", killed}});
+  }
+  ExitRecord record;
+  record.exit.code = 255;
+  record.exit.unknown_reason = reason;
+  record.exit.finish_time = clock_.Now();
+  {
+    absl::MutexLock lock(&container->mu);
+    record.start_time = container->info.start_time;
+    record.pid = container->info.pid;
+  }
+  const absl::Status written =
+      os::WriteFileDurably(launcher_->Dirs(id).Exit(), Encode(record));
+  if (!written.ok()) {
+    LOG_ERROR("cannot record exit", {{"id", id}, {"error", written}});
+  }
+  return record;
+}
+
+void LocalEngine::Notify(absl::string_view id) {
+  EventSink sink;
+  {
+    absl::MutexLock lock(&mu_);
+    sink = sink_;
+  }
+  if (sink) sink(id);
+}
+
+absl::Status LocalEngine::Signal(absl::string_view id, int signal) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  if (signal <= 0 || signal > 64) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "signal container ", id, ": ", signal, " is not a signal"));
+  }
+  ASSIGN_OR_RETURN(const UniqueFd init, InitOf(container));
+  const absl::Status status = os::SendSignal(init.get(), signal);
+  if (absl::IsNotFound(status)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("signal container ", id, ": it has exited"));
+  }
+  return Annotate(status, absl::StrCat("signal container ", id));
+}
+
+absl::Status LocalEngine::Kill(absl::string_view id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  {
+    absl::MutexLock lock(&container->mu);
+    if (container->Exited()) return absl::OkStatus();
+  }
+  const absl::Duration deadline = clock_.Steady() + kKillTimeout;
+  RETURN_IF_ERROR_CTX(launcher_->cgroups().Kill(id, kKillTimeout),
+                      absl::StrCat("kill container ", id));
+  absl::MutexLock lock(&container->mu);
+  if (!clock_.AwaitUntil(container->mu,
+                         absl::Condition(container.get(), &Container::Exited),
+                         deadline)) {
+    return absl::UnavailableError(absl::StrCat(
+        "kill container ", id, ": its processes are gone, its shim hangs"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalEngine::Remove(absl::string_view id) {
+  absl::StatusOr<ContainerPtr> found = Find(id);
+  if (absl::IsNotFound(found.status())) return absl::OkStatus();
+  const ContainerPtr container = *found;
+  {
+    absl::MutexLock lock(&container->mu);
+    if (!container->Exited()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("remove container ", id, ": it is running"));
+    }
+    if (container->removing) return absl::OkStatus();
+    container->removing = true;
+  }
+  const absl::Status status = launcher_->Erase(id, &container->record);
+  if (!status.ok()) {
+    absl::MutexLock lock(&container->mu);
+    container->removing = false;  // it can be tried again
+    return Annotate(status, absl::StrCat("remove container ", id));
+  }
+  absl::MutexLock lock(&mu_);
+  containers_.erase(std::string(id));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ContainerInfo> LocalEngine::Inspect(absl::string_view id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  absl::MutexLock lock(&container->mu);
+  return container->info;
+}
+
+std::vector<ContainerInfo> LocalEngine::List() {
+  std::vector<ContainerPtr> all;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [id, container] : containers_) all.push_back(container);
+  }
+  std::vector<ContainerInfo> infos;
+  for (const ContainerPtr& container : all) {
+    absl::MutexLock lock(&container->mu);
+    if (!container->starting && !container->removing) {
+      infos.push_back(container->info);
+    }
+  }
+  return infos;
+}
+
+absl::StatusOr<ContainerStats> LocalEngine::Stats(absl::string_view id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  ASSIGN_OR_RETURN(const os::CgroupStats stats,
+                   launcher_->cgroups().Stats(container->record.id));
+  return ContainerStats{stats.cpu_usage, stats.memory_bytes, stats.pids,
+                        stats.oom_kills};
+}
+
+absl::StatusOr<std::unique_ptr<ExecSession>> LocalEngine::Exec(
+    absl::string_view id, const ExecSpec& spec) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  ASSIGN_OR_RETURN(const UniqueFd init, InitOf(container));
+  ASSIGN_OR_RETURN(const ProcessRecord process,
+                   ReadProcess(launcher_->Dirs(id)));
+  absl::StatusOr<std::unique_ptr<ExecSession>> session =
+      launcher_->Exec(id, init.get(), process, spec);
+  if (!session.ok()) {
+    return Annotate(session.status(), absl::StrCat("exec in container ", id));
+  }
+  return session;
+}
+
+absl::StatusOr<std::unique_ptr<LogReader>> LocalEngine::Logs(
+    absl::string_view id, const LogOptions& options) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  return OpenLog(
+      launcher_->Dirs(id).state, options,
+      [container] {
+        absl::MutexLock lock(&container->mu);
+        return container->Exited();
+      },
+      clock_);
+}
+
+}  // namespace bulwark::engine

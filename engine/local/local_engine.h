@@ -1,0 +1,102 @@
+// The engine on this machine's kernel.
+//
+// Each container has a bulwark-shim of its own, which outlives us; we watch the
+// shims and read what they recorded. If a shim is killed, the container's
+// processes run on until we notice (at once, or at the next Recover()); we then
+// kill what is left and report the container as exited with an unknown_reason:
+// without its shim nobody would read its output or learn its exit status.
+#ifndef ENGINE_LOCAL_LOCAL_ENGINE_H_
+#define ENGINE_LOCAL_LOCAL_ENGINE_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "engine/engine.h"
+#include "engine/local/launcher.h"
+#include "engine/local/watcher.h"
+
+namespace bulwark::engine {
+
+class LocalEngine final : public Engine {
+ public:
+  // Needs root and the version 2 cgroup hierarchy: FAILED_PRECONDITION or
+  // PERMISSION_DENIED says what is missing. `clock` outlives the engine. One
+  // engine at a time may own the configuration's directories.
+  static absl::StatusOr<std::unique_ptr<LocalEngine>> Create(
+      LocalEngineConfig config, Clock& clock);
+
+  // Stops watching; touches no container.
+  ~LocalEngine() override;
+
+  absl::Status Recover(EventSink sink) override;
+  absl::StatusOr<ContainerInfo> Start(const ContainerSpec& spec) override;
+  absl::Status Signal(absl::string_view id, int signal) override;
+  absl::Status Kill(absl::string_view id) override;
+  absl::Status Remove(absl::string_view id) override;
+  absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) override;
+  std::vector<ContainerInfo> List() override;
+  absl::StatusOr<ContainerStats> Stats(absl::string_view id) override;
+  absl::StatusOr<std::unique_ptr<ExecSession>> Exec(
+      absl::string_view id, const ExecSpec& spec) override;
+  absl::StatusOr<std::unique_ptr<LogReader>> Logs(
+      absl::string_view id, const LogOptions& options) override;
+
+ private:
+  struct Container {
+    explicit Container(ContainerRecord r) : record(std::move(r)) {}
+
+    const ContainerRecord record;
+    absl::Mutex mu;
+    bool starting ABSL_GUARDED_BY(mu) = true;
+    bool removing ABSL_GUARDED_BY(mu) = false;
+    absl::Status failure ABSL_GUARDED_BY(mu);  // of the start
+    ContainerInfo info ABSL_GUARDED_BY(mu);
+    UniqueFd shim_pidfd ABSL_GUARDED_BY(mu);
+    UniqueFd init_pidfd ABSL_GUARDED_BY(mu);
+
+    bool Started() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return !starting; }
+    bool Exited() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
+      return info.state == ContainerState::kExited;
+    }
+  };
+  using ContainerPtr = std::shared_ptr<Container>;
+
+  LocalEngine(std::unique_ptr<Launcher> launcher, Clock& clock)
+      : launcher_(std::move(launcher)), clock_(clock) {}
+
+  // The started container; NOT_FOUND.
+  absl::StatusOr<ContainerPtr> Find(absl::string_view id);
+  // A duplicate of the init's pidfd; FAILED_PRECONDITION if it exited.
+  absl::StatusOr<UniqueFd> InitOf(const ContainerPtr& container);
+  absl::Status Adopt(const ContainerPtr& container, Launched launched);
+  void OnShimEnd(const ContainerPtr& container);
+  ExitRecord FinishDeadShim(const ContainerPtr& container,
+                            const std::string& reason);
+  void Notify(absl::string_view id);
+
+  // recover.cc
+  void RecoverOne(const std::string& id);
+  void RecoverRunning(const std::string& id, const ContainerRecord& record);
+  // True once the container's fate is known and noted.
+  bool TryRecoverRunning(const ContainerPtr& container, int lock,
+                         absl::Duration deadline);
+  void AddExited(const ContainerPtr& container, const ExitRecord& exit);
+  void Insert(const ContainerPtr& container);
+  void EraseHalfMade(const std::string& id, const ContainerRecord* record,
+                     absl::string_view why);
+  void EraseOrphans(const std::vector<std::string>& known);
+
+  const std::unique_ptr<Launcher> launcher_;
+  Clock& clock_;
+  absl::Mutex mu_;
+  EventSink sink_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, ContainerPtr> containers_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<Watcher> watcher_;  // last: its thread uses the rest
+};
+
+}  // namespace bulwark::engine
+
+#endif  // ENGINE_LOCAL_LOCAL_ENGINE_H_

@@ -1,0 +1,210 @@
+#include "engine/local/record.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/child/wire.h"
+#include "os/files.h"
+
+namespace bulwark::engine {
+namespace {
+
+using child::FrameReader;
+
+constexpr uint16_t kProcessRecordType = 64;
+constexpr int64_t kMaxRecord = 16 << 20;
+
+// Tags of our own records; part of the format.
+enum OwnTag : uint16_t {
+  kTagId = child::kTagFirstOfRecord,
+  kTagLabel,  // repeated: name, NUL, value
+  kTagUpperDir,
+  kTagEnv,  // repeated
+  kTagUser,
+  kTagCwd,
+  kTagProfile,
+};
+
+// A frame of any size.
+class Encoder {
+ public:
+  explicit Encoder(uint16_t type) : bytes_(child::kFrameHeader, '\0') {
+    child::PutInt(At(4), child::kWireVersion, 2);
+    child::PutInt(At(6), type, 2);
+  }
+  void Bytes(uint16_t tag, absl::string_view value) {
+    const size_t at = bytes_.size();
+    bytes_.append(child::kFieldHeader, '\0');
+    child::PutInt(At(at), tag, 2);
+    child::PutInt(At(at + 4), value.size(), 4);
+    bytes_.append(value.data(), value.size());
+  }
+  void Int(uint16_t tag, uint64_t value) {
+    char bytes[8];
+    child::PutInt(reinterpret_cast<uint8_t*>(bytes), value, 8);
+    Bytes(tag, absl::string_view(bytes, 8));
+  }
+  std::string Seal() {
+    child::PutInt(At(0), bytes_.size() - 4, 4);
+    const uint64_t sum = child::Checksum(At(0), bytes_.size());
+    bytes_.append(8, '\0');
+    child::PutInt(At(bytes_.size() - 8), sum, 8);
+    return std::move(bytes_);
+  }
+
+ private:
+  uint8_t* At(size_t offset) {
+    return reinterpret_cast<uint8_t*>(bytes_.data()) + offset;
+  }
+  std::string bytes_;
+};
+
+absl::StatusOr<FrameReader> OpenSealed(absl::string_view bytes, uint16_t type,
+                                       absl::string_view what) {
+  FrameReader reader = FrameReader::Sealed(
+      reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  if (!reader.valid() || reader.type() != type) {
+    return absl::DataLossError(
+        absl::StrCat("read ", what, " record: it is not whole"));
+  }
+  return reader;
+}
+
+std::string Text(const FrameReader& reader) {
+  return std::string(reinterpret_cast<const char*>(reader.value()),
+                     reader.value_size());
+}
+
+absl::Time Time(const FrameReader& reader) {
+  return absl::FromUnixNanos(static_cast<int64_t>(reader.Int()));
+}
+
+template <typename T>
+absl::StatusOr<T> ReadRecord(const std::string& path,
+                             absl::StatusOr<T> (*decode)(absl::string_view)) {
+  ASSIGN_OR_RETURN(const std::string bytes, os::ReadFile(path, kMaxRecord));
+  absl::StatusOr<T> record = decode(bytes);
+  if (!record.ok()) return Annotate(record.status(), path);
+  return record;
+}
+
+}  // namespace
+
+std::string Encode(const ContainerRecord& record) {
+  Encoder e(child::kMsgContainerRecord);
+  e.Bytes(kTagId, record.id);
+  e.Bytes(child::kTagBootId, record.boot_id);
+  e.Bytes(kTagUpperDir, record.upper_dir);
+  for (const auto& [name, value] : record.labels) {
+    e.Bytes(kTagLabel, absl::StrCat(name, std::string(1, '\0'), value));
+  }
+  return e.Seal();
+}
+
+absl::StatusOr<ContainerRecord> DecodeContainer(absl::string_view bytes) {
+  ASSIGN_OR_RETURN(FrameReader r,
+                   OpenSealed(bytes, child::kMsgContainerRecord, "container"));
+  ContainerRecord record;
+  while (r.Next()) {
+    const std::string text = Text(r);
+    if (r.tag() == kTagId) record.id = text;
+    if (r.tag() == child::kTagBootId) record.boot_id = text;
+    if (r.tag() == kTagUpperDir) record.upper_dir = text;
+    const size_t nul = text.find('\0');
+    if (r.tag() == kTagLabel && nul != std::string::npos) {
+      record.labels[text.substr(0, nul)] = text.substr(nul + 1);
+    }
+  }
+  return record;
+}
+
+std::string Encode(const ProcessRecord& record) {
+  Encoder e(kProcessRecordType);
+  for (const std::string& entry : record.env) e.Bytes(kTagEnv, entry);
+  e.Bytes(kTagUser, record.user);
+  e.Bytes(kTagCwd, record.cwd);
+  e.Int(kTagProfile, static_cast<uint64_t>(record.profile));
+  return e.Seal();
+}
+
+absl::StatusOr<ProcessRecord> DecodeProcess(absl::string_view bytes) {
+  ASSIGN_OR_RETURN(FrameReader r,
+                   OpenSealed(bytes, kProcessRecordType, "process"));
+  ProcessRecord record;
+  while (r.Next()) {
+    if (r.tag() == kTagEnv) record.env.push_back(Text(r));
+    if (r.tag() == kTagUser) record.user = Text(r);
+    if (r.tag() == kTagCwd) record.cwd = Text(r);
+    if (r.tag() == kTagProfile) {
+      if (r.Int() > static_cast<uint64_t>(SecurityProfile::kPrivileged)) {
+        return absl::DataLossError("read process record: unknown profile");
+      }
+      record.profile = static_cast<SecurityProfile>(r.Int());
+    }
+  }
+  return record;
+}
+
+absl::StatusOr<StateRecord> DecodeState(absl::string_view bytes) {
+  ASSIGN_OR_RETURN(FrameReader r,
+                   OpenSealed(bytes, child::kMsgStateRecord, "state"));
+  StateRecord s;
+  while (r.Next()) {
+    const int pid = static_cast<int>(r.Int());
+    if (r.tag() == child::kTagPhase) s.running = pid == child::kPhaseRunning;
+    if (r.tag() == child::kTagShimPid) s.shim.pid = pid;
+    if (r.tag() == child::kTagShimTicks) s.shim.start_ticks = r.Int();
+    if (r.tag() == child::kTagInitPid) s.init.pid = pid;
+    if (r.tag() == child::kTagInitTicks) s.init.start_ticks = r.Int();
+    if (r.tag() == child::kTagBootId) s.boot_id = Text(r);
+    if (r.tag() == child::kTagStartTime) s.start_time = Time(r);
+  }
+  return s;
+}
+
+std::string Encode(const ExitRecord& record) {
+  Encoder e(child::kMsgExitRecord);
+  e.Int(child::kTagCode, static_cast<uint64_t>(record.exit.code));
+  e.Int(child::kTagSignal, static_cast<uint64_t>(record.exit.signal));
+  e.Int(child::kTagOomKilled, record.exit.oom_killed);
+  e.Int(child::kTagFinishTime, absl::ToUnixNanos(record.exit.finish_time));
+  e.Int(child::kTagStartTime, absl::ToUnixNanos(record.start_time));
+  e.Int(child::kTagInitPid, static_cast<uint64_t>(record.pid));
+  if (!record.exit.unknown_reason.empty()) {
+    e.Bytes(child::kTagUnknownReason, record.exit.unknown_reason);
+  }
+  return e.Seal();
+}
+
+absl::StatusOr<ExitRecord> DecodeExit(absl::string_view bytes) {
+  ASSIGN_OR_RETURN(FrameReader r,
+                   OpenSealed(bytes, child::kMsgExitRecord, "exit"));
+  ExitRecord record;
+  while (r.Next()) {
+    const int number = static_cast<int>(r.Int());
+    if (r.tag() == child::kTagCode) record.exit.code = number;
+    if (r.tag() == child::kTagSignal) record.exit.signal = number;
+    if (r.tag() == child::kTagOomKilled) record.exit.oom_killed = number != 0;
+    if (r.tag() == child::kTagFinishTime) record.exit.finish_time = Time(r);
+    if (r.tag() == child::kTagStartTime) record.start_time = Time(r);
+    if (r.tag() == child::kTagInitPid) record.pid = number;
+    if (r.tag() == child::kTagUnknownReason) {
+      record.exit.unknown_reason = Text(r);
+    }
+  }
+  return record;
+}
+
+absl::StatusOr<ContainerRecord> ReadContainer(const ContainerDirs& dirs) {
+  return ReadRecord(dirs.Record(), &DecodeContainer);
+}
+absl::StatusOr<ProcessRecord> ReadProcess(const ContainerDirs& dirs) {
+  return ReadRecord(dirs.Process(), &DecodeProcess);
+}
+absl::StatusOr<StateRecord> ReadState(const ContainerDirs& dirs) {
+  return ReadRecord(dirs.State(), &DecodeState);
+}
+absl::StatusOr<ExitRecord> ReadExit(const ContainerDirs& dirs) {
+  return ReadRecord(dirs.Exit(), &DecodeExit);
+}
+
+}  // namespace bulwark::engine

@@ -1,0 +1,185 @@
+// Finding the containers that an earlier process of ours left.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engine/local/local_engine.h"
+#include "engine/local/shim_client.h"
+#include "os/files.h"
+#include "os/process.h"
+
+namespace bulwark::engine {
+namespace {
+
+// One hung shim delays its own container's recovery, and nobody else's.
+constexpr absl::Duration kBudget = absl::Seconds(2);
+constexpr absl::Duration kPoll = absl::Milliseconds(5);
+constexpr size_t kThreads = 16;
+
+}  // namespace
+
+absl::Status LocalEngine::Recover(EventSink sink) {
+  {
+    absl::MutexLock lock(&mu_);
+    sink_ = std::move(sink);
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids,
+                   os::ListDir(launcher_->ContainersOfState()));
+  std::atomic<size_t> next = 0;
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < std::min(kThreads, ids.size()); ++i) {
+    threads.emplace_back([&] {
+      for (size_t at = next++; at < ids.size(); at = next++) {
+        RecoverOne(ids[at]);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EraseOrphans(ids);
+  return absl::OkStatus();
+}
+
+void LocalEngine::RecoverOne(const std::string& id) {
+  const ContainerDirs dirs = launcher_->Dirs(id);
+  const absl::StatusOr<ContainerRecord> record = ReadContainer(dirs);
+  if (!record.ok()) {
+    EraseHalfMade(id, nullptr, record.status().message());
+    return;
+  }
+  auto container = std::make_shared<Container>(*record);
+  const absl::StatusOr<ExitRecord> exit = ReadExit(dirs);
+  if (exit.ok()) {
+    AddExited(container, *exit);
+  } else if (record->boot_id != launcher_->boot_id()) {
+    AddExited(container, FinishDeadShim(container, "the host was rebooted"));
+  } else {
+    RecoverRunning(id, *record);
+  }
+}
+
+void LocalEngine::RecoverRunning(const std::string& id,
+                                 const ContainerRecord& record) {
+  const ContainerDirs dirs = launcher_->Dirs(id);
+  auto container = std::make_shared<Container>(record);
+  UniqueFd lock(open(dirs.Lock().c_str(), O_RDWR | O_CLOEXEC));
+  if (!lock.ok()) {
+    EraseHalfMade(id, &record, "it has no shim yet");
+    return;
+  }
+  const absl::Duration deadline = clock_.Steady() + kBudget;
+  while (!TryRecoverRunning(container, lock.get(), deadline)) {
+    if (clock_.Steady() >= deadline) {
+      const absl::StatusOr<StateRecord> state = ReadState(dirs);
+      if (state.ok()) {
+        absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
+        if (shim.ok()) os::SendSignal(shim->get(), SIGKILL).IgnoreError();
+      }
+      EraseHalfMade(id, &record, "its launch does not come to an end");
+      return;
+    }
+    clock_.Sleep(kPoll);
+  }
+}
+
+bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
+                                    absl::Duration deadline) {
+  const ContainerDirs dirs = launcher_->Dirs(container->record.id);
+  const bool shim_is_dead = flock(lock, LOCK_EX | LOCK_NB) == 0;
+  // Read after the lock was tried: a dead shim writes nothing any more.
+  const absl::StatusOr<StateRecord> state = ReadState(dirs);
+  const bool running = state.ok() && state->running;
+  if (shim_is_dead) {
+    const absl::StatusOr<ExitRecord> exit = ReadExit(dirs);
+    if (exit.ok()) {
+      AddExited(container, *exit);
+    } else if (running) {
+      {
+        absl::MutexLock info(&container->mu);
+        container->info.start_time = state->start_time;
+        container->info.pid = state->init.pid;
+      }
+      AddExited(container, FinishDeadShim(container, "its shim was killed"));
+    } else {
+      EraseHalfMade(container->record.id, &container->record,
+                    "its launch was cut off");
+    }
+    return true;
+  }
+  if (!running) return false;
+  Launched launched;
+  absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
+  if (!shim.ok()) return false;  // it ends just now
+  const absl::Status ping =
+      PingShim(dirs.runtime, deadline - clock_.Steady(), clock_);
+  if (!ping.ok()) {
+    // Its container is served all the same: signals and kills need no shim.
+    LOG_WARN("shim hangs", {{"id", container->record.id}, {"error", ping}});
+  }
+  launched.shim_pidfd = *std::move(shim);
+  launched.init = state->init;
+  launched.start_time = state->start_time;
+  absl::StatusOr<UniqueFd> init = os::OpenPidfd(state->init);
+  if (init.ok()) launched.init_pidfd = *std::move(init);
+  Insert(container);
+  const absl::Status adopted = Adopt(container, std::move(launched));
+  if (!adopted.ok()) {
+    LOG_ERROR("cannot watch container",
+              {{"id", container->record.id}, {"error", adopted}});
+  }
+  return true;
+}
+
+void LocalEngine::AddExited(const ContainerPtr& container,
+                            const ExitRecord& exit) {
+  {
+    absl::MutexLock lock(&container->mu);
+    container->info.id = container->record.id;
+    container->info.labels = container->record.labels;
+    container->info.state = ContainerState::kExited;
+    container->info.pid = exit.pid;
+    container->info.start_time = exit.start_time;
+    container->info.exit = exit.exit;
+    container->starting = false;
+  }
+  Insert(container);
+}
+
+void LocalEngine::Insert(const ContainerPtr& container) {
+  absl::MutexLock lock(&mu_);
+  containers_[container->record.id] = container;
+}
+
+void LocalEngine::EraseHalfMade(const std::string& id,
+                                const ContainerRecord* record,
+                                absl::string_view why) {
+  const absl::Status status = launcher_->Erase(id, record);
+  LOG_INFO("removed a half-made container", {{"id", id}, {"reason", why}});
+  if (!status.ok()) {
+    LOG_ERROR("cannot remove half-made container",
+              {{"id", id}, {"error", status}});
+  }
+}
+
+// Cgroups and runtime directories without a durable directory.
+void LocalEngine::EraseOrphans(const std::vector<std::string>& known) {
+  std::set<std::string> names = launcher_->cgroups().List();
+  for (const std::string& name : os::ListDir(launcher_->ContainersOfRuntime())
+                                     .value_or(std::vector<std::string>())) {
+    names.insert(name);
+  }
+  for (const std::string& id : known) names.erase(id);
+  for (const std::string& name : names) {
+    EraseHalfMade(name, nullptr, "it has no record");
+  }
+}
+
+}  // namespace bulwark::engine

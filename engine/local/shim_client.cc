@@ -1,0 +1,125 @@
+#include "engine/local/shim_client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/child/wire.h"
+
+namespace bulwark::engine {
+namespace {
+
+absl::Status AwaitReadable(int fd, absl::Duration deadline, Clock& clock) {
+  for (;;) {
+    const absl::Duration left = deadline - clock.Steady();
+    if (left <= absl::ZeroDuration()) {
+      return absl::DeadlineExceededError("read from shim: no answer");
+    }
+    pollfd poll_fd = {fd, POLLIN, 0};
+    const timespec limit = absl::ToTimespec(std::min(left, absl::Hours(1)));
+    const int n = ppoll(&poll_fd, 1, &limit, nullptr);
+    if (n > 0) return absl::OkStatus();
+    if (n < 0 && errno != EINTR) return ErrnoStatus("poll", "shim");
+  }
+}
+
+// read(2), or recvmsg(2) on a socket to take a descriptor that comes along.
+ssize_t Receive(int fd, void* buffer, size_t size, UniqueFd* passed) {
+  if (passed == nullptr) return read(fd, buffer, size);
+  iovec vector = {buffer, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  if (n < 0) return n;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr;
+       c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+      int received;
+      std::memcpy(&received, CMSG_DATA(c), sizeof(received));
+      passed->Reset(received);
+    }
+  }
+  return n;
+}
+
+}  // namespace
+
+std::string EncodeMessage(const ShimMessage& message) {
+  uint8_t buffer[child::kMaxMessage];
+  child::FrameWriter writer(buffer, sizeof(buffer), message.type);
+  for (const auto& [tag, value] : message.values) writer.Int(tag, value);
+  return std::string(reinterpret_cast<const char*>(buffer), writer.size());
+}
+
+absl::StatusOr<ShimMessage> ReadMessage(int fd, absl::Duration timeout,
+                                        Clock& clock, UniqueFd* passed) {
+  const absl::Duration deadline = clock.Steady() + timeout;
+  uint8_t buffer[child::kMaxMessage];
+  size_t size = 0;
+  for (;;) {
+    child::FrameReader reader(buffer, size);
+    if (reader.valid()) {
+      ShimMessage message;
+      message.type = reader.type();
+      while (reader.Next()) message.values[reader.tag()] = reader.Int();
+      return message;
+    }
+    if (size == sizeof(buffer)) {
+      return absl::UnavailableError("read from shim: not a message");
+    }
+    RETURN_IF_ERROR(AwaitReadable(fd, deadline, clock));
+    const ssize_t n = Receive(fd, buffer + size, sizeof(buffer) - size, passed);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n < 0 && errno != ECONNRESET) return ErrnoStatus("read from", "shim");
+    if (n <= 0) return absl::UnavailableError("read from shim: it is gone");
+    size += static_cast<size_t>(n);
+  }
+}
+
+absl::Status SendMessage(int socket, const ShimMessage& message) {
+  const std::string bytes = EncodeMessage(message);
+  const ssize_t n =
+      send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (n == static_cast<ssize_t>(bytes.size())) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("send to shim: ", n < 0 ? std::strerror(errno) : "cut off"));
+}
+
+absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,
+                      Clock& clock) {
+  UniqueFd dir(open(runtime_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!dir.ok()) return ErrnoStatus("open", runtime_dir);
+  UniqueFd socket_fd(
+      socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket_fd.ok()) return ErrnoStatus("make", "socket");
+  // Addresses hold 107 bytes; directories may be deeper than that.
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::snprintf(address.sun_path, sizeof(address.sun_path),
+                "/proc/self/fd/%d/control.sock", dir.get());
+  if (connect(socket_fd.get(), reinterpret_cast<sockaddr*>(&address),
+              sizeof(address)) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("connect to shim: ", std::strerror(errno)));
+  }
+  RETURN_IF_ERROR(SendMessage(socket_fd.get(), {child::kMsgPing, {}}));
+  absl::StatusOr<ShimMessage> reply =
+      ReadMessage(socket_fd.get(), timeout, clock, nullptr);
+  return reply.ok() ? absl::OkStatus()
+                    : absl::UnavailableError(reply.status().message());
+}
+
+}  // namespace bulwark::engine
