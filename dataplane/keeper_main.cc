@@ -188,7 +188,10 @@ class Keeper {
     response.version = lb::kKeeperVersion;
     response.error = failure.error;
     strncpy(response.step, failure.step, sizeof(response.step) - 1);
-    return Send(client, response, out) && request.op != KeeperOp::kShutdown;
+    const bool sent = Send(client, response, out);
+    if (passing_ >= 0) close(passing_);
+    passing_ = -1;
+    return sent && request.op != KeeperOp::kShutdown;
   }
 
   // Requests without descriptors. Returns those to send, response.count many.
@@ -220,6 +223,10 @@ class Keeper {
         }
         response.count = 1;
         return &control_;
+      case KeeperOp::kSocket:
+        passing_ = sockets_.MakeSocket(request, failure);
+        response.count = passing_ >= 0 ? 1 : 0;
+        return passing_ >= 0 ? &passing_ : nullptr;
       case KeeperOp::kShutdown:
         g_stop = 1;
         StopAll();
@@ -296,6 +303,8 @@ class Keeper {
   ProxyProcess proxy_;
   int listener_ = -1;
   int control_ = -1;
+  // On its way to a client; not kept.
+  int passing_ = -1;
   int clients_[kMaxClients];
 };
 

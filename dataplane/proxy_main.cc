@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "dataplane/control_server.h"
+#include "dataplane/dns_service.h"
 #include "dataplane/proxy_service.h"
 #include "lb/handover/keeper_client.h"
 #include "lb/tcp/data_plane.h"
@@ -125,7 +126,9 @@ absl::Status Main(int argc, char** argv) {
   ASSIGN_OR_RETURN(std::unique_ptr<lb::DataPlane> plane,
                    lb::DataPlane::Start({options.workers, options.engine},
                                         keeper, clock, entropy));
-  ProxyService service(*plane, options.runtime_dir + "/proxy.snapshot");
+  DnsService dns(keeper, clock, entropy);
+  RETURN_IF_ERROR(dns.Start());
+  ProxyService service(*plane, dns, options.runtime_dir + "/proxy.snapshot");
   if (absl::Status s = service.LoadLast(); !s.ok() && !absl::IsNotFound(s)) {
     LOG_ERROR("last snapshot not served", {{"error", s}});
   }

@@ -18,16 +18,27 @@ absl::Status ProxyService::LoadLast() {
         absl::StrCat("read ", path_, ": not a snapshot"));
   }
   absl::MutexLock lock(&mu_);
-  ASSIGN_OR_RETURN(last_applied_, plane_.Apply(snapshot));
+  ASSIGN_OR_RETURN(last_applied_, ApplyToAll(snapshot));
   last_snapshot_ = std::move(bytes);
   return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Applied> ProxyService::ApplyToAll(
+    const v1::Snapshot& snapshot) {
+  RETURN_IF_ERROR(plane_.Check(snapshot));
+  std::vector<v1::ListenerError> errors;
+  ASSIGN_OR_RETURN(std::vector<lb::SocketKey> keys,
+                   dns_.Apply(snapshot, errors));
+  ASSIGN_OR_RETURN(v1::Applied applied, plane_.Apply(snapshot, keys));
+  for (v1::ListenerError& e : errors) *applied.add_errors() = std::move(e);
+  return applied;
 }
 
 absl::StatusOr<v1::Applied> ProxyService::Apply(const v1::Snapshot& snapshot) {
   std::string bytes = snapshot.SerializeAsString();
   absl::MutexLock lock(&mu_);
   if (!last_snapshot_.empty() && bytes == last_snapshot_) return last_applied_;
-  ASSIGN_OR_RETURN(v1::Applied applied, plane_.Apply(snapshot));
+  ASSIGN_OR_RETURN(v1::Applied applied, ApplyToAll(snapshot));
   // Kept after it is in force: a full disk must not keep connections on
   // endpoints that are gone. What a crash then brings back is older, and
   // bulwarkd applies again when it sees that.

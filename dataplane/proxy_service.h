@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "dataplane/dns_service.h"
 #include "lb/tcp/data_plane.h"
 #include "proto/bulwark/dataplane/v1/snapshot.pb.h"
 
@@ -16,9 +17,10 @@ namespace bulwark::dataplane {
 // Thread-safe.
 class ProxyService {
  public:
-  // `plane` is borrowed; `path` is where the last good snapshot is kept.
-  ProxyService(lb::DataPlane& plane, std::string path)
-      : plane_(plane), path_(std::move(path)) {}
+  // `plane` and `dns` are borrowed; `path` is where the last good snapshot is
+  // kept.
+  ProxyService(lb::DataPlane& plane, DnsService& dns, std::string path)
+      : plane_(plane), dns_(dns), path_(std::move(path)) {}
 
   // Serves the kept snapshot. NOT_FOUND if there is none, DATA_LOSS if it
   // cannot be read: we then serve nothing until the first Apply.
@@ -30,8 +32,12 @@ class ProxyService {
 
  private:
   absl::StatusOr<v1::Applied> Apply(const v1::Snapshot& snapshot);
+  // Puts it in force at the proxy and at the DNS server, or at neither.
+  absl::StatusOr<v1::Applied> ApplyToAll(const v1::Snapshot& snapshot)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   lb::DataPlane& plane_;
+  DnsService& dns_;
   const std::string path_;
   absl::Mutex mu_;
   std::string last_snapshot_ ABSL_GUARDED_BY(mu_);

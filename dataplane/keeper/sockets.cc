@@ -171,6 +171,32 @@ bool KeptSockets::Fill(Entry& entry, uint32_t count, Failure& failure) {
   return true;
 }
 
+bool KeptSockets::Enter(uint32_t place, Failure& failure) {
+  if (place != kDataplane || dataplane_netns_[0] == '\0') return true;
+  const int netns = open(dataplane_netns_, O_RDONLY | O_CLOEXEC);
+  const bool ok = netns >= 0 && setns(netns, CLONE_NEWNET) == 0;
+  if (!ok) Fail(failure, "enter netns");
+  if (netns >= 0) close(netns);
+  return ok;
+}
+
+void KeptSockets::Leave(uint32_t place) {
+  if (place != kDataplane || dataplane_netns_[0] == '\0') return;
+  if (setns(host_netns_, CLONE_NEWNET) != 0) abort();
+}
+
+int KeptSockets::MakeSocket(const KeeperRequest& request, Failure& failure) {
+  if (!Enter(request.place, failure)) return -1;
+  const int fd =
+      socket(strchr(request.address, ':') != nullptr ? AF_INET6 : AF_INET,
+             (request.protocol == kUdp ? SOCK_DGRAM : SOCK_STREAM) |
+                 SOCK_NONBLOCK | SOCK_CLOEXEC,
+             0);
+  if (fd < 0) Fail(failure, "socket");
+  Leave(request.place);
+  return fd;
+}
+
 const KeptSockets::Entry* KeptSockets::Open(const KeeperRequest& request,
                                             Failure& failure) {
   errno = 0;
@@ -188,19 +214,11 @@ const KeptSockets::Entry* KeptSockets::Open(const KeeperRequest& request,
     Fail(failure, "open");
     return nullptr;
   }
-  const bool away = request.place == kDataplane && dataplane_netns_[0] != '\0';
-  bool ok = true;
-  if (away) {
-    const int netns = open(dataplane_netns_, O_RDONLY | O_CLOEXEC);
-    if (netns < 0 || setns(netns, CLONE_NEWNET) != 0) {
-      ok = Fail(failure, "enter netns");
-    }
-    if (netns >= 0) close(netns);
+  bool ok = Enter(request.place, failure);
+  if (ok) {
+    ok = Fill(*entry, request.count, failure);
+    Leave(request.place);
   }
-  ok = ok && Fill(*entry, request.count, failure);
-  // We may not go on in the wrong namespace: every later socket would be
-  // opened there.
-  if (away && setns(host_netns_, CLONE_NEWNET) != 0) abort();
   if (ok) return entry;
   if (fresh) Remove(size_ - 1);
   return nullptr;

@@ -35,6 +35,10 @@ class KeptSockets {
   bool Adopt(const lb::KeeperRequest& request, const int* fds,
              Failure& failure);
 
+  // A socket of the request's place, protocol and family, for the caller to
+  // send on and close; -1 on failure.
+  int MakeSocket(const lb::KeeperRequest& request, Failure& failure);
+
   void Begin();
   void Keep(const lb::KeeperRequest& request);
   void Commit();
@@ -43,6 +47,10 @@ class KeptSockets {
  private:
   Entry* Find(const lb::KeeperRequest& request);
   Entry* Append(const lb::KeeperRequest& request);
+  // Between these this process is in the namespace of `place`. Leave does not
+  // fail: in the wrong namespace every later socket would be wrong.
+  bool Enter(uint32_t place, Failure& failure);
+  void Leave(uint32_t place);
   bool Fill(Entry& entry, uint32_t count, Failure& failure);
   bool PortIsOurs(const Entry& entry) const;
   void Remove(unsigned index);

@@ -238,6 +238,23 @@ absl::StatusOr<int> KeeperClient::Control() {
   return control_.get();
 }
 
+absl::StatusOr<UniqueFd> KeeperClient::NewSocket(SocketKey::Place place,
+                                                 SocketKey::Protocol protocol,
+                                                 bool ipv6) {
+  ASSIGN_OR_RETURN(
+      KeeperRequest request,
+      Request(KeeperOp::kSocket,
+              SocketKey{place, protocol, ipv6 ? "::" : "0.0.0.0", 0}, 1));
+  absl::MutexLock lock(&mu_);
+  RETURN_IF_ERROR(Connect());
+  std::vector<UniqueFd> received;
+  RETURN_IF_ERROR(Call(request, {}, received));
+  if (received.size() != 1) {
+    return absl::InternalError("call keeper: it made no socket");
+  }
+  return std::move(received[0]);
+}
+
 absl::Status KeeperClient::Check() {
   absl::MutexLock lock(&mu_);
   if (connection_.ok()) {

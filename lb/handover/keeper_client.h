@@ -44,9 +44,12 @@ class KeeperClient final : public SocketSource {
   // The socket on which bulwarkd connects. Borrowed; lives as long as this.
   absl::StatusOr<int> Control();
 
-  // Tells the keeper that this process is the proxy; connects again, and hands
-  // over all sockets, if the keeper is another one. To be called at start and
-  // then periodically.
+  // A new TCP or UDP socket in another namespace, non-blocking, not connected.
+  absl::StatusOr<UniqueFd> NewSocket(SocketKey::Place place,
+                                     SocketKey::Protocol protocol, bool ipv6);
+
+  // Connects again, and hands over all sockets, if the keeper is another one.
+  // To be called periodically.
   absl::Status Check();
 
  private:

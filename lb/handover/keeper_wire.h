@@ -37,6 +37,10 @@ enum class KeeperOp : uint32_t {
   kAdoptControl = 8,
   // Ends the proxy and the keeper, and with them every listener.
   kShutdown = 9,
+  // A new socket of this place and protocol, of the family of `address`;
+  // neither
+  // bound nor kept.
+  kSocket = 10,
 };
 
 // Names one listener, by values of SocketKey's enums.

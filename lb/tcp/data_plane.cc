@@ -70,8 +70,8 @@ void DataPlane::OpenSockets(Config& config, v1::Applied& applied) {
   }
 }
 
-absl::StatusOr<v1::Applied> DataPlane::Apply(const v1::Snapshot& snapshot) {
-  absl::MutexLock apply_lock(&apply_mu_);
+absl::StatusOr<std::unique_ptr<Config>> DataPlane::Build(
+    const v1::Snapshot& snapshot) const {
   std::shared_ptr<const Config> old;
   {
     absl::MutexLock lock(&mu_);
@@ -83,8 +83,17 @@ absl::StatusOr<v1::Applied> DataPlane::Apply(const v1::Snapshot& snapshot) {
         absl::StrCat("apply snapshot ", snapshot.version(),
                      ": the current version is ", current));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<Config> built,
-                   BuildConfig(snapshot, old.get()));
+  return BuildConfig(snapshot, old.get());
+}
+
+absl::Status DataPlane::Check(const v1::Snapshot& snapshot) const {
+  return Build(snapshot).status();
+}
+
+absl::StatusOr<v1::Applied> DataPlane::Apply(
+    const v1::Snapshot& snapshot, const std::vector<SocketKey>& others) {
+  absl::MutexLock apply_lock(&apply_mu_);
+  ASSIGN_OR_RETURN(std::unique_ptr<Config> built, Build(snapshot));
   v1::Applied applied;
   applied.set_version(snapshot.version());
   OpenSockets(*built, applied);
@@ -96,7 +105,7 @@ absl::StatusOr<v1::Applied> DataPlane::Apply(const v1::Snapshot& snapshot) {
   absl::BlockingCounter done(static_cast<int>(workers_.size()));
   for (const auto& worker : workers_) worker->Post(config, &done);
   done.Wait();
-  std::vector<SocketKey> keys;
+  std::vector<SocketKey> keys = others;
   for (const Listener& l : config->listeners) {
     if (l.sockets != nullptr) keys.push_back(l.key);
   }

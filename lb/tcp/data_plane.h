@@ -36,8 +36,12 @@ class DataPlane {
   // version is above the current one's; INVALID_ARGUMENT if it is malformed;
   // nothing has changed then. Connections of endpoints that are neither READY
   // nor CLOSED, or no longer listed, go on.
+  // `others` are sockets of the same source that somebody else uses.
   absl::StatusOr<dataplane::v1::Applied> Apply(
-      const dataplane::v1::Snapshot& snapshot);
+      const dataplane::v1::Snapshot& snapshot,
+      const std::vector<SocketKey>& others = {});
+  // What Apply would refuse, without doing it.
+  absl::Status Check(const dataplane::v1::Snapshot& snapshot) const;
 
   dataplane::v1::Stats GetStats() const;
 
@@ -45,6 +49,8 @@ class DataPlane {
   DataPlane(SocketSource& sockets, Clock& clock)
       : sockets_(sockets), clock_(clock) {}
 
+  absl::StatusOr<std::unique_ptr<Config>> Build(
+      const dataplane::v1::Snapshot& snapshot) const;
   void OpenSockets(Config& config, dataplane::v1::Applied& applied);
 
   SocketSource& sockets_;
