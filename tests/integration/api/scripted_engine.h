@@ -2,9 +2,11 @@
 #ifndef TESTS_INTEGRATION_API_SCRIPTED_ENGINE_H_
 #define TESTS_INTEGRATION_API_SCRIPTED_ENGINE_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
@@ -27,6 +29,9 @@ class ScriptedEngine final : public engine::Engine {
   engine::ExecSpec last_exec() const;
   std::vector<int> signals() const;
   std::pair<int, int> last_size() const;
+
+  // Whether sessions can look for an exit without waiting.
+  std::atomic<bool> can_wait_for{true};
 
   absl::Status Recover(engine::EventSink) override { return Unused(); }
   absl::StatusOr<engine::ContainerInfo> Start(

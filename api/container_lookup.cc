@@ -1,0 +1,214 @@
+#include "api/container_lookup.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/convert.h"
+#include "api/errors.h"
+#include "base/status.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+namespace {
+
+using Names = std::vector<std::string>;
+
+template <typename Containers>
+Names NamesOf(const Containers& containers) {
+  Names names;
+  for (const v1::Container& container : containers) {
+    names.push_back(container.name());
+  }
+  return names;
+}
+
+// What the store knows of one service and its replicas.
+struct ServiceView {
+  std::optional<v1::Service> service;
+  std::map<int64_t, Names> main_of_revision;
+  std::vector<v1::Replica> replicas;  // in the order of slots
+  uint64_t revision = 0;
+
+  // Main containers of a replica; empty: not known, take all.
+  Names MainContainers(const v1::Replica& replica) const {
+    const auto found = main_of_revision.find(replica.spec().revision());
+    if (found != main_of_revision.end()) return found->second;
+    return service.has_value() ? NamesOf(service->spec().containers())
+                               : Names();
+  }
+};
+
+absl::StatusOr<ServiceView> ReadService(store::MetadataStore& store,
+                                        const std::string& project,
+                                        const std::string& name) {
+  ServiceView view;
+  // Replicas first: what is written later, a watch from here on will tell.
+  ASSIGN_OR_RETURN(store::ObjectListing replicas,
+                   store::ListObjects(store, "replica", project));
+  view.revision = replicas.revision;
+  for (v1::Object& object : replicas.objects) {
+    if (object.replica().spec().service() == name) {
+      view.replicas.push_back(std::move(*object.mutable_replica()));
+    }
+  }
+  std::stable_sort(view.replicas.begin(), view.replicas.end(),
+                   [](const v1::Replica& a, const v1::Replica& b) {
+                     return a.spec().slot() < b.spec().slot();
+                   });
+  ASSIGN_OR_RETURN(store::ObjectListing revisions,
+                   store::ListObjects(store, "revision", project));
+  for (const v1::Object& object : revisions.objects) {
+    const v1::Revision& revision = object.revision();
+    if (revision.service() != name) continue;
+    view.main_of_revision[revision.number()] =
+        NamesOf(revision.template_().containers());
+  }
+  absl::StatusOr<v1::Object> service =
+      store::GetObject(store, store::ObjectKey("service", project, name));
+  if (service.ok()) view.service = std::move(*service->mutable_service());
+  if (!service.ok() && !absl::IsNotFound(service.status())) {
+    return service.status();
+  }
+  return view;
+}
+
+bool HasEnded(const v1::Replica& replica) {
+  return replica.status().state() == v1::ReplicaStatus::FAILED ||
+         replica.status().state() == v1::ReplicaStatus::STOPPED;
+}
+
+bool Contains(const Names& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+absl::Status NoContainer(const std::string& owner, const std::string& wanted,
+                         const std::set<std::string>& known) {
+  return WithRemedy(
+      absl::NotFoundError(absl::StrCat("find container ", wanted, " of ", owner,
+                                       ": there is none")),
+      known.empty() ? "nothing of it has been started yet"
+                    : absl::StrCat("it has: ", absl::StrJoin(known, ", ")));
+}
+
+}  // namespace
+
+absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,
+                                          const v1::LogsRequest& request) {
+  const std::string project = ProjectOr(request.project());
+  const std::string service = request.service().empty()
+                                  ? ServiceOfReplica(request.replica())
+                                  : request.service();
+  if (service.empty()) {
+    return absl::InvalidArgumentError(
+        "read logs: name a service, or one of its replicas");
+  }
+  ASSIGN_OR_RETURN(const ServiceView view,
+                   ReadService(store, project, service));
+  LogTargets targets;
+  targets.revision = view.revision;
+  targets.final = true;
+  std::set<std::string> known;
+  bool found = view.service.has_value() && request.replica().empty();
+  if (found) targets.final = false;
+  for (const v1::Replica& replica : view.replicas) {
+    const std::string& name = replica.metadata().name();
+    if (!request.replica().empty() && request.replica() != name) continue;
+    found = true;
+    if (!HasEnded(replica)) targets.final = false;
+    const Names main = view.MainContainers(replica);
+    for (const v1::ContainerStatus& status : replica.status().containers()) {
+      known.insert(status.name());
+      const bool wanted = request.container().empty()
+                              ? main.empty() || Contains(main, status.name())
+                              : request.container() == status.name();
+      if (!wanted || status.id().empty()) continue;
+      targets.containers.push_back({name, status.name(), status.id()});
+    }
+  }
+  const std::string owner =
+      request.replica().empty() ? service : request.replica();
+  if (!found) {
+    return absl::NotFoundError(
+        absl::StrCat("read logs of ", project, "/", owner, ": not found"));
+  }
+  if (targets.containers.empty() && !request.container().empty() &&
+      (!request.follow() || !known.empty()) &&
+      known.count(request.container()) == 0) {
+    return NoContainer(owner, request.container(), known);
+  }
+  return targets;
+}
+
+namespace {
+
+absl::StatusOr<const v1::Replica*> ChooseReplica(const ServiceView& view,
+                                                 const std::string& target) {
+  const v1::Replica* ready = nullptr;
+  for (const v1::Replica& replica : view.replicas) {
+    if (replica.metadata().name() == target) return &replica;
+    if (ready == nullptr && replica.status().ready()) ready = &replica;
+  }
+  if (ready != nullptr) return ready;
+  return WithRemedy(
+      absl::FailedPreconditionError(absl::StrCat(
+          "run a command in ", target, ": no replica of it is ready")),
+      "name a replica to use one that is not ready");
+}
+
+absl::StatusOr<ContainerRef> ChooseContainer(const ServiceView& view,
+                                             const v1::Replica& replica,
+                                             const std::string& wanted) {
+  const Names main = view.MainContainers(replica);
+  const std::string& name = replica.metadata().name();
+  std::set<std::string> known;
+  for (const v1::ContainerStatus& status : replica.status().containers()) {
+    known.insert(status.name());
+    const bool chosen = wanted.empty()
+                            ? main.empty() || status.name() == main.front()
+                            : status.name() == wanted;
+    if (!chosen) continue;
+    if (!status.running() || status.id().empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("run a command in container ", status.name(), " of ",
+                       name, ": it does not run"));
+    }
+    return ContainerRef{name, status.name(), status.id()};
+  }
+  return NoContainer(
+      name, wanted.empty() && !main.empty() ? main.front() : wanted, known);
+}
+
+}  // namespace
+
+absl::StatusOr<ContainerRef> FindExecTarget(store::MetadataStore& store,
+                                            const v1::ExecStart& start) {
+  const std::string project = ProjectOr(start.project());
+  if (start.target().empty()) {
+    return absl::InvalidArgumentError(
+        "run a command: name a service, or one of its replicas");
+  }
+  // A replica's name, if there is such a replica; else a service's.
+  const absl::StatusOr<v1::Object> replica = store::GetObject(
+      store, store::ObjectKey("replica", project, start.target()));
+  if (!replica.ok() && !absl::IsNotFound(replica.status())) {
+    return replica.status();
+  }
+  const std::string service =
+      replica.ok() ? replica->replica().spec().service() : start.target();
+  ASSIGN_OR_RETURN(const ServiceView view,
+                   ReadService(store, project, service));
+  if (!view.service.has_value() && view.replicas.empty()) {
+    return absl::NotFoundError(absl::StrCat("run a command in ", project, "/",
+                                            start.target(), ": not found"));
+  }
+  ASSIGN_OR_RETURN(const v1::Replica* chosen,
+                   ChooseReplica(view, start.target()));
+  return ChooseContainer(view, *chosen, start.container());
+}
+
+}  // namespace bulwark::api

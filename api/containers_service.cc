@@ -1,0 +1,53 @@
+#include "api/containers_service.h"
+
+#include "api/log_stream.h"
+#include "base/log.h"
+#include "base/status.h"
+
+namespace bulwark::api {
+namespace {
+
+// Ends a call before it began.
+class RefusedCall final
+    : public grpc::ServerBidiReactor<v1::ExecRequest, v1::ExecResponse> {
+ public:
+  explicit RefusedCall(const grpc::Status& status) { Finish(status); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+grpc::Status ContainersService::Logs(grpc::ServerContext* context,
+                                     const v1::LogsRequest* request,
+                                     grpc::ServerWriter<v1::LogLine>* writer) {
+  return gate_.Run(
+      *context, "/bulwark.v1.Containers/Logs",
+      [&](const v1::Identity&) -> absl::Status {
+        LogStream stream(store_, engine_, *request);
+        RETURN_IF_ERROR(stream.Run(
+            [&](const v1::LogLine& line) { return writer->Write(line); },
+            [&] { return context->IsCancelled() || stopper_.stopping(); }));
+        if (stopper_.stopping()) {
+          return absl::UnavailableError("read logs: the daemon is stopping");
+        }
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerBidiReactor<v1::ExecRequest, v1::ExecResponse>*
+ContainersService::Exec(grpc::CallbackServerContext* context) {
+  const grpc::Status admitted = gate_.Run(
+      *context, "/bulwark.v1.Containers/Exec",
+      [&](const v1::Identity& caller) -> absl::Status {
+        if (!calls_.Enter()) {
+          return absl::ResourceExhaustedError(
+              "run a command: too many run at once; try again later");
+        }
+        LOG_INFO("exec", {{"by", caller.name()}, {"pid", caller.pid()}});
+        return absl::OkStatus();
+      });
+  if (!admitted.ok()) return new RefusedCall(admitted);
+  return ExecCall::Start({store_, engine_, clock_, stopper_, calls_});
+}
+
+}  // namespace bulwark::api

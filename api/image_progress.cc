@@ -1,0 +1,57 @@
+#include "api/image_progress.h"
+
+#include "api/convert.h"
+
+namespace bulwark::api {
+namespace {
+
+constexpr absl::Duration kEvery = absl::Milliseconds(100);
+constexpr size_t kMostIds = 10000;
+
+}  // namespace
+
+v1::ImageInfo ToImageInfo(const engine::Image& image) {
+  v1::ImageInfo info;
+  for (const std::string& reference : image.references) {
+    info.add_references(reference);
+  }
+  info.set_digest(image.digest);
+  info.set_size_bytes(image.size_bytes);
+  *info.mutable_create_time() = ToTimestamp(image.create_time);
+  info.set_platform(image.platform);
+  return info;
+}
+
+bool ProgressFilter::Report(const engine::Progress& progress) {
+  if (done_()) return false;
+  {
+    absl::MutexLock lock(&mu_);
+    const absl::Duration now = clock_.Steady();
+    if (last_.size() >= kMostIds) last_.clear();
+    const auto [it, is_new] =
+        last_.try_emplace(progress.id, Last{progress.status, now});
+    if (!is_new && progress.output.empty() &&
+        it->second.status == progress.status &&
+        now < it->second.time + kEvery) {
+      return true;
+    }
+    it->second = {progress.status, now};
+  }
+  v1::ImageProgress message;
+  message.set_id(progress.id);
+  message.set_status(progress.status);
+  message.set_current(progress.current);
+  message.set_total(progress.total);
+  message.set_output(progress.output);
+  return send_(message);
+}
+
+bool ProgressFilter::Finish(const std::vector<engine::Image>& images) {
+  v1::ImageProgress message;
+  for (const engine::Image& image : images) {
+    *message.add_images() = ToImageInfo(image);
+  }
+  return send_(message);
+}
+
+}  // namespace bulwark::api

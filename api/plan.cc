@@ -1,0 +1,48 @@
+#include "api/plan.h"
+
+#include "absl/strings/str_cat.h"
+#include "api/convert.h"
+#include "api/events.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+
+const v1::Object* StoredObjects::Find(const store::Key& key) const {
+  const auto found = objects.find(key);
+  return found == objects.end() ? nullptr : &found->second;
+}
+
+const std::vector<std::string>& DeclaredKinds() {
+  static const auto& kinds = *new std::vector<std::string>{
+      "service", "job",     "cron-job",       "secret", "config",
+      "volume",  "network", "network-policy", "project"};
+  return kinds;
+}
+
+void PutWithEvent(const v1::Object& object, absl::string_view message,
+                  const PlanContext& context, store::Batch& batch) {
+  batch.Put(store::KeyOf(object), store::Encode(object),
+            store::RevisionOf(object));
+  const v1::Object event = NewEvent(
+      object, context.reason,
+      absl::StrCat(message, context.detail.empty() ? "" : ": ", context.detail),
+      context.caller, context.now, context.entropy);
+  batch.Put(store::KeyOf(event), store::Encode(event), 0);
+}
+
+void MarkDeleted(v1::Object object, const PlanContext& context,
+                 store::Batch& batch) {
+  PlanContext deletion = context;
+  deletion.reason = "DeleteRequested";
+  const std::string message = absl::StrCat(
+      NameOf(object), " is to be deleted, asked by ", context.caller.name());
+  if (object.has_project()) {
+    batch.Delete(store::KeyOf(object), store::RevisionOf(object));
+    return;
+  }
+  *store::MutableMetadata(object).mutable_delete_time() =
+      ToTimestamp(context.now);
+  PutWithEvent(object, message, deletion, batch);
+}
+
+}  // namespace bulwark::api

@@ -1,0 +1,131 @@
+#include "api/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <grpcpp/server_posix.h>
+
+#include <utility>
+
+#include "api/acceptor.h"
+#include "api/containers_service.h"
+#include "api/resources_service.h"
+#include "api/services_service.h"
+#include "api/spec_writer.h"
+#include "api/uploads.h"
+#include "base/log.h"
+#include "base/status.h"
+
+namespace bulwark::api {
+namespace {
+
+constexpr int kMaxMessage = 16 << 20;
+constexpr int kMaxMetadata = 16 << 10;
+constexpr int kMaxStreams = 100;  // of one connection
+constexpr size_t kMaxMemory = size_t{128} << 20;
+// A connection without calls goes; clients connect again by themselves.
+constexpr absl::Duration kIdle = absl::Minutes(10);
+constexpr absl::Duration kDestructorGrace = absl::Seconds(5);
+
+// gRPC 1.51 has known ways to be kept busy by a hostile client; whoever may
+// open the socket is trusted with the host, so that these bounds are for
+// clients gone wrong. Compressed messages are refused: they are inflated before
+// their size is checked.
+void SetBounds(grpc::ServerBuilder& builder, const ServerOptions& options) {
+  builder.SetMaxReceiveMessageSize(kMaxMessage);
+  builder.SetMaxSendMessageSize(-1);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadata);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  builder.AddChannelArgument(
+      GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+      static_cast<int>(absl::ToInt64Milliseconds(kIdle)));
+  grpc::ResourceQuota quota("api");
+  quota.Resize(kMaxMemory).SetMaxThreads(options.max_threads);
+  builder.SetResourceQuota(quota);
+}
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(const ServerOptions& options, const ServerDependencies& d)
+      : options_(options),
+        clock_(d.clock),
+        gate_(identities_, d.authorizer),
+        writer_(d.store, d.clock, d.entropy, d.normalize),
+        resources_(gate_, d.store, writer_, stopper_),
+        services_(gate_, d.store, writer_),
+        system_(gate_, d.store, options.version, d.shutdown),
+        containers_(gate_, d.store, d.engine, d.clock, stopper_),
+        uploads_(options.state_dir, d.entropy),
+        images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},
+                d.unpack,
+                {options.max_archive_bytes, options.max_context_bytes}) {}
+
+  ~ServerImpl() override { Stop(kDestructorGrace); }
+
+  absl::Status Serve() {
+    ASSIGN_OR_RETURN(ListenSocket socket,
+                     ListenSocket::Open(options_.socket_path, options_.group));
+    // Under the socket's lock: no other daemon has uploads here now.
+    RETURN_IF_ERROR(uploads_.Prepare());
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    SetBounds(builder, options_);
+    for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+             &resources_, &services_, &system_, &containers_, &images_}) {
+      builder.RegisterService(service);
+    }
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) {
+      return absl::InternalError("start the API server: gRPC refused");
+    }
+    acceptor_ = std::make_unique<Acceptor>(
+        std::move(socket), identities_, clock_, options_.max_connections,
+        [this](int fd) { grpc::AddInsecureChannelFromFd(server_.get(), fd); });
+    LOG_INFO("API is served", {{"socket", options_.socket_path}});
+    return absl::OkStatus();
+  }
+
+  void Stop(absl::Duration grace) override {
+    if (server_ == nullptr) return;
+    acceptor_.reset();
+    stopper_.Stop();
+    server_->Shutdown(gpr_time_add(
+        gpr_now(GPR_CLOCK_MONOTONIC),
+        gpr_time_from_millis(absl::ToInt64Milliseconds(grace), GPR_TIMESPAN)));
+    server_->Wait();
+    server_.reset();
+  }
+
+ private:
+  const ServerOptions options_;
+  Clock& clock_;
+  Stopper stopper_;
+  IdentityTable identities_;
+  const Gate gate_;
+  SpecWriter writer_;
+  ResourcesService resources_;
+  ServicesService services_;
+  SystemService system_;
+  ContainersService containers_;
+  Uploads uploads_;
+  ImagesService images_;
+  // Last: they use the rest.
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Acceptor> acceptor_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const ServerOptions& options, const ServerDependencies& dependencies) {
+  auto server = std::make_unique<ServerImpl>(options, dependencies);
+  RETURN_IF_ERROR(server->Serve());
+  return server;
+}
+
+}  // namespace bulwark::api

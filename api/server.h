@@ -1,0 +1,74 @@
+// The API server: everything that clients reach over the unix socket.
+#ifndef API_SERVER_H_
+#define API_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "api/gate.h"
+#include "api/images_service.h"
+#include "api/system_service.h"
+#include "api/validation.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "engine/engine.h"
+#include "engine/images.h"
+#include "store/store.h"
+
+namespace bulwark::api {
+
+struct ServerOptions {
+  std::string socket_path;
+  // Of the socket, whose mode is 0660: a name or a number; empty: the group of
+  // this process.
+  std::string group;
+  // Uploads are kept in state_dir/uploads while they are worked on. That folder
+  // is emptied at start.
+  std::string state_dir;
+  VersionInfo version;
+  // More are closed at once.
+  size_t max_connections = 256;
+  // Calls at work at once; each has a thread.
+  int max_threads = 512;
+  int64_t max_archive_bytes = int64_t{64} << 30;
+  int64_t max_context_bytes = int64_t{16} << 30;
+};
+
+// What the server works with. All must outlive it.
+struct ServerDependencies {
+  store::MetadataStore& store;
+  engine::Engine& engine;
+  engine::Images& images;
+  Clock& clock;
+  Entropy& entropy;
+  // engine::NormalizeReference.
+  NormalizeReference normalize;
+  UnpackFunction unpack;
+  ShutdownFunction shutdown;
+  // Roles come later: see AllowAll().
+  Authorizer authorizer = AllowAll;
+};
+
+// Thread-compatible.
+class Server {
+ public:
+  // Serves when it returns. Errors: those of ListenSocket::Open(), and of
+  // making the folder for uploads.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const ServerOptions& options, const ServerDependencies& dependencies);
+
+  virtual ~Server() = default;
+
+  // Takes no new connections and calls, ends streams that follow something
+  // (UNAVAILABLE: clients resume), waits up to `grace` for the other calls, and
+  // cancels what is left. Idempotent; the destructor calls it with 5 s.
+  virtual void Stop(absl::Duration grace) = 0;
+};
+
+}  // namespace bulwark::api
+
+#endif  // API_SERVER_H_

@@ -1,0 +1,170 @@
+#include "api/services_service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/convert.h"
+#include "api/errors.h"
+#include "base/status.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+namespace {
+
+absl::Status SetReplicas(int32_t replicas, const v1::Service& service,
+                         v1::ServiceSpec& spec) {
+  if (replicas < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("scale service ", service.metadata().name(), ": ",
+                     replicas, " is not a number of replicas"));
+  }
+  if (spec.has_autoscale()) {
+    return WithRemedy(
+        absl::FailedPreconditionError(absl::StrCat(
+            "scale service ", service.metadata().name(),
+            ": its autoscaler decides how many replicas run, from ",
+            spec.autoscale().min_replicas(), " to ",
+            spec.autoscale().max_replicas())),
+        "change spec.autoscale, or take it out and scale again");
+  }
+  spec.set_replicas(replicas);
+  return absl::OkStatus();
+}
+
+// The revision to go back to: number `wanted`, or for 0 the last good one
+// before the current.
+absl::StatusOr<v1::Revision> FindRevision(store::MetadataStore& store,
+                                          const v1::Service& service,
+                                          int64_t wanted) {
+  ASSIGN_OR_RETURN(
+      store::ObjectListing listing,
+      store::ListObjects(store, "revision", service.metadata().project()));
+  const v1::Revision* best = nullptr;
+  for (const v1::Object& object : listing.objects) {
+    const v1::Revision& revision = object.revision();
+    if (revision.service() != service.metadata().name()) continue;
+    if (wanted != 0) {
+      if (revision.number() == wanted) return revision;
+      continue;
+    }
+    if (!revision.good() || revision.number() >= service.status().revision()) {
+      continue;
+    }
+    if (best == nullptr || revision.number() > best->number()) {
+      best = &revision;
+    }
+  }
+  if (best != nullptr) return *best;
+  return WithRemedy(
+      absl::NotFoundError(
+          wanted != 0
+              ? absl::StrCat("undo service ", service.metadata().name(),
+                             ": there is no revision ", wanted)
+              : absl::StrCat("undo service ", service.metadata().name(),
+                             ": no revision before the current one was ever "
+                             "fully available")),
+      "list the service's revisions to see which there are");
+}
+
+void Restore(const v1::Template& from, v1::ServiceSpec& spec) {
+  *spec.mutable_containers() = from.containers();
+  *spec.mutable_init_containers() = from.init_containers();
+  *spec.mutable_sidecars() = from.sidecars();
+  *spec.mutable_stop() = from.stop();
+  spec.set_network(from.network());
+}
+
+}  // namespace
+
+grpc::Status ServicesService::Scale(grpc::ServerContext* context,
+                                    const v1::ScaleRequest* request,
+                                    v1::ScaleResponse* response) {
+  return gate_.Run(
+      *context, "/bulwark.v1.Services/Scale",
+      [&](const v1::Identity& caller) -> absl::Status {
+        ASSIGN_OR_RETURN(
+            *response->mutable_service(),
+            writer_.ChangeService(
+                {request->project(), request->service(), "Scaled",
+                 absl::StrCat(request->replicas(), " replicas")},
+                caller, [&](const v1::Service& service, v1::ServiceSpec& spec) {
+                  return SetReplicas(request->replicas(), service, spec);
+                }));
+        return absl::OkStatus();
+      });
+}
+
+grpc::Status ServicesService::Stop(grpc::ServerContext* context,
+                                   const v1::StopRequest* request,
+                                   v1::StopResponse* response) {
+  return gate_.Run(
+      *context, "/bulwark.v1.Services/Stop",
+      [&](const v1::Identity& caller) -> absl::Status {
+        ASSIGN_OR_RETURN(
+            *response->mutable_service(),
+            writer_.ChangeService({request->project(), request->service(),
+                                   "StopRequested", "to stop"},
+                                  caller,
+                                  [](const v1::Service&, v1::ServiceSpec& s) {
+                                    s.set_stopped(true);
+                                    return absl::OkStatus();
+                                  }));
+        return absl::OkStatus();
+      });
+}
+
+grpc::Status ServicesService::Start(grpc::ServerContext* context,
+                                    const v1::StartRequest* request,
+                                    v1::StartResponse* response) {
+  return gate_.Run(
+      *context, "/bulwark.v1.Services/Start",
+      [&](const v1::Identity& caller) -> absl::Status {
+        ASSIGN_OR_RETURN(
+            *response->mutable_service(),
+            writer_.ChangeService({request->project(), request->service(),
+                                   "StartRequested", "to start"},
+                                  caller,
+                                  [](const v1::Service&, v1::ServiceSpec& s) {
+                                    s.set_stopped(false);
+                                    return absl::OkStatus();
+                                  }));
+        return absl::OkStatus();
+      });
+}
+
+absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
+                                          const v1::Identity& caller,
+                                          v1::UndoResponse& response) {
+  if (request.to_revision() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("undo service ", request.service(), ": ",
+                     request.to_revision(), " is not a revision"));
+  }
+  ASSIGN_OR_RETURN(
+      v1::Object object,
+      store::GetObject(store_, store::ObjectKey("service", request.project(),
+                                                request.service())));
+  ASSIGN_OR_RETURN(
+      const v1::Revision revision,
+      FindRevision(store_, object.service(), request.to_revision()));
+  ASSIGN_OR_RETURN(*response.mutable_service(),
+                   writer_.ChangeService(
+                       {request.project(), request.service(), "Undone",
+                        absl::StrCat("back to revision ", revision.number())},
+                       caller, [&](const v1::Service&, v1::ServiceSpec& spec) {
+                         Restore(revision.template_(), spec);
+                         return absl::OkStatus();
+                       }));
+  return absl::OkStatus();
+}
+
+grpc::Status ServicesService::Undo(grpc::ServerContext* context,
+                                   const v1::UndoRequest* request,
+                                   v1::UndoResponse* response) {
+  return gate_.Run(*context, "/bulwark.v1.Services/Undo",
+                   [&](const v1::Identity& caller) {
+                     return UndoChecked(*request, caller, *response);
+                   });
+}
+
+}  // namespace bulwark::api

@@ -1,0 +1,130 @@
+#include "api/spec_writer.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/convert.h"
+#include "api/errors.h"
+#include "api/fields.h"
+#include "base/status.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+namespace {
+
+// Each loss means that a controller has written a status in between.
+constexpr int kMostAttempts = 32;
+
+}  // namespace
+
+SpecWriter::SpecWriter(store::MetadataStore& store, Clock& clock,
+                       Entropy& entropy, NormalizeReference normalize)
+    : store_(store),
+      clock_(clock),
+      entropy_(entropy),
+      normalize_(std::move(normalize)) {}
+
+absl::StatusOr<StoredObjects> SpecWriter::Read() {
+  StoredObjects stored;
+  for (const std::string& kind : DeclaredKinds()) {
+    ASSIGN_OR_RETURN(store::ObjectListing listing,
+                     store::ListObjects(store_, kind));
+    stored.revision = listing.revision;
+    for (v1::Object& object : listing.objects) {
+      store::Key key = store::KeyOf(object);
+      stored.objects.emplace(std::move(key), std::move(object));
+    }
+  }
+  return stored;
+}
+
+absl::StatusOr<uint64_t> SpecWriter::Run(
+    absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
+        plan) {
+  absl::MutexLock lock(&mu_);
+  for (int attempt = 1;; ++attempt) {
+    ASSIGN_OR_RETURN(const StoredObjects stored, Read());
+    ASSIGN_OR_RETURN(const store::Batch batch, plan(stored));
+    if (batch.empty()) return stored.revision;
+    absl::StatusOr<uint64_t> revision = store_.Commit(batch);
+    if (revision.ok() || !absl::IsAborted(revision.status()) ||
+        attempt == kMostAttempts) {
+      return revision;
+    }
+  }
+}
+
+absl::StatusOr<v1::ApplyResponse> SpecWriter::Apply(
+    const v1::ApplyRequest& request, const v1::Identity& caller) {
+  v1::ApplyResponse response;
+  ASSIGN_OR_RETURN(
+      const uint64_t revision,
+      Run([&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+        const PlanContext context{stored, normalize_, caller, clock_.Now(),
+                                  entropy_};
+        ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
+        response = std::move(plan.response);
+        if (request.validate_only()) return store::Batch();
+        return std::move(plan.batch);
+      }));
+  response.set_revision(static_cast<int64_t>(revision));
+  for (v1::ApplyResult& result : *response.mutable_results()) {
+    ClearInputOnly(*result.mutable_object());
+    if (result.action() == v1::ApplyResult::UNCHANGED) continue;
+    if (request.validate_only()) continue;
+    store::MutableMetadata(*result.mutable_object())
+        .set_resource_version(absl::StrCat(revision));
+  }
+  return response;
+}
+
+absl::StatusOr<v1::DeleteResponse> SpecWriter::Delete(
+    const v1::DeleteRequest& request, const v1::Identity& caller) {
+  v1::DeleteResponse response;
+  RETURN_IF_ERROR(
+      Run([&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+        const PlanContext context{stored, normalize_, caller, clock_.Now(),
+                                  entropy_};
+        ASSIGN_OR_RETURN(DeletePlan plan, PlanDelete(request, context));
+        response = std::move(plan.response);
+        if (request.validate_only()) return store::Batch();
+        return std::move(plan.batch);
+      }).status());
+  return response;
+}
+
+absl::StatusOr<v1::Service> SpecWriter::ChangeService(
+    const Action& action, const v1::Identity& caller,
+    absl::FunctionRef<absl::Status(const v1::Service&, v1::ServiceSpec&)>
+        change) {
+  const store::Key key =
+      store::ObjectKey("service", action.project, action.service);
+  v1::ApplyResponse response;
+  ASSIGN_OR_RETURN(
+      const uint64_t revision,
+      Run([&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+        const v1::Object* object = stored.Find(key);
+        if (object == nullptr) {
+          return absl::NotFoundError(absl::StrCat(
+              "get service ", key.project, "/", key.name, ": not found"));
+        }
+        v1::ApplyRequest request;
+        v1::Object& changed = *request.add_objects();
+        changed = *object;
+        RETURN_IF_ERROR(change(object->service(),
+                               *changed.mutable_service()->mutable_spec()));
+        const PlanContext context{stored,       normalize_, caller,
+                                  clock_.Now(), entropy_,   action.reason,
+                                  action.detail};
+        ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
+        response = std::move(plan.response);
+        return std::move(plan.batch);
+      }));
+  v1::Object& object = *response.mutable_results(0)->mutable_object();
+  if (response.results(0).action() != v1::ApplyResult::UNCHANGED) {
+    store::MutableMetadata(object).set_resource_version(absl::StrCat(revision));
+  }
+  return std::move(*object.mutable_service());
+}
+
+}  // namespace bulwark::api

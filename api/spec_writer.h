@@ -1,0 +1,70 @@
+// The one writer of what users declare.
+#ifndef API_SPEC_WRITER_H_
+#define API_SPEC_WRITER_H_
+
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "api/plan.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "proto/bulwark/v1/api.pb.h"
+#include "store/store.h"
+
+namespace bulwark::api {
+
+// Reads what is declared, plans, and commits in one batch that is durable on
+// return. Controllers write statuses of the same records meanwhile: a commit
+// that lost against one of them is planned again. Two changes by users never
+// overlap, as a rule over several objects (no two services on one host port)
+// cannot be tied to the revisions of those that do not exist yet; so a mutex is
+// held over the commit, on purpose. Thread-safe; calls block for the disk.
+class SpecWriter {
+ public:
+  // The references must outlive this object.
+  SpecWriter(store::MetadataStore& store, Clock& clock, Entropy& entropy,
+             NormalizeReference normalize);
+
+  // See PlanApply() and PlanDelete() for errors; also those of
+  // MetadataStore::Commit().
+  absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request,
+                                          const v1::Identity& caller);
+  absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request,
+                                            const v1::Identity& caller);
+
+  // An action on one service.
+  struct Action {
+    std::string project;  // empty: "default"
+    std::string service;
+    std::string reason;  // of its event: "Scaled"
+    std::string detail;  // of its event, after who did what
+  };
+
+  // Applies `change` to the service's spec, with everything that an apply
+  // checks. NOT_FOUND if there is no such service; errors of `change` come back
+  // as they are. `change` may run more than once.
+  absl::StatusOr<v1::Service> ChangeService(
+      const Action& action, const v1::Identity& caller,
+      absl::FunctionRef<absl::Status(const v1::Service&, v1::ServiceSpec&)>
+          change);
+
+ private:
+  absl::StatusOr<StoredObjects> Read();
+  // Commits what `plan` puts into its batch; again if it lost a race.
+  absl::StatusOr<uint64_t> Run(
+      absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
+          plan) ABSL_LOCKS_EXCLUDED(mu_);
+
+  store::MetadataStore& store_;
+  Clock& clock_;
+  Entropy& entropy_;
+  const NormalizeReference normalize_;
+  absl::Mutex mu_;
+};
+
+}  // namespace bulwark::api
+
+#endif  // API_SPEC_WRITER_H_

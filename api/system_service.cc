@@ -1,0 +1,63 @@
+#include "api/system_service.h"
+
+#include <unistd.h>
+
+#include "api/convert.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+namespace {
+
+constexpr absl::Duration kDefaultTimeout = absl::Seconds(90);
+constexpr absl::Duration kMostTimeout = absl::Hours(24);
+
+}  // namespace
+
+grpc::Status SystemService::Version(grpc::ServerContext* context,
+                                    const v1::VersionRequest*,
+                                    v1::VersionResponse* response) {
+  return gate_.Run(*context, "/bulwark.v1.System/Version",
+                   [&](const v1::Identity&) -> absl::Status {
+                     response->set_version(version_.version);
+                     response->set_commit(version_.commit);
+                     response->set_instance(version_.instance);
+                     response->set_pid(getpid());
+                     *response->mutable_start_time() =
+                         ToTimestamp(version_.start_time);
+                     ASSIGN_OR_RETURN(const store::ObjectListing nodes,
+                                      store::ListObjects(store_, "node"));
+                     for (const v1::Object& object : nodes.objects) {
+                       response->mutable_conditions()->MergeFrom(
+                           object.node().status().conditions());
+                     }
+                     return absl::OkStatus();
+                   });
+}
+
+grpc::Status SystemService::Shutdown(grpc::ServerContext* context,
+                                     const v1::ShutdownRequest* request,
+                                     v1::ShutdownResponse* response) {
+  return gate_.Run(
+      *context, "/bulwark.v1.System/Shutdown",
+      [&](const v1::Identity& caller) -> absl::Status {
+        const absl::Duration timeout = request->has_timeout()
+                                           ? ToDuration(request->timeout())
+                                           : kDefaultTimeout;
+        if (timeout < absl::ZeroDuration() || timeout > kMostTimeout) {
+          return absl::InvalidArgumentError(
+              "shut down: the timeout must be from 0 to 24h");
+        }
+        LOG_INFO("shutdown requested",
+                 {{"by", caller.name()}, {"pid", caller.pid()}});
+        ASSIGN_OR_RETURN(const std::vector<std::string> killed,
+                         shutdown_(timeout));
+        for (const std::string& service : killed) {
+          response->add_killed(service);
+        }
+        return absl::OkStatus();
+      });
+}
+
+}  // namespace bulwark::api

@@ -1,0 +1,57 @@
+// The RPCs of System.
+#ifndef API_SYSTEM_SERVICE_H_
+#define API_SYSTEM_SERVICE_H_
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "api/gate.h"
+#include "proto/bulwark/v1/api.grpc.pb.h"
+#include "store/store.h"
+
+namespace bulwark::api {
+
+// What Version() tells, but for the node's conditions.
+struct VersionInfo {
+  std::string version;
+  std::string commit;
+  std::string instance;
+  absl::Time start_time;
+};
+
+// Stops every service within the time, in reverse order of dependency; names
+// those that had to be killed.
+using ShutdownFunction =
+    std::function<absl::StatusOr<std::vector<std::string>>(absl::Duration)>;
+
+// Thread-safe. The references must outlive this object.
+class SystemService final : public v1::System::Service {
+ public:
+  SystemService(const Gate& gate, store::MetadataStore& store,
+                VersionInfo version, ShutdownFunction shutdown)
+      : gate_(gate),
+        store_(store),
+        version_(std::move(version)),
+        shutdown_(std::move(shutdown)) {}
+
+  grpc::Status Version(grpc::ServerContext* context,
+                       const v1::VersionRequest* request,
+                       v1::VersionResponse* response) override;
+  grpc::Status Shutdown(grpc::ServerContext* context,
+                        const v1::ShutdownRequest* request,
+                        v1::ShutdownResponse* response) override;
+
+ private:
+  const Gate& gate_;
+  store::MetadataStore& store_;
+  const VersionInfo version_;
+  const ShutdownFunction shutdown_;
+};
+
+}  // namespace bulwark::api
+
+#endif  // API_SYSTEM_SERVICE_H_

@@ -1,0 +1,107 @@
+#include "api/unserved.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "api/rules.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+
+namespace bulwark::api {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+constexpr Unserved kUnserved[] = {
+    {"job", "", "jobs"},
+    {"cron_job", "", "cron jobs"},
+    {"secret", "", "secrets"},
+    {"config", "", "configs"},
+    {"network_policy", "", "network policies"},
+    {"service.spec.autoscale", "", "autoscalers"},
+    {"service.spec.containers.secrets", "", "secrets"},
+    {"service.spec.init_containers.secrets", "", "secrets"},
+    {"service.spec.sidecars.secrets", "", "secrets"},
+    {"service.spec.containers.configs", "", "configs"},
+    {"service.spec.init_containers.configs", "", "configs"},
+    {"service.spec.sidecars.configs", "", "configs"},
+    {"service.spec.ports.protocol", "UDP", "UDP ports"},
+    {"service.spec.depends_on.condition", "COMPLETED", "jobs to wait for"},
+    {"volume.spec.driver", "IMAGE", "volumes in a file system of their own"},
+    {"volume.spec.driver", "TMPFS", "volumes in memory"},
+    {"volume.spec.size", "", "volume quotas"},
+    {"network.spec.internal", "", "networks without a way out"},
+};
+
+bool IsListed(const Message& message, const FieldDescriptor& field, int index,
+              const Unserved& row) {
+  if (row.value.empty()) return true;
+  const Reflection& reflection = *message.GetReflection();
+  const int number =
+      index < 0 ? reflection.GetEnumValue(message, &field)
+                : reflection.GetRepeatedEnumValue(message, &field, index);
+  const auto* value = field.enum_type()->FindValueByNumber(number);
+  return value != nullptr && value->name() == row.value;
+}
+
+void Refuse(const Unserved& row, absl::string_view path, Report& report) {
+  report.Refuse(path,
+                absl::StrCat("this version of bulwarkd does not run ",
+                             row.feature, " yet"),
+                "leave it out, or install a version that runs them");
+}
+
+// Follows `rest`, the path below `message`, which stands at `place`.
+void Follow(const Message& message, absl::string_view rest,
+            const std::string& place, const Unserved& row, Report& report) {
+  const size_t dot = rest.find('.');
+  const std::string name(rest.substr(0, dot));
+  const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
+  if (field == nullptr) return;  // a test checks every path
+  const Reflection& reflection = *message.GetReflection();
+  const std::string here = JoinPath(place, std::string(field->json_name()));
+  const bool last = dot == absl::string_view::npos;
+  if (!field->is_repeated()) {
+    if (!reflection.HasField(message, field)) return;
+    if (!last) {
+      Follow(reflection.GetMessage(message, field), rest.substr(dot + 1), here,
+             row, report);
+    } else if (IsListed(message, *field, -1, row)) {
+      Refuse(row, here, report);
+    }
+    return;
+  }
+  for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+    const std::string element = absl::StrCat(here, "[", i, "]");
+    if (!last) {
+      Follow(reflection.GetRepeatedMessage(message, field, i),
+             rest.substr(dot + 1), element, row, report);
+    } else if (IsListed(message, *field, i, row)) {
+      Refuse(row, element, report);
+    }
+  }
+}
+
+}  // namespace
+
+absl::Span<const Unserved> UnservedFeatures() { return kUnserved; }
+
+void ValidateServed(const v1::Object& object, Report& report) {
+  const auto* kind = object.GetReflection()->GetOneofFieldDescriptor(
+      object, object.GetDescriptor()->oneof_decl(0));
+  if (kind == nullptr) return;
+  const Message& inner = object.GetReflection()->GetMessage(object, kind);
+  for (const Unserved& row : kUnserved) {
+    const size_t dot = row.path.find('.');
+    if (row.path.substr(0, dot) != absl::string_view(kind->name())) continue;
+    if (dot == absl::string_view::npos) {
+      Refuse(row, "", report);
+    } else {
+      Follow(inner, row.path.substr(dot + 1), "", row, report);
+    }
+  }
+}
+
+}  // namespace bulwark::api

@@ -1,0 +1,43 @@
+// Whether objects are right in themselves: tables of rules, one file for each
+// part of the schema.
+#ifndef API_VALIDATION_H_
+#define API_VALIDATION_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "api/report.h"
+#include "proto/bulwark/v1/objects.pb.h"
+
+namespace bulwark::api {
+
+// "nginx" -> "docker.io/library/nginx:latest"; INVALID_ARGUMENT says what is
+// wrong. Injected, as it belongs to the image side of the engine.
+using NormalizeReference =
+    std::function<absl::StatusOr<std::string>(absl::string_view)>;
+
+// Adds every problem of `object`, which has its defaults and is of a kind that
+// can be applied. Pure. What needs other objects is in validate_world.h, what
+// this version does not run in unserved.h.
+void ValidateObject(const v1::Object& object,
+                    const NormalizeReference& normalize, Report& report);
+
+// The parts.
+void ValidateMetadata(const v1::Metadata& metadata, Report& report);
+void ValidateServiceSpec(const v1::ServiceSpec& spec,
+                         const NormalizeReference& normalize, Report& report);
+void ValidateNetworkSpec(const v1::NetworkSpec& spec, Report& report);
+
+enum class ContainerRole { kMain, kInit, kSidecar };
+void ValidateContainer(const v1::Container& container, ContainerRole role,
+                       const NormalizeReference& normalize,
+                       absl::string_view path, Report& report);
+
+// Most replicas that one service may declare.
+inline constexpr int kMaxReplicas = 1000;
+
+}  // namespace bulwark::api
+
+#endif  // API_VALIDATION_H_

@@ -1,0 +1,73 @@
+#include "api/warnings.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace bulwark::api {
+namespace {
+
+using Warnings = std::vector<std::string>;
+
+// "nginx", "nginx:latest", "host:5000/nginx".
+bool IsFloating(absl::string_view image) {
+  if (absl::StrContains(image, "@")) return false;
+  const size_t slash = image.rfind('/');
+  const absl::string_view last =
+      slash == absl::string_view::npos ? image : image.substr(slash + 1);
+  const size_t colon = last.find(':');
+  return colon == absl::string_view::npos || last.substr(colon) == ":latest";
+}
+
+void WarnOfContainer(const v1::Container& container, Warnings& warnings) {
+  if (IsFloating(container.image())) {
+    warnings.push_back(absl::StrCat(
+        "image ", container.image(),
+        " has no fixed tag, so that a later apply may run another one; name a "
+        "tag, such as :1.4"));
+  }
+  if (container.resources().memory().limit() == 0) {
+    warnings.push_back(absl::StrCat(
+        "container ", container.name(),
+        " has no memory limit and may use up the host's; add `resources: "
+        "{memory: 256Mi}`"));
+  }
+  if (container.profile() == v1::Container::PRIVILEGED) {
+    warnings.push_back(
+        absl::StrCat("container ", container.name(),
+                     " is privileged: whoever controls it controls the host"));
+  }
+}
+
+void WarnOfPorts(const v1::ServiceSpec& written,
+                 const v1::ServiceSpec& defaulted, Warnings& warnings) {
+  for (int i = 0; i < defaulted.ports_size(); ++i) {
+    const v1::Port& port = defaulted.ports(i);
+    if (port.listen() == v1::Port::LOCALHOST && port.host_port() != 0 &&
+        i < written.ports_size() &&
+        written.ports(i).listen() == v1::Port::LISTEN_UNSPECIFIED) {
+      warnings.push_back(absl::StrCat(
+          "port ", port.host_port(),
+          " listens on localhost only; add `listen: all` to reach it from "
+          "other hosts"));
+    }
+  }
+}
+
+}  // namespace
+
+Warnings WarningsOf(const v1::Object& written, const v1::Object& defaulted) {
+  Warnings warnings;
+  if (!defaulted.has_service()) return warnings;
+  const v1::ServiceSpec& spec = defaulted.service().spec();
+  WarnOfPorts(written.service().spec(), spec, warnings);
+  for (const auto* list :
+       {&spec.init_containers(), &spec.sidecars(), &spec.containers()}) {
+    for (const v1::Container& container : *list) {
+      WarnOfContainer(container, warnings);
+    }
+  }
+  return warnings;
+}
+
+}  // namespace bulwark::api

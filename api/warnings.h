@@ -1,0 +1,19 @@
+// What a user may not expect of an object that is right.
+#ifndef API_WARNINGS_H_
+#define API_WARNINGS_H_
+
+#include <string>
+#include <vector>
+
+#include "proto/bulwark/v1/objects.pb.h"
+
+namespace bulwark::api {
+
+// Sentences, each with its remedy. `written` is the object as it came,
+// `defaulted` the same with its defaults. Pure.
+std::vector<std::string> WarningsOf(const v1::Object& written,
+                                    const v1::Object& defaulted);
+
+}  // namespace bulwark::api
+
+#endif  // API_WARNINGS_H_

@@ -1,0 +1,54 @@
+// The stream of changes that a Watch sends.
+#ifndef API_WATCH_H_
+#define API_WATCH_H_
+
+#include <set>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "api/selection.h"
+#include "proto/bulwark/v1/api.pb.h"
+#include "store/store.h"
+
+namespace bulwark::api {
+
+// One Watch call. Thread-compatible.
+class WatchStream {
+ public:
+  // Sends an event; false: the client is gone.
+  using Send = absl::FunctionRef<bool(const v1::WatchEvent&)>;
+  // True: end the stream.
+  using Done = absl::FunctionRef<bool()>;
+
+  // The references must outlive this object.
+  WatchStream(store::MetadataStore& store, Selection selection)
+      : store_(store), selection_(std::move(selection)) {}
+
+  // Runs until the client is gone or `done` (both OK). An object that a change
+  // takes out of the selection (a label is gone) is sent as DELETED, one that
+  // comes in as ADDED.
+  //   OUT_OF_RANGE  `from_revision` is too old, or the client too slow: list
+  //                 again
+  absl::Status Run(int64_t from_revision, Send send, Done done);
+
+ private:
+  absl::StatusOr<uint64_t> SendExisting(Send send);
+  // False: the client is gone.
+  absl::StatusOr<bool> SendChange(const store::Change& change, Send send);
+  // What a write of `object` is to this client; TYPE_UNSPECIFIED: nothing.
+  v1::WatchEvent::Type TypeOfPut(const store::Change& change,
+                                 const v1::Object& object);
+
+  store::MetadataStore& store_;
+  const Selection selection_;
+  // Where content decides: the keys that the client has been told of, and those
+  // known to be out. A key in neither may be with the client from before it
+  // resumed.
+  std::set<store::Key> in_, out_;
+  bool resumed_ = false;
+  bool gone_ = false;
+};
+
+}  // namespace bulwark::api
+
+#endif  // API_WATCH_H_
