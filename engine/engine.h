@@ -80,6 +80,11 @@ class ExecSession {
   virtual absl::Status Signal(int signal) = 0;
   // Blocks until the process ended; its exit status, or 128 + signal.
   virtual absl::StatusOr<int> Wait() = 0;
+  // The same within `timeout` (zero: only looks); DEADLINE_EXCEEDED if it still
+  // runs, UNIMPLEMENTED if this session can only Wait().
+  virtual absl::StatusOr<int> WaitFor(absl::Duration timeout) {
+    return absl::UnimplementedError("wait for process: only without a limit");
+  }
 };
 
 struct LogEntry {
