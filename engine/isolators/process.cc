@@ -130,7 +130,10 @@ absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
   enter.value = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
                 CLONE_NEWNET | CLONE_NEWCGROUP;
   plan.Add(Stage::kEnter, StepKind::kSetnsPidfd, "enter the container", enter);
-  plan.Add(Stage::kTerminal, StepKind::kOpenRoot, "open the container's root");
+  StepArgs root;
+  root.slot = child::kSlotRoot;
+  plan.Add(Stage::kTerminal, StepKind::kOpenRoot, "open the container's root",
+           root);
   if (in.terminal) {
     plan.Add(Stage::kTerminal, StepKind::kPty, "open terminal");
   }

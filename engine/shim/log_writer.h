@@ -26,6 +26,8 @@ class LogWriter {
 
  private:
   struct Stream {
+    // Leaves the line alone: its pages cost memory only once they are used.
+    explicit Stream(char n) : name(n) {}
     char name;
     size_t size = 0;
     uint8_t line[kMaxLine];
@@ -51,8 +53,8 @@ class LogWriter {
   uint64_t batch_records_ = 0;
   size_t batch_size_ = 0;
   uint8_t batch_[64 << 10];
-  Stream output_ = {'o'};
-  Stream error_ = {'e'};
+  Stream output_{'o'};
+  Stream error_{'e'};
 };
 
 }  // namespace bulwark::shim

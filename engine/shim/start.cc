@@ -8,6 +8,10 @@
 
 extern "C" {
 
+// Initializers of static objects, between symbols that the linker makes.
+extern void (*__init_array_start[])();
+extern void (*__init_array_end[])();
+
 void* memcpy(void* to, const void* from, size_t n) {
   void* result = to;
   asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
@@ -49,6 +53,7 @@ size_t strlen(const char* s) {
 // The stack at entry: argc, then argv.
 [[noreturn]] void BulwarkShimStart(long* stack) {
   char** argv = reinterpret_cast<char**>(stack + 1);
+  for (auto f = __init_array_start; f != __init_array_end; ++f) (*f)();
   bulwark::child::Exit(bulwark::shim::Main(static_cast<int>(stack[0]), argv));
 }
 
