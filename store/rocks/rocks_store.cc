@@ -248,7 +248,21 @@ absl::Status RocksStore::PlanTrim(Group& group) {
 absl::Status RocksStore::Write(Group& group) {
   rocksdb::WriteOptions options;
   options.sync = group.sync && !options_.unsafe_no_sync_for_test;
-  return FromRocks(db_->Write(options, &group.rows), "write", home_->db());
+  const absl::Duration start = clock_.Steady();
+  const absl::Status status =
+      FromRocks(db_->Write(options, &group.rows), "write", home_->db());
+  write_nanoseconds_ += absl::ToInt64Nanoseconds(clock_.Steady() - start);
+  ++writes_;
+  if (!status.ok()) ++failures_;
+  return status;
+}
+
+RocksStore::Stats RocksStore::GetStats() const {
+  return {.commits = commits_,
+          .writes = writes_,
+          .failures = failures_,
+          .reopened = reopened_,
+          .write_time = absl::Nanoseconds(write_nanoseconds_.load())};
 }
 
 void RocksStore::Resolve(Group& group, absl::Status written) {
@@ -257,6 +271,7 @@ void RocksStore::Resolve(Group& group, absl::Status written) {
     if (group.sync) synced_ = group.last;
     limit_ = group.limit;
     floor_ = group.floor;
+    commits_ += static_cast<int64_t>(group.commits.size());
     if (!group.commits.empty()) feed_->Publish(std::move(group.commits));
     feed_->DropOlder(group.now - options_.retention.age,
                      options_.retention.min_commits);

@@ -77,8 +77,15 @@ class RocksStore final : public MetadataStore {
   // exist, while the store is in use. The copy may take the place of db/.
   absl::Status Checkpoint(const std::string& directory);
 
-  // How often a failed database was opened again.
-  int64_t reopened() const { return reopened_; }
+  // Counters since the start.
+  struct Stats {
+    int64_t commits = 0;        // that changed something
+    int64_t writes = 0;         // groups of commits, with one fsync at most
+    int64_t failures = 0;       // writes that failed
+    int64_t reopened = 0;       // times a failed database was opened again
+    absl::Duration write_time;  // of all writes
+  };
+  Stats GetStats() const;
 
  private:
   struct Pending;
@@ -142,7 +149,11 @@ class RocksStore final : public MetadataStore {
   absl::Duration next_reserve_;
   absl::Duration next_checkpoint_;
 
+  std::atomic<int64_t> commits_{0};
+  std::atomic<int64_t> writes_{0};
+  std::atomic<int64_t> failures_{0};
   std::atomic<int64_t> reopened_{0};
+  std::atomic<int64_t> write_nanoseconds_{0};
 };
 
 // RocksStore::Open, for those who only need the port.

@@ -120,7 +120,8 @@ TEST_F(StoreFaultsTest, WhenDiskIsFull_RefusesThenRecovers) {
   ASSERT_OK_AND_ASSIGN(const uint64_t after, Put(kB, "2"));
 
   EXPECT_GT(after, before);
-  EXPECT_GE(store_->reopened(), 1);
+  EXPECT_GE(store_->GetStats().reopened, 1);
+  EXPECT_GE(store_->GetStats().failures, 1);
   EXPECT_EQ(store_->Get(kA)->value, "1");
   EXPECT_EQ(store_->Get(kB)->value, "2");
   ASSERT_OK_AND_ASSIGN(auto changes, watcher->Next(absl::ZeroDuration()));
