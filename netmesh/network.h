@@ -27,9 +27,9 @@ struct NetworkInfo {
 };
 
 struct SandboxSpec {
-  std::string id;       // [a-z0-9]{1,20}; names its netns and veth
-  std::string network;  // NetworkSpec::id
-  std::string address;  // inside the network's subnet
+  std::string id;        // [a-z0-9]{1,20}; names its netns and veth
+  std::string network;   // NetworkSpec::id
+  std::string address;   // inside the network's subnet
   std::string address6;  // or empty
 };
 
