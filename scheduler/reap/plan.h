@@ -1,0 +1,32 @@
+// Which records of ended replicas go. Pure.
+#ifndef SCHEDULER_REAP_PLAN_H_
+#define SCHEDULER_REAP_PLAN_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "proto/bulwark/v1/service.pb.h"
+
+namespace bulwark::scheduler {
+
+// Failed replicas kept for each slot: their logs tell why, and the back-off and
+// the crash-loop rule count them.
+inline constexpr int kKeptFailures = 5;
+inline constexpr absl::Duration kKeptFor = absl::Hours(1);
+
+struct ReapPlan {
+  std::vector<std::string> remove;  // names of replicas
+  absl::Time wake_at = absl::InfiniteFuture();
+};
+
+// `service` is null if it does not exist. Stopped replicas go at once, failed
+// ones when there are kKeptFailures newer ones in their slot or after kKeptFor;
+// but one that the restart policy does not replace stays as long as the slot
+// is its. With the service everything goes.
+ReapPlan PlanReap(const v1::Service* service,
+                  const std::vector<v1::Replica>& replicas, absl::Time now);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_REAP_PLAN_H_

@@ -1,0 +1,150 @@
+#include "scheduler/reap/reaper.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "scheduler/names.h"
+#include "scheduler/reap/plan.h"
+#include "scheduler/services/reader.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+std::string OwnerOf(const engine::ContainerInfo& info) {
+  auto it = info.labels.find(kReplicaLabel);
+  return it == info.labels.end() ? "" : it->second;
+}
+
+}  // namespace
+
+Reaper::Reaper(store::MetadataStore& store, engine::Engine& engine,
+               netmesh::Network& network, SlotGuard& slots, Clock& clock,
+               Changed changed)
+    : store_(store),
+      engine_(engine),
+      network_(network),
+      slots_(slots),
+      clock_(clock),
+      changed_(std::move(changed)) {}
+
+absl::StatusOr<Result> Reaper::Reconcile(const std::string& key) {
+  ASSIGN_OR_RETURN(store::Key service_key, ParseQueueKey("service", key));
+  ASSIGN_OR_RETURN(std::optional<v1::Object> service,
+                   FindService(store_, service_key.project, service_key.name));
+  ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
+                   ListReplicas(store_, service_key.project, service_key.name));
+  const ReapPlan plan =
+      PlanReap(service.has_value() ? &service->service() : nullptr, replicas,
+               clock_.Now());
+  absl::Status first;
+  for (const v1::Replica& r : replicas) {
+    if (std::find(plan.remove.begin(), plan.remove.end(),
+                  r.metadata().name()) == plan.remove.end()) {
+      continue;
+    }
+    // One that resists does not hold up the others.
+    first.Update(Remove(service_key.project, service_key.name, r));
+  }
+  if (!plan.remove.empty()) changed_(key);
+  RETURN_IF_ERROR(first);
+  Result result;
+  if (plan.wake_at != absl::InfiniteFuture()) {
+    result.requeue_after = plan.wake_at - clock_.Now();
+  }
+  return result;
+}
+
+absl::Status Reaper::Remove(const std::string& project,
+                            const std::string& service,
+                            const v1::Replica& replica) {
+  const std::string& uid = replica.metadata().uid();
+  RETURN_IF_ERROR(RemoveContainers(
+      [&](const engine::ContainerInfo& info) { return OwnerOf(info) == uid; }));
+  const std::string sandbox =
+      SandboxId(replica.spec().service_uid(), replica.spec().slot());
+  SlotGuard::Hold hold(slots_, sandbox);
+  // Read under the hold: whoever came to the slot before has a record, and
+  // whoever comes later makes the sandbox anew.
+  ASSIGN_OR_RETURN(std::vector<v1::Replica> now,
+                   ListReplicas(store_, project, service));
+  const bool used =
+      std::any_of(now.begin(), now.end(), [&](const v1::Replica& other) {
+        return other.metadata().uid() != uid &&
+               other.spec().service_uid() == replica.spec().service_uid() &&
+               other.spec().slot() == replica.spec().slot();
+      });
+  if (!used) RETURN_IF_ERROR(network_.DeleteSandbox(sandbox));
+  // Not fsynced: a record that comes back is reaped again.
+  return store_
+      .Commit(store::Batch()
+                  .Delete(store::ObjectKey("replica", project,
+                                           replica.metadata().name()))
+                  .NotDurable())
+      .status();
+}
+
+absl::Status Reaper::RemoveContainers(
+    const std::function<bool(const engine::ContainerInfo&)>& belongs) {
+  absl::Status first;
+  for (const engine::ContainerInfo& info : engine_.List()) {
+    if (!belongs(info)) continue;
+    if (info.state == engine::ContainerState::kRunning) {
+      const absl::Status killed = engine_.Kill(info.id);
+      if (!killed.ok() && !absl::IsNotFound(killed)) {
+        first.Update(killed);
+        continue;
+      }
+    }
+    first.Update(engine_.Remove(info.id));
+  }
+  return first;
+}
+
+absl::Status Reaper::SweepOrphans() {
+  ASSIGN_OR_RETURN(store::Listing all, store_.List(store::Filter{}));
+  const std::vector<engine::ContainerInfo> containers = engine_.List();
+  const bool ours = std::any_of(
+      containers.begin(), containers.end(),
+      [](const engine::ContainerInfo& c) { return !OwnerOf(c).empty(); });
+  const bool declared = std::any_of(
+      all.records.begin(), all.records.end(), [](const store::Record& r) {
+        return r.key.kind == "service" || r.key.kind == "replica" ||
+               r.key.kind == "revision";
+      });
+  if (!declared && ours) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "remove leftovers: the store holds no service, but the engine has ",
+        containers.size(),
+        " containers; nothing is touched. Restore the state directory, or "
+        "remove the containers by hand"));
+  }
+  std::set<std::string> uids;
+  std::set<std::string> sandboxes;
+  ASSIGN_OR_RETURN(auto replicas, store::ListObjects(store_, "replica"));
+  for (const v1::Object& object : replicas.objects) {
+    const v1::Replica& r = object.replica();
+    uids.insert(r.metadata().uid());
+    sandboxes.insert(SandboxId(r.spec().service_uid(), r.spec().slot()));
+  }
+  absl::Status first = RemoveContainers([&](const engine::ContainerInfo& info) {
+    const std::string owner = OwnerOf(info);
+    if (owner.empty() || uids.contains(owner)) return false;
+    LOG_WARN("removing a container that no replica accounts for",
+             {{"container", info.id}});
+    return true;
+  });
+  if (!declared) return first;
+  for (const netmesh::Sandbox& sandbox : network_.ListSandboxes()) {
+    if (sandboxes.contains(sandbox.spec.id)) continue;
+    first.Update(network_.DeleteSandbox(sandbox.spec.id));
+  }
+  return first;
+}
+
+}  // namespace bulwark::scheduler

@@ -1,0 +1,60 @@
+// Removes what ended replicas leave behind.
+#ifndef SCHEDULER_REAP_REAPER_H_
+#define SCHEDULER_REAP_REAPER_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "netmesh/network.h"
+#include "proto/bulwark/v1/service.pb.h"
+#include "scheduler/control/runner.h"
+#include "scheduler/slot_guard.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+// Containers first, then the sandbox of a slot that nobody uses, the record
+// last: until then it says what may still be there, and holds the address.
+// Thread-safe.
+class Reaper {
+ public:
+  // Called with "PROJECT/NAME" of a service that lost a record.
+  using Changed = std::function<void(const std::string& service)>;
+
+  // The references must outlive this object.
+  Reaper(store::MetadataStore& store, engine::Engine& engine,
+         netmesh::Network& network, SlotGuard& slots, Clock& clock,
+         Changed changed);
+
+  // All that can go of the service `key`, "PROJECT/NAME", which may not exist
+  // any more.
+  absl::StatusOr<Result> Reconcile(const std::string& key);
+
+  // Once, at start, before replicas are worked on: removes containers and
+  // sandboxes that no replica's record accounts for. FAILED_PRECONDITION, and
+  // nothing is touched, if containers exist but the store holds nothing at all:
+  // that store is not the one that started them.
+  absl::Status SweepOrphans();
+
+ private:
+  absl::Status Remove(const std::string& project, const std::string& service,
+                      const v1::Replica& replica);
+  absl::Status RemoveContainers(
+      const std::function<bool(const engine::ContainerInfo&)>& belongs);
+
+  store::MetadataStore& store_;
+  engine::Engine& engine_;
+  netmesh::Network& network_;
+  SlotGuard& slots_;
+  Clock& clock_;
+  const Changed changed_;
+};
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_REAP_REAPER_H_

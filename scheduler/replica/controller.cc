@@ -1,0 +1,392 @@
+#include "scheduler/replica/controller.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "scheduler/names.h"
+#include "scheduler/replica/view.h"
+#include "scheduler/rollout/defaults.h"
+#include "scheduler/times.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+using Kind = Step::Kind;
+using State = v1::ReplicaStatus;
+
+// More steps than any replica takes in one go: a bound, should a port break
+// its promise.
+constexpr int kMaxSteps = 200;
+constexpr absl::Duration kBackSoon = absl::Milliseconds(100);
+constexpr int kLogLines = 5;
+constexpr size_t kMaxLogBytes = 600;
+
+// Log lines are bytes; a record takes only UTF-8, and people only what they can
+// read. Everything else becomes '?'.
+std::string Readable(absl::string_view bytes) {
+  std::string out;
+  for (size_t i = 0; i < bytes.size();) {
+    const unsigned char c = bytes[i];
+    // Length of the sequence that begins here; 0 if none can.
+    const size_t n = c < 0x80                ? 1
+                     : c >= 0xc2 && c < 0xe0 ? 2
+                     : c >= 0xe0 && c < 0xf0 ? 3
+                                             : 0;
+    bool valid =
+        n != 0 && i + n <= bytes.size() && (n > 1 || (c >= 0x20 && c != 0x7f));
+    for (size_t k = 1; valid && k < n; ++k) {
+      valid = (bytes[i + k] & 0xc0) == 0x80;
+    }
+    const unsigned char next = valid && n == 3 ? bytes[i + 1] : 0x80;
+    // Overlong forms and surrogates.
+    if (n == 3 && ((c == 0xe0 && next < 0xa0) || (c == 0xed && next >= 0xa0))) {
+      valid = false;
+    }
+    if (valid) {
+      out.append(bytes.data() + i, n);
+    } else {
+      out.push_back('?');
+    }
+    i += valid ? n : 1;
+  }
+  return out;
+}
+
+bool Ended(const v1::Replica& r) {
+  return r.status().state() == State::FAILED ||
+         r.status().state() == State::STOPPED;
+}
+
+}  // namespace
+
+ReplicaController::ReplicaController(store::MetadataStore& store,
+                                     engine::Engine& engine, Launcher& launcher,
+                                     const Endpoints& endpoints, Clock& clock,
+                                     EventRecorder& events, Changed changed)
+    : store_(store),
+      engine_(engine),
+      launcher_(launcher),
+      endpoints_(endpoints),
+      clock_(clock),
+      events_(events),
+      changed_(std::move(changed)) {}
+
+absl::StatusOr<Result> ReplicaController::Reconcile(const std::string& key) {
+  for (int i = 0; i < kMaxSteps; ++i) {
+    ASSIGN_OR_RETURN(std::optional<Loaded> loaded, Load(key));
+    if (!loaded.has_value() || Ended(loaded->replica())) return Result{};
+    const Step step = NextStep(loaded->view);
+    const bool seen = RecordContainers(
+        loaded->view.containers,
+        loaded->revision.has_value() ? &*loaded->revision : nullptr,
+        *loaded->replica().mutable_status());
+    if (step.kind == Kind::kWait) {
+      if (seen) {
+        const absl::Status status = Commit(*loaded);
+        if (absl::IsAborted(status)) continue;
+        RETURN_IF_ERROR(status);
+      }
+      Result result;
+      if (step.wake_at != absl::InfiniteFuture()) {
+        result.requeue_after =
+            std::max(absl::ZeroDuration(), step.wake_at - clock_.Now());
+      }
+      return result;
+    }
+    absl::StatusOr<bool> go_on = Execute(*loaded, step);
+    // Somebody else wrote the record: read it again.
+    if (absl::IsAborted(go_on.status())) continue;
+    if (!go_on.ok()) return go_on.status();
+    if (!*go_on) return Result{};
+  }
+  return Result{kBackSoon};
+}
+
+absl::Status ReplicaController::Observe(const std::string& key) {
+  for (int i = 0; i < kMaxSteps; ++i) {
+    ASSIGN_OR_RETURN(std::optional<Loaded> loaded, Load(key));
+    if (!loaded.has_value()) break;
+    const Step step = NextStep(loaded->view);
+    if (step.kind != Kind::kKill && step.kind != Kind::kEnd) break;
+    RecordContainers(
+        loaded->view.containers,
+        loaded->revision.has_value() ? &*loaded->revision : nullptr,
+        *loaded->replica().mutable_status());
+    const absl::Status status = Execute(*loaded, step).status();
+    if (!absl::IsAborted(status)) RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<ReplicaController::Loaded>>
+ReplicaController::Load(const std::string& key) {
+  Loaded loaded;
+  ASSIGN_OR_RETURN(loaded.key,
+                   store::Key::Parse(absl::StrCat("replica/", key)));
+  auto object = store::GetObject(store_, loaded.key);
+  if (absl::IsNotFound(object.status())) return std::nullopt;
+  if (!object.ok()) return object.status();
+  loaded.object = *std::move(object);
+  const v1::Replica& replica = loaded.replica();
+  const std::string& project = loaded.key.project;
+
+  auto revision = store::GetObject(
+      store_, store::ObjectKey("revision", project,
+                               RevisionName(replica.spec().service(),
+                                            replica.spec().revision())));
+  if (revision.ok()) {
+    loaded.revision = std::move(*revision->mutable_revision());
+  } else if (!absl::IsNotFound(revision.status())) {
+    return revision.status();
+  }
+  auto service = store::GetObject(
+      store_, store::ObjectKey("service", project, replica.spec().service()));
+  if (!service.ok() && !absl::IsNotFound(service.status())) {
+    return service.status();
+  }
+  ReplicaView& view = loaded.view;
+  view.replica = replica;
+  view.drain_timeout = DrainTimeout(service.ok() ? service->service().spec()
+                                                 : v1::ServiceSpec());
+  view.stop_timeout = StopTimeout(loaded.revision.has_value()
+                                      ? loaded.revision->template_().stop()
+                                      : v1::Stop());
+  view.is_out = endpoints_.IsOut(replica.metadata().uid());
+  view.active_connections =
+      endpoints_.ActiveConnections(replica.metadata().uid());
+  view.now = clock_.Now();
+  RETURN_IF_ERROR(LoadContainers(loaded));
+  return loaded;
+}
+
+absl::Status ReplicaController::LoadContainers(Loaded& loaded) {
+  std::vector<ContainerView>& views = loaded.view.containers;
+  views =
+      ContainersOf(loaded.replica(),
+                   loaded.revision.has_value() ? &*loaded.revision : nullptr);
+  for (ContainerView& view : views) {
+    absl::StatusOr<engine::ContainerInfo> info = engine_.Inspect(view.id);
+    if (info.ok()) {
+      view.info = *std::move(info);
+    } else if (!absl::IsNotFound(info.status())) {
+      return info.status();
+    }
+    absl::MutexLock lock(&mu_);
+    view.signalled = signalled_.contains(view.id);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,
+                                                const Step& step) {
+  switch (step.kind) {
+    case Kind::kSetState:
+      RETURN_IF_ERROR(Enter(loaded, step));
+      return true;
+    case Kind::kStart: {
+      const absl::Status started = Start(loaded, step.targets.at(0));
+      if (started.ok()) return true;
+      if (!IsRetryable(started)) {
+        Step end;
+        end.kind = Kind::kEnd;
+        end.state = State::FAILED;
+        end.reason = "LaunchFailed";
+        end.message = std::string(started.message());
+        RETURN_IF_ERROR(Kill(loaded, end));  // what runs already
+        RETURN_IF_ERROR(End(loaded, end));
+        return false;
+      }
+      if (loaded.replica().status().message() != started.message()) {
+        loaded.replica().mutable_status()->set_message(
+            std::string(started.message()));
+        RETURN_IF_ERROR(Commit(loaded));
+      }
+      // ABORTED would mean our own record.
+      return absl::IsAborted(started)
+                 ? absl::UnavailableError(started.message())
+                 : started;
+    }
+    case Kind::kRestart:
+      RETURN_IF_ERROR(Restart(loaded, step.targets.at(0)));
+      return true;
+    case Kind::kSignal:
+      RETURN_IF_ERROR(Signal(loaded, step));
+      return true;
+    case Kind::kKill:
+      RETURN_IF_ERROR(Kill(loaded, step));
+      return true;
+    case Kind::kEnd:
+      RETURN_IF_ERROR(End(loaded, step));
+      return false;
+    case Kind::kWait:
+      return false;
+  }
+  return false;
+}
+
+absl::Status ReplicaController::Start(Loaded& loaded, size_t index) {
+  const ContainerView& view = loaded.view.containers.at(index);
+  const v1::Container* container =
+      loaded.revision.has_value()
+          ? FindContainer(loaded.revision->template_(), view)
+          : nullptr;
+  if (container == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("start container ", view.name, ": revision ",
+                     loaded.replica().spec().revision(), " does not exist"));
+  }
+  return launcher_
+      .Start(loaded.replica(), *loaded.revision, *container, view.id)
+      .status();
+}
+
+absl::Status ReplicaController::Restart(Loaded& loaded, size_t index) {
+  const ContainerView& view = loaded.view.containers.at(index);
+  // The exited one stays for its log; the one before it goes.
+  if (view.attempt > 0) {
+    RETURN_IF_ERROR(engine_.Remove(ContainerId(
+        loaded.replica().metadata().uid(), view.name, view.attempt - 1)));
+  }
+  for (v1::ContainerStatus& c :
+       *loaded.replica().mutable_status()->mutable_containers()) {
+    if (c.name() == view.name) c.set_attempt(view.attempt + 2);
+  }
+  RETURN_IF_ERROR(Commit(loaded));
+  Tell(loaded, "SidecarRestarted",
+       absl::StrCat("sidecar ", view.name, " of ",
+                    loaded.replica().metadata().name(), " ",
+                    ExitSentence(view.info->exit), " and is started again"),
+       v1::Event::WARNING);
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaController::Signal(Loaded& loaded, const Step& step) {
+  for (size_t i : step.targets) {
+    const ContainerView& view = loaded.view.containers.at(i);
+    const int signal = loaded.revision.has_value()
+                           ? launcher_.StopSignal(*loaded.revision, view.name)
+                           : launcher_.StopSignal(v1::Revision(), view.name);
+    const absl::Status status = engine_.Signal(view.id, signal);
+    if (!status.ok() && !absl::IsNotFound(status) &&
+        !absl::IsFailedPrecondition(status)) {
+      return status;
+    }
+    absl::MutexLock lock(&mu_);
+    signalled_.insert(view.id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaController::Kill(Loaded& loaded, const Step& step) {
+  std::vector<size_t> targets = step.targets;
+  if (step.kind == Kind::kEnd) {
+    for (size_t i = 0; i < loaded.view.containers.size(); ++i) {
+      if (loaded.view.containers[i].Running()) targets.push_back(i);
+    }
+  }
+  for (size_t i : targets) {
+    const absl::Status status = engine_.Kill(loaded.view.containers.at(i).id);
+    if (!status.ok() && !absl::IsNotFound(status)) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaController::Enter(Loaded& loaded, const Step& step) {
+  v1::ReplicaStatus& status = *loaded.replica().mutable_status();
+  const absl::Time now = clock_.Now();
+  status.set_state(step.state);
+  status.set_message(step.message);
+  SetTime(status.mutable_state_time(), now);
+  if (step.state == State::RUNNING) SetTime(status.mutable_start_time(), now);
+  RETURN_IF_ERROR(Commit(loaded));
+  if (step.state == State::RUNNING) {
+    Tell(loaded, "ReplicaStarted",
+         absl::StrCat(loaded.replica().metadata().name(), " runs (revision ",
+                      loaded.replica().spec().revision(), ")"),
+         v1::Event::NORMAL);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
+  v1::ReplicaStatus& status = *loaded.replica().mutable_status();
+  const absl::Time now = clock_.Now();
+  absl::Time finish = now;
+  std::string message = step.message;
+  if (step.culprit.has_value()) {
+    const ContainerView& culprit = loaded.view.containers.at(*step.culprit);
+    if (culprit.info.has_value()) finish = culprit.info->exit.finish_time;
+    const std::string lines = LastLines(culprit.id);
+    if (!lines.empty()) absl::StrAppend(&message, "; last log lines: ", lines);
+  }
+  status.set_state(step.state);
+  status.set_reason(step.reason);
+  status.set_message(message);
+  SetTime(status.mutable_state_time(), now);
+  SetTime(status.mutable_finish_time(), finish);
+  RETURN_IF_ERROR(Commit(loaded));
+  {
+    absl::MutexLock lock(&mu_);
+    for (const ContainerView& c : loaded.view.containers) {
+      signalled_.erase(c.id);
+    }
+  }
+  launcher_.Forget(loaded.replica().metadata().uid());
+  const std::string& name = loaded.replica().metadata().name();
+  if (step.state == State::FAILED) {
+    Tell(loaded, "ReplicaFailed",
+         absl::StrCat(name, " failed (", step.reason, "): ", message),
+         v1::Event::WARNING);
+  } else {
+    Tell(loaded, "ReplicaStopped",
+         absl::StrCat(name, " stopped (", step.reason, ")"), v1::Event::NORMAL);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaController::Commit(Loaded& loaded) {
+  RETURN_IF_ERROR(store_
+                      .Commit(store::Batch()
+                                  .Put(loaded.key, store::Encode(loaded.object),
+                                       store::RevisionOf(loaded.object))
+                                  .NotDurable())
+                      .status());
+  changed_(
+      absl::StrCat(loaded.key.project, "/", loaded.replica().spec().service()));
+  return absl::OkStatus();
+}
+
+std::string ReplicaController::LastLines(const std::string& container_id) {
+  engine::LogOptions options;
+  options.tail = kLogLines;
+  auto reader = engine_.Logs(container_id, options);
+  if (!reader.ok()) return "";
+  std::vector<std::string> lines;
+  size_t bytes = 0;
+  while (lines.size() < kLogLines && bytes < kMaxLogBytes) {
+    auto entry = (*reader)->Next(absl::Seconds(1));
+    if (!entry.ok()) break;
+    lines.push_back(Readable(entry->line.substr(0, kMaxLogBytes - bytes)));
+    bytes += lines.back().size();
+  }
+  return absl::StrJoin(lines, " | ");
+}
+
+void ReplicaController::Tell(const Loaded& loaded, absl::string_view reason,
+                             absl::string_view message,
+                             v1::Event::Severity severity) {
+  v1::ObjectReference subject;
+  subject.set_kind("service");
+  subject.set_project(loaded.key.project);
+  subject.set_name(loaded.object.replica().spec().service());
+  subject.set_uid(loaded.object.replica().spec().service_uid());
+  events_.Record(subject, reason, message, severity);
+}
+
+}  // namespace bulwark::scheduler

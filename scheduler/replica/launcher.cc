@@ -1,0 +1,153 @@
+#include "scheduler/replica/launcher.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "netmesh/network.h"
+#include "scheduler/names.h"
+#include "scheduler/replica/mounts.h"
+#include "scheduler/replica/spec.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+bool SameSandbox(const netmesh::SandboxSpec& a, const netmesh::SandboxSpec& b) {
+  return a.network == b.network && a.address == b.address &&
+         a.address6 == b.address6;
+}
+
+}  // namespace
+
+Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
+                   engine::Images& images, netmesh::Network& network,
+                   volumes::Volumes& volumes, SlotGuard& slots, Clock& clock,
+                   Entropy& entropy, std::string dns_domain)
+    : store_(store),
+      engine_(engine),
+      images_(images),
+      network_(network),
+      volumes_(volumes),
+      slots_(slots),
+      clock_(clock),
+      entropy_(entropy),
+      dns_domain_(std::move(dns_domain)) {}
+
+absl::StatusOr<engine::ContainerInfo> Launcher::Start(
+    const v1::Replica& replica, const v1::Revision& revision,
+    const v1::Container& container, const std::string& id) {
+  ASSIGN_OR_RETURN(Place place, EnsurePlace(replica, revision));
+  LaunchContext context;
+  context.container_id = id;
+  context.netns_path = place.netns_path;
+  context.nameserver = place.gateway;
+  context.dns_domain = dns_domain_;
+  ASSIGN_OR_RETURN(context.mounts,
+                   EnsureMounts(replica, container, store_, volumes_, entropy_,
+                                clock_.Now()));
+  ASSIGN_OR_RETURN(engine::Image image, FindImage(revision, container));
+  ASSIGN_OR_RETURN(engine::ContainerSpec spec,
+                   BuildSpec(replica, container, image, context));
+  return engine_.Start(spec);
+}
+
+absl::StatusOr<Launcher::Place> Launcher::EnsurePlace(
+    const v1::Replica& replica, const v1::Revision& revision) {
+  const std::string& uid = replica.metadata().uid();
+  {
+    absl::MutexLock lock(&mu_);
+    auto it = places_.find(uid);
+    if (it != places_.end()) return it->second;
+  }
+  const std::string& declared = revision.template_().network();
+  const std::string name = declared.empty() ? "default" : declared;
+  const absl::StatusOr<v1::Object> object = store::GetObject(
+      store_, store::ObjectKey("network", replica.metadata().project(), name));
+  if (absl::IsNotFound(object.status())) {
+    return absl::UnavailableError(
+        absl::StrCat("join network ", name, ": it does not exist (yet)"));
+  }
+  if (!object.ok()) return object.status();
+  netmesh::SandboxSpec spec;
+  spec.id = SandboxId(replica.spec().service_uid(), replica.spec().slot());
+  spec.network = object->network().metadata().uid();
+  spec.address = replica.spec().address();
+  spec.address6 = replica.spec().address6();
+  absl::StatusOr<netmesh::Sandbox> sandbox = [&] {
+    SlotGuard::Hold hold(slots_, spec.id);
+    return EnsureSandbox(spec);
+  }();
+  // A missing bridge is about to be made; an address in use about to be freed.
+  if (absl::IsNotFound(sandbox.status()) ||
+      absl::IsAlreadyExists(sandbox.status())) {
+    return absl::UnavailableError(sandbox.status().message());
+  }
+  if (!sandbox.ok()) return sandbox.status();
+  const Place place{sandbox->netns_path, object->network().status().gateway()};
+  absl::MutexLock lock(&mu_);
+  return places_[uid] = place;
+}
+
+absl::StatusOr<netmesh::Sandbox> Launcher::EnsureSandbox(
+    const netmesh::SandboxSpec& spec) {
+  absl::StatusOr<netmesh::Sandbox> sandbox = network_.EnsureSandbox(spec);
+  if (sandbox.ok() && SameSandbox(sandbox->spec, spec)) return sandbox;
+  // The slot moved to another network or address: its last replica has ended,
+  // so nothing lives in the old sandbox.
+  bool stale = sandbox.ok();
+  for (const netmesh::Sandbox& other : network_.ListSandboxes()) {
+    stale |= other.spec.id == spec.id && !SameSandbox(other.spec, spec);
+  }
+  if (!stale) return sandbox;
+  RETURN_IF_ERROR(network_.DeleteSandbox(spec.id));
+  return network_.EnsureSandbox(spec);
+}
+
+absl::StatusOr<engine::Image> Launcher::FindImage(
+    const v1::Revision& revision, const v1::Container& container) {
+  auto it = revision.image_digests().find(container.image());
+  if (it == revision.image_digests().end()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "start container ", container.name(), ": revision ", revision.number(),
+        " has no digest of image ", container.image()));
+  }
+  absl::StatusOr<engine::Image> image = images_.Get(it->second);
+  if (!absl::IsNotFound(image.status())) return image;
+  // Somebody removed it: the digest says exactly what to fetch again.
+  if (container.pull() == v1::Container::NEVER) return image;
+  engine::PullRequest request;
+  request.reference = PinnedReference(container.image(), it->second);
+  absl::StatusOr<engine::Image> pulled = images_.Pull(
+      request, [this](const engine::Progress&) { return !cancelled_.load(); });
+  // Cancelled because we stop: no fault of the replica's.
+  if (absl::IsCancelled(pulled.status())) {
+    return absl::UnavailableError(pulled.status().message());
+  }
+  return pulled;
+}
+
+int Launcher::StopSignal(const v1::Revision& revision,
+                         absl::string_view container) {
+  const v1::Template& t = revision.template_();
+  if (!t.stop().signal().empty()) return SignalNumber(t.stop().signal());
+  for (const auto* group :
+       {&t.containers(), &t.init_containers(), &t.sidecars()}) {
+    for (const v1::Container& c : *group) {
+      auto digest = revision.image_digests().find(c.image());
+      if (c.name() != container || digest == revision.image_digests().end()) {
+        continue;
+      }
+      absl::StatusOr<engine::Image> image = images_.Get(digest->second);
+      if (image.ok()) return SignalNumber(image->config.stop_signal);
+    }
+  }
+  return SignalNumber("");
+}
+
+void Launcher::Forget(const std::string& replica_uid) {
+  absl::MutexLock lock(&mu_);
+  places_.erase(replica_uid);
+}
+
+}  // namespace bulwark::scheduler

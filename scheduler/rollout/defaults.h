@@ -1,0 +1,38 @@
+// What a service asks for, with the documented defaults filled in. Pure.
+#ifndef SCHEDULER_ROLLOUT_DEFAULTS_H_
+#define SCHEDULER_ROLLOUT_DEFAULTS_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "proto/bulwark/v1/service.pb.h"
+
+namespace bulwark::scheduler {
+
+// The numbers behind a service's rollout, scale and restarts.
+struct RolloutSettings {
+  int replicas = 1;  // 0 if stopped, or while the service is being deleted
+  bool recreate = false;
+  // Each slot has volumes of its own: slots are 0 to replicas - 1, a slot's old
+  // replica ends before its new one starts, and the drain is skipped.
+  bool stable_slots = false;
+  // Never both 0: such a rollout could not begin.
+  int max_surge = 1;
+  int max_unavailable = 0;
+  absl::Duration min_healthy_time = absl::Seconds(10);
+  absl::Duration progress_deadline = absl::Minutes(10);
+  bool auto_rollback = true;
+  int history = 10;
+  v1::Restart::Policy restart = v1::Restart::ALWAYS;
+};
+
+RolloutSettings SettingsOf(const v1::Service& service);
+
+// How long established connections may go on, and how long a process has
+// between its stop signal and the kill. Both 30 s by default.
+absl::Duration DrainTimeout(const v1::ServiceSpec& spec);
+absl::Duration StopTimeout(const v1::Stop& stop);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_ROLLOUT_DEFAULTS_H_

@@ -1,0 +1,127 @@
+#include "scheduler/rollout/plan.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "scheduler/rollout/census.h"
+#include "scheduler/rollout/rolling.h"
+#include "scheduler/rollout/status.h"
+#include "scheduler/rollout/verdict.h"
+#include "scheduler/times.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+// The revision in the view's own list, to be changed; the plan will write it.
+v1::Revision& Edit(ServiceView& view, int64_t number) {
+  return *std::find_if(
+      view.revisions.begin(), view.revisions.end(),
+      [&](const v1::Revision& r) { return r.number() == number; });
+}
+
+void CollectUpdates(const ServiceView& view, const std::set<int64_t>& edited,
+                    ServicePlan& plan) {
+  for (const v1::Revision& r : view.revisions) {
+    if (edited.contains(r.number())) plan.update.push_back(r);
+  }
+}
+
+// Freezes a target that failed; the census then has another.
+bool TakeBack(ServiceView& view, const Census& c, ServicePlan& plan) {
+  const std::string failure = RolloutFailure(c);
+  if (failure.empty()) return false;
+  plan.events.push_back(
+      {"RolledBack",
+       absl::StrCat("revision ", c.target->number(), " failed (", failure,
+                    "); going back to revision ", c.fallback->number()),
+       v1::Event::WARNING});
+  Edit(view, c.target->number()).set_failure(failure);
+  return true;
+}
+
+bool Begin(ServiceView& view, const Census& c, ServicePlan& plan) {
+  if (c.target == nullptr || c.begun || c.settings.replicas == 0 ||
+      IsBlocked(view, c)) {
+    return false;
+  }
+  v1::Revision& r = Edit(view, c.target->number());
+  // Later than every other, also when the clock was set back.
+  absl::Time begin = view.now;
+  for (const v1::Revision& other : view.revisions) {
+    if (!other.has_rollout_time()) continue;
+    begin =
+        std::max(begin, ToTime(other.rollout_time()) + absl::Microseconds(1));
+  }
+  SetTime(r.mutable_rollout_time(), begin);
+  r.clear_complete_time();
+  plan.events.push_back(
+      {"RolloutStarted",
+       absl::StrCat("revision ", r.number(), " is being rolled out to ",
+                    c.settings.replicas, " replicas")});
+  return true;
+}
+
+bool Complete(ServiceView& view, const Census& c, ServicePlan& plan) {
+  if (!IsComplete(c)) return false;
+  v1::Revision& r = Edit(view, c.target->number());
+  SetTime(r.mutable_complete_time(), view.now);
+  r.set_good(true);
+  plan.events.push_back(
+      {"RolloutComplete",
+       absl::StrCat("revision ", r.number(), " is rolled out: all ",
+                    c.settings.replicas, " replicas are available")});
+  return true;
+}
+
+void Prune(const ServiceView& view, const Census& c, ServicePlan& plan) {
+  std::set<int64_t> needed;
+  for (const v1::Revision* r : {c.desired, c.target, c.fallback}) {
+    if (r != nullptr) needed.insert(r->number());
+  }
+  for (const v1::Replica& r : view.replicas) needed.insert(r.spec().revision());
+  std::vector<std::pair<int64_t, std::string>> others;
+  for (const v1::Revision& r : view.revisions) {
+    if (needed.contains(r.number())) continue;
+    others.push_back({r.number(), r.metadata().name()});
+  }
+  std::sort(others.begin(), others.end(), std::greater<>());
+  for (size_t i = c.settings.history; i < others.size(); ++i) {
+    plan.prune.push_back(others[i].second);
+  }
+}
+
+}  // namespace
+
+ServicePlan PlanService(const ServiceView& original, PlannerBug bug) {
+  ServicePlan plan;
+  ServiceView view = original;
+  std::set<int64_t> edited;
+  Census census = TakeCensus(view);
+  auto step = [&](bool (*change)(ServiceView&, const Census&, ServicePlan&)) {
+    const int64_t number =
+        census.target == nullptr ? 0 : census.target->number();
+    if (!change(view, census, plan)) return;
+    edited.insert(number);
+    census = TakeCensus(view);
+  };
+  if (bug != PlannerBug::kNeverRollsBack) step(TakeBack);
+  step(Begin);
+  step(Complete);
+
+  PlanReplicas(view, census, bug, plan);
+  plan.wake_at = std::min(plan.wake_at, ProgressDeadline(census));
+  if (plan.wake_at <= view.now) plan.wake_at = absl::InfiniteFuture();
+  plan.needs_revision =
+      census.desired == nullptr && !view.service.metadata().has_delete_time();
+  plan.deleted =
+      view.service.metadata().has_delete_time() && view.replicas.empty();
+  CollectUpdates(view, edited, plan);
+  if (!plan.deleted) Prune(view, census, plan);
+  plan.status = StatusOf(view, census);
+  return plan;
+}
+
+}  // namespace bulwark::scheduler

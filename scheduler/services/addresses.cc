@@ -1,0 +1,82 @@
+#include "scheduler/services/addresses.h"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "netmesh/ipam.h"
+
+namespace bulwark::scheduler {
+
+bool InSubnet(absl::string_view address, absl::string_view subnet) {
+  const std::vector<std::string> parts = absl::StrSplit(subnet, '/');
+  int bits = 0;
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[1], &bits)) return false;
+  for (int family : {AF_INET, AF_INET6}) {
+    unsigned char a[16] = {}, net[16] = {};
+    if (inet_pton(family, std::string(address).c_str(), a) != 1 ||
+        inet_pton(family, parts[0].c_str(), net) != 1) {
+      continue;
+    }
+    const int size = family == AF_INET ? 32 : 128;
+    if (bits < 0 || bits > size) return false;
+    if (std::memcmp(a, net, bits / 8) != 0) return false;
+    if (bits % 8 == 0) return true;
+    const int mask = 0xff << (8 - bits % 8);
+    return ((a[bits / 8] ^ net[bits / 8]) & mask & 0xff) == 0;
+  }
+  return false;
+}
+
+SlotAddress KeptAddress(const std::vector<v1::Replica>& replicas, int slot,
+                        const v1::NetworkStatus& network) {
+  for (const v1::Replica& r : replicas) {
+    if (r.spec().slot() != slot ||
+        !InSubnet(r.spec().address(), network.subnet())) {
+      continue;
+    }
+    if (!network.subnet6().empty() &&
+        !InSubnet(r.spec().address6(), network.subnet6())) {
+      continue;
+    }
+    return {r.spec().address(),
+            network.subnet6().empty() ? "" : r.spec().address6()};
+  }
+  return {};
+}
+
+absl::StatusOr<SlotAddress> FreeAddress(const std::vector<v1::Object>& replicas,
+                                        const std::vector<SlotAddress>& taken,
+                                        const v1::NetworkStatus& network) {
+  std::vector<std::string> used, used6;
+  auto add = [&](const std::string& address, const std::string& address6) {
+    if (!address.empty()) used.push_back(address);
+    if (!address6.empty()) used6.push_back(address6);
+  };
+  for (const v1::Object& o : replicas) {
+    add(o.replica().spec().address(), o.replica().spec().address6());
+  }
+  for (const SlotAddress& t : taken) add(t.address, t.address6);
+  SlotAddress found;
+  ASSIGN_OR_RETURN(found.address, netmesh::PickAddress(network.subnet(), used));
+  if (!network.subnet6().empty()) {
+    ASSIGN_OR_RETURN(found.address6,
+                     netmesh::PickAddress(network.subnet6(), used6));
+  }
+  return found;
+}
+
+absl::StatusOr<std::string> FreeVirtualAddress(
+    const std::vector<v1::Object>& services, absl::string_view pool) {
+  std::vector<std::string> used;
+  for (const v1::Object& o : services) {
+    const std::string& address = o.service().status().virtual_address();
+    if (!address.empty()) used.push_back(address);
+  }
+  return netmesh::PickVirtualAddress(pool, used);
+}
+
+}  // namespace bulwark::scheduler

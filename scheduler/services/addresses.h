@@ -1,0 +1,40 @@
+// Which address a slot and a service get.
+#ifndef SCHEDULER_SERVICES_ADDRESSES_H_
+#define SCHEDULER_SERVICES_ADDRESSES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "proto/bulwark/v1/objects.pb.h"
+
+namespace bulwark::scheduler {
+
+struct SlotAddress {
+  std::string address;
+  std::string address6;  // empty if the network has no IPv6
+};
+
+// Whether `address` lies in `subnet` (CIDR). False for malformed ones. Pure.
+bool InSubnet(absl::string_view address, absl::string_view subnet);
+
+// The addresses that a slot had before, of the replicas' records (ended ones
+// too); empty if it had none in this network. Pure.
+SlotAddress KeptAddress(const std::vector<v1::Replica>& replicas, int slot,
+                        const v1::NetworkStatus& network);
+
+// Addresses of `network` that no replica's record holds; `taken` are others
+// that were given but not recorded yet. RESOURCE_EXHAUSTED if none is left.
+// Pure.
+absl::StatusOr<SlotAddress> FreeAddress(const std::vector<v1::Object>& replicas,
+                                        const std::vector<SlotAddress>& taken,
+                                        const v1::NetworkStatus& network);
+
+// An address of `pool` that no service has. Pure.
+absl::StatusOr<std::string> FreeVirtualAddress(
+    const std::vector<v1::Object>& services, absl::string_view pool);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_ADDRESSES_H_

@@ -1,0 +1,371 @@
+#include "scheduler/services/controller.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "scheduler/conditions.h"
+#include "scheduler/names.h"
+#include "scheduler/rollout/restart.h"
+#include "scheduler/services/dependencies.h"
+#include "scheduler/services/reader.h"
+#include "scheduler/times.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+// A plan leads to the next at most so often in one go.
+constexpr int kMaxPasses = 10;
+// Until a network that is being made, or a full one, is looked at again.
+constexpr absl::Duration kNetworkPoll = absl::Milliseconds(500);
+
+bool Holds(const v1::Service& service, const char* type) {
+  const v1::Condition* c = FindCondition(service.status().conditions(), type);
+  return c != nullptr && c->status() == v1::Condition::TRUE;
+}
+
+v1::Replica* Find(std::vector<v1::Replica>& replicas, const std::string& uid) {
+  for (v1::Replica& r : replicas) {
+    if (r.metadata().uid() == uid) return &r;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+struct ServiceController::Pass {
+  store::Key key;
+  v1::Object service;  // as read; its status becomes the plan's
+  uint64_t revision = 0;
+  ServiceView view;
+  ServicePlan plan;
+  store::Batch batch;
+  bool durable = false;
+  std::unique_ptr<SlotGuard::Hold> address_hold;
+  std::vector<v1::Object> all_replicas;  // of the project, under that hold
+  std::vector<SlotAddress> taken;
+  std::vector<std::string> touched;  // replica keys
+  std::vector<PlannedEvent> events;
+  absl::Time retry_at = absl::InfiniteFuture();
+
+  const v1::Service& declared() const { return service.service(); }
+};
+
+ServiceController::ServiceController(store::MetadataStore& store, Clock& clock,
+                                     Entropy& entropy, EventRecorder& events,
+                                     Hooks hooks,
+                                     ServiceControllerOptions options)
+    : store_(store),
+      clock_(clock),
+      entropy_(entropy),
+      events_(events),
+      hooks_(std::move(hooks)),
+      options_(std::move(options)) {}
+
+absl::StatusOr<Result> ServiceController::Reconcile(const std::string& key) {
+  for (int i = 0; i < kMaxPasses; ++i) {
+    Pass pass;
+    ASSIGN_OR_RETURN(pass.key, ParseQueueKey("service", key));
+    absl::StatusOr<bool> again = RunOnce(pass);
+    // Somebody else wrote one of the records: plan again.
+    if (absl::IsAborted(again.status())) continue;
+    if (!again.ok()) return again.status();
+    if (*again) continue;
+    Result result;
+    const absl::Time wake = std::min(pass.plan.wake_at, pass.retry_at);
+    if (wake != absl::InfiniteFuture()) {
+      result.requeue_after =
+          std::max(absl::Milliseconds(1), wake - clock_.Now());
+    }
+    return result;
+  }
+  return Result{absl::Milliseconds(10)};
+}
+
+// Whether what was done calls for another plan.
+absl::StatusOr<bool> ServiceController::RunOnce(Pass& pass) {
+  ASSIGN_OR_RETURN(std::optional<v1::Object> service,
+                   FindService(store_, pass.key.project, pass.key.name));
+  RETURN_IF_ERROR(StopOrphans(
+      pass.key,
+      service.has_value() ? service->service().metadata().uid() : ""));
+  if (!service.has_value()) return false;
+  pass.service = *std::move(service);
+  pass.revision = store::RevisionOf(pass.service);
+  RETURN_IF_ERROR(Read(pass));
+  pass.plan = PlanService(pass.view, options_.bug);
+  if (pass.plan.deleted) {
+    RETURN_IF_ERROR(Delete(pass));
+    return false;
+  }
+  pass.events = pass.plan.events;
+  *pass.service.mutable_service()->mutable_status() = pass.plan.status;
+  RETURN_IF_ERROR(AddStops(pass));
+  RETURN_IF_ERROR(AddReplicas(pass));
+  RETURN_IF_ERROR(AddVirtualAddress(pass));
+  AddRevisions(pass);
+  RETURN_IF_ERROR(Commit(pass));
+  Announce(pass);
+  return pass.durable;
+}
+
+absl::Status ServiceController::Read(Pass& pass) {
+  const store::Key& key = pass.key;
+  ServiceView& view = pass.view;
+  view.service = pass.service.service();
+  ASSIGN_OR_RETURN(view.revisions,
+                   ListRevisions(store_, key.project, key.name));
+  ASSIGN_OR_RETURN(view.replicas, ListReplicas(store_, key.project, key.name));
+  std::erase_if(view.replicas, [&](const v1::Replica& r) {
+    return r.spec().service_uid() != view.service.metadata().uid();
+  });
+  ASSIGN_OR_RETURN(view.unmet, Unmet(view.service));
+  view.shutting_down = hooks_.is_down(QueueKey(key));
+  view.now = clock_.Now();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> ServiceController::Unmet(
+    const v1::Service& service) {
+  std::vector<std::string> unmet;
+  const std::string& project = service.metadata().project();
+  for (const v1::Dependency& dependency : service.spec().depends_on()) {
+    ASSIGN_OR_RETURN(std::optional<v1::Object> other,
+                     FindService(store_, project, dependency.service()));
+    ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
+                     ListReplicas(store_, project, dependency.service()));
+    std::string missing = MissingOf(
+        dependency, other.has_value() ? &other->service() : nullptr, replicas);
+    if (!missing.empty()) unmet.push_back(std::move(missing));
+  }
+  return unmet;
+}
+
+absl::Status ServiceController::AddReplicas(Pass& pass) {
+  for (const NewReplica& wanted : pass.plan.create) {
+    absl::StatusOr<SlotAddress> address = AddressFor(pass, wanted);
+    if (absl::IsUnavailable(address.status()) ||
+        absl::IsResourceExhausted(address.status())) {
+      pass.retry_at = clock_.Now() + kNetworkPoll;
+      pass.events.push_back({"AddressUnavailable",
+                             std::string(address.status().message()),
+                             v1::Event::WARNING});
+      continue;
+    }
+    if (!address.ok()) return address.status();
+    v1::Object object;
+    v1::Replica& r = *object.mutable_replica();
+    v1::Metadata& metadata = *r.mutable_metadata();
+    metadata.set_uid(NewUid(entropy_));
+    metadata.set_project(pass.key.project);
+    metadata.set_name(ReplicaName(pass.key.name, wanted.slot, metadata.uid()));
+    *metadata.mutable_labels() = pass.declared().metadata().labels();
+    metadata.set_generation(1);
+    SetTime(metadata.mutable_create_time(), pass.view.now);
+    v1::ReplicaSpec& spec = *r.mutable_spec();
+    spec.set_service(pass.key.name);
+    spec.set_service_uid(pass.declared().metadata().uid());
+    spec.set_revision(wanted.revision);
+    spec.set_slot(wanted.slot);
+    spec.set_goal(v1::ReplicaSpec::RUN);
+    spec.set_address(address->address);
+    spec.set_address6(address->address6);
+    spec.set_attempt(wanted.attempt);
+    r.mutable_status()->set_state(v1::ReplicaStatus::PENDING);
+    SetTime(r.mutable_status()->mutable_state_time(), pass.view.now);
+    pass.batch.Put(store::KeyOf(object), store::Encode(object), 0);
+    pass.durable = true;
+    pass.touched.push_back(QueueKey(metadata));
+    pass.events.push_back(
+        {"ReplicaCreated",
+         absl::StrCat(metadata.name(), " is started: ", wanted.reason)});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SlotAddress> ServiceController::AddressFor(
+    Pass& pass, const NewReplica& wanted) {
+  std::string name = "default";
+  for (const v1::Revision& r : pass.view.revisions) {
+    if (r.number() == wanted.revision && !r.template_().network().empty()) {
+      name = r.template_().network();
+    }
+  }
+  auto network = store::GetObject(
+      store_, store::ObjectKey("network", pass.key.project, name));
+  if (absl::IsNotFound(network.status()) ||
+      (network.ok() && network->network().status().subnet().empty())) {
+    return absl::UnavailableError(
+        absl::StrCat("assign an address: network ", name, " is not ready"));
+  }
+  if (!network.ok()) return network.status();
+  const v1::NetworkStatus& status = network->network().status();
+  SlotAddress kept = KeptAddress(pass.view.replicas, wanted.slot, status);
+  if (!kept.address.empty()) return kept;
+  if (pass.address_hold == nullptr) {
+    pass.address_hold =
+        std::make_unique<SlotGuard::Hold>(addresses_, "addresses");
+    ASSIGN_OR_RETURN(auto all,
+                     store::ListObjects(store_, "replica", pass.key.project));
+    pass.all_replicas = std::move(all.objects);
+  }
+  ASSIGN_OR_RETURN(SlotAddress address,
+                   FreeAddress(pass.all_replicas, pass.taken, status));
+  pass.taken.push_back(address);
+  return address;
+}
+
+absl::Status ServiceController::AddStops(Pass& pass) {
+  for (const StopReplica& stop : pass.plan.stop) {
+    v1::Object object;
+    v1::Replica& r = *object.mutable_replica();
+    const v1::Replica* found = Find(pass.view.replicas, stop.uid);
+    if (found == nullptr) continue;
+    r = *found;
+    r.mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
+    r.mutable_spec()->set_reason(stop.reason);
+    r.mutable_spec()->set_skip_drain(stop.skip_drain);
+    r.mutable_metadata()->set_generation(r.metadata().generation() + 1);
+    pass.batch.Put(store::KeyOf(object), store::Encode(object),
+                   store::RevisionOf(object));
+    pass.durable = true;
+    pass.touched.push_back(QueueKey(r.metadata()));
+    if (HasEnded(r)) continue;
+    pass.events.push_back(
+        {"ReplicaStopping",
+         absl::StrCat(r.metadata().name(), " is stopped: ", stop.reason)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ServiceController::AddVirtualAddress(Pass& pass) {
+  v1::ServiceStatus& status = *pass.service.mutable_service()->mutable_status();
+  if (!status.virtual_address().empty() ||
+      pass.declared().metadata().has_delete_time()) {
+    return absl::OkStatus();
+  }
+  if (pass.address_hold == nullptr) {
+    pass.address_hold =
+        std::make_unique<SlotGuard::Hold>(addresses_, "addresses");
+  }
+  ASSIGN_OR_RETURN(auto services, store::ListObjects(store_, "service"));
+  ASSIGN_OR_RETURN(std::string address,
+                   FreeVirtualAddress(services.objects, options_.virtual_pool));
+  status.set_virtual_address(address);
+  pass.durable = true;
+  return absl::OkStatus();
+}
+
+void ServiceController::AddRevisions(Pass& pass) {
+  for (const v1::Revision& revision : pass.plan.update) {
+    v1::Object object;
+    *object.mutable_revision() = revision;
+    pass.batch.Put(store::KeyOf(object), store::Encode(object),
+                   store::RevisionOf(object));
+    pass.durable = true;
+  }
+  for (const std::string& name : pass.plan.prune) {
+    pass.batch.Delete(store::ObjectKey("revision", pass.key.project, name));
+    pass.durable = true;
+  }
+}
+
+absl::Status ServiceController::Commit(Pass& pass) {
+  std::string value = store::Encode(pass.service);
+  v1::Object before = pass.service;
+  *before.mutable_service()->mutable_status() = pass.view.service.status();
+  if (value != store::Encode(before)) {
+    pass.batch.Put(pass.key, std::move(value), pass.revision);
+  } else if (pass.durable) {
+    // The plan is only right for the declaration that it was made from.
+    pass.batch.Require(pass.key, pass.revision);
+  } else {
+    return absl::OkStatus();
+  }
+  if (!pass.durable) pass.batch.NotDurable();
+  absl::Status status = store_.Commit(pass.batch).status();
+  pass.address_hold.reset();
+  return status;
+}
+
+void ServiceController::Announce(const Pass& pass) {
+  const std::string key = QueueKey(pass.key);
+  for (const std::string& replica : pass.touched) {
+    hooks_.replica_changed(replica);
+  }
+  const v1::ObjectReference subject = ReferenceTo(pass.declared());
+  for (const PlannedEvent& event : pass.events) {
+    events_.Record(subject, event.reason, event.message, event.severity);
+  }
+  if (pass.plan.needs_revision) hooks_.resolve(key);
+  if (std::any_of(pass.view.replicas.begin(), pass.view.replicas.end(),
+                  HasEnded)) {
+    hooks_.reap(key);
+  }
+  const v1::ServiceStatus& before = pass.view.service.status();
+  const v1::ServiceStatus& after = pass.declared().status();
+  if (before.ready_replicas() != after.ready_replicas() ||
+      before.replicas() != after.replicas() ||
+      Holds(pass.view.service, "Available") !=
+          Holds(pass.declared(), "Available")) {
+    WakeDependents(pass.declared());
+  }
+}
+
+void ServiceController::WakeDependents(const v1::Service& service) {
+  auto all =
+      store::ListObjects(store_, "service", service.metadata().project());
+  if (!all.ok()) return;  // they look again by themselves
+  for (const v1::Object& object : all->objects) {
+    for (const v1::Dependency& d : object.service().spec().depends_on()) {
+      if (d.service() != service.metadata().name()) continue;
+      hooks_.service_changed(QueueKey(object.service().metadata()));
+    }
+  }
+}
+
+absl::Status ServiceController::Delete(const Pass& pass) {
+  store::Batch batch;
+  for (const v1::Revision& r : pass.view.revisions) {
+    batch.Delete(
+        store::ObjectKey("revision", pass.key.project, r.metadata().name()));
+  }
+  batch.Delete(pass.key, pass.revision);
+  RETURN_IF_ERROR(store_.Commit(batch).status());
+  events_.Record(ReferenceTo(pass.declared()), "Deleted",
+                 "the service and its replicas are gone");
+  WakeDependents(pass.declared());
+  return absl::OkStatus();
+}
+
+absl::Status ServiceController::StopOrphans(const store::Key& key,
+                                            const std::string& uid) {
+  ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
+                   ListReplicas(store_, key.project, key.name));
+  bool ended = false;
+  for (const v1::Replica& replica : replicas) {
+    if (replica.spec().service_uid() == uid) continue;
+    ended |= HasEnded(replica);
+    if (HasEnded(replica) || replica.spec().goal() == v1::ReplicaSpec::STOP) {
+      continue;
+    }
+    v1::Object object;
+    *object.mutable_replica() = replica;
+    object.mutable_replica()->mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
+    object.mutable_replica()->mutable_spec()->set_reason("ServiceGone");
+    RETURN_IF_ERROR(store_
+                        .Commit(store::Batch().Put(store::KeyOf(object),
+                                                   store::Encode(object),
+                                                   store::RevisionOf(object)))
+                        .status());
+    hooks_.replica_changed(QueueKey(replica.metadata()));
+  }
+  if (ended) hooks_.reap(QueueKey(key));
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::scheduler

@@ -1,0 +1,85 @@
+// Makes each service's replicas what its declaration asks for.
+#ifndef SCHEDULER_SERVICES_CONTROLLER_H_
+#define SCHEDULER_SERVICES_CONTROLLER_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/control/runner.h"
+#include "scheduler/events.h"
+#include "scheduler/rollout/plan.h"
+#include "scheduler/services/addresses.h"
+#include "scheduler/slot_guard.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+struct ServiceControllerOptions {
+  std::string virtual_pool = "10.211.0.0/16";
+  PlannerBug bug = PlannerBug::kNone;  // for tests of the tests
+};
+
+// Plans a service and commits the plan: new replicas, goals, revisions and the
+// virtual address in one durable batch, before anything is done about them;
+// status alone without fsync. Writes ServiceStatus, but for the conditions of
+// the image resolver and of the publisher. Thread-safe; never blocks on
+// anything but the store.
+class ServiceController {
+ public:
+  // Keys are "PROJECT/NAME". None may block.
+  struct Hooks {
+    std::function<void(const std::string& replica)> replica_changed;
+    std::function<void(const std::string& service)> service_changed;
+    // The service declares a template of which there is no revision.
+    std::function<void(const std::string& service)> resolve;
+    // Some of the service's replicas have ended.
+    std::function<void(const std::string& service)> reap;
+    // The host goes down, and it is this service's turn.
+    std::function<bool(const std::string& service)> is_down;
+  };
+
+  // The references must outlive this object.
+  ServiceController(store::MetadataStore& store, Clock& clock, Entropy& entropy,
+                    EventRecorder& events, Hooks hooks,
+                    ServiceControllerOptions options);
+
+  absl::StatusOr<Result> Reconcile(const std::string& key);
+
+ private:
+  struct Pass;  // one plan and its execution
+
+  absl::StatusOr<bool> RunOnce(Pass& pass);
+  absl::Status Read(Pass& pass);
+  absl::StatusOr<std::vector<std::string>> Unmet(const v1::Service& service);
+  // Adds to the pass's batch.
+  absl::Status AddReplicas(Pass& pass);
+  absl::StatusOr<SlotAddress> AddressFor(Pass& pass, const NewReplica& wanted);
+  absl::Status AddStops(Pass& pass);
+  absl::Status AddVirtualAddress(Pass& pass);
+  void AddRevisions(Pass& pass);
+  absl::Status Commit(Pass& pass);
+  void Announce(const Pass& pass);
+  void WakeDependents(const v1::Service& service);
+  absl::Status Delete(const Pass& pass);
+  // Replicas whose service is gone, or was declared anew under the same name.
+  absl::Status StopOrphans(const store::Key& key, const std::string& uid);
+
+  store::MetadataStore& store_;
+  Clock& clock_;
+  Entropy& entropy_;
+  EventRecorder& events_;
+  const Hooks hooks_;
+  const ServiceControllerOptions options_;
+  // New addresses are chosen and committed by one thread at a time.
+  SlotGuard addresses_;
+};
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_CONTROLLER_H_

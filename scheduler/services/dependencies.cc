@@ -1,0 +1,43 @@
+#include "scheduler/services/dependencies.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "scheduler/rollout/defaults.h"
+
+namespace bulwark::scheduler {
+
+std::string MissingOf(const v1::Dependency& dependency,
+                      const v1::Service* service,
+                      const std::vector<v1::Replica>& replicas) {
+  const std::string& name = dependency.service();
+  if (dependency.condition() == v1::Dependency::COMPLETED) {
+    return absl::StrCat("waits for job ", name,
+                        " to complete, but this version runs no jobs");
+  }
+  if (service == nullptr) {
+    return absl::StrCat("waits for service ", name,
+                        ", which does not exist; apply it");
+  }
+  int started = 0, ready = 0;
+  for (const v1::Replica& r : replicas) {
+    if (r.spec().service_uid() != service->metadata().uid() ||
+        r.spec().goal() != v1::ReplicaSpec::RUN ||
+        r.status().state() != v1::ReplicaStatus::RUNNING) {
+      continue;
+    }
+    ++started;
+    if (r.status().ready() && !r.status().liveness_failed()) ++ready;
+  }
+  if (dependency.condition() == v1::Dependency::STARTED) {
+    if (started > 0) return "";
+    return absl::StrCat("waits for service ", name, " to start");
+  }
+  const RolloutSettings settings = SettingsOf(*service);
+  const int needed = std::max(1, settings.replicas - settings.max_unavailable);
+  if (ready >= needed) return "";
+  return absl::StrCat("waits for service ", name, ": ", ready, " of ", needed,
+                      " replicas are ready");
+}
+
+}  // namespace bulwark::scheduler

@@ -1,0 +1,25 @@
+// Whether what a service needs is there. Pure.
+#ifndef SCHEDULER_SERVICES_DEPENDENCIES_H_
+#define SCHEDULER_SERVICES_DEPENDENCIES_H_
+
+#include <string>
+#include <vector>
+
+#include "proto/bulwark/v1/service.pb.h"
+
+namespace bulwark::scheduler {
+
+// A sentence that says what is missing for `dependency`; empty if nothing is.
+// `service` is null if there is no such service; `replicas` are its replicas.
+//
+// Looked at are the replicas themselves, never a stored condition: after a
+// reboot that would still tell of the time before. HEALTHY asks for enough
+// ready replicas, and does not wait for minHealthyTime, which would add up over
+// a chain of services.
+std::string MissingOf(const v1::Dependency& dependency,
+                      const v1::Service* service,
+                      const std::vector<v1::Replica>& replicas);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_DEPENDENCIES_H_

@@ -1,0 +1,79 @@
+#include "scheduler/services/reader.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+
+absl::StatusOr<std::vector<v1::Object>> ListOwned(store::MetadataStore& store,
+                                                  const std::string& kind,
+                                                  const std::string& project,
+                                                  const std::string& service) {
+  store::Filter filter;
+  filter.kind = kind;
+  filter.project = project;
+  filter.name_prefix = service + "-";
+  ASSIGN_OR_RETURN(store::Listing listing, store.List(filter));
+  std::vector<v1::Object> objects;
+  objects.reserve(listing.records.size());
+  for (const store::Record& record : listing.records) {
+    ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
+    objects.push_back(std::move(object));
+  }
+  return objects;
+}
+
+absl::StatusOr<std::vector<v1::Replica>> ListReplicas(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service) {
+  ASSIGN_OR_RETURN(auto objects, ListOwned(store, "replica", project, service));
+  std::vector<v1::Replica> replicas;
+  for (v1::Object& object : objects) {
+    if (object.replica().spec().service() != service) continue;
+    replicas.push_back(std::move(*object.mutable_replica()));
+  }
+  return replicas;
+}
+
+absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service) {
+  ASSIGN_OR_RETURN(auto objects,
+                   ListOwned(store, "revision", project, service));
+  std::vector<v1::Revision> revisions;
+  for (v1::Object& object : objects) {
+    if (object.revision().service() != service) continue;
+    revisions.push_back(std::move(*object.mutable_revision()));
+  }
+  return revisions;
+}
+
+absl::StatusOr<std::optional<v1::Object>> FindService(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service) {
+  auto object =
+      store::GetObject(store, store::ObjectKey("service", project, service));
+  if (absl::IsNotFound(object.status())) return std::nullopt;
+  if (!object.ok()) return object.status();
+  return *std::move(object);
+}
+
+std::string QueueKey(const store::Key& key) {
+  return absl::StrCat(key.project, "/", key.name);
+}
+
+std::string QueueKey(const v1::Metadata& metadata) {
+  return absl::StrCat(
+      metadata.project().empty() ? "default" : metadata.project(), "/",
+      metadata.name());
+}
+
+absl::StatusOr<store::Key> ParseQueueKey(const std::string& kind,
+                                         const std::string& key) {
+  return store::Key::Parse(absl::StrCat(kind, "/", key));
+}
+
+}  // namespace bulwark::scheduler

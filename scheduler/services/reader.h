@@ -1,0 +1,44 @@
+// Typed reads of what belongs to one service.
+#ifndef SCHEDULER_SERVICES_READER_H_
+#define SCHEDULER_SERVICES_READER_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/bulwark/v1/objects.pb.h"
+#include "store/key.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+// Objects of `kind` whose names begin with "SERVICE-"; the caller drops those
+// of "SERVICE-something".
+absl::StatusOr<std::vector<v1::Object>> ListOwned(store::MetadataStore& store,
+                                                  const std::string& kind,
+                                                  const std::string& project,
+                                                  const std::string& service);
+
+// The replicas and revisions of the service with that name.
+absl::StatusOr<std::vector<v1::Replica>> ListReplicas(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service);
+absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service);
+
+// Nothing if there is no such service.
+absl::StatusOr<std::optional<v1::Object>> FindService(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service);
+
+// "PROJECT/NAME", the form of keys in the queues.
+std::string QueueKey(const store::Key& key);
+std::string QueueKey(const v1::Metadata& metadata);
+absl::StatusOr<store::Key> ParseQueueKey(const std::string& kind,
+                                         const std::string& key);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_READER_H_

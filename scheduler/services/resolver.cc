@@ -1,0 +1,224 @@
+#include "scheduler/services/resolver.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "scheduler/conditions.h"
+#include "scheduler/names.h"
+#include "scheduler/rollout/template.h"
+#include "scheduler/services/reader.h"
+#include "scheduler/times.h"
+#include "store/objects.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+constexpr int kCommitTries = 20;
+
+bool Exists(const std::vector<v1::Revision>& revisions,
+            const v1::Template& declared) {
+  return std::any_of(revisions.begin(), revisions.end(),
+                     [&](const v1::Revision& r) {
+                       return SameTemplate(r.template_(), declared);
+                     });
+}
+
+// Still declared, and not being deleted.
+bool Declares(const std::optional<v1::Object>& service,
+              const v1::Template& declared) {
+  return service.has_value() &&
+         !service->service().metadata().has_delete_time() &&
+         SameTemplate(TemplateOf(service->service().spec()), declared);
+}
+
+}  // namespace
+
+ImageTrouble TroubleOf(const absl::Status& error) {
+  switch (error.code()) {
+    case absl::StatusCode::kNotFound:
+      if (absl::StrContains(error.message(), "platform")) {
+        return {"NoMatchingPlatform",
+                "use an image that is made for this host's platform"};
+      }
+      return {"ImageNotFound",
+              "check the image's name and tag, or load or build it first"};
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+      return {"RegistryDenied",
+              "log in to the registry, and check that the account may pull"};
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return {
+          "RegistryUnavailable",
+          "it is tried again by itself; check the network and the registry"};
+    case absl::StatusCode::kResourceExhausted:
+      return {"NoSpace", "free some disk space; it is tried again by itself"};
+    case absl::StatusCode::kInvalidArgument:
+      return {"InvalidReference", "correct the image's name"};
+    case absl::StatusCode::kDataLoss:
+      return {"ImageCorrupt",
+              "the registry sent other bytes than promised; push it again"};
+    default:
+      return {"PullFailed", "it is tried again by itself"};
+  }
+}
+
+ImageResolver::ImageResolver(store::MetadataStore& store,
+                             engine::Images& images, Clock& clock,
+                             Entropy& entropy, EventRecorder& events,
+                             Changed changed)
+    : store_(store),
+      images_(images),
+      clock_(clock),
+      entropy_(entropy),
+      events_(events),
+      changed_(std::move(changed)) {}
+
+absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
+  ASSIGN_OR_RETURN(store::Key service_key, ParseQueueKey("service", key));
+  ASSIGN_OR_RETURN(std::optional<v1::Object> service,
+                   FindService(store_, service_key.project, service_key.name));
+  if (!service.has_value()) return Result{};
+  const v1::Template declared = TemplateOf(service->service().spec());
+  if (!Declares(service, declared)) return Result{};
+  ASSIGN_OR_RETURN(
+      std::vector<v1::Revision> revisions,
+      ListRevisions(store_, service_key.project, service_key.name));
+  if (Exists(revisions, declared)) return Result{};
+
+  absl::StatusOr<Digests> digests = Resolve(declared);
+  if (!digests.ok()) {
+    if (!absl::IsCancelled(digests.status())) {
+      Report(service_key, declared, digests.status())
+          .IgnoreError();  // told below
+    }
+    return digests.status();
+  }
+  RETURN_IF_ERROR(Record(service_key, declared, *digests));
+  changed_(key);
+  return Result{};
+}
+
+absl::StatusOr<ImageResolver::Digests> ImageResolver::Resolve(
+    const v1::Template& declared) {
+  // Of two policies for one image the stricter holds: ALWAYS, MISSING, NEVER.
+  std::map<std::string, v1::Container::PullPolicy> policies;
+  for (const v1::Container* c : ContainersOf(declared)) {
+    v1::Container::PullPolicy policy =
+        c->pull() == v1::Container::PULL_POLICY_UNSPECIFIED
+            ? v1::Container::MISSING
+            : c->pull();
+    auto [it, added] = policies.emplace(c->image(), policy);
+    if (added || it->second == v1::Container::ALWAYS) continue;
+    if (policy != v1::Container::NEVER) it->second = policy;
+  }
+  Digests digests;
+  for (const auto& [image, policy] : policies) {
+    ASSIGN_OR_RETURN(digests[image], Digest(image, policy));
+  }
+  return digests;
+}
+
+absl::StatusOr<std::string> ImageResolver::Digest(
+    const std::string& image, v1::Container::PullPolicy policy) {
+  if (policy == v1::Container::NEVER) {
+    ASSIGN_OR_RETURN(engine::Image found, images_.Get(image));
+    return found.digest;
+  }
+  engine::PullRequest request;
+  request.reference = image;
+  request.always = policy == v1::Container::ALWAYS;
+  ASSIGN_OR_RETURN(engine::Image pulled,
+                   images_.Pull(request, [this](const engine::Progress&) {
+                     return !cancelled_.load();
+                   }));
+  return pulled.digest;
+}
+
+absl::Status ImageResolver::Record(const store::Key& key,
+                                   const v1::Template& declared,
+                                   const Digests& digests) {
+  for (int i = 0; i < kCommitTries; ++i) {
+    ASSIGN_OR_RETURN(std::optional<v1::Object> service,
+                     FindService(store_, key.project, key.name));
+    ASSIGN_OR_RETURN(std::vector<v1::Revision> revisions,
+                     ListRevisions(store_, key.project, key.name));
+    if (!Declares(service, declared) || Exists(revisions, declared)) {
+      return absl::OkStatus();
+    }
+    int64_t number = 1;
+    for (const v1::Revision& r : revisions) {
+      number = std::max(number, r.number() + 1);
+    }
+    number = std::max(number, service->service().status().revision() + 1);
+    v1::Object object;
+    v1::Revision& revision = *object.mutable_revision();
+    v1::Metadata& metadata = *revision.mutable_metadata();
+    metadata.set_name(RevisionName(key.name, number));
+    metadata.set_project(key.project);
+    metadata.set_uid(NewUid(entropy_));
+    metadata.set_generation(1);
+    SetTime(metadata.mutable_create_time(), clock_.Now());
+    revision.set_service(key.name);
+    revision.set_number(number);
+    *revision.mutable_template_() = declared;
+    revision.mutable_image_digests()->insert(digests.begin(), digests.end());
+    revision.set_hash(TemplateHash(declared, digests));
+    const absl::Status status =
+        store_
+            .Commit(store::Batch()
+                        .Put(store::KeyOf(object), store::Encode(object), 0)
+                        .Require(key, store::RevisionOf(*service)))
+            .status();
+    if (absl::IsAborted(status)) continue;  // status writers are frequent
+    RETURN_IF_ERROR(status);
+    events_.Record(ReferenceTo(service->service()), "RevisionCreated",
+                   absl::StrCat("revision ", number,
+                                " is recorded with its images' digests"));
+    return absl::OkStatus();
+  }
+  return absl::AbortedError(
+      absl::StrCat("record a revision of ", key.ToString(),
+                   ": the service changed too often meanwhile"));
+}
+
+absl::Status ImageResolver::Report(const store::Key& key,
+                                   const v1::Template& declared,
+                                   const absl::Status& error) {
+  const ImageTrouble trouble = TroubleOf(error);
+  v1::Condition condition;
+  condition.set_type("ImageResolved");
+  condition.set_status(v1::Condition::FALSE);
+  condition.set_reason(trouble.reason);
+  condition.set_message(
+      absl::StrCat(std::string(error.message()), "; ", trouble.remedy));
+  for (int i = 0; i < kCommitTries; ++i) {
+    ASSIGN_OR_RETURN(std::optional<v1::Object> service,
+                     FindService(store_, key.project, key.name));
+    if (!Declares(service, declared)) return absl::OkStatus();
+    v1::ServiceStatus& status = *service->mutable_service()->mutable_status();
+    if (!SetCondition(*status.mutable_conditions(), condition, clock_.Now())) {
+      return absl::OkStatus();
+    }
+    const absl::Status committed =
+        store_
+            .Commit(store::Batch()
+                        .Put(key, store::Encode(*service),
+                             store::RevisionOf(*service))
+                        .NotDurable())
+            .status();
+    if (absl::IsAborted(committed)) continue;
+    RETURN_IF_ERROR(committed);
+    events_.Record(ReferenceTo(service->service()), trouble.reason,
+                   condition.message(), v1::Event::WARNING);
+    return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::scheduler

@@ -1,0 +1,73 @@
+// Turns what a service declares into a revision with pinned images.
+#ifndef SCHEDULER_SERVICES_RESOLVER_H_
+#define SCHEDULER_SERVICES_RESOLVER_H_
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "engine/images.h"
+#include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/control/runner.h"
+#include "scheduler/events.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+// Makes every image of the declared template present, by its pull policy, and
+// records the next Revision with their digests. Until that is done the service
+// goes on with what it has: an image that cannot be had stops nothing. Says
+// what is wrong in the condition ImageResolved.
+//
+// Has a queue of its own, since a pull can take minutes. Thread-safe.
+class ImageResolver {
+ public:
+  using Changed = std::function<void(const std::string& service)>;
+
+  // The references must outlive this object.
+  ImageResolver(store::MetadataStore& store, engine::Images& images,
+                Clock& clock, Entropy& entropy, EventRecorder& events,
+                Changed changed);
+
+  // Nothing to do unless the service `key`, "PROJECT/NAME", declares a template
+  // of which there is no revision. Errors are those of Images::Pull.
+  absl::StatusOr<Result> Reconcile(const std::string& key);
+
+  // Makes running and future pulls end with CANCELLED.
+  void Cancel() { cancelled_ = true; }
+
+ private:
+  using Digests = std::map<std::string, std::string>;
+
+  absl::StatusOr<Digests> Resolve(const v1::Template& declared);
+  absl::StatusOr<std::string> Digest(const std::string& image,
+                                     v1::Container::PullPolicy policy);
+  absl::Status Record(const store::Key& key, const v1::Template& declared,
+                      const Digests& digests);
+  absl::Status Report(const store::Key& key, const v1::Template& declared,
+                      const absl::Status& error);
+
+  store::MetadataStore& store_;
+  engine::Images& images_;
+  Clock& clock_;
+  Entropy& entropy_;
+  EventRecorder& events_;
+  const Changed changed_;
+  std::atomic<bool> cancelled_{false};
+};
+
+// "ImageNotFound", "RegistryUnavailable", … and what would mend it. Pure.
+struct ImageTrouble {
+  std::string reason;
+  std::string remedy;
+};
+ImageTrouble TroubleOf(const absl::Status& error);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_RESOLVER_H_
