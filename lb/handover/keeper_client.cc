@@ -193,10 +193,11 @@ absl::StatusOr<std::shared_ptr<const SocketGroup>> KeeperClient::Open(
   absl::MutexLock lock(&mu_);
   auto known = groups_.find(key);
   if (known != groups_.end()) return known->second;
-  RETURN_IF_ERROR(Connect());
   ASSIGN_OR_RETURN(KeeperRequest request, Request(KeeperOp::kOpen, key, count));
   auto group = std::make_shared<SocketGroup>();
-  RETURN_IF_ERROR(Call(request, {}, *group));
+  RETURN_IF_ERROR(WithKeeper([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return Call(request, {}, *group);
+  }));
   if (group->size() != static_cast<size_t>(count)) {
     return absl::InternalError(absl::StrCat(
         "open ", key.address, ": got ", group->size(), " sockets of ", count));
@@ -213,7 +214,11 @@ absl::Status KeeperClient::Retain(const std::vector<SocketKey>& keys) {
     if (it != groups_.end()) kept.insert(*it);
   }
   groups_ = std::move(kept);
-  RETURN_IF_ERROR(Connect());
+  return WithKeeper(
+      [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return RetainGroups(); });
+}
+
+absl::Status KeeperClient::RetainGroups() {
   std::vector<UniqueFd> none;
   RETURN_IF_ERROR(Call(Request(KeeperOp::kBegin), {}, none));
   for (const auto& [key, group] : groups_) {
@@ -246,9 +251,10 @@ absl::StatusOr<UniqueFd> KeeperClient::NewSocket(SocketKey::Place place,
       Request(KeeperOp::kSocket,
               SocketKey{place, protocol, ipv6 ? "::" : "0.0.0.0", 0}, 1));
   absl::MutexLock lock(&mu_);
-  RETURN_IF_ERROR(Connect());
   std::vector<UniqueFd> received;
-  RETURN_IF_ERROR(Call(request, {}, received));
+  RETURN_IF_ERROR(WithKeeper([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return Call(request, {}, received);
+  }));
   if (received.size() != 1) {
     return absl::InternalError("call keeper: it made no socket");
   }

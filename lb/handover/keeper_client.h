@@ -54,6 +54,20 @@ class KeeperClient final : public SocketSource {
 
  private:
   absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Connects and does `f`; once more over a new connection if that one turns
+  // out to be dead, since a keeper that was replaced is noticed only so.
+  template <typename F>
+  absl::Status WithKeeper(F f) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const bool fresh = !connection_.ok();
+    absl::Status status = Connect();
+    if (status.ok()) status = f();
+    if (fresh || connection_.ok() || !absl::IsUnavailable(status)) {
+      return status;
+    }
+    status = Connect();
+    return status.ok() ? f() : status;
+  }
+  absl::Status RetainGroups() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Call(const KeeperRequest& request, const std::vector<int>& sent,
                     std::vector<UniqueFd>& received)

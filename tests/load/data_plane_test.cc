@@ -1,0 +1,347 @@
+// Keeper and proxy under load: what is killed, what changes, what is lost.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/testing/status_matchers.h"
+#include "lb/local/testing.h"
+#include "lb/tcp/testing.h"
+#include "tests/load/load.h"
+
+namespace bulwark::load {
+namespace {
+
+using bulwark::testing::IsOk;
+using lb::testing::Eventually;
+using lb::testing::InDataplane;
+
+namespace v1 = dataplane::v1;
+
+constexpr absl::Duration kTimeout = absl::Seconds(10);
+
+// An echo_backend in the data-plane namespace.
+class BackendProcess {
+ public:
+  explicit BackendProcess(const std::string& name) {
+    InDataplane([&] {
+      port_ = lb::testing::FreePort();
+      const std::string port = absl::StrCat(port_);
+      const char* program = getenv("BACKEND");
+      const char* argv[] = {program,  "--name",     name.c_str(),
+                            "--port", port.c_str(), nullptr};
+      CHECK(posix_spawn(&pid_, program, nullptr, nullptr,
+                        const_cast<char* const*>(argv), environ) == 0);
+      CHECK(Eventually([&] { return lb::testing::ConnectTo(port_).ok(); }));
+    });
+  }
+  ~BackendProcess() { End(SIGKILL); }
+
+  uint16_t port() const { return port_; }
+  void End(int signal) {
+    if (pid_ <= 0) return;
+    kill(pid_, signal);
+    waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  uint16_t port_ = 0;
+};
+
+class DataPlaneLoadTest : public ::testing::Test {
+ protected:
+  DataPlaneLoadTest() : port_(lb::testing::FreePort()), snapshot_(port_) {
+    EXPECT_OK(proxy().Start());
+  }
+
+  lb::LocalProxy& proxy() { return installation_.proxy(); }
+  void Apply() {
+    auto applied = proxy().Apply(snapshot_.Next(), kTimeout);
+    ASSERT_OK(applied);
+    EXPECT_EQ(applied->errors_size(), 0) << applied->ShortDebugString();
+  }
+  v1::EndpointStats StatsOf(const std::string& id) {
+    auto stats = proxy().Stats(kTimeout);
+    EXPECT_THAT(stats, IsOk());
+    if (!stats.ok()) return {};
+    for (const auto& pool : stats->pools()) {
+      for (const auto& e : pool.endpoints()) {
+        if (e.id() == id) return e;
+      }
+    }
+    return {};
+  }
+
+  void StartLoad(Mode mode) {
+    options_.port = port_;
+    options_.mode = mode;
+    options_.connections = 8;
+    options_.duration = absl::Seconds(50);
+    options_.rate = 2000;
+    stop_ = false;
+    options_.stop = &stop_;
+    load_ = std::thread([this] {
+      auto report = RunLoad(options_, clock_);
+      ASSERT_OK(report);
+      report_ = *std::move(report);
+    });
+  }
+  const LoadReport& StopLoad() {
+    stop_ = true;
+    load_.join();
+    return report_;
+  }
+  // Returns after the proxy has served `n` more connections of `id`.
+  void AwaitServed(const std::string& id, uint64_t n) {
+    const uint64_t before = StatsOf(id).connections_total();
+    EXPECT_TRUE(Eventually(
+        [&] { return StatsOf(id).connections_total() >= before + n; }));
+  }
+  pid_t KillProxy() {
+    const pid_t old = installation_.proxy_pid();
+    EXPECT_GT(old, 0);
+    kill(old, SIGKILL);
+    return old;
+  }
+
+  RealClock clock_;
+  lb::testing::Installation installation_;
+  const uint16_t port_;
+  lb::testing::SnapshotBuilder snapshot_;
+  LoadOptions options_;
+  std::atomic<bool> stop_ = false;
+  std::thread load_;
+  LoadReport report_;
+};
+
+TEST_F(DataPlaneLoadTest, WhenProxyIsKilledUnderLoad_AcceptsAgainSoon) {
+  BackendProcess a("a"), b("b");
+  snapshot_.Ready("a", a.port()).Ready("b", b.port());
+  Apply();
+  StartLoad(Mode::kPerRequest);
+  AwaitServed("a", 100);
+  std::vector<Kill> kills;
+  for (int i = 0; i < 3; ++i) {
+    kills.push_back({clock_.Steady(), ""});
+    KillProxy();
+    AwaitServed("a", 200);
+  }
+  LoadReport report = StopLoad();
+  ForgiveKilled(report, kills);
+  std::printf("proxy killed 3 times: %s\n", ToJson(report).c_str());
+  EXPECT_EQ(report.failed, 0u);
+  EXPECT_LT(report.max_connect_gap, absl::Seconds(1));
+  EXPECT_LT(report.max_gap, absl::Seconds(1));
+}
+
+TEST_F(DataPlaneLoadTest, WhenKeeperIsKilled_NothingIsLost) {
+  BackendProcess a("a");
+  snapshot_.Ready("a", a.port());
+  Apply();
+  StartLoad(Mode::kPerRequest);
+  AwaitServed("a", 100);
+  const pid_t old = installation_.keeper_pid();
+  kill(old, SIGKILL);
+  AwaitServed("a", 100);
+  ASSERT_OK(proxy().Start());
+  EXPECT_TRUE(Eventually([&] {
+    const pid_t now = installation_.keeper_pid();
+    return now > 0 && now != old;
+  }));
+  // The new keeper has the sockets once the proxy has found it, which a change
+  // of the listeners waits for.
+  Apply();
+  EXPECT_EQ(StopLoad().failed, 0u) << ToJson(report_);
+  // And so the next proxy gets them from it.
+  StartLoad(Mode::kPerRequest);
+  const Kill kill_of_proxy = {clock_.Steady(), ""};
+  KillProxy();
+  AwaitServed("a", 100);
+  LoadReport report = StopLoad();
+  ForgiveKilled(report, {kill_of_proxy});
+  EXPECT_EQ(report.failed, 0u) << ToJson(report);
+}
+
+TEST_F(DataPlaneLoadTest, WhenBothAreKilled_StartBringsBackTheLastSnapshot) {
+  BackendProcess a("a");
+  snapshot_.Ready("a", a.port());
+  Apply();
+  kill(installation_.keeper_pid(), SIGKILL);
+  KillProxy();
+  ASSERT_TRUE(Eventually([&] { return installation_.proxy_pid() == 0; }));
+  ASSERT_OK(proxy().Start());
+  ASSERT_OK_AND_ASSIGN(auto stats, proxy().Stats(kTimeout));
+  EXPECT_EQ(stats.version(), 1u);
+  EXPECT_TRUE(lb::testing::ConnectTo(port_).ok());
+}
+
+class RollTest : public DataPlaneLoadTest,
+                 public ::testing::WithParamInterface<Mode> {};
+
+TEST_P(RollTest, WhenEndpointsAreReplacedOneByOne_NoRequestFails) {
+  std::map<std::string, std::unique_ptr<BackendProcess>> running;
+  for (const char* name : {"a0", "b0"}) {
+    running[name] = std::make_unique<BackendProcess>(name);
+    snapshot_.Ready(name, running[name]->port());
+  }
+  Apply();
+  StartLoad(GetParam());
+  for (int generation = 1; generation <= 3; ++generation) {
+    for (const char* slot : {"a", "b"}) {
+      const std::string old = absl::StrCat(slot, generation - 1);
+      const std::string fresh = absl::StrCat(slot, generation);
+      running[fresh] = std::make_unique<BackendProcess>(fresh);
+      snapshot_.Ready(fresh, running[fresh]->port());
+      snapshot_.Set(old, running[old]->port(), v1::Endpoint::DRAINING);
+      Apply();
+      // A kept-alive connection stays until its backend closes it.
+      if (GetParam() == Mode::kPerRequest) {
+        EXPECT_TRUE(Eventually([&] { return StatsOf(old).active() == 0; }));
+      }
+      running[old]->End(SIGTERM);
+      snapshot_.Remove(old);
+      Apply();
+      EXPECT_TRUE(
+          Eventually([&] { return StatsOf(fresh).connections_total() > 0; }));
+    }
+  }
+  EXPECT_EQ(StopLoad().failed, 0u) << ToJson(report_);
+  EXPECT_GT(report_.requests, 100u);
+  EXPECT_GE(report_.by_backend.size(), 4u) << ToJson(report_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, RollTest,
+                         ::testing::Values(Mode::kPerRequest, Mode::kKeepAlive),
+                         [](const auto& info) -> std::string {
+                           return info.param == Mode::kPerRequest ? "PerRequest"
+                                                                  : "KeepAlive";
+                         });
+
+TEST_F(DataPlaneLoadTest, WhenABackendIsKilled_OnlyItsOwnRequestsBreak) {
+  BackendProcess a("a"), b("b");
+  snapshot_.Ready("a", a.port()).Ready("b", b.port());
+  Apply();
+  StartLoad(Mode::kPerRequest);
+  AwaitServed("a", 100);
+  const Kill kill_of_a = {clock_.Steady(), "a"};
+  a.End(SIGKILL);
+  AwaitServed("b", 300);
+  LoadReport report = StopLoad();
+  ForgiveKilled(report, {kill_of_a});
+  EXPECT_EQ(report.failed, 0u) << ToJson(report);
+}
+
+TEST_F(DataPlaneLoadTest, WhenPoolIsPausedUnderLoad_RequestsWait) {
+  BackendProcess a("a");
+  snapshot_.Ready("a", a.port());
+  Apply();
+  StartLoad(Mode::kPerRequest);
+  AwaitServed("a", 100);
+  snapshot_.pool().set_paused(true);
+  Apply();
+  EXPECT_TRUE(Eventually([&] {
+    auto stats = proxy().Stats(kTimeout);
+    return stats.ok() && stats->pools(0).held() > 0;
+  }));
+  snapshot_.pool().set_paused(false);
+  Apply();
+  AwaitServed("a", 100);
+  EXPECT_EQ(StopLoad().failed, 0u) << ToJson(report_);
+}
+
+TEST_F(DataPlaneLoadTest, WhenPortIsTaken_ListenerErrorSaysSo) {
+  lb::testing::Backend stranger;
+  snapshot_.raw().mutable_listeners(0)->set_port(stranger.port());
+  ASSERT_OK_AND_ASSIGN(auto applied, proxy().Apply(snapshot_.Next(), kTimeout));
+  ASSERT_EQ(applied.errors_size(), 1);
+  EXPECT_EQ(applied.errors(0).error_number(), EADDRINUSE);
+  EXPECT_EQ(applied.errors(0).message(),
+            absl::StrCat("bind 127.0.0.1:", stranger.port(),
+                         ": Address already in use"));
+}
+
+TEST_F(DataPlaneLoadTest, WhenAnotherInstallationHasThePort_ItIsNotShared) {
+  Apply();
+  lb::testing::Installation other;
+  ASSERT_OK(other.proxy().Start());
+  ASSERT_OK_AND_ASSIGN(auto applied,
+                       other.proxy().Apply(snapshot_.raw(), kTimeout));
+  ASSERT_EQ(applied.errors_size(), 1);
+  EXPECT_EQ(applied.errors(0).error_number(), EADDRINUSE);
+}
+
+TEST_F(DataPlaneLoadTest, WhenListenerIsInTheDataplane_HostDoesNotSeeIt) {
+  BackendProcess a("a");
+  snapshot_.Ready("a", a.port());
+  v1::Listener& listener = *snapshot_.raw().mutable_listeners(0);
+  listener.set_place(v1::Listener::DATAPLANE);
+  // Not given to any link: it may come later.
+  v1::Listener& later = *snapshot_.raw().add_listeners();
+  later = listener;
+  later.set_key("later");
+  later.set_address("10.99.0.1");
+  Apply();
+  EXPECT_FALSE(lb::testing::ConnectTo(port_).ok());
+  bool connected = false;
+  InDataplane([&] { connected = lb::testing::ConnectTo(port_).ok(); });
+  EXPECT_TRUE(connected);
+}
+
+// One A query for `name` to 127.0.0.1:53; the four bytes of the answer.
+std::string AskForAddress(const std::string& name) {
+  std::string query("\x12\x34\x01\0\0\x01\0\0\0\0\0\0", 12);
+  query += static_cast<char>(name.size()) + name + std::string("\0\0\1\0\1", 5);
+  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const timeval limit = {2, 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  sockaddr_in server = {};
+  server.sin_family = AF_INET;
+  server.sin_port = htons(53);
+  server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sendto(fd.get(), query.data(), query.size(), 0,
+         reinterpret_cast<sockaddr*>(&server), sizeof(server));
+  char answer[512];
+  const ssize_t n = recv(fd.get(), answer, sizeof(answer), 0);
+  return n < 4 ? "" : std::string(answer + query.size() + 12, 4);
+}
+
+TEST_F(DataPlaneLoadTest, WhenViewIsApplied_NamesResolveAlsoAfterARestart) {
+  v1::DnsView& view = *snapshot_.raw().add_dns_views();
+  view.set_listen_address("127.0.0.1");
+  v1::DnsRecord& record = *view.add_records();
+  record.set_name("web");
+  record.add_ipv4("10.1.2.3");
+  Apply();
+  std::string answer;
+  InDataplane([&] { answer = AskForAddress("web"); });
+  EXPECT_EQ(answer, std::string("\x0a\x01\x02\x03"));
+  const pid_t old = KillProxy();
+  ASSERT_TRUE(Eventually([&] {
+    const pid_t now = installation_.proxy_pid();
+    return now > 0 && now != old;
+  }));
+  InDataplane([&] { answer = AskForAddress("web"); });
+  EXPECT_EQ(answer, std::string("\x0a\x01\x02\x03"));
+}
+
+}  // namespace
+}  // namespace bulwark::load
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  if (!bulwark::lb::testing::EnterOwnNamespaces()) return 1;
+  return RUN_ALL_TESTS();
+}

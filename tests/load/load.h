@@ -1,0 +1,96 @@
+// A load client that knows which backend answered, and what counts as failed.
+#ifndef TESTS_LOAD_LOAD_H_
+#define TESTS_LOAD_LOAD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "tests/load/histogram.h"
+
+namespace bulwark::load {
+
+enum class Mode {
+  // Each request on a connection of its own: none may fail.
+  kPerRequest,
+  // Connections are reused. A request on a reused connection that closed before
+  // the first byte of its answer is sent once more, on a new one; then none may
+  // fail.
+  kKeepAlive,
+};
+
+struct LoadOptions {
+  // Numeric.
+  std::string address = "127.0.0.1";
+  uint32_t port = 80;
+  std::string path = "/";
+  Mode mode = Mode::kPerRequest;
+  int connections = 8;
+  absl::Duration duration = absl::Seconds(5);
+  // Requests a second in all; 0: as many as go.
+  double rate = 0;
+  // For one request, from connect to the end of the answer.
+  absl::Duration timeout = absl::Seconds(10);
+  std::string backend_header = "X-Backend";
+  // Ends the run early when it becomes true; may be null.
+  const std::atomic<bool>* stop = nullptr;
+};
+
+// A process that the test killed on purpose, and when (Clock::Steady).
+struct Kill {
+  absl::Duration at;
+  // "" if it has no name.
+  std::string backend;
+};
+
+struct LoadReport {
+  // Answered with a status below 400.
+  uint64_t requests = 0;
+  // Broken, timed out, answered otherwise; without those of the next line.
+  uint64_t failed = 0;
+  // Broken after they were sent, to a backend that was killed meanwhile.
+  uint64_t in_flight_on_killed = 0;
+  // Sent again (kKeepAlive).
+  uint64_t retried = 0;
+  std::map<std::string, uint64_t> by_backend;
+  // Longest time between two answers, and between two connections made.
+  absl::Duration max_gap;
+  absl::Duration max_connect_gap;
+  // Of an answered request, microseconds.
+  Histogram latency_us;
+  absl::Duration elapsed;
+  // What went wrong, by kind: "connect: Connection refused" -> 3.
+  std::map<std::string, uint64_t> errors;
+
+  struct Broken {
+    absl::Duration sent;
+    absl::Duration broke;
+    // As far as known.
+    std::string backend;
+  };
+  // The broken ones among `failed` that were sent, for ForgiveKilled.
+  std::vector<Broken> broken;
+};
+
+// One thread, until the time is over and every request has its answer.
+// INVALID_ARGUMENT for a malformed address.
+absl::StatusOr<LoadReport> RunLoad(const LoadOptions& options, Clock& clock);
+
+// Moves from `failed` to `in_flight_on_killed` the broken requests during which
+// a process was killed that they may have been sent to: their backend is known
+// to be the killed one, or unknown. `slack` is for the time that the news
+// takes.
+void ForgiveKilled(LoadReport& report, const std::vector<Kill>& kills,
+                   absl::Duration slack = absl::Milliseconds(100));
+
+// One JSON object.
+std::string ToJson(const LoadReport& report);
+
+}  // namespace bulwark::load
+
+#endif  // TESTS_LOAD_LOAD_H_
