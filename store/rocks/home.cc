@@ -116,6 +116,20 @@ bool Home::ReleaseReserve() {
   return unlink((path_ + "/reserve").c_str()) == 0;
 }
 
+absl::Status Home::EnsureRoomToOpen() {
+  // Opening writes what the logs hold into a table, at most a few megabytes.
+  constexpr int64_t kRoom = int64_t{8} << 20;
+  ASSIGN_OR_RETURN(int64_t free, FreeBytes());
+  if (free < kRoom && ReleaseReserve()) {
+    ASSIGN_OR_RETURN(free, FreeBytes());
+  }
+  if (free >= kRoom) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("open store ", path_, ": only ", free >> 10,
+                   " KiB are left on its disk, ", kRoom >> 10,
+                   " are needed; free some space there"));
+}
+
 absl::Status Home::SyncDirectory(const std::string& path) const {
   std::unique_ptr<rocksdb::Directory> directory;
   RETURN_IF_ERROR(

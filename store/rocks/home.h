@@ -48,6 +48,9 @@ class Home {
   void FillReserve(int64_t spare);
   // Gives its space back. Returns whether there was any.
   bool ReleaseReserve();
+  // RESOURCE_EXHAUSTED if there is too little space for the database to be
+  // opened, even without the reserve, which is then given back.
+  absl::Status EnsureRoomToOpen();
 
   // Makes the entries of directory `path` durable.
   absl::Status SyncDirectory(const std::string& path) const;

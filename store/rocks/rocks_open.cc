@@ -108,6 +108,7 @@ absl::Status RocksStore::Start(Entropy& entropy) {
   if (!marker.empty() && !home_->HasDatabase()) {
     return Damaged(*home_, "the database is missing");
   }
+  RETURN_IF_ERROR(home_->EnsureRoomToOpen());
   absl::WriterMutexLock lock(&db_mu_);
   absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
       OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
@@ -189,6 +190,8 @@ absl::Status RocksStore::LoadNumbers() {
 }
 
 absl::Status RocksStore::Recover() {
+  // Until then what is open still serves readers.
+  RETURN_IF_ERROR(home_->EnsureRoomToOpen());
   absl::WriterMutexLock lock(&db_mu_);
   ++reopened_;
   if (db_ != nullptr) {
@@ -196,13 +199,8 @@ absl::Status RocksStore::Recover() {
     db_->Close().PermitUncheckedError();
     db_.reset();
   }
-  absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
-      OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
-  if (absl::IsResourceExhausted(db.status()) && home_->ReleaseReserve()) {
-    db = OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
-  }
-  RETURN_IF_ERROR(db.status());
-  db_ = *std::move(db);
+  ASSIGN_OR_RETURN(
+      db_, OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env));
   RETURN_IF_ERROR(LoadNumbers());
   ASSIGN_OR_RETURN(const uint64_t revision,
                    ReadNumber(rows::kRevision, nullptr));

@@ -31,6 +31,7 @@ constexpr size_t kGroupBytes = size_t{4} << 20;
 constexpr uint64_t kLimitStep = 1000;
 
 constexpr absl::Duration kTrimEvery = absl::Seconds(15);
+constexpr int64_t kLowWater = int64_t{4} << 20;  // bytes
 constexpr absl::Duration kReserveEvery = absl::Minutes(1);
 constexpr int kTrimAtMost = 20000;  // log rows; bounds the pause
 
@@ -127,6 +128,11 @@ absl::Status RocksStore::Plan(Group& group) {
     group.free_bytes = options_.free_bytes();
   } else if (absl::StatusOr<int64_t> free = home_->FreeBytes(); free.ok()) {
     group.free_bytes = *free;
+  }
+  if (group.free_bytes.has_value() && *group.free_bytes < kLowWater &&
+      home_->ReleaseReserve()) {
+    LOG_WARN("the disk is full: gave the store's reserve back",
+             {{"path", home_->path()}});
   }
   for (Pending* pending : group.pending) {
     if (absl::Status s = PlanOne(group, *pending); !s.ok()) {

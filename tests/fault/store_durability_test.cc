@@ -179,7 +179,7 @@ Losses RunAll(bool sync, int threads) {
   Losses sum;
   for (uint64_t seed = 1; seed <= 2; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    const Losses l = History(seed, sync).Run(20, threads);
+    const Losses l = History(seed, sync).Run(12, threads);
     sum.acknowledged += l.acknowledged;
     sum.torn += l.torn;
     sum.disordered += l.disordered;
@@ -196,7 +196,7 @@ TEST(StoreDurabilityTest, WhenPowerFailsAnywhere_NothingAcknowledgedIsLost) {
     EXPECT_EQ(losses.torn, 0);
     EXPECT_EQ(losses.disordered, 0);
     EXPECT_EQ(losses.repeated, 0);
-    EXPECT_EQ(losses.restarts, 40);
+    EXPECT_EQ(losses.restarts, 24);
   }
 }
 
