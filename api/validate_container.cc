@@ -79,7 +79,7 @@ const Rule<Container> kContainerRules[] = {
     {"resources.cpu.request",
      [](const Container& c) {
        const v1::Cpu& cpu = c.resources().cpu();
-       return cpu.limit() == 0 || cpu.request() <= cpu.limit();
+       return cpu.limit() <= 0 || cpu.request() <= cpu.limit();
      },
      "is above the limit", "lower the request or raise the limit"},
     {"resources.cpu.limit",
@@ -91,7 +91,7 @@ const Rule<Container> kContainerRules[] = {
     {"resources.memory.request",
      [](const Container& c) {
        const v1::Memory& memory = c.resources().memory();
-       return memory.limit() == 0 || memory.request() <= memory.limit();
+       return memory.limit() <= 0 || memory.request() <= memory.limit();
      },
      "is above the limit", "lower the request or raise the limit"},
     {"resources.memory.limit",

@@ -1,0 +1,253 @@
+// Sockets, identities and rules, without gRPC's server.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <fstream>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "api/gate.h"
+#include "api/identity.h"
+#include "api/listen_socket.h"
+#include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "proto/bulwark/v1/api.pb.h"
+
+namespace bulwark::api {
+namespace {
+
+using ::bulwark::testing::StatusIs;
+using ::testing::HasSubstr;
+
+std::pair<UniqueFd, UniqueFd> SocketPair() {
+  int fds[2];
+  EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+v1::Identity Named(const std::string& name) {
+  v1::Identity identity;
+  identity.set_name(name);
+  return identity;
+}
+
+TEST(GateTest, WhenAnRpcExists_ItHasExactlyOneRule) {
+  std::set<std::string> methods;
+  const auto* file = v1::ApplyRequest::descriptor()->file();
+  for (int s = 0; s < file->service_count(); ++s) {
+    for (int m = 0; m < file->service(s)->method_count(); ++m) {
+      methods.insert(absl::StrCat("/", file->service(s)->full_name(), "/",
+                                  file->service(s)->method(m)->name()));
+    }
+  }
+  ASSERT_FALSE(methods.empty());
+  std::set<std::string> ruled;
+  for (const AccessRule& rule : AccessRules()) {
+    EXPECT_TRUE(ruled.insert(std::string(rule.method)).second) << rule.method;
+  }
+  EXPECT_EQ(ruled, methods);
+}
+
+TEST(GateTest, WhenTheMethodHasNoRule_ItIsDenied) {
+  IdentityTable table;
+  auto [ours, theirs] = SocketPair();
+  ASSERT_OK_AND_ASSIGN(const int number,
+                       table.Add(std::move(ours), Named("alice")));
+  UniqueFd connection(number);
+  const std::string peer = absl::StrCat("fd:", number);
+  Right asked = Right::kView;
+  Gate gate(table, [&](const v1::Identity& caller, Right right) {
+    asked = right;
+    return caller.name() == "alice" ? absl::OkStatus()
+                                    : absl::PermissionDeniedError("no");
+  });
+
+  EXPECT_OK(gate.Enter(peer, "/bulwark.v1.Containers/Exec"));
+  EXPECT_EQ(asked, Right::kExec);
+  EXPECT_THAT(gate.Enter(peer, "/bulwark.v1.Containers/Nothing"),
+              StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(gate.Enter("fd:1", "/bulwark.v1.Containers/Exec"),
+              StatusIs(absl::StatusCode::kUnauthenticated));
+  EXPECT_THAT(gate.Enter("unix:", "/bulwark.v1.Containers/Exec"),
+              StatusIs(absl::StatusCode::kUnauthenticated));
+}
+
+TEST(IdentityTest, WhenAsked_TheKernelNamesThePeer) {
+  auto [ours, theirs] = SocketPair();
+  UserNames names;
+
+  ASSERT_OK_AND_ASSIGN(const v1::Identity identity,
+                       PeerIdentity(ours.get(), names));
+
+  EXPECT_EQ(identity.uid(), getuid());
+  EXPECT_EQ(identity.gid(), getgid());
+  EXPECT_EQ(identity.pid(), getpid());
+  EXPECT_EQ(names.Find(0), "root");
+  EXPECT_EQ(names.Find(3999999), "uid:3999999");
+}
+
+TEST(IdentityTest, WhenAConnectionCloses_ItsNumberNamesNobody) {
+  IdentityTable table;
+  auto [ours, theirs] = SocketPair();
+  ASSERT_OK_AND_ASSIGN(const int number,
+                       table.Add(std::move(ours), Named("alice")));
+  const std::string peer = absl::StrCat("fd:", number);
+  EXPECT_EQ(table.Find(peer)->name(), "alice");
+
+  close(number);
+  EXPECT_FALSE(table.Find(peer).has_value());
+  // Not even when something else has the number now.
+  auto [other, other_peer] = SocketPair();
+  ASSERT_EQ(dup2(other.get(), number), number);
+  UniqueFd reused(number);
+  EXPECT_FALSE(table.Find(peer).has_value());
+  EXPECT_EQ(table.Sweep(), 0);
+}
+
+TEST(IdentityTest, WhenConnectionsComeAndGo_NumbersAreNotReusedSoon) {
+  IdentityTable table(300);
+  std::set<int> numbers;
+  for (int i = 0; i < 200; ++i) {
+    auto [ours, theirs] = SocketPair();
+    ASSERT_OK_AND_ASSIGN(const int number,
+                         table.Add(std::move(ours), Named("x")));
+    EXPECT_TRUE(numbers.insert(number).second) << number;
+    close(number);
+  }
+  EXPECT_EQ(table.Sweep(), 0);
+}
+
+TEST(IdentityTest, WhenNumbersRunOut_TheyStartAgain) {
+  rlimit old;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  rlimit low = old;
+  low.rlim_cur = 64;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  {
+    IdentityTable table;  // from 32 then
+    for (int i = 0; i < 100; ++i) {
+      auto [ours, theirs] = SocketPair();
+      ASSERT_OK_AND_ASSIGN(const int number,
+                           table.Add(std::move(ours), Named("x")));
+      EXPECT_GE(number, 32);
+      close(number);
+    }
+    // All taken: an error, and nothing leaks.
+    std::vector<UniqueFd> held;
+    absl::Status status;
+    while (held.size() < 64) {
+      int fds[2];
+      if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) break;
+      UniqueFd ours(fds[0]);
+      UniqueFd theirs(fds[1]);
+      auto number = table.Add(std::move(ours), Named("x"));
+      status = number.status();
+      if (!status.ok()) break;
+      held.emplace_back(*number);
+    }
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_EQ(table.Sweep(), held.size());
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+class ListenSocketTest : public ::testing::Test {
+ protected:
+  bool CanConnect() {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    strncpy(address.sun_path, path_.c_str(), sizeof(address.sun_path) - 1);
+    return connect(fd.get(), reinterpret_cast<sockaddr*>(&address),
+                   sizeof(address)) == 0;
+  }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_ / "api.sock";
+};
+
+TEST_F(ListenSocketTest, WhenOpen_ItHasItsModeAndGoesWithItsOwner) {
+  {
+    ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, ""));
+    struct stat info;
+    ASSERT_EQ(lstat(path_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0660);
+    EXPECT_TRUE(CanConnect());
+    EXPECT_NE(access((path_ + ".new").c_str(), F_OK), 0);
+  }
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(ListenSocketTest, WhenAGroupIsGiven_ItOwnsTheSocket) {
+  if (getuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, "54321"));
+  struct stat info;
+  ASSERT_EQ(lstat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_gid, 54321);
+}
+
+TEST_F(ListenSocketTest, WhenTheGroupIsUnknown_NothingIsLeft) {
+  EXPECT_THAT(
+      ListenSocket::Open(path_, "no-such-group-here"),
+      StatusIs(absl::StatusCode::kNotFound, HasSubstr("no-such-group-here")));
+  EXPECT_NE(access((path_ + ".new").c_str(), F_OK), 0);
+  EXPECT_OK(ListenSocket::Open(path_, ""));
+}
+
+TEST_F(ListenSocketTest, WhenAnotherDaemonServesIt_OpenIsRefused) {
+  ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, ""));
+
+  EXPECT_THAT(ListenSocket::Open(path_, ""),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("another daemon")));
+  EXPECT_TRUE(CanConnect());
+}
+
+TEST_F(ListenSocketTest, WhenAnotherProcessServesIt_OpenIsRefused) {
+  UniqueFd other(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  strncpy(address.sun_path, path_.c_str(), sizeof(address.sun_path) - 1);
+  ASSERT_EQ(
+      bind(other.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+      0);
+  ASSERT_EQ(listen(other.get(), 1), 0);
+  EXPECT_THAT(ListenSocket::Open(path_, ""),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("another process")));
+
+  // Its owner dies: what it left is replaced.
+  other.Reset();
+  ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, ""));
+  EXPECT_TRUE(CanConnect());
+}
+
+TEST_F(ListenSocketTest, WhenAFileIsInTheWay_ItIsNotReplaced) {
+  std::ofstream(path_) << "precious";
+
+  EXPECT_THAT(ListenSocket::Open(path_, ""),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(ListenSocketTest, WhenThePathIsTooLong_TheLimitIsTold) {
+  EXPECT_THAT(ListenSocket::Open("/tmp/" + std::string(120, 'a'), ""),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("103")));
+}
+
+TEST_F(ListenSocketTest, WhenAnotherTookThePath_ItsSocketStays) {
+  {
+    ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, ""));
+    unlink(path_.c_str());
+    std::ofstream(path_) << "other";
+  }
+  EXPECT_EQ(access(path_.c_str(), F_OK), 0);
+}
+
+}  // namespace
+}  // namespace bulwark::api

@@ -1,0 +1,323 @@
+// Rules between objects, and what is not served.
+#include "api/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "api/errors.h"
+#include "api/unserved.h"
+#include "base/testing/fake_clock.h"
+#include "base/testing/status_matchers.h"
+#include "google/protobuf/text_format.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+namespace {
+
+using ::bulwark::testing::StatusIs;
+using ::testing::HasSubstr;
+
+v1::Object Parse(const std::string& text) {
+  v1::Object object;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &object))
+      << text;
+  return object;
+}
+
+v1::Object Service(const std::string& name, const std::string& rest = "") {
+  return Parse("service { metadata { name: '" + name +
+               "' } spec { containers { image: 'a:1' } " + rest + " } }");
+}
+
+class PlanTest : public ::testing::Test {
+ protected:
+  // As a controller would find it: applied, with a version.
+  void Store(const v1::Object& object) {
+    v1::ApplyRequest request;
+    *request.add_objects() = object;
+    const auto plan = Plan(request);
+    ASSERT_OK(plan);
+    v1::Object stored = plan->response.results(0).object();
+    store::MutableMetadata(stored).set_resource_version("7");
+    stored_.objects[store::KeyOf(stored)] = stored;
+  }
+
+  absl::StatusOr<ApplyPlan> Plan(const v1::ApplyRequest& request) {
+    v1::Identity caller;
+    caller.set_name("alice");
+    return PlanApply(request,
+                     {stored_, normalize_, caller, clock_.Now(), entropy_});
+  }
+  absl::StatusOr<ApplyPlan> Plan(const std::vector<v1::Object>& objects) {
+    v1::ApplyRequest request;
+    for (const v1::Object& object : objects) *request.add_objects() = object;
+    return Plan(request);
+  }
+  absl::StatusOr<DeletePlan> Remove(const std::string& kind,
+                                    const std::string& name) {
+    v1::DeleteRequest request;
+    request.add_objects()->set_kind(kind);
+    request.mutable_objects(0)->set_name(name);
+    return PlanDelete(request,
+                      {stored_, normalize_, {}, clock_.Now(), entropy_});
+  }
+
+  testing::FakeClock clock_;
+  SeededEntropy entropy_{1};
+  NormalizeReference normalize_ = [](absl::string_view text) {
+    return std::string(text);
+  };
+  StoredObjects stored_;
+};
+
+TEST_F(PlanTest, WhenAHostPortIsTaken_TheHolderIsNamed) {
+  Store(Service("shop", "ports { container_port: 80 host_port: 8080 }"));
+  const v1::Object other =
+      Service("web", "ports { container_port: 90 host_port: 8080 }");
+
+  EXPECT_THAT(Plan({other}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("host port 8080 belongs to service shop")));
+  // Its own port is no conflict, nor one that the same apply frees.
+  EXPECT_OK(Plan({Service("shop",
+                          "replicas: 2 ports { container_port: 80 "
+                          "host_port: 8080 }")}));
+  EXPECT_OK(Plan({Service("shop"), other}));
+}
+
+TEST_F(PlanTest, WhenTwoOfOneRequestWantAPort_TheLaterIsTold) {
+  const char* ports = "ports { container_port: 80 host_port: 8080 }";
+
+  const auto plan = Plan({Service("a", ports), Service("b", ports)});
+
+  const auto detail = DetailOf(plan.status());
+  ASSERT_TRUE(detail.has_value());
+  ASSERT_EQ(detail->violations_size(), 1);
+  EXPECT_EQ(detail->violations(0).object(), 1);
+  EXPECT_EQ(detail->violations(0).field(), "spec.ports[0].hostPort");
+}
+
+TEST_F(PlanTest, WhenADependencyIsUnknown_ItIsNamed) {
+  EXPECT_THAT(Plan({Service("web", "depends_on { service: 'db' }")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("there is no service \"db\"")));
+  EXPECT_OK(
+      Plan({Service("web", "depends_on { service: 'db' }"), Service("db")}));
+}
+
+TEST_F(PlanTest, WhenDependenciesGoInACircle_TheCircleIsPrinted) {
+  Store(Service("c"));
+  Store(Service("b", "depends_on { service: 'c' }"));
+  Store(Service("a", "depends_on { service: 'b' }"));
+
+  EXPECT_THAT(
+      Plan({Service("c", "depends_on { service: 'a' }")}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("a → b → c → a")));
+  EXPECT_THAT(Plan({Service("d", "depends_on { service: 'd' }")}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("d → d")));
+}
+
+TEST_F(PlanTest, WhenTwoCirclesExist_BothAreReported) {
+  const auto plan = Plan({Service("a", "depends_on { service: 'b' }"),
+                          Service("b", "depends_on { service: 'a' }"),
+                          Service("c", "depends_on { service: 'c' }")});
+
+  ASSERT_TRUE(DetailOf(plan.status()).has_value());
+  EXPECT_EQ(DetailOf(plan.status())->violations_size(), 2);
+}
+
+TEST_F(PlanTest, WhenTheNetworkIsUnknown_ItIsNamed) {
+  EXPECT_THAT(Plan({Service("web", "network: 'back'")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("there is no network back")));
+}
+
+TEST_F(PlanTest, WhenSubnetsOverlap_TheOtherNetworkIsNamed) {
+  Store(
+      Parse("network { metadata { name: 'a' } spec { subnet: "
+            "'10.20.0.0/16' } }"));
+  // What a network was given counts as what it asked for.
+  v1::Object given = Parse("network { metadata { name: 'b' project: 'p' } }");
+  Store(given);
+  for (auto& [key, object] : stored_.objects) {
+    if (key.name == "b") {
+      object.mutable_network()->mutable_status()->set_subnet("10.210.1.0/24");
+    }
+  }
+  const auto network = [](const std::string& subnet) {
+    return Parse("network { metadata { name: 'c' } spec { subnet: '" + subnet +
+                 "' } }");
+  };
+
+  EXPECT_THAT(Plan({network("10.20.3.0/24")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("overlaps 10.20.0.0/16 of network a")));
+  EXPECT_THAT(Plan({network("10.210.0.0/16")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("of network p/b")));
+  EXPECT_OK(Plan({network("10.30.0.0/16")}));
+}
+
+TEST_F(PlanTest, WhenAnImmutableFieldChanges_BothValuesAreShown) {
+  Store(
+      Parse("network { metadata { name: 'a' } spec { subnet: "
+            "'10.20.0.0/16' } }"));
+
+  const auto plan = Plan({Parse(
+      "network { metadata { name: 'a' } spec { subnet: '10.30.0.0/16' } }")});
+
+  EXPECT_THAT(plan,
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("spec.subnet: cannot change from "
+                                 "\"10.20.0.0/16\" to \"10.30.0.0/16\"")));
+}
+
+TEST_F(PlanTest, WhenAKindIsDerived_ApplyAndDeleteAreRefused) {
+  for (const char* text : {"replica { metadata { name: 'x' } }",
+                           "event { metadata { name: 'x' } }",
+                           "revision { metadata { name: 'x' } }",
+                           "node { metadata { name: 'x' } }"}) {
+    EXPECT_THAT(Plan({Parse(text)}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("made by bulwarkd")));
+  }
+  EXPECT_THAT(Plan({v1::Object()}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(Remove("replica", "x"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(PlanTest, WhenAnObjectIsDeclaredTwice_ItIsRefused) {
+  EXPECT_THAT(Plan({Service("a"), Service("a", "replicas: 2")}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("declared twice")));
+}
+
+TEST_F(PlanTest, WhenAVolumeIsUsedOrProtected_DeleteIsRefused) {
+  Store(Parse("volume { metadata { name: 'data' } }"));
+  Store(Parse("volume { metadata { name: 'own-3' } }"));
+  Store(Parse("volume { metadata { name: 'own-x' } }"));
+  Store(Parse("volume { metadata { name: 'safe' } spec { protect: true } }"));
+  Store(
+      Parse("service { metadata { name: 'web' } spec { containers { image: "
+            "'a:1' volumes { volume: 'data' path: '/d' } volumes { volume: "
+            "'own' path: '/o' per_replica: true } } } }"));
+
+  EXPECT_THAT(Remove("volume", "data"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("volume data is used by service web")));
+  EXPECT_THAT(Remove("volume", "own-3"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(Remove("volume", "safe"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("is protected")));
+  EXPECT_OK(Remove("volume", "own-x"));
+}
+
+TEST_F(PlanTest, WhenAProjectIsNotEmpty_DeleteIsRefused) {
+  Store(Parse("project { metadata { name: 'shop' } }"));
+  Store(Parse("volume { metadata { name: 'v' project: 'shop' } }"));
+
+  EXPECT_THAT(Remove("project", "shop"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("volume shop/v")));
+}
+
+TEST_F(PlanTest, WhenPrunedObjectsAreUsed_ApplyIsRefused) {
+  Store(
+      Parse("network { metadata { name: 'n' labels { key: 'a' value: 'b' } } "
+            "}"));
+  Store(Service("web", "network: 'n'"));
+  v1::ApplyRequest request;
+  (*request.mutable_prune_labels())["a"] = "b";
+
+  EXPECT_THAT(Plan(request), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                      HasSubstr("used by service web")));
+}
+
+TEST_F(PlanTest, WhenListening_WarningsSayWhatIsUnexpected) {
+  const auto plan =
+      Plan({Parse("service { metadata { name: 'w' } spec { containers { image: "
+                  "'r:5000/a' profile: PRIVILEGED } ports { container_port: 80 "
+                  "host_port: 8080 } ports { container_port: 81 host_port: 81 "
+                  "listen: LOCALHOST } } }")});
+
+  ASSERT_OK(plan);
+  const auto& warnings = plan->response.results(0).warnings();
+  ASSERT_EQ(warnings.size(), 4);
+  EXPECT_EQ(warnings[0],
+            "port 8080 listens on localhost only; add `listen: all` to reach "
+            "it from other hosts");
+  EXPECT_THAT(warnings[1], HasSubstr("no fixed tag"));
+  EXPECT_THAT(warnings[2], HasSubstr("no memory limit"));
+  EXPECT_THAT(warnings[3], HasSubstr("privileged"));
+}
+
+// Objects that use each row of the table, by its path and value.
+TEST_F(PlanTest, WhenAFeatureIsNotServed_ItIsRefusedPlainly) {
+  const std::pair<const char*, const char*> uses[] = {
+      {"job",
+       "job { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "} }"},
+      {"cron_job",
+       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
+       "containers { image: 'a:1' } } } }"},
+      {"secret", "secret { metadata { name: 'x' } spec { } }"},
+      {"config", "config { metadata { name: 'x' } spec { } }"},
+      {"network_policy", "network_policy { metadata { name: 'x' } spec { } }"},
+      {"service.spec.autoscale",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "autoscale { max_replicas: 2 } } }"},
+      {"service.spec.containers.secrets",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
+       "secrets { name: 's' } } } }"},
+      {"service.spec.init_containers.secrets",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "init_containers { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
+      {"service.spec.sidecars.secrets",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "sidecars { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
+      {"service.spec.containers.configs",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
+       "configs { name: 's' path: '/s' } } } }"},
+      {"service.spec.init_containers.configs",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "init_containers { name: 'i' image: 'a:1' configs { name: 's' path: "
+       "'/s' } } } }"},
+      {"service.spec.sidecars.configs",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "sidecars { name: 'i' image: 'a:1' configs { name: 's' path: '/s' } } } "
+       "}"},
+      {"service.spec.ports.protocol",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "ports { container_port: 53 protocol: UDP } } }"},
+      {"service.spec.depends_on.condition",
+       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "depends_on { service: 'db' condition: COMPLETED } } }"},
+      {"volume.spec.driver",
+       "volume { metadata { name: 'x' } spec { driver: IMAGE } }"},
+      {"volume.spec.driver",
+       "volume { metadata { name: 'x' } spec { driver: TMPFS } }"},
+      {"volume.spec.size",
+       "volume { metadata { name: 'x' } spec { size: 1 } }"},
+      {"network.spec.internal",
+       "network { metadata { name: 'x' } spec { internal: true } }"},
+  };
+  Store(Service("db"));
+  std::set<std::string> covered;
+  for (const auto& [path, text] : uses) {
+    covered.insert(path);
+    EXPECT_THAT(Plan({Parse(text)}),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         HasSubstr("this version of bulwarkd does not run")))
+        << path;
+  }
+  for (const Unserved& row : UnservedFeatures()) {
+    EXPECT_EQ(covered.count(std::string(row.path)), 1)
+        << row.path << " has no case here";
+  }
+}
+
+}  // namespace
+}  // namespace bulwark::api
