@@ -18,6 +18,9 @@
 namespace bulwark::os {
 namespace {
 
+// A dump that raced with a change is read again.
+constexpr int kMaxDumps = 10;
+
 Link ParseLink(const std::string& message, const ifinfomsg& info) {
   Link link;
   link.index = info.ifi_index;
@@ -115,6 +118,7 @@ absl::Status Netlink::Talk(Request& request,
     return ErrnoStatus("send netlink", request.what());
   }
   std::vector<char> buffer(64 << 10);
+  bool interrupted = false;
   while (true) {
     ssize_t n = recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (n < 0 && errno == EINTR) continue;
@@ -133,17 +137,32 @@ absl::Status Netlink::Talk(Request& request,
       if (header.nlmsg_type == NLMSG_ERROR) {
         return KernelError(message, request.what());
       }
-      if (header.nlmsg_type == NLMSG_DONE) return absl::OkStatus();
+      if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+      if (header.nlmsg_type == NLMSG_DONE) {
+        if (!interrupted) return absl::OkStatus();
+        return absl::AbortedError(
+            absl::StrCat("netlink ", request.what(), ": changed meanwhile"));
+      }
       if (answers != nullptr) answers->push_back(std::move(message));
     }
   }
 }
 
+absl::StatusOr<std::vector<std::string>> Netlink::Dump(Request& request) {
+  absl::Status status;
+  for (int i = 0; i < kMaxDumps; ++i) {
+    std::vector<std::string> answers;
+    status = Talk(request, &answers);
+    if (status.ok()) return answers;
+    if (!absl::IsAborted(status)) break;
+  }
+  return status;
+}
+
 absl::StatusOr<std::vector<Link>> Netlink::ListLinks() {
   Request request(RTM_GETLINK, NLM_F_DUMP, "list links");
   request.Header(ifinfomsg{.ifi_family = AF_UNSPEC});
-  std::vector<std::string> answers;
-  RETURN_IF_ERROR(Talk(request, &answers));
+  ASSIGN_OR_RETURN(std::vector<std::string> answers, Dump(request));
   std::vector<Link> links;
   for (const std::string& answer : answers) {
     ifinfomsg info;

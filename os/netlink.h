@@ -107,6 +107,9 @@ class Netlink {
   absl::Status Talk(Request& request,
                     std::vector<std::string>* answers = nullptr);
 
+  // Talk() for a list; again if the list changed while it was read.
+  absl::StatusOr<std::vector<std::string>> Dump(Request& request);
+
   UniqueFd fd_;
   uint32_t sequence_ = 0;
 };

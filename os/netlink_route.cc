@@ -15,8 +15,7 @@ namespace bulwark::os {
 absl::StatusOr<std::vector<LinkAddress>> Netlink::ListAddresses() {
   Request request(RTM_GETADDR, NLM_F_DUMP, "list addresses");
   request.Header(ifaddrmsg{.ifa_family = AF_UNSPEC});
-  std::vector<std::string> answers;
-  RETURN_IF_ERROR(Talk(request, &answers));
+  ASSIGN_OR_RETURN(std::vector<std::string> answers, Dump(request));
   std::vector<LinkAddress> addresses;
   for (const std::string& answer : answers) {
     ifaddrmsg info;
@@ -97,8 +96,7 @@ absl::StatusOr<int> Netlink::DefaultRouteLink() {
   rtmsg filter{};
   filter.rtm_family = AF_INET;
   request.Header(filter);
-  std::vector<std::string> answers;
-  RETURN_IF_ERROR(Talk(request, &answers));
+  ASSIGN_OR_RETURN(std::vector<std::string> answers, Dump(request));
   int best = 0;
   uint32_t best_metric = UINT32_MAX;
   for (const std::string& answer : answers) {

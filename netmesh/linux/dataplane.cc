@@ -235,14 +235,17 @@ absl::Status Dataplane::CheckUplinkSubnet() {
 
 absl::Status Dataplane::EnsureUplink() {
   const std::string name = UplinkName(config_.instance);
-  const std::string alias = FormatAlias(config_.instance, kUplinkKind, {});
+  // With another subnet than before it is made anew.
+  const std::string alias =
+      FormatAlias(config_.instance, kUplinkKind, {rules_.uplink.ToString()});
   absl::StatusOr<os::Link> outer = host_->GetLink(name);
   absl::StatusOr<os::Link> inner = inside_->GetLink(kUplinkInside);
   bool whole = outer.ok() && inner.ok() && outer->alias == alias &&
                outer->peer == inner->index && inner->peer == outer->index;
   if (outer.ok() && !whole) {
     if (outer->kind != "veth" ||
-        (!outer->alias.empty() && outer->alias != alias)) {
+        (!outer->alias.empty() &&
+         !ParseAlias(outer->alias, config_.instance, kUplinkKind))) {
       return absl::AlreadyExistsError(
           absl::StrCat("link ", name, " belongs to something else (",
                        outer->kind, " \"", outer->alias, "\")"));
@@ -293,10 +296,25 @@ absl::Status Dataplane::RunRules(const std::string& commands) {
   return Run([&] { return inside_nft_->Run(commands); });
 }
 
+absl::StatusOr<bool> Dataplane::TablesPresent() {
+  const std::string table = " " + TableName(config_.instance) + "\n";
+  std::string outer, inner;
+  RETURN_IF_ERROR(worker_->Run(-1, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(outer, host_nft_->List("list tables", false));
+    return absl::OkStatus();
+  }));
+  RETURN_IF_ERROR(Run([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(inner, inside_nft_->List("list tables", false));
+    return absl::OkStatus();
+  }));
+  return absl::StrContains(outer, "inet" + table) &&
+         absl::StrContains(inner, "inet" + table) &&
+         absl::StrContains(inner, "bridge" + table);
+}
+
 absl::Status Dataplane::Teardown() {
   absl::StatusOr<os::Link> outer = host_->GetLink(UplinkName(config_.instance));
-  if (outer.ok() &&
-      outer->alias == FormatAlias(config_.instance, kUplinkKind, {})) {
+  if (outer.ok() && ParseAlias(outer->alias, config_.instance, kUplinkKind)) {
     RETURN_IF_ERROR(host_->DeleteLink(outer->index));
   }
   const std::string table = "inet " + TableName(config_.instance);

@@ -48,6 +48,8 @@ class Dataplane {
   // Each replaces its tables.
   absl::Status ApplyHostRules();
   absl::Status RunRules(const std::string& commands);  // in the data plane
+  // Whether all tables exist, whatever they hold.
+  absl::StatusOr<bool> TablesPresent();
   // Deletes uplink, tables and pin.
   absl::Status Teardown();
 

@@ -39,7 +39,11 @@ LinuxNetwork::LinuxNetwork(LinuxNetworkConfig config)
     : config_(std::move(config)),
       config_error_(ParseConfig(config_).status()) {}
 
-LinuxNetwork::~LinuxNetwork() = default;
+LinuxNetwork::~LinuxNetwork() {
+  // Its thread uses everything else.
+  absl::MutexLock lock(&watch_mu_);
+  watcher_.reset();
+}
 
 std::string LinuxNetwork::dataplane_netns() const {
   return PinPath("dataplane");
@@ -101,7 +105,7 @@ absl::Status LinuxNetwork::MakeBridge(const NetworkPlan& plan) {
   RETURN_IF_ERROR(
       ChangeRules(NetworkElements(dataplane_->rules(), "add", plan)));
   RETURN_IF_ERROR(netlink.ChangeLink(
-      bridge.index, {.alias = FormatAlias(config_.instance, "network",
+      bridge.index, {.alias = FormatAlias(config_.instance, kNetworkKind,
                                           {plan.spec.id, plan.spec.subnet,
                                            plan.spec.subnet6})}));
   undo.Commit();
@@ -165,8 +169,18 @@ absl::StatusOr<Sandbox> LinuxNetwork::EnsureSandbox(const SandboxSpec& spec) {
     exists = table_.FindSandbox(spec.id) != nullptr;
   }
   const Sandbox sandbox{spec, PinPath(spec.id)};
-  if (exists && os::OpenNetns(sandbox.netns_path).ok()) return sandbox;
-  RETURN_IF_ERROR_CTX(MakeSandbox(plan, network),
+  UniqueFd netns;
+  if (exists) {
+    absl::StatusOr<UniqueFd> pinned = os::OpenNetns(sandbox.netns_path);
+    if (pinned.ok()) netns = *std::move(pinned);
+    if (netns.ok() &&
+        dataplane_->netlink()
+            .GetLink(LinkName(config_.instance, LinkKind::kSandbox, spec.id))
+            .ok()) {
+      return sandbox;
+    }
+  }
+  RETURN_IF_ERROR_CTX(MakeSandbox(plan, network, std::move(netns)),
                       absl::StrCat("make sandbox ", spec.id));
   absl::MutexLock lock(&mu_);
   table_.Insert(plan);
@@ -174,14 +188,17 @@ absl::StatusOr<Sandbox> LinuxNetwork::EnsureSandbox(const SandboxSpec& spec) {
 }
 
 absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
-                                       const NetworkPlan& network) {
+                                       const NetworkPlan& network,
+                                       UniqueFd netns) {
   const std::string pin = PinPath(plan.spec.id);
-  // What an attempt that failed, or a namespace that is gone, left behind.
-  RETURN_IF_ERROR(os::UnpinNetns(pin));
-  ASSIGN_OR_RETURN(UniqueFd netns, dataplane_->worker().Create());
-  RETURN_IF_ERROR(os::PinNetns(netns.get(), pin));
   Rollback undo;
-  undo.Add([&] { os::UnpinNetns(pin).IgnoreError(); });
+  if (!netns.ok()) {
+    // What an attempt that failed, or a namespace that is gone, left behind.
+    RETURN_IF_ERROR(os::UnpinNetns(pin));
+    ASSIGN_OR_RETURN(netns, dataplane_->worker().Create());
+    RETURN_IF_ERROR(os::PinNetns(netns.get(), pin));
+    undo.Add([&] { os::UnpinNetns(pin).IgnoreError(); });
+  }
   RETURN_IF_ERROR(dataplane_->worker().Run(
       netns.get(), [&] { return ConnectSandbox(plan, network, netns.get()); }));
   os::Netlink& netlink = dataplane_->netlink();
@@ -196,7 +213,7 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
   RETURN_IF_ERROR(
       netlink.ChangeLink(port.index, {.up = true, .locked_port = true}));
   RETURN_IF_ERROR(netlink.ChangeLink(
-      port.index, {.alias = FormatAlias(config_.instance, "sandbox",
+      port.index, {.alias = FormatAlias(config_.instance, kSandboxKind,
                                         AliasFields(plan.spec))}));
   undo.Commit();
   return absl::OkStatus();
@@ -226,6 +243,11 @@ absl::Status LinuxNetwork::ConnectSandbox(const SandboxPlan& plan,
   if (absl::IsAlreadyExists(added)) {
     // Of a deleted sandbox with the same id, which something keeps alive.
     ASSIGN_OR_RETURN(os::Link old, outside.GetLink(veth.name));
+    auto fields = ParseAlias(old.alias, config_.instance, kSandboxKind);
+    if (fields && (*fields)[0] != plan.spec.id) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "link ", veth.name, " is that of sandbox ", (*fields)[0]));
+    }
     RETURN_IF_ERROR(outside.DeleteLink(old.index));
     added = outside.AddVeth(veth);
   }

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
 #include "netmesh/linux/dataplane.h"
+#include "netmesh/linux/rule_watcher.h"
 #include "netmesh/network.h"
 #include "netmesh/plan.h"
 
@@ -31,9 +32,10 @@ class LinuxNetwork final : public Network {
   // config.allow_host_namespace. Callable again.
   absl::Status Recover() override;
 
-  // Puts back what others removed: sysctls, uplink, routes, both tables
-  // (`nft flush ruleset` by a firewall's reload). Call it now and then; a few
-  // ms, and no packet of an existing connection is lost.
+  // Puts back what others removed or changed: sysctls, uplink, routes, tables.
+  // Call it now and then; a few ms, and no packet of an existing connection is
+  // lost. Tables that vanish (a firewall's reload runs `nft flush ruleset`)
+  // are put back without a call, in well under a second.
   absl::Status Repair();
 
   // Deletes everything that carries the instance: every sandbox, network, the
@@ -45,7 +47,8 @@ class LinuxNetwork final : public Network {
   absl::StatusOr<NetworkInfo> EnsureNetwork(const NetworkSpec& spec) override;
   absl::Status DeleteNetwork(absl::string_view id) override;
   std::vector<NetworkInfo> ListNetworks() override;
-  // A sandbox whose namespace is gone is made again.
+  // A sandbox whose namespace is gone is made again; one that lost its link
+  // gets a new one.
   absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
   // Processes inside keep their namespace, cut off from the network.
   absl::Status DeleteSandbox(absl::string_view id) override;
@@ -58,6 +61,10 @@ class LinuxNetwork final : public Network {
   absl::StatusOr<Dataplane*> Ready() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
   // recover.cc
+  absl::Status Adopt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status RepairLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  void Watch();
+  void OnTableRemoved();
   absl::Status ScanNetworks(const std::vector<os::Link>& links)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status ScanSandboxes(const std::vector<os::Link>& links)
@@ -70,7 +77,9 @@ class LinuxNetwork final : public Network {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status MakeBridge(const NetworkPlan& plan)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
-  absl::Status MakeSandbox(const SandboxPlan& plan, const NetworkPlan& network)
+  // In the namespace that it has already, if any.
+  absl::Status MakeSandbox(const SandboxPlan& plan, const NetworkPlan& network,
+                           UniqueFd netns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status ConnectSandbox(const SandboxPlan& plan,
                               const NetworkPlan& network, int netns)
@@ -84,6 +93,11 @@ class LinuxNetwork final : public Network {
   std::unique_ptr<Dataplane> dataplane_ ABSL_GUARDED_BY(op_mu_);
   absl::Mutex mu_;
   NetworkTable table_ ABSL_GUARDED_BY(mu_);
+
+  // Never taken while op_mu_ is held: ending the watcher waits for its thread,
+  // which takes op_mu_.
+  absl::Mutex watch_mu_;
+  std::unique_ptr<RuleWatcher> watcher_ ABSL_GUARDED_BY(watch_mu_);
 };
 
 }  // namespace bulwark::netmesh

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "netmesh/linux/names.h"
@@ -27,11 +28,11 @@
 namespace bulwark::netmesh {
 namespace {
 
+using bulwark::testing::StatusIs;
 using testing::Address;
 using ::testing::HasSubstr;
 using testing::Listener;
 using ::testing::Not;
-using bulwark::testing::StatusIs;
 
 const auto* const kNamespaces =
     ::testing::AddGlobalTestEnvironment(new testing::Namespaces);
@@ -297,6 +298,22 @@ TEST_F(LinuxNetworkTest, WhenRulesAreFlushed_RepairPutsThemBack) {
   EXPECT_EQ(Rules(plane_), before);
 }
 
+TEST_F(LinuxNetworkTest, WhenRulesAreFlushed_TheyComeBackByThemselves) {
+  const std::string before = Rules(plane_);
+  const std::string before_host = Rules(host_);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK(FlushRules(i == 0 ? plane_ : host_));
+    RealClock clock;
+    const absl::Duration deadline = clock.Steady() + absl::Seconds(5);
+    while ((Rules(plane_) != before || Rules(host_) != before_host) &&
+           clock.Steady() < deadline) {
+      clock.Sleep(absl::Milliseconds(5));
+    }
+    EXPECT_EQ(Rules(plane_), before);
+    EXPECT_EQ(Rules(host_), before_host);
+  }
+}
+
 TEST_F(LinuxNetworkTest, WhenTheUplinkIsDeleted_RepairPutsItBack) {
   ASSERT_OK_AND_ASSIGN(os::Netlink host, os::Netlink::Open());
   ASSERT_OK(host.DeleteLink(host.GetLink(UplinkName(kInstance)).value().index));
@@ -309,6 +326,26 @@ TEST_F(LinuxNetworkTest, WhenTheUplinkIsDeleted_RepairPutsItBack) {
   EXPECT_TRUE(outer.up && inner.up);
   EXPECT_EQ(outer.peer, inner.index);
   EXPECT_EQ(inside->DefaultRouteLink().value(), inner.index);
+}
+
+TEST_F(LinuxNetworkTest, WhenASandboxLosesItsLink_EnsureConnectsItAgain) {
+  auto inside = NetlinkIn(plane_);
+  const std::string port = LinkName(kInstance, LinkKind::kSandbox, "one");
+  ASSERT_OK(inside->DeleteLink(inside->GetLink(port).value().index));
+  UniqueFd again = Make({"one", "red", "10.210.0.2", "fd00:1::2"});
+  EXPECT_TRUE(os::SameNetns(again.get(), one_.get()));
+  EXPECT_TRUE(testing::Ping(*worker_, one_.get(), "10.210.0.3"));
+}
+
+TEST_F(LinuxNetworkTest, WhenTheUplinkSubnetChanges_TheOldOneGoes) {
+  config_.uplink_subnet = "10.213.0.0/30";
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  ASSERT_OK_AND_ASSIGN(os::Netlink host, os::Netlink::Open());
+  std::vector<os::LinkAddress> all = host.ListAddresses().value();
+  std::string found;
+  for (const os::LinkAddress& a : all) found += a.address.ToString() + " ";
+  EXPECT_THAT(found, HasSubstr("10.213.0.1 "));
+  EXPECT_THAT(found, Not(HasSubstr("10.212.0.1 ")));
 }
 
 TEST_F(LinuxNetworkTest, WhenTheHostHasForeignRules_LeavesThem) {

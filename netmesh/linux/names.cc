@@ -72,7 +72,7 @@ std::optional<std::vector<std::string>> ParseAlias(absl::string_view alias,
                                                    absl::string_view instance,
                                                    absl::string_view kind) {
   std::vector<std::string> fields = absl::StrSplit(alias, ' ');
-  if (fields.size() < 3 || fields[0] != kAliasTag || fields[1] != instance ||
+  if (fields.size() < 4 || fields[0] != kAliasTag || fields[1] != instance ||
       fields[2] != kind) {
     return std::nullopt;
   }

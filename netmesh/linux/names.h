@@ -33,6 +33,9 @@ std::string TableName(absl::string_view instance);
 
 // The alias is set as the last step of making a link, and holds its spec:
 // a link without one is half made. Fields hold no spaces; an empty one is "-".
+// There is at least one field.
+inline constexpr absl::string_view kNetworkKind = "network";
+inline constexpr absl::string_view kSandboxKind = "sandbox";
 std::string FormatAlias(absl::string_view instance, absl::string_view kind,
                         const std::vector<std::string>& fields);
 // The fields, if `alias` is the instance's and of that kind.

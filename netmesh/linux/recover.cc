@@ -36,35 +36,38 @@ absl::StatusOr<std::vector<std::string>> ListDirectory(
 
 absl::Status LinuxNetwork::Recover() {
   RETURN_IF_ERROR(config_error_);
-  absl::MutexLock op(&op_mu_);
-  dataplane_.reset();
   {
-    absl::MutexLock lock(&mu_);
-    table_.Clear();
-  }
-  ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
-  absl::Status status = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_) {
-    RETURN_IF_ERROR(dataplane_->Configure());
-    absl::StatusOr<std::vector<os::Link>> links =
-        dataplane_->netlink().ListLinks();
-    RETURN_IF_ERROR(links.status());
-    RETURN_IF_ERROR(ScanNetworks(*links));
-    RETURN_IF_ERROR(ScanSandboxes(*links));
-    RETURN_IF_ERROR(RemoveStrayPins());
-    RETURN_IF_ERROR(ApplyRules());
-    return dataplane_->ApplyHostRules();
-  }();
-  if (!status.ok()) {
+    absl::MutexLock op(&op_mu_);
     dataplane_.reset();
-    return Annotate(status, "recover the network");
+    {
+      absl::MutexLock lock(&mu_);
+      table_.Clear();
+    }
+    ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
+    if (absl::Status status = Adopt(); !status.ok()) {
+      dataplane_.reset();
+      return Annotate(status, "recover the network");
+    }
+    absl::MutexLock lock(&mu_);
+    LOG_INFO("network ready", {{"netns", dataplane_netns()},
+                               {"fresh", dataplane_->fresh()},
+                               {"mtu", dataplane_->mtu()},
+                               {"networks", table_.networks().size()},
+                               {"sandboxes", table_.sandboxes().size()}});
   }
-  absl::MutexLock lock(&mu_);
-  LOG_INFO("network ready", {{"netns", dataplane_netns()},
-                             {"fresh", dataplane_->fresh()},
-                             {"mtu", dataplane_->mtu()},
-                             {"networks", table_.networks().size()},
-                             {"sandboxes", table_.sandboxes().size()}});
+  Watch();
   return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::Adopt() {
+  RETURN_IF_ERROR(dataplane_->Configure());
+  ASSIGN_OR_RETURN(std::vector<os::Link> links,
+                   dataplane_->netlink().ListLinks());
+  RETURN_IF_ERROR(ScanNetworks(links));
+  RETURN_IF_ERROR(ScanSandboxes(links));
+  RETURN_IF_ERROR(RemoveStrayPins());
+  RETURN_IF_ERROR(ApplyRules());
+  return dataplane_->ApplyHostRules();
 }
 
 absl::Status LinuxNetwork::ScanNetworks(const std::vector<os::Link>& links) {
@@ -75,7 +78,7 @@ absl::Status LinuxNetwork::ScanNetworks(const std::vector<os::Link>& links) {
       continue;
     }
     absl::Status problem = absl::NotFoundError("half made");
-    auto fields = ParseAlias(link.alias, config_.instance, "network");
+    auto fields = ParseAlias(link.alias, config_.instance, kNetworkKind);
     if (fields && fields->size() == 3) {
       absl::MutexLock lock(&mu_);
       absl::StatusOr<NetworkPlan> plan =
@@ -108,7 +111,7 @@ absl::Status LinuxNetwork::ScanSandboxes(const std::vector<os::Link>& links) {
   for (const os::Link& link : links) {
     if (link.kind != "veth" || !absl::StartsWith(link.name, prefix)) continue;
     absl::Status problem = absl::NotFoundError("half made");
-    auto fields = ParseAlias(link.alias, config_.instance, "sandbox");
+    auto fields = ParseAlias(link.alias, config_.instance, kSandboxKind);
     if (fields && fields->size() == 4) {
       const SandboxSpec spec{(*fields)[0], (*fields)[1], (*fields)[2],
                              (*fields)[3]};
@@ -159,13 +162,62 @@ absl::Status LinuxNetwork::ApplyRules() {
 
 absl::Status LinuxNetwork::Repair() {
   absl::MutexLock op(&op_mu_);
-  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
-  RETURN_IF_ERROR(plane->Configure());
+  RETURN_IF_ERROR(Ready().status());
+  return RepairLocked();
+}
+
+absl::Status LinuxNetwork::RepairLocked() {
+  RETURN_IF_ERROR(dataplane_->Configure());
   RETURN_IF_ERROR(ApplyRules());
-  return plane->ApplyHostRules();
+  return dataplane_->ApplyHostRules();
+}
+
+void LinuxNetwork::Watch() {
+  absl::MutexLock lock(&watch_mu_);
+  watcher_.reset();
+  std::vector<UniqueFd> sockets(2);
+  absl::Status status = [&]() -> absl::Status {
+    absl::MutexLock op(&op_mu_);
+    ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+    RETURN_IF_ERROR(plane->worker().Run(-1, [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(sockets[0], RuleWatcher::OpenSocket());
+      return absl::OkStatus();
+    }));
+    return plane->Run([&]() -> absl::Status {
+      ASSIGN_OR_RETURN(sockets[1], RuleWatcher::OpenSocket());
+      return absl::OkStatus();
+    });
+  }();
+  if (status.ok()) {
+    auto watcher =
+        RuleWatcher::Start(std::move(sockets), TableName(config_.instance),
+                           [this] { OnTableRemoved(); });
+    if (watcher.ok()) watcher_ = *std::move(watcher);
+    status = watcher.status();
+  }
+  if (!status.ok()) {
+    LOG_WARN("nobody watches the network's rules", {{"error", status}});
+  }
+}
+
+void LinuxNetwork::OnTableRemoved() {
+  absl::MutexLock op(&op_mu_);
+  if (dataplane_ == nullptr) return;
+  absl::StatusOr<bool> present = dataplane_->TablesPresent();
+  // Our own replacement of the tables looks the same.
+  if (present.ok() && *present) return;
+  LOG_WARN("another program removed the network's rules; putting them back",
+           {{"instance", config_.instance}});
+  if (absl::Status status = RepairLocked(); !status.ok()) {
+    LOG_ERROR("cannot put the network's rules back", {{"error", status}});
+  }
 }
 
 absl::Status LinuxNetwork::Teardown() {
+  {
+    absl::MutexLock lock(&watch_mu_);
+    watcher_.reset();
+  }
   for (const Sandbox& sandbox : ListSandboxes()) {
     RETURN_IF_ERROR(DeleteSandbox(sandbox.spec.id));
   }

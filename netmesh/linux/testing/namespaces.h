@@ -8,17 +8,23 @@
 #include <sys/mount.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/check.h"
 #include "os/netlink.h"
 
 namespace bulwark::netmesh::testing {
 
+// Set in the environment of a test binary that a test starts to share its
+// namespaces.
+inline constexpr char kInherit[] = "BULWARK_TEST_INHERIT_NAMESPACES";
+
 // Moves the process, which must have one thread, into new namespaces and sets
 // loopback up. Register with ::testing::AddGlobalTestEnvironment.
 class Namespaces final : public ::testing::Environment {
  public:
   void SetUp() override {
+    if (std::getenv(kInherit) != nullptr) return;
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {
       std::perror("unshare (this test needs root)");
       CHECK(false);
