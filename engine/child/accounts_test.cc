@@ -32,8 +32,8 @@ class AccountsTest : public ::testing::Test {
       "broken line\n"
       "huge:x:99999999999:1::/:\n"
       "app:x:1000:1001:App:/srv/app:/bin/sh");
-  UniqueFd group_ = File(
-      "root:x:0:\nextra:x:44:other,app\nweb:x:33:app2\napp:x:1001:app\n");
+  UniqueFd group_ =
+      File("root:x:0:\nextra:x:44:other,app\nweb:x:33:app2\napp:x:1001:app\n");
   Account account_;
 };
 
@@ -93,9 +93,9 @@ TEST_F(AccountsTest, WhenThereAreNoFiles_OnlyIdsResolve) {
 }
 
 TEST(LinesTest, WhenALineIsLongerThanTheBuffer_SkipsItAlone) {
-  UniqueFd fd = File("first\n" + std::string(50000, 'x') + "\nlast\n" +
-                     std::string(3000, 'y') + "\n" + std::string(6000, 'z') +
-                     "\nend");
+  UniqueFd fd =
+      File("first\n" + std::string(50000, 'x') + "\nlast\n" +
+           std::string(3000, 'y') + "\n" + std::string(6000, 'z') + "\nend");
   Lines lines(fd.get());
   EXPECT_STREQ(lines.Next(), "first");
   EXPECT_STREQ(lines.Next(), "last");

@@ -45,9 +45,8 @@ int ApplyOptions(int fs, const char* options) {
     option[n] = 0;
     if (*options == ',') ++options;
     const int result =
-        value == nullptr
-            ? Fsconfig(fs, FSCONFIG_SET_FLAG, option, nullptr, 0)
-            : Fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
+        value == nullptr ? Fsconfig(fs, FSCONFIG_SET_FLAG, option, nullptr, 0)
+                         : Fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
     if (result < 0) return result;
   }
   return 0;
@@ -104,8 +103,8 @@ int LegacyOverlay(Context* c, const Step& s) {
   const char* limit = options + sizeof(options);
   char* out = options;
   for (uint64_t i = 0; i < s.value && out != nullptr; ++i) {
-    out = AppendFd(out, limit, i == 0 ? "lowerdir=" : ":",
-                   c->slots[s.slot2 + i]);
+    out =
+        AppendFd(out, limit, i == 0 ? "lowerdir=" : ":", c->slots[s.slot2 + i]);
   }
   if (out != nullptr) {
     out = AppendFd(out, limit, ",upperdir=", c->slots[s.value2 & 0xffff]);
@@ -131,10 +130,9 @@ int SetAttributes(int tree, uint64_t set, bool recursive) {
 
 int CloneTree(int dir, const char* path, uint32_t flags, uint64_t attributes) {
   const bool recursive = (flags & kRecursive) != 0;
-  const int tree =
-      OpenTree(dir, path,
-               OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0) |
-                   (*path == 0 ? AT_EMPTY_PATH : 0));
+  const int tree = OpenTree(dir, path,
+                            OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0) |
+                                (*path == 0 ? AT_EMPTY_PATH : 0));
   if (tree < 0) return tree;
   const int result = SetAttributes(tree, attributes, recursive);
   if (result < 0) {
@@ -147,13 +145,32 @@ int CloneTree(int dir, const char* path, uint32_t flags, uint64_t attributes) {
 // 1: a directory, 0: something else, negative errno.
 int IsDirectory(int fd) {
   struct stat st;
-  const int result =
-      Sys(__NR_newfstatat, fd, Arg(""), Arg(&st), AT_EMPTY_PATH);
+  const int result = Sys(__NR_newfstatat, fd, Arg(""), Arg(&st), AT_EMPTY_PATH);
   return result < 0 ? result : (st.st_mode & kTypeMask) == kTypeDirectory;
 }
 
-// Opens directory `path` in `root`, making what is missing.
-int MakeDirectories(int root, const char* path, int mode, uint32_t flags) {
+// Where the symbolic link `name` in the directory that is the first
+// `parent_size` bytes of `path` leads, as a path in the root. 0 or an error.
+int LinkTarget(int parent, const char* name, const char* path,
+               size_t parent_size, char* out, size_t size) {
+  char target[kMaxPath];
+  const long n =
+      Sys(__NR_readlinkat, parent, Arg(name), Arg(target), sizeof(target) - 1);
+  if (n < 0) return static_cast<int>(n);
+  target[n] = 0;
+  char* end = out;
+  if (target[0] != '/') {
+    if (parent_size + 2 > size) return -ENAMETOOLONG;
+    for (size_t i = 0; i < parent_size; ++i) *end++ = path[i];
+    *end++ = '/';
+  }
+  return Append(end, out + size, target) == nullptr ? -ENAMETOOLONG : 0;
+}
+
+// Opens directory `path` in `root`, making what is missing, also where a
+// symbolic link leads nowhere (at most `links` of them in a row).
+int MakeDirectories(int root, const char* path, int mode, uint32_t flags,
+                    int links = 8) {
   char prefix[kMaxPath];
   if (Length(path) >= sizeof(prefix)) return -ENAMETOOLONG;
   int fd = OpenInRoot(root, path, O_PATH | O_DIRECTORY, flags);
@@ -167,12 +184,20 @@ int MakeDirectories(int root, const char* path, int mode, uint32_t flags) {
     const size_t n = p - path;
     for (size_t i = 0; i < n; ++i) prefix[i] = path[i];
     prefix[n] = 0;
+    const char* last = prefix + (name - path);
     int next = OpenInRoot(root, prefix, O_PATH | O_DIRECTORY, flags);
     if (next == -ENOENT) {
-      const int made = Mkdirat(fd, prefix + (name - path), mode);
+      const int made = Mkdirat(fd, last, mode);
       next = made < 0 && made != -EEXIST
                  ? made
                  : OpenInRoot(root, prefix, O_PATH | O_DIRECTORY, flags);
+    }
+    if (next == -ENOENT && links > 0 && (flags & kNoSymlinks) == 0) {
+      char target[kMaxPath];
+      next = LinkTarget(fd, last, path, name - path, target, sizeof(target));
+      if (next == 0) {
+        next = MakeDirectories(root, target, mode, flags, links - 1);
+      }
     }
     Close(fd);
     fd = next;
@@ -195,20 +220,31 @@ int OpenParent(int root, const char* path, uint32_t flags, const char** name) {
   return MakeDirectories(root, slash == 0 ? "/" : parent, 0755, flags);
 }
 
+// Makes an empty file at `path`, or where the symbolic link there leads.
+int MakeFile(int root, const char* path, uint32_t flags, int links = 8) {
+  const char* name;
+  const int parent = OpenParent(root, path, flags, &name);
+  if (parent < 0) return parent;
+  int file = OpenAt(parent, name, O_CREAT | O_EXCL | O_WRONLY, 0644);
+  if (file == -EEXIST && links > 0 && (flags & kNoSymlinks) == 0) {
+    char target[kMaxPath];
+    file = LinkTarget(parent, name, path, name - path, target, sizeof(target));
+    Close(parent);
+    return file < 0 ? file : MakeFile(root, target, flags, links - 1);
+  }
+  Close(parent);
+  if (file >= 0) Close(file);
+  return file < 0 ? file : 0;
+}
+
 // Opens `path` to mount on, creating a directory or an empty file.
 int Mountpoint(int root, const char* path, bool directory, uint32_t flags) {
   int fd = OpenInRoot(root, path, O_PATH, flags);
   if (fd == -ENOENT && directory) {
     fd = MakeDirectories(root, path, 0755, flags);
   } else if (fd == -ENOENT) {
-    const char* name;
-    const int parent = OpenParent(root, path, flags, &name);
-    if (parent < 0) return parent;
-    const int file = OpenAt(parent, name, O_CREAT | O_EXCL | O_WRONLY, 0644);
-    Close(parent);
-    if (file < 0) return file;
-    Close(file);
-    fd = OpenInRoot(root, path, O_PATH, flags);
+    fd = MakeFile(root, path, flags);
+    if (fd >= 0) fd = OpenInRoot(root, path, O_PATH, flags);
   }
   if (fd < 0) return fd;
   const int is_directory = IsDirectory(fd);
@@ -252,9 +288,9 @@ int Mask(Context* c, const Step& s) {
   if (directory == 0) {
     tree = CloneTree(AT_FDCWD, "/dev/null", 0, MOUNT_ATTR_RDONLY);
     struct stat st;
-    if (tree >= 0 &&
-        (Sys(__NR_fstat, tree, Arg(&st)) < 0 || (st.st_mode & kTypeMask) != kTypeCharacter ||
-         st.st_rdev != ((1 << 8) | 3))) {
+    if (tree >= 0 && (Sys(__NR_fstat, tree, Arg(&st)) < 0 ||
+                      (st.st_mode & kTypeMask) != kTypeCharacter ||
+                      st.st_rdev != ((1 << 8) | 3))) {
       Close(tree);
       tree = -ENXIO;
     }
@@ -308,8 +344,7 @@ int Mknod(Context* c, const Step& s) {
   const int parent =
       OpenParent(c->slots[kSlotRoot], c->String(s.str), kNoSymlinks, &name);
   if (parent < 0) return parent;
-  const int result =
-      Sys(__NR_mknodat, parent, Arg(name), s.value, s.value2);
+  const int result = Sys(__NR_mknodat, parent, Arg(name), s.value, s.value2);
   Close(parent);
   return result;
 }

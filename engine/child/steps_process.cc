@@ -1,4 +1,6 @@
 // Steps that shape the process itself: namespaces, ids, rights, exec.
+#include <asm/ioctls.h>
+#include <asm/stat.h>
 #include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/filter.h>
@@ -6,8 +8,6 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
-#include <asm/ioctls.h>
-#include <asm/stat.h>
 
 #include "engine/child/steps.h"
 #include "engine/child/sys.h"
@@ -31,9 +31,9 @@ struct Statfs {
 // (TIOCGPTPEER): no path of the container is trusted.
 int Pty(Context* c, const Step& s) {
   const bool own = s.slot2 >= 0;
-  const int master = OpenAt(own ? c->slots[s.slot2] : AT_FDCWD,
-                            own ? "ptmx" : "/dev/pts/ptmx",
-                            O_RDWR | O_NOCTTY | O_NOFOLLOW);
+  const int master =
+      OpenAt(own ? c->slots[s.slot2] : AT_FDCWD, own ? "ptmx" : "/dev/pts/ptmx",
+             O_RDWR | O_NOCTTY | O_NOFOLLOW);
   if (master < 0) return master;
   Statfs fs;
   int unlock = 0;
@@ -41,8 +41,8 @@ int Pty(Context* c, const Step& s) {
   if (result >= 0 && fs.type != kDevptsMagic) result = -ENOTTY;
   if (result >= 0) result = Sys(__NR_ioctl, master, TIOCSPTLCK, Arg(&unlock));
   if (result >= 0) {
-    result = Sys(__NR_ioctl, master, TIOCGPTPEER,
-                 O_RDWR | O_NOCTTY | O_CLOEXEC);
+    result =
+        Sys(__NR_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   }
   if (result < 0) {
     Close(master);
@@ -70,7 +70,8 @@ int OpenAccountFile(int root, const char* path) {
   const int fd = OpenInRoot(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
   if (fd < 0) return -1;
   struct stat st;
-  if (Sys(__NR_fstat, fd, Arg(&st)) < 0 || (st.st_mode & kTypeMask) != kTypeRegular) {
+  if (Sys(__NR_fstat, fd, Arg(&st)) < 0 ||
+      (st.st_mode & kTypeMask) != kTypeRegular) {
     Close(fd);
     return -1;
   }
@@ -209,8 +210,7 @@ int Exec(Context* c) {
     if (n == 0) path[n++] = '.';
     path[n++] = '/';
     if (fits && Append(path + n, path + sizeof(path), name) != nullptr) {
-      const int result =
-          Sys(__NR_execve, Arg(path), Arg(c->args), Arg(c->env));
+      const int result = Sys(__NR_execve, Arg(path), Arg(c->args), Arg(c->env));
       if (result != -ENOENT && result != -ENOTDIR && result != -EACCES) {
         return result;
       }

@@ -56,8 +56,8 @@ inline long CloneOnStack(clone_args* args, int (*function)(void*),
       "hlt\n\t"
       "1:"
       : "=a"(result)
-      : "a"((long)__NR_clone3), "D"(args), "S"(sizeof(*args)), [fn] "r"(f),
-        [arg] "r"(a), [exit] "i"(__NR_exit)
+      : "a"((long)__NR_clone3), "D"(args),
+        "S"(sizeof(*args)), [fn] "r"(f), [arg] "r"(a), [exit] "i"(__NR_exit)
       : "rcx", "r11", "memory", "cc");
   return result;
 }

@@ -35,13 +35,13 @@ enum Tag : uint16_t {
   kTagInitTicks = 4,
   kTagBootId = 5,
   kTagPhase = 6,
-  kTagStartTime = 7,   // ns since the epoch
-  kTagCode = 8,        // exit status, or 128 + signal
+  kTagStartTime = 7,  // ns since the epoch
+  kTagCode = 8,       // exit status, or 128 + signal
   kTagSignal = 9,
   kTagOomKilled = 10,
   kTagFinishTime = 11,  // ns since the epoch
   kTagUnknownReason = 12,
-  kTagStep = 13,   // index in the plan, or a SpecialStep
+  kTagStep = 13,  // index in the plan, or a SpecialStep
   kTagErrno = 14,
   kTagRows = 15,
   kTagColumns = 16,
@@ -147,8 +147,8 @@ class FrameReader {
     FrameReader reader(data, size);
     if (!reader.valid_) return reader;
     const size_t frame = reader.end_ - data;
-    reader.valid_ = size - frame >= 8 &&
-                    GetInt(data + frame, 8) == Checksum(data, frame);
+    reader.valid_ =
+        size - frame >= 8 && GetInt(data + frame, 8) == Checksum(data, frame);
     return reader;
   }
   bool valid() const { return valid_; }

@@ -49,6 +49,9 @@ class FakeExecSession final : public ExecSession {
   }
   absl::Status Signal(int signal) override { return absl::OkStatus(); }
   absl::StatusOr<int> Wait() override { return code_; }
+  absl::StatusOr<int> WaitFor(absl::Duration timeout) override {
+    return code_;
+  }
 
  private:
   UniqueFd input_, output_, error_;

@@ -70,9 +70,14 @@ class LocalExecSession final : public ExecSession {
   }
 
   absl::StatusOr<int> Wait() override {
+    return WaitFor(absl::InfiniteDuration());
+  }
+
+  absl::StatusOr<int> WaitFor(absl::Duration timeout) override {
+    const absl::Duration deadline = clock_.Steady() + timeout;
     while (!exit_code_.has_value()) {
       ASSIGN_OR_RETURN(const ShimMessage message,
-                       ReadMessage(control_.get(), absl::InfiniteDuration(),
+                       ReadMessage(control_.get(), deadline - clock_.Steady(),
                                    clock_, nullptr));
       Note(message);
     }

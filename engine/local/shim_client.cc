@@ -20,15 +20,17 @@ namespace {
 
 absl::Status AwaitReadable(int fd, absl::Duration deadline, Clock& clock) {
   for (;;) {
-    const absl::Duration left = deadline - clock.Steady();
-    if (left <= absl::ZeroDuration()) {
-      return absl::DeadlineExceededError("read from shim: no answer");
-    }
+    const absl::Duration left =
+        std::clamp(deadline - clock.Steady(), absl::ZeroDuration(),
+                   absl::Duration(absl::Hours(1)));
     pollfd poll_fd = {fd, POLLIN, 0};
-    const timespec limit = absl::ToTimespec(std::min(left, absl::Hours(1)));
+    const timespec limit = absl::ToTimespec(left);
     const int n = ppoll(&poll_fd, 1, &limit, nullptr);
     if (n > 0) return absl::OkStatus();
     if (n < 0 && errno != EINTR) return ErrnoStatus("poll", "shim");
+    if (clock.Steady() >= deadline) {
+      return absl::DeadlineExceededError("read from shim: no answer");
+    }
   }
 }
 

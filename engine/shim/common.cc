@@ -16,7 +16,7 @@ using child::Sys;
 
 namespace {
 
-constexpr size_t kChildStack = 128 << 10;
+constexpr size_t kChildStack = 256 << 10;  // used as far as needed
 constexpr int kPidfdIdType = 3;  // P_PIDFD
 
 // The head of siginfo_t for a child, as the kernel lays it out (64 bit).

@@ -91,23 +91,32 @@ int WriteState(uint64_t phase) {
   return ReplaceFile("state", record, w.size());
 }
 
-// Makes the exit record's blocks exist, so that writing it later needs no
-// space and one data flush only; and flushes what the daemon wrote. All this
-// while the child is at work.
+// While the child is at work: everything that can fail for lack of space.
 int PrepareRecords() {
-  int result = WriteState(child::kPhaseRunning);
+  const int result = WriteState(child::kPhaseRunning);
   if (result < 0) return result;
   shim.exit_file =
       child::OpenAt(shim.state_dir, "exit", O_RDWR | O_CREAT | O_EXCL, 0600);
   if (shim.exit_file < 0) return shim.exit_file;
+  const int space =
+      Sys(__NR_fallocate, shim.exit_file, 0, 0, kExitRecordSize);
+  return space == -EOPNOTSUPP ? 0 : space;
+}
+
+// Makes durable what the daemon and we wrote, and the exit record's blocks
+// real, so that writing it later is one flush of data. Done while the container
+// runs: after a power cut before this the container is gone with its record,
+// which is as good as "never started".
+void FlushRecords() {
   uint8_t zeros[kExitRecordSize] = {};
-  const long n = child::Write(shim.exit_file, zeros, sizeof(zeros));
-  if (n != sizeof(zeros)) return n < 0 ? n : -ENOSPC;
-  result = Sys(__NR_fsync, shim.exit_file);
+  Sys(__NR_pwrite64, shim.exit_file, Arg(zeros), sizeof(zeros), 0);
   const int record = child::OpenAt(shim.state_dir, "record", O_RDONLY);
-  if (result >= 0) result = record < 0 ? record : Sys(__NR_fsync, record);
-  if (record >= 0) child::Close(record);
-  return result < 0 ? result : Sys(__NR_fsync, shim.state_dir);
+  if (record >= 0) {
+    Sys(__NR_fsync, record);
+    child::Close(record);
+  }
+  Sys(__NR_fsync, shim.exit_file);
+  Sys(__NR_fsync, shim.state_dir);
 }
 
 // The counter on the line "oom_kill N" of the cgroup's file.
@@ -302,6 +311,7 @@ int RunMode() {
       {child::kTagStartTime, shim.start_time}};
   SendFrame(kStatusFd, child::kMsgLaunched, values, 3);
   child::Close(kStatusFd);
+  FlushRecords();
   return Loop();
 }
 

@@ -231,7 +231,7 @@ TEST_P(EngineContractTest, WhenExecEnds_TellsItsOutputAndCode) {
                        engine().Exec("a", harness_->Printing("hello", 7)));
   EXPECT_EQ(ReadAll(session->output()), "hello\n");
   EXPECT_EQ(ReadAll(session->error()), "");
-  EXPECT_THAT(session->Wait(), IsOkAndHolds(7));
+  EXPECT_THAT(session->WaitFor(kLong), IsOkAndHolds(7));
   EXPECT_THAT(session->Wait(), IsOkAndHolds(7));
   EXPECT_THAT(session->Resize(24, 80),
               StatusIs(absl::StatusCode::kFailedPrecondition));
