@@ -56,8 +56,7 @@ absl::StatusOr<int64_t> ReadNumber(const std::string& path,
     int64_t value;
     if (absl::SimpleAtoi(line, &value)) return value;
   }
-  return absl::DataLossError(
-      absl::StrCat("read ", path, ": no number ", key));
+  return absl::DataLossError(absl::StrCat("read ", path, ": no number ", key));
 }
 
 // The same; 0 if there is none (the controller is not there).
@@ -78,9 +77,7 @@ int64_t Shares(int64_t millicores) {
 // The kernel's own mapping from shares to version 2 weights.
 int64_t Weight(int64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
 
-bool Exists(const std::string& path) {
-  return access(path.c_str(), F_OK) == 0;
-}
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
 }  // namespace
 
@@ -92,16 +89,15 @@ absl::StatusOr<CgroupLayout> ParseCgroupLayout(absl::string_view mountinfo) {
     const std::vector<absl::string_view> halves =
         absl::StrSplit(line, absl::MaxSplits(" - ", 1));
     if (halves.size() != 2) continue;
-    const std::vector<absl::string_view> mount =
-        absl::StrSplit(halves[0], ' ');
+    const std::vector<absl::string_view> mount = absl::StrSplit(halves[0], ' ');
     const std::vector<absl::string_view> fs = absl::StrSplit(halves[1], ' ');
     if (mount.size() < 6 || fs.size() < 3 || mount[3] != "/") continue;
     const std::string path(mount[4]);
     if (fs[0] == "cgroup2" && layout.unified.empty()) layout.unified = path;
     if (fs[0] != "cgroup") continue;
     for (absl::string_view option : absl::StrSplit(fs[2], ',')) {
-      if (std::find(std::begin(kControllers), std::end(kControllers),
-                    option) != std::end(kControllers)) {
+      if (std::find(std::begin(kControllers), std::end(kControllers), option) !=
+          std::end(kControllers)) {
         layout.v1.emplace(std::string(option), path);
       }
     }
@@ -174,9 +170,8 @@ CgroupPaths Cgroups::Paths(absl::string_view name) const {
       paths.v1.push_back(path);
     }
   }
-  paths.oom_file = HasV1("memory")
-                       ? V1("memory", name) + "/memory.oom_control"
-                       : paths.unified + "/memory.events.local";
+  paths.oom_file = HasV1("memory") ? V1("memory", name) + "/memory.oom_control"
+                                   : paths.unified + "/memory.events.local";
   return paths;
 }
 
@@ -228,27 +223,25 @@ absl::Status Cgroups::SetV2Limits(absl::string_view name,
                                   const CgroupLimits& limits) {
   const std::string group = Paths(name).unified;
   if (!HasV1("memory") && limits.memory_bytes > 0) {
-    RETURN_IF_ERROR(WriteText(group + "/memory.max",
-                              absl::StrCat(limits.memory_bytes)));
+    RETURN_IF_ERROR(
+        WriteText(group + "/memory.max", absl::StrCat(limits.memory_bytes)));
     if (Exists(group + "/memory.swap.max")) {
       RETURN_IF_ERROR(WriteText(group + "/memory.swap.max", "0"));
     }
     RETURN_IF_ERROR(WriteText(group + "/memory.oom.group", "1"));
   }
   if (!HasV1("cpu") && limits.cpu_limit_millicores > 0) {
-    RETURN_IF_ERROR(
-        WriteText(group + "/cpu.max",
-                  absl::StrCat(Quota(limits.cpu_limit_millicores), " ",
-                               kPeriodMicroseconds)));
+    RETURN_IF_ERROR(WriteText(group + "/cpu.max",
+                              absl::StrCat(Quota(limits.cpu_limit_millicores),
+                                           " ", kPeriodMicroseconds)));
   }
   if (!HasV1("cpu") && limits.cpu_request_millicores > 0) {
-    RETURN_IF_ERROR(WriteText(
-        group + "/cpu.weight",
-        absl::StrCat(Weight(Shares(limits.cpu_request_millicores)))));
+    RETURN_IF_ERROR(
+        WriteText(group + "/cpu.weight",
+                  absl::StrCat(Weight(Shares(limits.cpu_request_millicores)))));
   }
   if (!HasV1("pids") && limits.pids > 0) {
-    RETURN_IF_ERROR(
-        WriteText(group + "/pids.max", absl::StrCat(limits.pids)));
+    RETURN_IF_ERROR(WriteText(group + "/pids.max", absl::StrCat(limits.pids)));
   }
   return absl::OkStatus();
 }
@@ -312,8 +305,7 @@ absl::Status Cgroups::Kill(absl::string_view name, absl::Duration timeout) {
 }
 
 absl::Status Cgroups::SetFrozen(absl::string_view name, bool frozen) {
-  return WriteText(Paths(name).unified + "/cgroup.freeze",
-                   frozen ? "1" : "0");
+  return WriteText(Paths(name).unified + "/cgroup.freeze", frozen ? "1" : "0");
 }
 
 // Groups have no files to remove, only groups below them, which a privileged
@@ -368,12 +360,11 @@ absl::StatusOr<CgroupStats> Cgroups::Stats(absl::string_view name) const {
         absl::StrCat("read ", paths.unified, ": no such group"));
   }
   CgroupStats stats;
-  stats.cpu_usage =
-      HasV1("cpuacct")
-          ? absl::Nanoseconds(
-                NumberOrZero(V1("cpuacct", name) + "/cpuacct.usage", ""))
-          : absl::Microseconds(
-                NumberOrZero(paths.unified + "/cpu.stat", "usage_usec"));
+  stats.cpu_usage = HasV1("cpuacct")
+                        ? absl::Nanoseconds(NumberOrZero(
+                              V1("cpuacct", name) + "/cpuacct.usage", ""))
+                        : absl::Microseconds(NumberOrZero(
+                              paths.unified + "/cpu.stat", "usage_usec"));
   int64_t usage, inactive;
   if (HasV1("memory")) {
     const std::string memory = V1("memory", name);

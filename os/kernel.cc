@@ -18,8 +18,7 @@ namespace bulwark::os {
 namespace {
 
 bool OverlayTakesDescriptors() {
-  UniqueFd fs(static_cast<int>(
-      syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
+  UniqueFd fs(static_cast<int>(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
   UniqueFd layer(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   return fs.ok() && layer.ok() &&
          syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_FD, "lowerdir+", nullptr,

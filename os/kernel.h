@@ -14,8 +14,7 @@ struct KernelVersion {
   int minor = 0;
 
   bool AtLeast(int wanted_major, int wanted_minor) const {
-    return major != wanted_major ? major > wanted_major
-                                 : minor >= wanted_minor;
+    return major != wanted_major ? major > wanted_major : minor >= wanted_minor;
   }
 };
 

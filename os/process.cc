@@ -113,8 +113,8 @@ absl::StatusOr<uint64_t> ReadStartTicks(int pid) {
   absl::StatusOr<std::string> stat = ReadFile(path, 4096);
   if (!stat.ok()) {
     // The process may end between open and read: ESRCH.
-    return absl::NotFoundError(absl::StrCat("find process ", pid, ": ",
-                                            stat.status().message()));
+    return absl::NotFoundError(
+        absl::StrCat("find process ", pid, ": ", stat.status().message()));
   }
   return ParseStartTicks(*stat);
 }
@@ -131,8 +131,8 @@ absl::StatusOr<UniqueFd> OpenPidfd(const ProcessRef& ref) {
   // Checked after the open: the pidfd now pins the identity.
   ASSIGN_OR_RETURN(const uint64_t ticks, ReadStartTicks(ref.pid));
   if (ticks != ref.start_ticks) {
-    return absl::NotFoundError(absl::StrCat("open process ", ref.pid,
-                                            ": the pid has another owner"));
+    return absl::NotFoundError(
+        absl::StrCat("open process ", ref.pid, ": the pid has another owner"));
   }
   return fd;
 }
