@@ -24,9 +24,8 @@ class EventRecorderTest : public ::testing::Test {
   }
   std::vector<v1::Event> All() {
     std::vector<v1::Event> events;
-    for (const auto& o : store::ListObjects(store_, "event", "shop")->objects) {
-      events.push_back(o.event());
-    }
+    auto listing = store::ListObjects(store_, "event", "shop");
+    for (const v1::Object& o : listing->objects) events.push_back(o.event());
     return events;
   }
 
