@@ -57,9 +57,10 @@ ProbeResult LocalProber::Run(const ProbeTarget& target) {
   const lb::ProbeResult result =
       target.kind == ProbeTarget::Kind::kHttp
           ? lb::ProbeHttp(sockets, target.address, target.port, target.path,
-                          target.timeout)
-          : lb::ProbeTcp(sockets, target.address, target.port, target.timeout);
-  return {result.success, result.message};
+                          target.timeout, clock_)
+          : lb::ProbeTcp(sockets, target.address, target.port, target.timeout,
+                         clock_);
+  return {result.success, result.reason};
 }
 
 ProbeResult LocalProber::RunExec(const ProbeTarget& target) {

@@ -269,6 +269,18 @@ std::string World::Condition(const std::string& service,
   return "";
 }
 
+int World::ProcessOf(const std::string& program) const {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::filesystem::path exe =
+        std::filesystem::read_symlink(entry.path() / "exe", error);
+    if (!error && exe == bin(program)) {
+      return std::atoi(entry.path().filename().c_str());
+    }
+  }
+  return 0;
+}
+
 std::string World::LeakReport() {
   return Run({bin("leakcheck"), "--instance", name_, "--runtime-dir", Path("r"),
               "--state-dir", Path("s")})

@@ -67,6 +67,9 @@ class World {
   // The status of a condition, e.g. "TRUE", with its reason; "" if none.
   std::string Condition(const std::string& service, const std::string& type);
 
+  // The pid of this installation's process of that program; 0 if none runs.
+  int ProcessOf(const std::string& program) const;
+
   // Everything that the instance has in the kernel, one item a line.
   std::string LeakReport();
   // Ends all that the daemon left running; checks that nothing is left.

@@ -1,0 +1,247 @@
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "daemon/version.h"
+#include "engine/image/byte_source.h"
+#include "engine/image/unpack.h"
+#include "os/cgroup.h"
+#include "os/files.h"
+
+namespace bulwark::daemon {
+namespace {
+
+// How soon rules and links that others removed are put back.
+constexpr absl::Duration kRepairPeriod = absl::Seconds(2);
+
+engine::LocalEngineConfig EngineConfig(const Config& config) {
+  engine::LocalEngineConfig engine;
+  engine.instance = config.instance;
+  engine.runtime_dir = config.runtime_dir;
+  engine.state_dir = config.state_dir;
+  engine.shim_path = config.bin_dir + "/bulwark-shim";
+  engine.max_kernel = config.max_kernel;
+  return engine;
+}
+
+netmesh::LinuxNetworkConfig NetworkConfig(const Config& config) {
+  netmesh::LinuxNetworkConfig network;
+  network.instance = config.instance;
+  network.runtime_dir = config.runtime_dir;
+  network.uplink_subnet = config.uplink_subnet;
+  network.virtual_pool = config.virtual_pool;
+  network.allow_host_namespace = config.own_host;
+  return network;
+}
+
+lb::LocalProxyConfig ProxyConfig(const Config& config,
+                                 std::string dataplane_netns) {
+  lb::LocalProxyConfig proxy;
+  proxy.runtime_dir = config.runtime_dir;
+  proxy.state_dir = config.state_dir;
+  proxy.keeper_path = config.bin_dir + "/bulwark-keeper";
+  proxy.proxy_path = config.bin_dir + "/bulwark-proxy";
+  proxy.dataplane_netns = std::move(dataplane_netns);
+  proxy.workers = config.proxy_workers;
+  proxy.engine = config.proxy_engine;
+  return proxy;
+}
+
+absl::Status MakeDirectory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return ErrnoStatus(error.value(), "make directory", path);
+  return absl::OkStatus();
+}
+
+// A build context: a tar from a client.
+absl::Status UnpackContext(int fd, const std::string& dir) {
+  UniqueFd root(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.ok()) return ErrnoStatus("open", dir);
+  ASSIGN_OR_RETURN(
+      auto tar, engine::image::NewDecompressor(engine::image::NewFdSource(fd)));
+  return engine::image::UnpackLayer(tar.get(), root.get(), {}).status();
+}
+
+absl::Status RemoveCgroups(const Config& config, Clock& clock) {
+  ASSIGN_OR_RETURN(std::string mounts, os::ReadFile("/proc/self/mountinfo"));
+  ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
+  return os::Cgroups(layout, config.instance, clock).Cleanup();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config,
+                                                      Clock& clock,
+                                                      Entropy& entropy) {
+  std::unique_ptr<Daemon> daemon(new Daemon(config, clock, entropy));
+  RETURN_IF_ERROR(daemon->OpenStores());
+  RETURN_IF_ERROR(daemon->OpenKernel());
+  RETURN_IF_ERROR(daemon->StartControllers());
+  RETURN_IF_ERROR(daemon->StartServer());
+  return daemon;
+}
+
+absl::Status Daemon::OpenStores() {
+  RETURN_IF_ERROR(MakeDirectory(config_.state_dir));
+  RETURN_IF_ERROR(MakeDirectory(config_.runtime_dir));
+  store::RocksOptions options;
+  options.path = config_.state_dir + "/store";
+  ASSIGN_OR_RETURN(
+      store_, store::RocksStore::Open(std::move(options), clock_, entropy_));
+  volumes_ = std::make_unique<volumes::LocalVolumes>(config_.state_dir);
+  return volumes_->Open();
+}
+
+absl::Status Daemon::OpenKernel() {
+  ASSIGN_OR_RETURN(engine_,
+                   engine::LocalEngine::Create(EngineConfig(config_), clock_));
+  RETURN_IF_ERROR(engine_->Recover([this](absl::string_view id) {
+    scheduler::Scheduler* scheduler = events_to_;
+    if (scheduler != nullptr) scheduler->OnEngineEvent(id);
+  }));
+  engine::LocalImagesConfig images;
+  images.state_dir = config_.state_dir + "/images";
+  images.insecure_registries = config_.insecure_registries;
+  images.clock = &clock_;
+  images.entropy = &entropy_;
+  ASSIGN_OR_RETURN(images_, engine::LocalImages::Open(std::move(images)));
+  network_ = std::make_unique<netmesh::LinuxNetwork>(NetworkConfig(config_));
+  RETURN_IF_ERROR(network_->Recover());
+  proxy_ = std::make_unique<lb::LocalProxy>(
+      ProxyConfig(config_, network_->dataplane_netns()), clock_);
+  return proxy_->Start();
+}
+
+absl::Status Daemon::StartControllers() {
+  scheduler::NetworkControllerOptions network_options;
+  network_options.pool = config_.container_pool;
+  networks_ = std::make_unique<scheduler::NetworkController>(
+      *store_, *network_, clock_, entropy_, std::move(network_options));
+  publisher_ = std::make_unique<scheduler::Publisher>(*store_, *proxy_, clock_,
+                                                      config_.dns_upstreams);
+  prober_ = std::make_unique<LocalProber>(*engine_, *network_, clock_);
+  health_ = std::make_unique<scheduler::HealthMonitor>(*store_, *images_,
+                                                       *prober_, clock_);
+  scheduler::SchedulerOptions options;
+  options.virtual_pool = config_.virtual_pool;
+  scheduler_ = std::make_unique<scheduler::Scheduler>(
+      scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
+                                *volumes_, *publisher_, clock_, entropy_},
+      std::move(options));
+  // One network that cannot be had is in its condition and tried again.
+  if (absl::Status status = networks_->ReconcileOnce(); !status.ok()) {
+    LOG_WARN("networks are not complete", {{"cause", status}});
+  }
+  networks_->Start();
+  events_to_ = scheduler_.get();
+  RETURN_IF_ERROR(scheduler_->Start());
+  publisher_->Start([this](const std::string& replica_uid) {
+    scheduler_->OnEndpointsChanged(replica_uid);
+  });
+  health_->Start();
+  repair_ = std::thread([this] { RepairLoop(); });
+  if (std::string why = scheduler_->degraded(); !why.empty()) {
+    LOG_ERROR("degraded", {{"cause", why}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::StartServer() {
+  api::ServerOptions options;
+  options.socket_path = config_.socket;
+  options.group = config_.socket_group;
+  options.state_dir = config_.state_dir;
+  options.version.version = kVersion;
+  options.version.instance = config_.instance;
+  options.version.start_time = clock_.Now();
+  api::ServerDependencies dependencies{
+      *store_,
+      *engine_,
+      *images_,
+      clock_,
+      entropy_,
+      engine::NormalizeReference,
+      UnpackContext,
+      [this](absl::Duration timeout) {
+        return scheduler_->ShutdownAll(timeout);
+      }};
+  ASSIGN_OR_RETURN(server_, api::Server::Start(options, dependencies));
+  return absl::OkStatus();
+}
+
+void Daemon::RepairLoop() {
+  std::string last;
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (clock_.AwaitUntil(mu_, absl::Condition(&stop_),
+                            clock_.Steady() + kRepairPeriod)) {
+        return;
+      }
+    }
+    const absl::Status status = network_->Repair();
+    if (!status.ok() && status.ToString() != last) {
+      LOG_WARN("network is not repaired", {{"cause", status}});
+    }
+    last = status.ToString();
+  }
+}
+
+Daemon::~Daemon() {
+  if (server_ != nullptr) server_->Stop(absl::Seconds(5));
+  server_.reset();
+  {
+    absl::MutexLock lock(&mu_);
+    stop_ = true;
+  }
+  if (repair_.joinable()) repair_.join();
+  if (health_ != nullptr) health_->Stop();
+  if (publisher_ != nullptr) publisher_->Stop();
+  if (networks_ != nullptr) networks_->Stop();
+  events_to_ = nullptr;
+  if (scheduler_ != nullptr) scheduler_->Stop();
+}
+
+absl::Status Daemon::Teardown(const Config& config, Clock& clock,
+                              Entropy& entropy) {
+  absl::Status first;
+  // The controllers that would start things again must not run: a live daemon
+  // holds the store's lock.
+  store::RocksOptions options;
+  options.path = config.state_dir + "/store";
+  RETURN_IF_ERROR(MakeDirectory(config.state_dir));
+  ASSIGN_OR_RETURN(auto store,
+                   store::RocksStore::Open(std::move(options), clock, entropy));
+  auto engine = engine::LocalEngine::Create(EngineConfig(config), clock);
+  first.Update(engine.status());
+  if (engine.ok()) {
+    first.Update((*engine)->Recover([](absl::string_view) {}));
+    for (const engine::ContainerInfo& c : (*engine)->List()) {
+      first.Update((*engine)->Kill(c.id));
+      first.Update((*engine)->Remove(c.id));
+    }
+    engine->reset();
+    first.Update(RemoveCgroups(config, clock));
+  }
+  netmesh::LinuxNetwork network(NetworkConfig(config));
+  lb::LocalProxy proxy(ProxyConfig(config, network.dataplane_netns()), clock);
+  first.Update(proxy.Shutdown());
+  first.Update(network.Teardown());
+  if (!first.ok()) return first;
+  std::error_code ignored;
+  std::filesystem::remove_all(config.runtime_dir, ignored);
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::daemon

@@ -1,0 +1,85 @@
+// bulwarkd, put together: the only place that names concrete classes.
+#ifndef DAEMON_DAEMON_H_
+#define DAEMON_DAEMON_H_
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "api/server.h"
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "daemon/config.h"
+#include "daemon/prober.h"
+#include "engine/image/local_images.h"
+#include "engine/local/local_engine.h"
+#include "lb/local/local_proxy.h"
+#include "netmesh/linux/linux_network.h"
+#include "scheduler/health/health_monitor.h"
+#include "scheduler/networks/network_controller.h"
+#include "scheduler/publish/publisher.h"
+#include "scheduler/scheduler.h"
+#include "store/rocks/rocks_store.h"
+#include "volumes/local/local_volumes.h"
+
+namespace bulwark::daemon {
+
+// Thread-compatible.
+class Daemon {
+ public:
+  // A first start, a restart, an upgrade and a reboot are one path: store,
+  // containers, networks, data plane, controllers, and the API last. On
+  // success the API answers. An error ends the start; nothing that runs is
+  // touched. `config` is complete; clock and entropy outlive the daemon.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Config& config,
+                                                       Clock& clock,
+                                                       Entropy& entropy);
+
+  // Ends what Config::teardown says.
+  static absl::Status Teardown(const Config& config, Clock& clock,
+                               Entropy& entropy);
+
+  // Stops serving; containers, proxy and keeper go on.
+  ~Daemon();
+
+ private:
+  Daemon(const Config& config, Clock& clock, Entropy& entropy)
+      : config_(config), clock_(clock), entropy_(entropy) {}
+
+  absl::Status OpenStores();
+  absl::Status OpenKernel();
+  absl::Status StartControllers();
+  absl::Status StartServer();
+  void RepairLoop();
+
+  const Config config_;
+  Clock& clock_;
+  Entropy& entropy_;
+
+  // In the order of their start; destroyed in reverse.
+  std::unique_ptr<store::RocksStore> store_;
+  std::unique_ptr<engine::LocalEngine> engine_;
+  std::unique_ptr<engine::LocalImages> images_;
+  std::unique_ptr<netmesh::LinuxNetwork> network_;
+  std::unique_ptr<volumes::LocalVolumes> volumes_;
+  std::unique_ptr<lb::LocalProxy> proxy_;
+  std::unique_ptr<LocalProber> prober_;
+  std::unique_ptr<scheduler::NetworkController> networks_;
+  std::unique_ptr<scheduler::Publisher> publisher_;
+  std::unique_ptr<scheduler::HealthMonitor> health_;
+  std::unique_ptr<scheduler::Scheduler> scheduler_;
+  // What the engine's events go to; null before and after the scheduler works.
+  std::atomic<scheduler::Scheduler*> events_to_ = nullptr;
+
+  absl::Mutex mu_;
+  bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread repair_;
+  std::unique_ptr<api::Server> server_;
+};
+
+}  // namespace bulwark::daemon
+
+#endif  // DAEMON_DAEMON_H_

@@ -1,0 +1,76 @@
+// bulwarkd: see ARCHITECTURE.md.
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/version.h"
+
+namespace {
+
+bulwark::LogLevel LevelOf(const std::string& name) {
+  if (name == "debug") return bulwark::LogLevel::kDebug;
+  if (name == "warn") return bulwark::LogLevel::kWarn;
+  if (name == "error") return bulwark::LogLevel::kError;
+  return bulwark::LogLevel::kInfo;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "bulwarkd: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace bulwark;  // NOLINT
+  daemon::Config config;
+  if (int code = daemon::ParseCommandLine(argc, argv, config); code >= 0) {
+    return code;
+  }
+  if (config.version) {
+    std::printf("bulwarkd %s\n", daemon::kVersion);
+    return 0;
+  }
+  if (absl::Status status = daemon::Complete(config); !status.ok()) {
+    Fail(status);
+    return 2;
+  }
+  InitLogging(LevelOf(config.log_level), config.log_format == "json");
+
+  // Every thread inherits the mask, so that only sigwait below takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  RealClock clock;
+  RealEntropy entropy;
+  if (config.teardown) {
+    absl::Status status = daemon::Daemon::Teardown(config, clock, entropy);
+    return status.ok() ? 0 : Fail(status);
+  }
+  const absl::Duration begin = clock.Steady();
+  absl::StatusOr<std::unique_ptr<daemon::Daemon>> daemon =
+      daemon::Daemon::Start(config, clock, entropy);
+  if (!daemon.ok()) return Fail(daemon.status());
+  LOG_INFO("serving",
+           {{"socket", config.socket},
+            {"version", daemon::kVersion},
+            {"started_in", absl::FormatDuration(clock.Steady() - begin)}});
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LOG_INFO("stopping; containers and proxy go on", {{"signal", signal}});
+  daemon->reset();
+  return 0;
+}

@@ -1,0 +1,45 @@
+#include "tests/e2e/traffic.h"
+
+#include "base/check.h"
+
+namespace bulwark::e2e {
+
+Traffic::Traffic(int port, int connections) {
+  for (int i = 0; i < 2; ++i) {
+    load::LoadOptions options;
+    options.port = port;
+    options.mode = i == 0 ? load::Mode::kPerRequest : load::Mode::kKeepAlive;
+    options.connections = connections;
+    options.duration = absl::Minutes(10);
+    // Enough to meet every moment, little enough to leave the two processors
+    // of a small machine to what is tested.
+    options.rate = 400;
+    options.timeout = absl::Seconds(20);
+    options.stop = &stop_;
+    threads_.emplace_back([this, options, i] {
+      absl::StatusOr<load::LoadReport> report = load::RunLoad(options, clock_);
+      CHECK(report.ok());
+      reports_[i] = *std::move(report);
+    });
+  }
+}
+
+Traffic::~Traffic() { Finish(); }
+
+void Traffic::NoteKill(const std::string& backend) {
+  kills_.push_back({clock_.Steady(), backend});
+}
+
+std::vector<load::LoadReport> Traffic::Finish() {
+  stop_ = true;
+  for (std::thread& t : threads_) t.join();
+  threads_.clear();
+  std::vector<load::LoadReport> reports;
+  for (load::LoadReport& report : reports_) {
+    load::ForgiveKilled(report, kills_, absl::Milliseconds(500));
+    reports.push_back(report);
+  }
+  return reports;
+}
+
+}  // namespace bulwark::e2e

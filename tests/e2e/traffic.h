@@ -1,0 +1,38 @@
+// Load on a port while the test does something to the service behind it.
+#ifndef TESTS_E2E_TRAFFIC_H_
+#define TESTS_E2E_TRAFFIC_H_
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "tests/load/load.h"
+
+namespace bulwark::e2e {
+
+// Two load clients against one port of loopback: one with a connection for
+// each request, one with kept-alive connections. Runs until Finish().
+class Traffic {
+ public:
+  explicit Traffic(int port, int connections = 4);
+  ~Traffic();
+
+  // Tells that the process behind `backend` is killed now.
+  void NoteKill(const std::string& backend);
+  // Ends the load; the two reports, with what was in flight on killed
+  // processes moved out of the failures.
+  std::vector<load::LoadReport> Finish();
+
+ private:
+  RealClock clock_;
+  std::atomic<bool> stop_ = false;
+  std::vector<load::Kill> kills_;
+  load::LoadReport reports_[2];
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace bulwark::e2e
+
+#endif  // TESTS_E2E_TRAFFIC_H_
