@@ -115,46 +115,55 @@ absl::Status RocksStore::Start(Entropy& entropy) {
   if (IsDamage(db.status())) return Damaged(*home_, db.status().message());
   RETURN_IF_ERROR(db.status());
   db_ = *std::move(db);
+  RETURN_IF_ERROR(CheckSchema(!marker.empty(), entropy));
+  if (absl::Status s = LoadNumbers(); !s.ok()) {
+    return IsDamage(s) ? Damaged(*home_, s.message()) : s;
+  }
+  RETURN_IF_ERROR(CheckInstance(marker));
+  ASSIGN_OR_RETURN(const uint64_t revision,
+                   ReadNumber(rows::kRevision, nullptr));
+  feed_ = std::make_unique<Feed>(
+      clock_, revision, Feed::Limits{},
+      [this](uint64_t after, size_t limit) { return ReadLog(after, limit); });
+  home_->FillReserve(options_.min_free_bytes);
+  PlanFirstCheckpoint(revision);
+  return absl::OkStatus();
+}
 
-  absl::StatusOr<uint64_t> schema = ReadNumber(rows::kSchemaRow, nullptr);
+// `complete`: the store was initialized before.
+absl::Status RocksStore::CheckSchema(bool complete, Entropy& entropy) {
+  const absl::StatusOr<uint64_t> schema = ReadNumber(rows::kSchemaRow, nullptr);
   if (absl::IsNotFound(schema.status())) {
-    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
+    const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
     it->SeekToFirst();
-    if (!marker.empty() || it->Valid()) {
+    if (complete || it->Valid()) {
       return Damaged(*home_, "the row of the schema version is missing");
     }
-    RETURN_IF_ERROR(Initialize(entropy));
-    schema = rows::kSchema;
+    return Initialize(entropy);
   }
   if (IsDamage(schema.status())) {
     return Damaged(*home_, schema.status().message());
   }
   RETURN_IF_ERROR(schema.status());
-  if (*schema > rows::kSchema) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "open store ", home_->path(), ": it has schema version ", *schema,
-        ", this program knows up to ", rows::kSchema,
-        "; start the newer version that wrote it, or restore a checkpoint "
-        "from before the upgrade"));
-  }
-  if (absl::Status s = LoadNumbers(); !s.ok()) {
-    return IsDamage(s) ? Damaged(*home_, s.message()) : s;
-  }
-  ASSIGN_OR_RETURN(const uint64_t revision,
-                   ReadNumber(rows::kRevision, nullptr));
-  ASSIGN_OR_RETURN(instance_, ReadRow(rows::kInstance, nullptr));
-  if (marker.empty()) RETURN_IF_ERROR(home_->SetInstance(instance_));
-  if (!marker.empty() && marker != instance_) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "open store ", home_->path(), ": the database is of instance ",
-        instance_, ", the file INSTANCE says ", marker,
-        "; remove that file to accept the database"));
-  }
-  feed_ = std::make_unique<Feed>(
-      clock_, revision, Feed::Limits{},
-      [this](uint64_t after, size_t limit) { return ReadLog(after, limit); });
-  home_->FillReserve(options_.min_free_bytes);
+  if (*schema <= rows::kSchema) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "open store ", home_->path(), ": it has schema version ", *schema,
+      ", this program knows up to ", rows::kSchema,
+      "; start the newer version that wrote it, or restore a checkpoint "
+      "from before the upgrade"));
+}
 
+absl::Status RocksStore::CheckInstance(const std::string& marker) {
+  ASSIGN_OR_RETURN(instance_, ReadRow(rows::kInstance, nullptr));
+  if (marker.empty()) return home_->SetInstance(instance_);
+  if (marker == instance_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "open store ", home_->path(), ": the database is of instance ", instance_,
+      ", the file INSTANCE says ", marker,
+      "; remove that file to accept the database"));
+}
+
+void RocksStore::PlanFirstCheckpoint(uint64_t revision) {
   const std::vector<std::string> copies = Checkpoints(home_->checkpoints());
   absl::Duration wait = options_.checkpoint_every;
   if (revision > 0) {
@@ -162,11 +171,9 @@ absl::Status RocksStore::Start(Entropy& entropy) {
     wait = std::clamp(wait, absl::ZeroDuration(), options_.checkpoint_every);
   }
   next_checkpoint_ = clock_.Steady() + wait;
-  return absl::OkStatus();
 }
 
 absl::Status RocksStore::Initialize(Entropy& entropy) {
-  db_mu_.AssertHeld();
   const std::string zero = rows::EncodeNumber(0);
   rocksdb::WriteBatch batch;
   batch.Put(std::string(rows::kSchemaRow), rows::EncodeNumber(rows::kSchema));

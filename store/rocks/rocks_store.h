@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,37 +16,17 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "store/feed.h"
+#include "store/rocks/rocks_options.h"
 #include "store/store.h"
 
 namespace rocksdb {
 class DB;
-class Env;
 class Snapshot;
 }  // namespace rocksdb
 
 namespace bulwark::store {
 
 class Home;
-
-struct RocksOptions {
-  std::string path;  // a directory of the store's own; made if missing
-  LogRetention retention;
-  // With less space than this left on the disk, no new records are accepted;
-  // with a quarter of it, only deletions. 0 turns the check off.
-  int64_t min_free_bytes = int64_t{64} << 20;
-  // Preallocated, and given back when the disk is full all the same, so that
-  // the database can be opened and things be deleted.
-  int64_t reserve_bytes = int64_t{32} << 20;
-  // How often a checkpoint is made in <path>/checkpoints, when something
-  // changes; never if infinite. The newest `checkpoints_kept` stay.
-  absl::Duration checkpoint_every = absl::Hours(1);
-  int checkpoints_kept = 3;
-
-  // For tests. The environment is borrowed; null means the real one.
-  rocksdb::Env* env = nullptr;
-  std::function<int64_t()> free_bytes;  // instead of asking the file system
-  bool unsafe_no_sync_for_test = false;
-};
 
 // See MetadataStore. Concurrent commits are written in groups, one fsync each.
 // After an error of the disk the next commit reopens the database.
@@ -95,7 +74,12 @@ class RocksStore final : public MetadataStore {
 
   // rocks_open.cc
   absl::Status Start(Entropy& entropy);
-  absl::Status Initialize(Entropy& entropy);
+  absl::Status CheckSchema(bool complete, Entropy& entropy)
+      ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::Status CheckInstance(const std::string& marker)
+      ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  absl::Status Initialize(Entropy& entropy) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
+  void PlanFirstCheckpoint(uint64_t revision);
   absl::Status LoadNumbers() ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
   absl::Status Recover();
   void KeepCheckpoints(absl::Time now);

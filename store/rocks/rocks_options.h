@@ -1,0 +1,40 @@
+// What can be set about the durable store.
+#ifndef STORE_ROCKS_ROCKS_OPTIONS_H_
+#define STORE_ROCKS_ROCKS_OPTIONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "store/store.h"
+
+namespace rocksdb {
+class Env;
+}  // namespace rocksdb
+
+namespace bulwark::store {
+
+struct RocksOptions {
+  std::string path;  // a directory of the store's own; made if missing
+  LogRetention retention;
+  // With less space than this left on the disk, no new records are accepted;
+  // with a quarter of it, only deletions. 0 turns the check off.
+  int64_t min_free_bytes = int64_t{64} << 20;
+  // Preallocated, and given back when the disk is full all the same, so that
+  // the database can be opened and things be deleted.
+  int64_t reserve_bytes = int64_t{32} << 20;
+  // How often a checkpoint is made in <path>/checkpoints, when something
+  // changes; never if infinite. The newest `checkpoints_kept` stay.
+  absl::Duration checkpoint_every = absl::Hours(1);
+  int checkpoints_kept = 3;
+
+  // For tests. The environment is borrowed; null means the real one.
+  rocksdb::Env* env = nullptr;
+  std::function<int64_t()> free_bytes;  // instead of asking the file system
+  bool unsafe_no_sync_for_test = false;
+};
+
+}  // namespace bulwark::store
+
+#endif  // STORE_ROCKS_ROCKS_OPTIONS_H_
