@@ -34,6 +34,14 @@ absl::Status WriteText(const std::string& path, absl::string_view text) {
   return absl::OkStatus();
 }
 
+// The same for a limit: its file is missing where its controller is.
+absl::Status WriteLimit(const std::string& path, absl::string_view text) {
+  const absl::Status status = WriteText(path, text);
+  if (!absl::IsNotFound(status)) return status;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "limit ", path, ": this host does not give us the controller"));
+}
+
 absl::Status MakeDir(const std::string& path) {
   if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) {
     return absl::OkStatus();
@@ -197,24 +205,24 @@ absl::Status Cgroups::SetV1Limits(absl::string_view name,
   if (HasV1("memory") && limits.memory_bytes > 0) {
     const std::string memory = V1("memory", name);
     const std::string bytes = absl::StrCat(limits.memory_bytes);
-    RETURN_IF_ERROR(WriteText(memory + "/memory.limit_in_bytes", bytes));
+    RETURN_IF_ERROR(WriteLimit(memory + "/memory.limit_in_bytes", bytes));
     // No swap on top; absent where swap is not accounted.
     const std::string swap = memory + "/memory.memsw.limit_in_bytes";
-    if (Exists(swap)) RETURN_IF_ERROR(WriteText(swap, bytes));
+    if (Exists(swap)) RETURN_IF_ERROR(WriteLimit(swap, bytes));
   }
   if (HasV1("cpu") && limits.cpu_limit_millicores > 0) {
     RETURN_IF_ERROR(
-        WriteText(V1("cpu", name) + "/cpu.cfs_quota_us",
-                  absl::StrCat(Quota(limits.cpu_limit_millicores))));
+        WriteLimit(V1("cpu", name) + "/cpu.cfs_quota_us",
+                   absl::StrCat(Quota(limits.cpu_limit_millicores))));
   }
   if (HasV1("cpu") && limits.cpu_request_millicores > 0) {
     RETURN_IF_ERROR(
-        WriteText(V1("cpu", name) + "/cpu.shares",
-                  absl::StrCat(Shares(limits.cpu_request_millicores))));
+        WriteLimit(V1("cpu", name) + "/cpu.shares",
+                   absl::StrCat(Shares(limits.cpu_request_millicores))));
   }
   if (HasV1("pids") && limits.pids > 0) {
     RETURN_IF_ERROR(
-        WriteText(V1("pids", name) + "/pids.max", absl::StrCat(limits.pids)));
+        WriteLimit(V1("pids", name) + "/pids.max", absl::StrCat(limits.pids)));
   }
   return absl::OkStatus();
 }
@@ -224,24 +232,24 @@ absl::Status Cgroups::SetV2Limits(absl::string_view name,
   const std::string group = Paths(name).unified;
   if (!HasV1("memory") && limits.memory_bytes > 0) {
     RETURN_IF_ERROR(
-        WriteText(group + "/memory.max", absl::StrCat(limits.memory_bytes)));
+        WriteLimit(group + "/memory.max", absl::StrCat(limits.memory_bytes)));
     if (Exists(group + "/memory.swap.max")) {
-      RETURN_IF_ERROR(WriteText(group + "/memory.swap.max", "0"));
+      RETURN_IF_ERROR(WriteLimit(group + "/memory.swap.max", "0"));
     }
-    RETURN_IF_ERROR(WriteText(group + "/memory.oom.group", "1"));
+    RETURN_IF_ERROR(WriteLimit(group + "/memory.oom.group", "1"));
   }
   if (!HasV1("cpu") && limits.cpu_limit_millicores > 0) {
-    RETURN_IF_ERROR(WriteText(group + "/cpu.max",
-                              absl::StrCat(Quota(limits.cpu_limit_millicores),
-                                           " ", kPeriodMicroseconds)));
+    RETURN_IF_ERROR(WriteLimit(group + "/cpu.max",
+                               absl::StrCat(Quota(limits.cpu_limit_millicores),
+                                            " ", kPeriodMicroseconds)));
   }
   if (!HasV1("cpu") && limits.cpu_request_millicores > 0) {
-    RETURN_IF_ERROR(
-        WriteText(group + "/cpu.weight",
-                  absl::StrCat(Weight(Shares(limits.cpu_request_millicores)))));
+    RETURN_IF_ERROR(WriteLimit(
+        group + "/cpu.weight",
+        absl::StrCat(Weight(Shares(limits.cpu_request_millicores)))));
   }
   if (!HasV1("pids") && limits.pids > 0) {
-    RETURN_IF_ERROR(WriteText(group + "/pids.max", absl::StrCat(limits.pids)));
+    RETURN_IF_ERROR(WriteLimit(group + "/pids.max", absl::StrCat(limits.pids)));
   }
   return absl::OkStatus();
 }

@@ -99,6 +99,16 @@ inline int Prctl(int option, long a = 0, long b = 0, long c = 0, long d = 0) {
   for (;;) Sys(__NR_exit_group, code);
 }
 
+// Nanoseconds since the Unix epoch.
+inline uint64_t WallNanoseconds() {
+  struct {
+    int64_t seconds, nanoseconds;
+  } now = {};
+  Sys(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, Arg(&now));
+  return static_cast<uint64_t>(now.seconds) * 1000000000u +
+         static_cast<uint64_t>(now.nanoseconds);
+}
+
 // st_mode's file type; <linux/stat.h> hides these names beside a libc.
 inline constexpr unsigned kTypeMask = 0170000;
 inline constexpr unsigned kTypeDirectory = 0040000;

@@ -38,7 +38,9 @@ void AddRootfs(const LaunchInput& in, PlanBuilder& plan) {
   for (const std::string& layer : layers) {
     AddDirectory(open, layer, Blame::kSpec, slot++, plan);
   }
-  const int upper = AddDirectory(open, in.upper, Blame::kHost, slot++, plan);
+  const int upper = AddDirectory(
+      open, in.upper, in.spec.upper_dir.empty() ? Blame::kHost : Blame::kSpec,
+      slot++, plan);
   const int work = AddDirectory(open, in.work, Blame::kHost, slot, plan);
 
   StepArgs overlay;

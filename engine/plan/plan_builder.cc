@@ -181,7 +181,14 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
   }
   const std::string message = absl::StrCat(info.label, ": ", cause);
   if (info.blame == Blame::kSpec) return absl::InvalidArgumentError(message);
-  return absl::Status(ErrnoStatus(error, "launch", "").code(), message);
+  absl::StatusCode code = ErrnoStatus(error, "launch", "").code();
+  // Of the engine's callers these would speak of the container itself.
+  if (code == absl::StatusCode::kNotFound ||
+      code == absl::StatusCode::kAlreadyExists ||
+      code == absl::StatusCode::kInvalidArgument) {
+    code = absl::StatusCode::kInternal;
+  }
+  return absl::Status(code, message);
 }
 
 }  // namespace bulwark::engine

@@ -17,7 +17,7 @@ using child::Sys;
 namespace {
 
 constexpr size_t kChildStack = 256 << 10;  // used as far as needed
-constexpr int kPidfdIdType = 3;  // P_PIDFD
+constexpr int kPidfdIdType = 3;            // P_PIDFD
 
 // The head of siginfo_t for a child, as the kernel lays it out (64 bit).
 struct ChildInfo {
@@ -34,6 +34,7 @@ struct ChildStart {
 };
 
 ChildStart child_start;
+void* child_stack;
 
 int ChildMain(void* argument) {
   const ChildStart* start = static_cast<const ChildStart*>(argument);
@@ -116,6 +117,7 @@ int StartChild(child::Context* context, Child* child) {
   if (result < 0) return result;
   void* stack = Map(kChildStack, MAP_ANONYMOUS, -1);
   if (stack == nullptr) return -ENOMEM;
+  child_stack = stack;
   child_start = {context, pipe[1]};
   clone_args args = {};
   args.flags = CLONE_VM | CLONE_PIDFD | context->plan->clone_flags;
@@ -143,7 +145,10 @@ LaunchError AwaitExec(const Child& child) {
   LaunchError error = {child::kStepClone, 0};
   const long n = child::Read(child.error_pipe, &error, sizeof(error));
   child::Close(child.error_pipe);
-  if (n == 0) return {0, 0};
+  if (n == 0) {  // the child has memory of its own now
+    Sys(__NR_munmap, Arg(child_stack), kChildStack);
+    return {0, 0};
+  }
   if (n != sizeof(error)) error = {child::kStepClone, EIO};
   return error;
 }
@@ -160,14 +165,6 @@ bool Reap(const Child& child, ExitStatus* status) {
     status->code = 128 + info.status;
   }
   return true;
-}
-
-uint64_t WallNanoseconds() {
-  struct {
-    int64_t seconds, nanoseconds;
-  } now = {};
-  Sys(__NR_clock_gettime, 0 /* CLOCK_REALTIME */, Arg(&now));
-  return now.seconds * 1000000000u + now.nanoseconds;
 }
 
 // Field 22 of /proc/PID/stat. The second field may hold anything, so count

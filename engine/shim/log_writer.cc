@@ -3,7 +3,6 @@
 #include <linux/errno.h>
 
 #include "engine/child/sys.h"
-#include "engine/shim/shim.h"
 
 namespace bulwark::shim {
 
@@ -49,7 +48,7 @@ int LogWriter::Open(int dir, uint64_t file_bytes, int files) {
 
 void LogWriter::Write(char stream, const uint8_t* data, size_t size) {
   Stream* s = Find(stream);
-  now_ = WallNanoseconds();
+  now_ = child::WallNanoseconds();
   while (size > 0) {
     size_t n = 0;
     const size_t room = kMaxLine - s->size;
@@ -73,7 +72,7 @@ void LogWriter::Write(char stream, const uint8_t* data, size_t size) {
 }
 
 void LogWriter::Finish() {
-  now_ = WallNanoseconds();
+  now_ = child::WallNanoseconds();
   Stream* const streams[] = {&output_, &error_};
   for (Stream* s : streams) {
     if (s->size > 0) Record(s->name, true, s->line, s->size);

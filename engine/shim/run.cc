@@ -98,8 +98,7 @@ int PrepareRecords() {
   shim.exit_file =
       child::OpenAt(shim.state_dir, "exit", O_RDWR | O_CREAT | O_EXCL, 0600);
   if (shim.exit_file < 0) return shim.exit_file;
-  const int space =
-      Sys(__NR_fallocate, shim.exit_file, 0, 0, kExitRecordSize);
+  const int space = Sys(__NR_fallocate, shim.exit_file, 0, 0, kExitRecordSize);
   return space == -EOPNOTSUPP ? 0 : space;
 }
 
@@ -145,7 +144,7 @@ void WriteExit(const ExitStatus& status) {
   w.Int(child::kTagCode, status.code);
   w.Int(child::kTagSignal, status.signal);
   w.Int(child::kTagOomKilled, OomKills());
-  w.Int(child::kTagFinishTime, WallNanoseconds());
+  w.Int(child::kTagFinishTime, child::WallNanoseconds());
   w.Int(child::kTagStartTime, shim.start_time);
   w.Int(child::kTagInitPid, shim.child.pid);
   w.Seal();
@@ -296,7 +295,7 @@ int RunMode() {
   Require(child::kStepRecords,
           shim.log.Open(shim.state_dir, plan.log_file_bytes, plan.log_files));
 
-  shim.start_time = WallNanoseconds();
+  shim.start_time = child::WallNanoseconds();
   launch_fds.Note();
   Require(child::kStepClone, StartChild(&shim.context, &shim.child));
   launch_fds.Close();  // above all the write ends of the streams

@@ -44,7 +44,6 @@ struct ExitStatus {
 // Reaps the child if it has ended.
 bool Reap(const Child& child, ExitStatus* status);
 
-uint64_t WallNanoseconds();
 uint64_t StartTicks(int pid);
 
 // Answers on `fd`: {tag, value} pairs in one frame.
