@@ -101,10 +101,15 @@ absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(
 }
 
 absl::StatusOr<std::unique_ptr<Ingest>> BlobStore::NewIngest() {
-  std::string path = NewTemporaryPath();
-  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd.ok()) return ErrnoStatus("create", path);
-  return absl::WrapUnique(new Ingest(this, std::move(path), std::move(fd)));
+  for (;;) {
+    std::string path = NextTemporaryPath();
+    UniqueFd fd(
+        open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (fd.ok()) {
+      return absl::WrapUnique(new Ingest(this, std::move(path), std::move(fd)));
+    }
+    if (errno != EEXIST) return ErrnoStatus("create", path);
+  }
 }
 
 absl::StatusOr<std::string> BlobStore::Put(absl::string_view data) {
@@ -180,7 +185,16 @@ absl::Status BlobStore::Remove(absl::string_view digest) const {
   return absl::OkStatus();
 }
 
-std::string BlobStore::NewTemporaryPath() {
+absl::StatusOr<std::string> BlobStore::NewTemporaryDirectory() {
+  for (;;) {
+    std::string path = NextTemporaryPath();
+    if (mkdir(path.c_str(), 0700) == 0) return path;
+    // What could not be removed at the start may have the name.
+    if (errno != EEXIST) return ErrnoStatus("make directory", path);
+  }
+}
+
+std::string BlobStore::NextTemporaryPath() {
   return absl::StrCat(state_dir_, "/ingest/", getpid(), "-",
                       counter_.fetch_add(1));
 }

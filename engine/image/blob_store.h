@@ -83,13 +83,15 @@ class BlobStore {
   absl::Status Verify(absl::string_view digest) const;
   absl::Status Remove(absl::string_view digest) const;
 
-  // A fresh path for a temporary directory or file in STATE/ingest.
-  std::string NewTemporaryPath();
+  // A new directory in STATE/ingest, mode 0700, for layers in the making. The
+  // caller removes it, or renames it away.
+  absl::StatusOr<std::string> NewTemporaryDirectory();
 
  private:
   friend class Ingest;
   explicit BlobStore(std::string state_dir);
   std::string PathOf(absl::string_view digest) const;
+  std::string NextTemporaryPath();
 
   const std::string state_dir_;
   const std::string blob_dir_;

@@ -82,9 +82,8 @@ absl::StatusOr<std::unique_ptr<PendingLayer>> LayerStore::Unpack(
     const UnpackLimits& limits, const std::function<bool()>& cancelled) {
   ASSIGN_OR_RETURN(std::unique_ptr<Decompressor> tar,
                    NewDecompressor(std::move(blob)));
-  std::string path = blobs_->NewTemporaryPath();
+  ASSIGN_OR_RETURN(std::string path, blobs_->NewTemporaryDirectory());
   std::string fs = absl::StrCat(path, "/fs");
-  RETURN_IF_ERROR(os::MakeDirs(path, 0700));
   // Owns the path from here on.
   auto layer = absl::WrapUnique(new PendingLayer(path, UnpackResult()));
   RETURN_IF_ERROR(os::MakeDirs(fs, 0755));
@@ -149,7 +148,7 @@ std::vector<std::string> LayerStore::List() const {
 }
 
 absl::StatusOr<std::string> LayerStore::Detach(absl::string_view name) {
-  std::string aside = blobs_->NewTemporaryPath();
+  ASSIGN_OR_RETURN(std::string aside, blobs_->NewTemporaryDirectory());
   if (rename(PathOf(name).c_str(), aside.c_str()) != 0) {
     return ErrnoStatus("move aside layer", name);
   }

@@ -5,6 +5,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "engine/build/builder.h"
 #include "engine/image/digest.h"
 #include "engine/image/loader.h"
 #include "engine/image/puller.h"
@@ -22,14 +23,21 @@ absl::StatusOr<std::string> KeyOf(absl::string_view reference) {
 }  // namespace
 
 LocalImages::LocalImages(LocalImagesConfig config,
-                         std::unique_ptr<image::ImageStore> store)
-    : config_(std::move(config)), store_(std::move(store)) {}
+                         std::unique_ptr<image::ImageStore> store,
+                         std::unique_ptr<build::StepCache> cache)
+    : config_(std::move(config)),
+      store_(std::move(store)),
+      cache_(std::move(cache)) {}
 
 absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
     LocalImagesConfig config) {
   ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> store,
                    image::ImageStore::Open(config.state_dir));
-  return absl::WrapUnique(new LocalImages(std::move(config), std::move(store)));
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<build::StepCache> cache,
+      build::StepCache::Open(config.state_dir, store.get(), config.clock));
+  return absl::WrapUnique(
+      new LocalImages(std::move(config), std::move(store), std::move(cache)));
 }
 
 absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
@@ -48,7 +56,31 @@ absl::StatusOr<std::vector<Image>> LocalImages::Load(
 
 absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
                                          const ProgressSink& progress) {
-  return absl::UnimplementedError("build: not built yet");
+  build::BuilderOptions options;
+  options.store = store_.get();
+  options.cache = cache_.get();
+  options.clock = config_.clock;
+  options.entropy = config_.entropy;
+  options.engine = config_.engine;
+  options.network = config_.build_network;
+  options.resolve = [this](const std::string& reference,
+                           const std::string& platform) {
+    return Resolve(reference, platform);
+  };
+  return build::BuildImage(options, request, progress);
+}
+
+absl::StatusOr<Image> LocalImages::Resolve(const std::string& reference,
+                                           const std::string& platform) {
+  if (image::IsDigest(reference)) return Get(reference);
+  PullRequest request;
+  request.reference = reference;
+  request.platform = platform;
+  absl::StatusOr<Image> image = Pull(request, nullptr);
+  if (image.ok()) return image;
+  // Perhaps it is here under another name.
+  absl::StatusOr<Image> present = Get(reference);
+  return present.ok() ? present : image;
 }
 
 absl::StatusOr<Image> LocalImages::Get(absl::string_view reference) {

@@ -2,6 +2,7 @@
 #ifndef ENGINE_IMAGE_LOCAL_IMAGES_H_
 #define ENGINE_IMAGE_LOCAL_IMAGES_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "engine/build/build_context.h"
+#include "engine/build/step_cache.h"
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
 #include "engine/images.h"
@@ -24,6 +27,11 @@ struct LocalImagesConfig {
   std::vector<std::string> insecure_registries;
   Clock* clock = nullptr;      // borrowed
   Entropy* entropy = nullptr;  // borrowed
+  // Runs the commands of builds; borrowed. Null: RUN is refused.
+  Engine* engine = nullptr;
+  // Called once for each build that runs a command. Null: such commands see
+  // no network.
+  std::function<absl::StatusOr<build::BuildNetwork>()> build_network;
 };
 
 // Thread-safe; see Images.
@@ -48,10 +56,14 @@ class LocalImages final : public Images {
 
  private:
   LocalImages(LocalImagesConfig config,
-              std::unique_ptr<image::ImageStore> store);
+              std::unique_ptr<image::ImageStore> store,
+              std::unique_ptr<build::StepCache> cache);
+  absl::StatusOr<Image> Resolve(const std::string& reference,
+                                const std::string& platform);
 
   const LocalImagesConfig config_;
   const std::unique_ptr<image::ImageStore> store_;
+  const std::unique_ptr<build::StepCache> cache_;
 };
 
 }  // namespace bulwark::engine

@@ -103,6 +103,20 @@ ImageConfig ParseRuntimeConfig(const Json& config) {
   return result;
 }
 
+std::vector<HistoryEntry> ParseHistory(const Json& object) {
+  std::vector<HistoryEntry> result;
+  const Json* history = Find(object, "history");
+  if (history == nullptr || !history->is_array()) return result;
+  for (const Json& item : *history) {
+    const Json* empty = Find(item, "empty_layer");
+    result.push_back(
+        {StringField(item, "created"), StringField(item, "created_by"),
+         StringField(item, "comment"),
+         empty != nullptr && empty->is_boolean() && empty->get<bool>()});
+  }
+  return result;
+}
+
 // A NUL would end a string early where the kernel reads it.
 absl::Status RefuseNul(const ImageConfig& config) {
   auto has_nul = [](absl::string_view text) {
@@ -234,6 +248,7 @@ absl::StatusOr<ConfigFile> ParseConfig(absl::string_view text) {
   if (const Json* rootfs = Find(object, "rootfs")) {
     result.diff_ids = StringList(*rootfs, "diff_ids");
   }
+  result.history = ParseHistory(object);
   for (const std::string& id : result.diff_ids) {
     if (!IsDigest(id)) {
       return absl::InvalidArgumentError(
@@ -282,21 +297,6 @@ absl::StatusOr<Descriptor> ChoosePlatform(const std::vector<IndexEntry>& index,
   return absl::NotFoundError(absl::StrCat(
       "there is no image for platform ", wanted.ToString(), "; available: ",
       available.empty() ? "none" : absl::StrJoin(available, ", ")));
-}
-
-std::string FormatManifest(const Manifest& manifest) {
-  auto descriptor = [](const Descriptor& d) {
-    return Json{
-        {"mediaType", d.media_type}, {"digest", d.digest}, {"size", d.size}};
-  };
-  Json layers = Json::array();
-  for (const Descriptor& layer : manifest.layers) {
-    layers.push_back(descriptor(layer));
-  }
-  return Dump(Json{{"schemaVersion", 2},
-                   {"mediaType", kOciManifest},
-                   {"config", descriptor(manifest.config)},
-                   {"layers", std::move(layers)}});
 }
 
 }  // namespace bulwark::engine::image

@@ -57,6 +57,14 @@ struct IndexEntry {
   std::string image_name;
 };
 
+// How an image came about, for people.
+struct HistoryEntry {
+  std::string created;  // RFC 3339
+  std::string created_by;
+  std::string comment;
+  bool empty_layer = false;
+};
+
 // The fields that we honour, and what identifies the layers.
 struct ConfigFile {
   ImageConfig config;
@@ -65,6 +73,7 @@ struct ConfigFile {
   std::vector<std::string> diff_ids;  // lowest first
   std::vector<std::string> shell;     // SHELL, for builds
   std::vector<std::string> on_build;  // ONBUILD, for builds
+  std::vector<HistoryEntry> history;
 };
 
 // The media type that a document has: its own field, else what its members
@@ -90,8 +99,9 @@ absl::StatusOr<Platform> ParsePlatform(absl::string_view text);
 absl::StatusOr<Descriptor> ChoosePlatform(const std::vector<IndexEntry>& index,
                                           const Platform& wanted);
 
-// A manifest document for these parts.
+// The documents for these parts; the same parts give the same text.
 std::string FormatManifest(const Manifest& manifest);
+std::string FormatConfig(const ConfigFile& config);
 
 }  // namespace bulwark::engine::image
 

@@ -80,11 +80,15 @@ struct TarReader::Stream {
   }
 };
 
-TarReader::TarReader(ByteSource* source)
+TarReader::TarReader(ByteSource* source, bool xz_or_bzip2)
     : stream_(new Stream{source, std::vector<char>(256 << 10), {}}),
       archive_(archive_read_new()) {
   CHECK(archive_ != nullptr);
   archive_read_support_filter_none(archive_);
+  if (xz_or_bzip2) {
+    archive_read_support_filter_xz(archive_);
+    archive_read_support_filter_bzip2(archive_);
+  }
   archive_read_support_format_tar(archive_);
   archive_read_support_format_empty(archive_);
 }

@@ -38,8 +38,9 @@ struct TarEntry {
 // Thread-compatible.
 class TarReader {
  public:
-  // `source` is borrowed and must not be compressed.
-  explicit TarReader(ByteSource* source);
+  // `source` is borrowed. It must not be compressed, or, with `xz_or_bzip2`,
+  // may be so in these ways.
+  explicit TarReader(ByteSource* source, bool xz_or_bzip2 = false);
   ~TarReader();
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;

@@ -1,0 +1,169 @@
+#include "engine/build/copy_plan.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "engine/image/digest.h"
+
+namespace bulwark::engine::build {
+namespace {
+
+constexpr int kMaxDepth = 256;
+
+std::string Join(const std::string& directory, const std::string& name) {
+  return directory.empty() ? name : absl::StrCat(directory, "/", name);
+}
+
+std::string BaseName(const std::string& path) {
+  size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+bool Copyable(const FileTree::Node& node) {
+  return S_ISREG(node.stat.st_mode) || S_ISLNK(node.stat.st_mode) ||
+         S_ISDIR(node.stat.st_mode);
+}
+
+// Walks pattern components.
+absl::Status Match(const FileTree& tree, const IgnoreList& ignored,
+                   const FileTree::Node& directory,
+                   const std::vector<std::string>& parts, size_t i,
+                   std::vector<FileTree::Node>* result) {
+  ASSIGN_OR_RETURN(std::vector<FileTree::Node> children, tree.List(directory));
+  for (const FileTree::Node& child : children) {
+    if (!GlobMatch(parts[i], BaseName(child.path))) continue;
+    if (i + 1 < parts.size()) {
+      absl::StatusOr<FileTree::Node> next = tree.Lookup(child.path, true);
+      if (next.ok() && next->IsDirectory()) {
+        RETURN_IF_ERROR(Match(tree, ignored, *next, parts, i + 1, result));
+      }
+    } else if (!ignored.Ignores(child.path)) {
+      ASSIGN_OR_RETURN(FileTree::Node node, tree.Lookup(child.path, true));
+      result->push_back(std::move(node));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HashFile(const CopyItem& item, image::Sha256* hash) {
+  ASSIGN_OR_RETURN(UniqueFd fd, item.tree->OpenFile(item.node));
+  std::vector<char> buffer(256 << 10);
+  image::Sha256 contents;
+  for (;;) {
+    ssize_t n = read(fd.get(), buffer.data(), buffer.size());
+    if (n < 0) return ErrnoStatus("read", item.node.path);
+    if (n == 0) break;
+    contents.Update(absl::string_view(buffer.data(), n));
+  }
+  hash->Update(contents.Digest());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<FileTree::Node>> MatchSources(
+    const FileTree& tree, const IgnoreList& ignored,
+    const std::string& source) {
+  std::vector<FileTree::Node> result;
+  std::string path = CleanRelative(source);
+  if (IsGlob(path)) {
+    ASSIGN_OR_RETURN(FileTree::Node root, tree.Lookup("", true));
+    RETURN_IF_ERROR(
+        Match(tree, ignored, root, absl::StrSplit(path, '/'), 0, &result));
+  } else if (path.empty() || !ignored.Ignores(path) ||
+             ignored.HasExceptions()) {
+    absl::StatusOr<FileTree::Node> node = tree.Lookup(path, true);
+    bool usable = node.ok() && (node->IsDirectory() || path.empty() ||
+                                !ignored.Ignores(path));
+    if (usable) result.push_back(*std::move(node));
+    if (!node.ok() && !absl::IsNotFound(node.status())) return node.status();
+  }
+  if (!result.empty()) return result;
+  absl::string_view hint = !path.empty() && ignored.Ignores(path)
+                               ? "; .dockerignore leaves it out"
+                               : "; paths are relative to the build context";
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", source, "\": no such file or directory", hint));
+}
+
+absl::Status AddContents(const FileTree& tree, const IgnoreList& ignored,
+                         const FileTree::Node& directory,
+                         const std::string& destination, CopyPlan* plan) {
+  if (std::count(directory.path.begin(), directory.path.end(), '/') >
+      kMaxDepth) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("directories are deeper than ", kMaxDepth));
+  }
+  ASSIGN_OR_RETURN(std::vector<FileTree::Node> children, tree.List(directory));
+  for (FileTree::Node& child : children) {
+    if (!Copyable(child)) continue;
+    bool leave_out = ignored.Ignores(child.path);
+    bool is_directory = child.IsDirectory();
+    if (leave_out && !(is_directory && ignored.HasExceptions())) continue;
+    std::string name = Join(destination, BaseName(child.path));
+    size_t before = plan->items.size();
+    FileTree::Node node = child;
+    plan->items.push_back({&tree, std::move(child), name, false});
+    if (!is_directory) continue;
+    RETURN_IF_ERROR(AddContents(tree, ignored, node, name, plan));
+    // An ignored directory comes along only for what was taken back in it.
+    if (leave_out && plan->items.size() == before + 1) plan->items.pop_back();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddSource(const FileTree& tree, const IgnoreList& ignored,
+                       const std::string& source,
+                       const std::string& destination, bool into_directory,
+                       CopyPlan* plan) {
+  ASSIGN_OR_RETURN(std::vector<FileTree::Node> nodes,
+                   MatchSources(tree, ignored, source));
+  for (FileTree::Node& node : nodes) {
+    if (node.IsDirectory()) {
+      plan->directory = destination;
+      RETURN_IF_ERROR(AddContents(tree, ignored, node, destination, plan));
+      continue;
+    }
+    if (!Copyable(node)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", source, "\": neither a file nor a directory"));
+    }
+    // The name is the one that was asked for, not that of a link's target.
+    std::string name =
+        IsGlob(source) ? BaseName(node.path) : BaseName(CleanRelative(source));
+    plan->items.push_back(
+        {&tree, std::move(node),
+         into_directory ? Join(destination, name) : destination, false});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
+                                     const CopyAttributes& attributes) {
+  image::Sha256 hash;
+  hash.Update(absl::StrCat("directory ", plan.directory, "\n"));
+  for (const CopyItem& item : plan.items) {
+    const struct stat& st = item.node.stat;
+    mode_t mode = attributes.mode.value_or(st.st_mode & 07777);
+    Owner owner = attributes.owner.value_or(Owner{st.st_uid, st.st_gid});
+    hash.Update(absl::StrCat(item.destination.size(), ":", item.destination,
+                             " ", st.st_mode & S_IFMT, " ", mode, " ",
+                             owner.uid, ":", owner.gid, " "));
+    if (S_ISREG(st.st_mode)) {
+      RETURN_IF_ERROR(HashFile(item, &hash));
+    } else if (S_ISLNK(st.st_mode)) {
+      ASSIGN_OR_RETURN(std::string target, item.tree->ReadLink(item.node));
+      hash.Update(absl::StrCat(target.size(), ":", target));
+    }
+    hash.Update("\n");
+  }
+  return hash.Digest();
+}
+
+}  // namespace bulwark::engine::build

@@ -1,0 +1,284 @@
+#include "engine/build/dockerfile.h"
+
+#include <string>
+
+#include "base/testing/status_matchers.h"
+#include "engine/build/glob.h"
+#include "engine/build/stage_plan.h"
+#include "engine/build/words.h"
+
+namespace bulwark::engine::build {
+namespace {
+
+using ::bulwark::testing::IsOkAndHolds;
+using ::bulwark::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+absl::StatusOr<Dockerfile> Parse(absl::string_view text) {
+  return ParseDockerfile(text, "Dockerfile");
+}
+
+TEST(ParseDockerfileTest, WhenOrdinary_GivesInstructionsWithLines) {
+  ASSERT_OK_AND_ASSIGN(Dockerfile file,
+                       Parse("# a comment\n"
+                             "\n"
+                             "from alpine:3 AS base\n"
+                             "  RUN  echo hi  \n"
+                             "CMD [\"a\", \"b c\"]\r\n"
+                             "COPY --from=base --chown=1:2 a b\n"));
+  ASSERT_THAT(file.instructions, SizeIs(4));
+  EXPECT_EQ(file.instructions[0].keyword, "FROM");
+  EXPECT_EQ(file.instructions[0].rest, "alpine:3 AS base");
+  EXPECT_EQ(file.instructions[0].line, 3);
+  EXPECT_EQ(file.instructions[1].rest, "echo hi");
+  EXPECT_FALSE(file.instructions[1].exec_form);
+  EXPECT_TRUE(file.instructions[2].exec_form);
+  EXPECT_THAT(file.instructions[2].words, ElementsAre("a", "b c"));
+  EXPECT_THAT(file.instructions[3].flags,
+              ElementsAre(Pair("from", "base"), Pair("chown", "1:2")));
+  EXPECT_EQ(file.instructions[3].rest, "a b");
+  EXPECT_EQ(file.instructions[3].ToString(),
+            "COPY --from=base --chown=1:2 a b");
+}
+
+TEST(ParseDockerfileTest, WhenLinesGoOn_AreJoined) {
+  ASSERT_OK_AND_ASSIGN(Dockerfile file, Parse("FROM a\n"
+                                              "RUN one && \\\n"
+                                              "  # a comment inside\n"
+                                              "\n"
+                                              "  two \\  \n"
+                                              "  three\n"
+                                              "USER x\n"));
+  ASSERT_THAT(file.instructions, SizeIs(3));
+  EXPECT_EQ(file.instructions[1].rest, "one &&   two   three");
+  EXPECT_EQ(file.instructions[1].line, 2);
+  EXPECT_EQ(file.instructions[2].line, 7);
+}
+
+TEST(ParseDockerfileTest, WhenEscapeDirective_IsHonoured) {
+  ASSERT_OK_AND_ASSIGN(Dockerfile file, Parse("# syntax=docker/dockerfile:1\n"
+                                              "# Escape = `\n"
+                                              "FROM a\n"
+                                              "RUN a `\n  b\\\n"));
+  EXPECT_EQ(file.escape, '`');
+  EXPECT_EQ(file.instructions[1].rest, "a   b\\");
+  // After a comment it is a comment, too.
+  ASSERT_OK_AND_ASSIGN(file, Parse("# x\n# escape=`\nFROM a\n"));
+  EXPECT_EQ(file.escape, '\\');
+  EXPECT_THAT(
+      Parse("# escape=x\nFROM a\n"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("Dockerfile:1:")));
+}
+
+TEST(ParseDockerfileTest, WhenHeredoc_TakesItsLines) {
+  ASSERT_OK_AND_ASSIGN(Dockerfile file, Parse("FROM a\n"
+                                              "RUN <<EOF\n"
+                                              "echo 1\n"
+                                              "# kept\n"
+                                              "EOF\n"
+                                              "COPY <<-\"A\" <<B /x/\n"
+                                              "\ttabs\n"
+                                              "\tA\n"
+                                              "two\n"
+                                              "B\n"
+                                              "USER x\n"));
+  ASSERT_THAT(file.instructions, SizeIs(4));
+  ASSERT_THAT(file.instructions[1].heredocs, SizeIs(1));
+  EXPECT_EQ(file.instructions[1].heredocs[0].text, "echo 1\n# kept\n");
+  EXPECT_TRUE(file.instructions[1].heredocs[0].expand);
+  ASSERT_THAT(file.instructions[2].heredocs, SizeIs(2));
+  EXPECT_EQ(file.instructions[2].heredocs[0].text, "tabs\n");
+  EXPECT_FALSE(file.instructions[2].heredocs[0].expand);
+  EXPECT_EQ(file.instructions[2].heredocs[1].text, "two\n");
+}
+
+TEST(ParseDockerfileTest, WhenWrong_NamesTheLine) {
+  const struct {
+    std::string text;
+    std::string why;
+  } cases[] = {
+      {"", "Dockerfile:1: it holds no instructions"},
+      {"# only\n", "no instructions"},
+      {"FROM a\n\nRUNN x\n",
+       "Dockerfile:3: unknown instruction \"RUNN\"; did "
+       "you mean RUN?"},
+      {"FROM a\nXYZZY q\n", "Dockerfile:2: unknown instruction \"XYZZY\""},
+      {"FROM a\nRUN\n", "Dockerfile:2: RUN needs an argument"},
+      {"FROM a\nRUN <<EOF\nx\n", "Dockerfile:2: the text that <<EOF begins"},
+      {std::string("FROM a\0", 7), "not a text file"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_THAT(Parse(c.text),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.why)))
+        << c.text;
+  }
+}
+
+TEST(ParseDockerfileTest, WhenJsonIsBroken_IsTheShellForm) {
+  ASSERT_OK_AND_ASSIGN(Dockerfile file,
+                       Parse("FROM a\nCMD ['a']\nCMD [\"a\", 1]\n"));
+  EXPECT_FALSE(file.instructions[1].exec_form);
+  EXPECT_FALSE(file.instructions[2].exec_form);
+}
+
+std::optional<std::string> Values(absl::string_view name) {
+  if (name == "A") return "1";
+  if (name == "EMPTY") return "";
+  return std::nullopt;
+}
+
+TEST(ExpandTest, WhenVariables_AreReplaced) {
+  const struct {
+    std::string text;
+    std::string result;
+  } cases[] = {
+      {"$A", "1"},
+      {"x${A}y$A", "x1y1"},
+      {"$NONE|${NONE}", "|"},
+      {"${NONE:-d}${NONE-d}${A:-d}", "dd1"},
+      {"${EMPTY:-d}${EMPTY-d}", "d"},
+      {"${A:+alt}${EMPTY:+alt}${EMPTY+alt}${NONE+alt}", "altalt"},
+      {"${NONE:-${A}${NONE:-z}}", "1z"},
+      {"\\$A", "$A"},
+      {"'$A'", "$A"},
+      {"\"$A b\"", "1 b"},
+      {"\"a\\\"b\\n\"", "a\"b\\n"},
+      {"a\\ b", "a b"},
+      {"$", "$"},
+      {"$1", "$1"},
+      {"a'b'\"c\"", "abc"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_THAT(Expand(c.text, '\\', Values), IsOkAndHolds(c.result)) << c.text;
+  }
+}
+
+TEST(ExpandTest, WhenMalformed_IsRefused) {
+  for (const char* text :
+       {"'a", "\"a", "${A", "${}", "${A:-x", "${A%x}", "${NONE:?give one}"}) {
+    EXPECT_THAT(Expand(text, '\\', Values),
+                StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
+  }
+  std::string deep = "x";
+  for (int i = 0; i < 100; ++i) deep = "${NONE:-" + deep + "}";
+  EXPECT_THAT(Expand(deep, '\\', Values),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(SplitWordsTest, WhenQuoted_KeepsBlanks) {
+  EXPECT_THAT(SplitWords("a=b  'c d' \"e f\"g h\\ i ", '\\'),
+              ElementsAre("a=b", "'c d'", "\"e f\"g", "h\\ i"));
+}
+
+TEST(GlobMatchTest, WhenPatterns_Match) {
+  const struct {
+    std::string pattern;
+    std::string path;
+    bool match;
+  } cases[] = {
+      {"*.go", "a.go", true},
+      {"*.go", "d/a.go", false},
+      {"*/a.go", "d/a.go", true},
+      {"**/a.go", "a.go", true},
+      {"**/a.go", "x/y/a.go", true},
+      {"a/**", "a/b/c", true},
+      {"a/**/c", "a/c", true},
+      {"a?c", "abc", true},
+      {"a?c", "ac", false},
+      {"[a-c]x", "bx", true},
+      {"[^a-c]x", "bx", false},
+      {"[!a-c]x", "dx", true},
+      {"a\\*", "a*", true},
+      {"a\\*", "ab", false},
+      {"*a*b*c*", "xxaxxbxxcxx", true},
+      {"[", "[", true},
+      {"", "", true},
+      {"*", "", true},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(GlobMatch(c.pattern, c.path), c.match)
+        << c.pattern << " " << c.path;
+  }
+  EXPECT_FALSE(GlobMatch(std::string(60, '*') + "b", std::string(5000, 'a')));
+}
+
+TEST(IgnoreListTest, WhenPatterns_LastOneDecides) {
+  IgnoreList list(
+      "# comment\n"
+      "*.log\n"
+      "node_modules\n"
+      "/build/\n"
+      "!build/keep\n"
+      "**/secret*\n");
+  EXPECT_TRUE(list.Ignores("a.log"));
+  EXPECT_FALSE(list.Ignores("d/a.log"));
+  EXPECT_TRUE(list.Ignores("node_modules/x/y"));
+  EXPECT_TRUE(list.Ignores("build/x"));
+  EXPECT_FALSE(list.Ignores("build/keep/x"));
+  EXPECT_TRUE(list.Ignores("a/b/secret.txt"));
+  EXPECT_FALSE(list.Ignores("src"));
+  EXPECT_TRUE(list.HasExceptions());
+}
+
+TEST(CleanRelativeTest, WhenPathsGoUp_StopAtTheTop) {
+  EXPECT_EQ(CleanRelative("/a/./b/../c//d/"), "a/c/d");
+  EXPECT_EQ(CleanRelative("../../x"), "x");
+  EXPECT_EQ(CleanRelative("/"), "");
+}
+
+absl::StatusOr<std::vector<StagePlan>> Plan(const std::string& text,
+                                            const std::string& target = "") {
+  ASSIGN_OR_RETURN(Dockerfile file, Parse(text));
+  GlobalScope global({{"GIVEN", "3.19"}}, {"linux", "amd64", ""});
+  return PlanStages(file, target, &global);
+}
+
+TEST(PlanStagesTest, WhenTarget_OnlyWhatItNeedsIsMarked) {
+  const std::string text =
+      "ARG GIVEN=3.0\n"
+      "FROM alpine:${GIVEN} AS base\n"
+      "FROM base AS unused\n"
+      "FROM base AS Tools\n"
+      "FROM scratch\n"
+      "COPY --from=tools /a /a\n"
+      "FROM scratch AS other\n";
+  ASSERT_OK_AND_ASSIGN(auto stages, Plan(text, "3"));
+  ASSERT_THAT(stages, SizeIs(4));
+  EXPECT_EQ(stages[0].base, "alpine:3.19");
+  EXPECT_TRUE(stages[0].needed);
+  EXPECT_FALSE(stages[1].needed);
+  EXPECT_TRUE(stages[2].needed);
+  EXPECT_EQ(stages[2].base_stage, 0);
+  EXPECT_TRUE(stages[3].needed);
+  ASSERT_OK_AND_ASSIGN(stages, Plan(text));
+  EXPECT_FALSE(stages[0].needed);
+  EXPECT_TRUE(stages[4].needed);
+}
+
+TEST(PlanStagesTest, WhenWrong_SaysWhereAndWhy) {
+  const struct {
+    std::string text;
+    std::string target;
+    std::string why;
+  } cases[] = {
+      {"RUN x\nFROM a\n", "", "Dockerfile:1: RUN x: before the first FROM"},
+      {"ARG A=1\n", "", "no FROM"},
+      {"FROM a b\n", "", "FROM IMAGE AS NAME"},
+      {"FROM $NONE\n", "", "is empty"},
+      {"FROM a AS x\nFROM b AS X\n", "", "there is a stage \"x\" already"},
+      {"FROM --flag=1 a\n", "", "unknown flag --flag"},
+      {"FROM a AS x\n", "y", "has no stage \"y\"; it has: x"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_THAT(Plan(c.text, c.target),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.why)))
+        << c.text;
+  }
+}
+
+}  // namespace
+}  // namespace bulwark::engine::build

@@ -1,0 +1,29 @@
+// Users and groups as an image names them.
+#ifndef ENGINE_BUILD_OWNERS_H_
+#define ENGINE_BUILD_OWNERS_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "engine/build/file_tree.h"
+
+namespace bulwark::engine::build {
+
+struct Owner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+// "user", "user:group", by name or number; names are looked up in the tree's
+// own /etc/passwd and /etc/group. Without a group it is the user's first one,
+// or for a number that nobody has, the same number. INVALID_ARGUMENT if a name
+// is unknown.
+absl::StatusOr<Owner> ResolveOwner(absl::string_view text,
+                                   const FileTree& tree);
+
+}  // namespace bulwark::engine::build
+
+#endif  // ENGINE_BUILD_OWNERS_H_
