@@ -196,8 +196,8 @@ TEST_F(PlanTest, WhenAnObjectIsDeclaredTwice_ItIsRefused) {
 
 TEST_F(PlanTest, WhenAVolumeIsUsedOrProtected_DeleteIsRefused) {
   Store(Parse("volume { metadata { name: 'data' } }"));
-  Store(Parse("volume { metadata { name: 'own-3' } }"));
-  Store(Parse("volume { metadata { name: 'own-x' } }"));
+  Store(Parse("volume { metadata { name: 'web-own-3' } }"));
+  Store(Parse("volume { metadata { name: 'web-own-x' } }"));
   Store(Parse("volume { metadata { name: 'safe' } spec { protect: true } }"));
   Store(
       Parse("service { metadata { name: 'web' } spec { containers { image: "
@@ -207,12 +207,28 @@ TEST_F(PlanTest, WhenAVolumeIsUsedOrProtected_DeleteIsRefused) {
   EXPECT_THAT(Remove("volume", "data"),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("volume data is used by service web")));
-  EXPECT_THAT(Remove("volume", "own-3"),
+  EXPECT_THAT(Remove("volume", "web-own-3"),
               StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(Remove("volume", "safe"),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("is protected")));
-  EXPECT_OK(Remove("volume", "own-x"));
+  EXPECT_OK(Remove("volume", "web-own-x"));
+}
+
+TEST_F(PlanTest, WhenAVolumeIsBeingDeleted_NoServiceMayUseIt) {
+  Store(Parse("volume { metadata { name: 'data' } }"));
+  stored_.objects.begin()
+      ->second.mutable_volume()
+      ->mutable_metadata()
+      ->mutable_delete_time()
+      ->set_seconds(1);
+
+  EXPECT_THAT(
+      Plan({Parse("service { metadata { name: 'web' } spec { containers { "
+                  "image: 'a:1' volumes { volume: 'data' path: '/d' } } } }")}),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               HasSubstr("spec.containers[0].volumes[0].volume: volume data "
+                         "is being deleted")));
 }
 
 TEST_F(PlanTest, WhenAProjectIsNotEmpty_DeleteIsRefused) {

@@ -1,11 +1,15 @@
 #include "api/services_service.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "api/convert.h"
 #include "api/errors.h"
 #include "base/status.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "store/objects.h"
 
 namespace bulwark::api {
@@ -31,26 +35,60 @@ absl::Status SetReplicas(int32_t replicas, const v1::Service& service,
   return absl::OkStatus();
 }
 
-// The revision to go back to: number `wanted`, or for 0 the last good one
-// before the current.
-absl::StatusOr<v1::Revision> FindRevision(store::MetadataStore& store,
-                                          const v1::Service& service,
-                                          int64_t wanted) {
+v1::Template TemplateOf(const v1::ServiceSpec& spec) {
+  v1::Template declared;
+  *declared.mutable_containers() = spec.containers();
+  *declared.mutable_init_containers() = spec.init_containers();
+  *declared.mutable_sidecars() = spec.sidecars();
+  *declared.mutable_stop() = spec.stop();
+  declared.set_network(spec.network());
+  return declared;
+}
+
+absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
+    store::MetadataStore& store, const v1::Service& service) {
   ASSIGN_OR_RETURN(
       store::ObjectListing listing,
       store::ListObjects(store, "revision", service.metadata().project()));
+  std::vector<v1::Revision> revisions;
+  for (v1::Object& object : listing.objects) {
+    if (object.revision().service() == service.metadata().name()) {
+      revisions.push_back(std::move(*object.mutable_revision()));
+    }
+  }
+  return revisions;
+}
+
+// The number of what is declared, which after a roll-back is not what runs; the
+// largest number if it has none yet.
+int64_t DeclaredNumber(const v1::Service& service,
+                       const std::vector<v1::Revision>& revisions) {
+  const v1::Template declared = TemplateOf(service.spec());
+  int64_t number = 0;
+  for (const v1::Revision& revision : revisions) {
+    if (google::protobuf::util::MessageDifferencer::Equals(revision.template_(),
+                                                           declared)) {
+      number = std::max(number, revision.number());
+    }
+  }
+  return number == 0 ? std::numeric_limits<int64_t>::max() : number;
+}
+
+// The revision to go back to: number `wanted`, or for 0 the last good one
+// before what is declared.
+absl::StatusOr<v1::Revision> FindRevision(store::MetadataStore& store,
+                                          const v1::Service& service,
+                                          int64_t wanted) {
+  ASSIGN_OR_RETURN(const std::vector<v1::Revision> revisions,
+                   ListRevisions(store, service));
+  const int64_t declared = DeclaredNumber(service, revisions);
   const v1::Revision* best = nullptr;
-  for (const v1::Object& object : listing.objects) {
-    const v1::Revision& revision = object.revision();
-    if (revision.service() != service.metadata().name()) continue;
-    if (wanted != 0) {
-      if (revision.number() == wanted) return revision;
-      continue;
-    }
-    if (!revision.good() || revision.number() >= service.status().revision()) {
-      continue;
-    }
-    if (best == nullptr || revision.number() > best->number()) {
+  for (const v1::Revision& revision : revisions) {
+    const bool fits = wanted != 0
+                          ? revision.number() == wanted
+                          : revision.good() && revision.failure().empty() &&
+                                revision.number() < declared;
+    if (fits && (best == nullptr || revision.number() > best->number())) {
       best = &revision;
     }
   }
@@ -61,7 +99,7 @@ absl::StatusOr<v1::Revision> FindRevision(store::MetadataStore& store,
               ? absl::StrCat("undo service ", service.metadata().name(),
                              ": there is no revision ", wanted)
               : absl::StrCat("undo service ", service.metadata().name(),
-                             ": no revision before the current one was ever "
+                             ": no revision before the declared one was ever "
                              "fully available")),
       "list the service's revisions to see which there are");
 }

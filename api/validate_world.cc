@@ -6,9 +6,9 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "api/cidr.h"
 #include "api/convert.h"
 #include "api/rules.h"
@@ -19,6 +19,18 @@ namespace bulwark::api {
 namespace {
 
 using Entry = World::Entry;
+
+// Whether `mount` of a service means the volume of that name.
+bool Names(const std::string& service, const v1::VolumeMount& mount,
+           absl::string_view volume) {
+  if (mount.volume().empty()) return false;
+  if (!mount.per_replica()) return mount.volume() == volume;
+  // SERVICE-NAME-SLOT.
+  return absl::ConsumePrefix(&volume,
+                             absl::StrCat(service, "-", mount.volume(), "-")) &&
+         !volume.empty() &&
+         volume.find_first_not_of("0123456789") == absl::string_view::npos;
+}
 
 // The world by key, with the request's problems to report.
 class Checker {
@@ -106,18 +118,27 @@ class Checker {
                       const Containers& containers) {
     for (int i = 0; i < containers.size(); ++i) {
       for (int n = 0; n < containers[i].volumes_size(); ++n) {
-        const std::string& volume = containers[i].volumes(n).volume();
-        if (volume.empty() ||
-            world_.leaving.count(store::ObjectKey(
-                "volume", service.metadata().project(), volume)) == 0) {
-          continue;
-        }
+        const std::string volume =
+            Leaving(service.metadata(), containers[i].volumes(n));
+        if (volume.empty()) continue;
         report_.Refuse(
             absl::StrCat("spec.", field, "[", i, "].volumes[", n, "].volume"),
             absl::StrCat("volume ", volume, " is being deleted"),
             "wait until it is gone, or use another one");
       }
     }
+  }
+
+  // A volume that `mount` means and that is being deleted; empty: none.
+  std::string Leaving(const v1::Metadata& service,
+                      const v1::VolumeMount& mount) const {
+    for (const store::Key& key : world_.leaving) {
+      if (key.kind == "volume" && key.project == service.project() &&
+          Names(service.name(), mount, key.name)) {
+        return key.name;
+      }
+    }
+    return "";
   }
 
   void CheckDependencies(const v1::Service& service) {
@@ -208,18 +229,6 @@ class Checker {
   std::map<store::Key, const Entry*> by_key_;
 };
 
-bool Names(const v1::VolumeMount& mount, const std::string& volume) {
-  if (mount.volume().empty()) return false;
-  if (mount.volume() == volume) return true;
-  // A volume per replica is named VOLUME-SLOT.
-  absl::string_view rest = volume;
-  return mount.per_replica() &&
-         absl::StartsWith(rest, absl::StrCat(mount.volume(), "-")) &&
-         rest.size() > mount.volume().size() + 1 &&
-         rest.substr(mount.volume().size() + 1)
-                 .find_first_not_of("0123456789") == absl::string_view::npos;
-}
-
 bool Uses(const v1::Service& service, const v1::Object& object) {
   const v1::Metadata& metadata = store::MetadataOf(object);
   if (ProjectOr(service.metadata().project()) !=
@@ -232,7 +241,9 @@ bool Uses(const v1::Service& service, const v1::Object& object) {
        {&spec.containers(), &spec.init_containers(), &spec.sidecars()}) {
     for (const v1::Container& container : *list) {
       for (const v1::VolumeMount& mount : container.volumes()) {
-        if (Names(mount, metadata.name())) return true;
+        if (Names(service.metadata().name(), mount, metadata.name())) {
+          return true;
+        }
       }
     }
   }

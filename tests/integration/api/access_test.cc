@@ -167,19 +167,20 @@ TEST_F(AccessTest, WhenTheClientGoesDuringACall_ItsNumberStaysTaken) {
   options_.state_dir = dir_ / "state";
   ASSERT_OK_AND_ASSIGN(server_, Server::Start(options_, dependencies));
   channel_ = Connect();
-  grpc::ClientContext context;
+  auto context = std::make_unique<grpc::ClientContext>();
   std::thread caller([&] {
     v1::ShutdownResponse response;
     EXPECT_FALSE(v1::System::NewStub(channel_)
-                     ->Shutdown(&context, v1::ShutdownRequest(), &response)
+                     ->Shutdown(context.get(), v1::ShutdownRequest(), &response)
                      .ok());
   });
   started.WaitForNotification();
   const std::set<std::string> during = ServerSockets();
   ASSERT_EQ(during.size(), 1);
 
-  context.TryCancel();
+  context->TryCancel();
   caller.join();
+  context.reset();  // it holds the connection
   channel_.reset();
 
   // Other calls come, and get other numbers.

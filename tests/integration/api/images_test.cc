@@ -147,7 +147,7 @@ TEST_F(ImagesTest, WhenTheContextIsTooLarge_ItIsRefused) {
 
   EXPECT_THAT(Build(options, 1001),
               StatusIs(absl::StatusCode::kResourceExhausted,
-                       HasSubstr("larger than 1000")));
+                       HasSubstr("larger than 1k")));
   EXPECT_TRUE(context_dir_.empty());
 }
 

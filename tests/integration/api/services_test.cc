@@ -38,16 +38,22 @@ class ServicesTest : public ApiTest {
     return response.service();
   }
 
-  void PutRevision(int64_t number, bool good, const std::string& image) {
+  // As the scheduler makes it of what was declared.
+  void PutRevision(int64_t number, bool good, const std::string& image,
+                   const std::string& failure = "") {
+    const v1::ServiceSpec spec = Get("service", "web")->service().spec();
     v1::Object object;
     v1::Revision& revision = *object.mutable_revision();
     revision.mutable_metadata()->set_name(absl::StrCat("web-", number));
     revision.set_service("web");
     revision.set_number(number);
     revision.set_good(good);
-    revision.mutable_template_()->add_containers()->set_image(image);
-    revision.mutable_template_()->mutable_containers(0)->set_name("web");
-    revision.mutable_template_()->set_network("default");
+    revision.set_failure(failure);
+    v1::Template& from = *revision.mutable_template_();
+    *from.mutable_containers() = spec.containers();
+    from.mutable_containers(0)->set_image(image);
+    *from.mutable_stop() = spec.stop();
+    from.set_network(spec.network());
     Put(object);
   }
 };
@@ -116,21 +122,23 @@ TEST_F(ServicesTest, WhenStoppedAndStarted_TheServiceStaysDeclared) {
 }
 
 TEST_F(ServicesTest, WhenUndone_TheLastGoodTemplateIsDeclaredAgain) {
-  ASSERT_OK(Apply({Service("web", "nginx:4")}));
-  v1::Object stored = *Get("service", "web");
-  stored.mutable_service()->mutable_status()->set_revision(4);
-  Put(stored);
+  ASSERT_OK(Apply({Service("web", "nginx:5")}));
   PutRevision(1, true, "nginx:1");
   PutRevision(2, true, "nginx:2");
   PutRevision(3, false, "nginx:3");
-  PutRevision(4, true, "nginx:4");
+  PutRevision(4, true, "nginx:4", "crash loop");
+  PutRevision(5, true, "nginx:5");
+  PutRevision(6, true, "nginx:6");
 
   ASSERT_OK_AND_ASSIGN(v1::Service service, Undo("web", 0));
   EXPECT_EQ(service.spec().containers(0).image(), "nginx:2");
   EXPECT_EQ(service.spec().replicas(), 1);
 
-  ASSERT_OK_AND_ASSIGN(service, Undo("web", 1));
+  ASSERT_OK_AND_ASSIGN(service, Undo("web", 0));
   EXPECT_EQ(service.spec().containers(0).image(), "nginx:1");
+  EXPECT_THAT(Undo("web", 0), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK_AND_ASSIGN(service, Undo("web", 3));
+  EXPECT_EQ(service.spec().containers(0).image(), "nginx:3");
   EXPECT_THAT(Undo("web", 9), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(Undo("web", -1), StatusIs(absl::StatusCode::kInvalidArgument));
 }
