@@ -44,7 +44,6 @@ class LifecycleTest : public ::testing::Test {
     return {world_.config().runtime_dir + "/containers/" + id,
             world_.config().state_dir + "/containers/" + id};
   }
-  // Waits until the file `path` exists.
   void AwaitGone(int pid) {
     const absl::Duration deadline = world_.clock().Steady() + absl::Seconds(10);
     while (kill(pid, 0) == 0 && world_.clock().Steady() < deadline) {
@@ -303,8 +302,24 @@ TEST_F(LifecycleTest, WhenShimHangs_RecoverIsNotHeldUp) {
   ASSERT_OK_AND_ASSIGN(ContainerInfo info, world_.engine().Inspect("a"));
   EXPECT_EQ(info.pid, before.pid);
   EXPECT_EQ(world_.engine().List().size(), 2u);
-  ASSERT_EQ(kill(shim, SIGCONT), 0);
+  // It does not keep its container from being killed either.
   EXPECT_OK(world_.engine().Kill("a"));
+  ASSERT_OK_AND_ASSIGN(info, world_.engine().Inspect("a"));
+  EXPECT_EQ(info.state, ContainerState::kExited);
+  EXPECT_OK(world_.engine().Remove("a"));
+}
+
+TEST_F(LifecycleTest, WhenManyRun_AShimCostsLittleMemory) {
+  for (int i = 0; i < 10; ++i) {
+    Start(world_.Shell(absl::StrCat("c", i), "echo hello; exec sleep 1000"));
+  }
+  ASSERT_OK_AND_ASSIGN(const std::string smaps,
+                       os::ReadFile(absl::StrCat("/proc/", State("c5").shim.pid,
+                                                 "/smaps_rollup"),
+                                    1 << 16));
+  const size_t at = smaps.find("\nPss:");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_LT(std::stoi(smaps.substr(at + 5)), 100) << smaps;  // kB
 }
 
 TEST_F(LifecycleTest, WhenHostWasRebooted_ContainersAreReportedAsLost) {
@@ -324,6 +339,7 @@ TEST_F(LifecycleTest, WhenHostWasRebooted_ContainersAreReportedAsLost) {
   EXPECT_EQ(info.state, ContainerState::kExited);
   EXPECT_EQ(info.labels, spec.labels);
   EXPECT_THAT(info.exit.unknown_reason, HasSubstr("rebooted"));
+  EXPECT_OK(world_.engine().Stats("a"));
 }
 
 TEST_F(LifecycleTest, WhenACrashLeftHalfOfAContainer_RecoverRemovesIt) {

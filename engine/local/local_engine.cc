@@ -1,6 +1,7 @@
 #include "engine/local/local_engine.h"
 
 #include <fcntl.h>
+#include <signal.h>
 
 #include <utility>
 
@@ -16,8 +17,9 @@ namespace bulwark::engine {
 namespace {
 
 constexpr absl::Duration kKillTimeout = absl::Seconds(20);
+// How long a shim may take to record an exit before it counts as hung.
+constexpr absl::Duration kHungShim = absl::Seconds(5);
 
-// Containers of which something runs keep it all in one place.
 absl::Status NotFound(absl::string_view id) {
   return absl::NotFoundError(absl::StrCat("find container ", id, ": unknown"));
 }
@@ -88,7 +90,10 @@ absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
   absl::StatusOr<Launched> launched =
       launcher_->Launch(spec, container->record);
   absl::Status status = launched.status();
-  if (status.ok()) status = Adopt(container, *std::move(launched));
+  if (status.ok()) {
+    status = Adopt(container, *std::move(launched));
+    if (!status.ok()) Abandon(container);
+  }
   if (!status.ok()) {
     status = Annotate(status, absl::StrCat("start container ", spec.id));
     {
@@ -116,9 +121,26 @@ absl::Status LocalEngine::Adopt(const ContainerPtr& container,
     container->info.start_time = launched.start_time;
     container->shim_pidfd = std::move(launched.shim_pidfd);
     container->init_pidfd = std::move(launched.init_pidfd);
-    container->starting = false;
   }
-  return watcher_->Add(shim, [this, container] { OnShimEnd(container); });
+  // Not the other way round: a container that nobody watches never exits.
+  RETURN_IF_ERROR(
+      watcher_->Add(shim, [this, container] { OnShimEnd(container); }));
+  absl::MutexLock lock(&container->mu);
+  container->starting = false;
+  return absl::OkStatus();
+}
+
+// Undoes a launch that cannot be watched.
+void LocalEngine::Abandon(const ContainerPtr& container) {
+  const absl::Status status =
+      launcher_->Erase(container->record.id, &container->record);
+  if (!status.ok()) {
+    LOG_WARN("cannot undo launch",
+             {{"id", container->record.id}, {"error", status}});
+  }
+  absl::MutexLock lock(&container->mu);
+  os::AwaitEnd(container->shim_pidfd.get(), kHungShim);
+  os::ReapChild(container->shim_pidfd.get());
 }
 
 // The shim's end is the news; what happened stands in its exit record.
@@ -193,17 +215,21 @@ absl::Status LocalEngine::Kill(absl::string_view id) {
     absl::MutexLock lock(&container->mu);
     if (container->Exited()) return absl::OkStatus();
   }
-  const absl::Duration deadline = clock_.Steady() + kKillTimeout;
   RETURN_IF_ERROR_CTX(launcher_->cgroups().Kill(id, kKillTimeout),
                       absl::StrCat("kill container ", id));
   absl::MutexLock lock(&container->mu);
-  if (!clock_.AwaitUntil(container->mu,
-                         absl::Condition(container.get(), &Container::Exited),
-                         deadline)) {
-    return absl::UnavailableError(absl::StrCat(
-        "kill container ", id, ": its processes are gone, its shim hangs"));
+  const absl::Condition exited(container.get(), &Container::Exited);
+  if (clock_.AwaitUntil(container->mu, exited, clock_.Steady() + kHungShim)) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  // Its container is gone, so nothing is lost with it but the exit status.
+  LOG_WARN("shim hangs, killing it", {{"id", id}});
+  os::SendSignal(container->shim_pidfd.get(), SIGKILL).IgnoreError();
+  if (clock_.AwaitUntil(container->mu, exited, clock_.Steady() + kHungShim)) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat(
+      "kill container ", id, ": its processes are gone, its shim hangs"));
 }
 
 absl::Status LocalEngine::Remove(absl::string_view id) {
@@ -254,8 +280,12 @@ std::vector<ContainerInfo> LocalEngine::List() {
 
 absl::StatusOr<ContainerStats> LocalEngine::Stats(absl::string_view id) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
-  ASSIGN_OR_RETURN(const os::CgroupStats stats,
-                   launcher_->cgroups().Stats(container->record.id));
+  absl::StatusOr<os::CgroupStats> found =
+      launcher_->cgroups().Stats(container->record.id);
+  // A container of an earlier boot has no group any more.
+  if (absl::IsNotFound(found.status())) return ContainerStats();
+  if (!found.ok()) return found.status();
+  const os::CgroupStats& stats = *found;
   return ContainerStats{stats.cpu_usage, stats.memory_bytes, stats.pids,
                         stats.oom_kills};
 }

@@ -72,6 +72,7 @@ class LocalEngine final : public Engine {
   // A duplicate of the init's pidfd; FAILED_PRECONDITION if it exited.
   absl::StatusOr<UniqueFd> InitOf(const ContainerPtr& container);
   absl::Status Adopt(const ContainerPtr& container, Launched launched);
+  void Abandon(const ContainerPtr& container);
   void OnShimEnd(const ContainerPtr& container);
   ExitRecord FinishDeadShim(const ContainerPtr& container,
                             const std::string& reason);
