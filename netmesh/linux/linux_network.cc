@@ -89,7 +89,19 @@ absl::Status LinuxNetwork::MakeBridge(const NetworkPlan& plan) {
   options.name = LinkName(config_.instance, LinkKind::kBridge, plan.spec.id);
   options.mac = MacFor(plan.gateway);
   options.mtu = dataplane_->mtu();
-  RETURN_IF_ERROR(netlink.AddBridge(options));
+  absl::Status added = netlink.AddBridge(options);
+  if (absl::IsAlreadyExists(added)) {
+    // No network that we know: left by an attempt whose undoing failed.
+    ASSIGN_OR_RETURN(os::Link stray, netlink.GetLink(options.name));
+    auto fields = ParseAlias(stray.alias, config_.instance, kNetworkKind);
+    if (fields && (*fields)[0] != plan.spec.id) {
+      return absl::AlreadyExistsError(absl::StrCat(
+          "bridge ", options.name, " is that of network ", (*fields)[0]));
+    }
+    RETURN_IF_ERROR(netlink.DeleteLink(stray.index));
+    added = netlink.AddBridge(options);
+  }
+  RETURN_IF_ERROR(added);
   Rollback undo;
   ASSIGN_OR_RETURN(os::Link bridge, netlink.GetLink(options.name));
   undo.Add([&] { netlink.DeleteLink(bridge.index).IgnoreError(); });

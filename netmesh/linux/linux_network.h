@@ -39,8 +39,8 @@ class LinuxNetwork final : public Network {
   absl::Status Repair();
 
   // Deletes everything that carries the instance: every sandbox, network, the
-  // data-plane namespace, uplink and table. For uninstalling, and for tests.
-  // Forwarding stays on.
+  // data-plane namespace, uplink and table; needs no Recover() before. For
+  // uninstalling, and for tests. Forwarding stays on.
   absl::Status Teardown();
 
   std::string dataplane_netns() const override;

@@ -328,6 +328,14 @@ TEST_F(LinuxNetworkTest, WhenTheUplinkIsDeleted_RepairPutsItBack) {
   EXPECT_EQ(inside->DefaultRouteLink().value(), inner.index);
 }
 
+TEST_F(LinuxNetworkTest, WhenABridgeIsLeftOver_EnsureReplacesIt) {
+  auto inside = NetlinkIn(plane_);
+  const std::string bridge = LinkName(kInstance, LinkKind::kBridge, "green");
+  ASSERT_OK(inside->AddBridge({.name = bridge, .mac = {2, 0, 0, 0, 0, 1}}));
+  EXPECT_OK(network_->EnsureNetwork({"green", "10.210.2.0/24", ""}));
+  EXPECT_THAT(inside->GetLink(bridge)->alias, HasSubstr("10.210.2.0/24"));
+}
+
 TEST_F(LinuxNetworkTest, WhenASandboxLosesItsLink_EnsureConnectsItAgain) {
   auto inside = NetlinkIn(plane_);
   const std::string port = LinkName(kInstance, LinkKind::kSandbox, "one");
@@ -375,7 +383,10 @@ TEST_F(LinuxNetworkTest, WhenTheUplinkSubnetIsTaken_SaysByWhom) {
   EXPECT_OK(network_->Recover());
 }
 
-TEST_F(LinuxNetworkTest, WhenTornDown_NothingIsLeft) {
+TEST_F(LinuxNetworkTest, WhenTornDownByANewProcess_NothingIsLeft) {
+  one_.Reset();
+  network_ = std::make_unique<LinuxNetwork>(config_);  // not recovered
+  EXPECT_OK(network_->Teardown());
   EXPECT_OK(network_->Teardown());
   ASSERT_OK_AND_ASSIGN(os::Netlink host, os::Netlink::Open());
   std::vector<os::Link> links = host.ListLinks().value();

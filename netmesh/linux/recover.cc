@@ -214,20 +214,23 @@ void LinuxNetwork::OnTableRemoved() {
 }
 
 absl::Status LinuxNetwork::Teardown() {
+  RETURN_IF_ERROR(config_error_);
   {
     absl::MutexLock lock(&watch_mu_);
     watcher_.reset();
   }
-  for (const Sandbox& sandbox : ListSandboxes()) {
-    RETURN_IF_ERROR(DeleteSandbox(sandbox.spec.id));
-  }
   absl::MutexLock op(&op_mu_);
-  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  if (dataplane_ == nullptr) {
+    ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
+  }
+  {
+    absl::MutexLock lock(&mu_);
+    table_.Clear();
+  }
+  // Links and rules go with their namespaces.
   RETURN_IF_ERROR(RemoveStrayPins());
-  RETURN_IF_ERROR(plane->Teardown());
+  RETURN_IF_ERROR(dataplane_->Teardown());
   dataplane_.reset();
-  absl::MutexLock lock(&mu_);
-  table_.Clear();
   return absl::OkStatus();
 }
 
