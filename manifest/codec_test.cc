@@ -7,8 +7,6 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "manifest/kinds.h"
-#include "manifest/suggest.h"
 
 namespace bulwark::manifest {
 namespace {
@@ -435,24 +433,6 @@ spec:
 )");
   EXPECT_THAT(PrintJson(result.objects[0].object, {}),
               HasSubstr("\"env\": {\n          \"A\": \"1\","));
-}
-
-TEST(SuggestTest, WhenWordsDiffer_CountsEdits) {
-  EXPECT_EQ(EditDistance("", "abc"), 3);
-  EXPECT_EQ(EditDistance("replcias", "replicas"), 1);
-  EXPECT_EQ(EditDistance("kitten", "sitting"), 3);
-  EXPECT_EQ(Nearest("host_port", {"port", "hostPort"}), "hostPort");
-  EXPECT_EQ(Nearest("banana", {"port", "hostPort"}), "");
-}
-
-TEST(KindsTest, WhenNamedByPeople_FindsTheKind) {
-  for (const char* word : {"service", "Services", "svc", "SERVICE"}) {
-    ASSERT_NE(FindKind(word), nullptr) << word;
-    EXPECT_EQ(FindKind(word)->api_name, "service");
-  }
-  EXPECT_EQ(FindKind("networkpolicies")->api_name, "network-policy");
-  EXPECT_EQ(FindKind("cronjob")->api_name, "cron-job");
-  EXPECT_EQ(FindKind("banana"), nullptr);
 }
 
 }  // namespace
