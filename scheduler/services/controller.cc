@@ -90,9 +90,10 @@ absl::StatusOr<Result> ServiceController::Reconcile(const std::string& key) {
 absl::StatusOr<bool> ServiceController::RunOnce(Pass& pass) {
   ASSIGN_OR_RETURN(std::optional<v1::Object> service,
                    FindService(store_, pass.key.project, pass.key.name));
+  ASSIGN_OR_RETURN(pass.view.replicas,
+                   ListReplicas(store_, pass.key.project, pass.key.name));
   RETURN_IF_ERROR(StopOrphans(
-      pass.key,
-      service.has_value() ? service->service().metadata().uid() : ""));
+      pass, service.has_value() ? service->service().metadata().uid() : ""));
   if (!service.has_value()) return false;
   pass.service = *std::move(service);
   pass.revision = store::RevisionOf(pass.service);
@@ -119,10 +120,6 @@ absl::Status ServiceController::Read(Pass& pass) {
   view.service = pass.service.service();
   ASSIGN_OR_RETURN(view.revisions,
                    ListRevisions(store_, key.project, key.name));
-  ASSIGN_OR_RETURN(view.replicas, ListReplicas(store_, key.project, key.name));
-  std::erase_if(view.replicas, [&](const v1::Replica& r) {
-    return r.spec().service_uid() != view.service.metadata().uid();
-  });
   ASSIGN_OR_RETURN(view.unmet, Unmet(view.service));
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
@@ -342,19 +339,23 @@ absl::Status ServiceController::Delete(const Pass& pass) {
   return absl::OkStatus();
 }
 
-absl::Status ServiceController::StopOrphans(const store::Key& key,
+// Takes them out of the view.
+absl::Status ServiceController::StopOrphans(Pass& pass,
                                             const std::string& uid) {
-  ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
-                   ListReplicas(store_, key.project, key.name));
-  bool ended = false;
-  for (const v1::Replica& replica : replicas) {
-    if (replica.spec().service_uid() == uid) continue;
-    ended |= HasEnded(replica);
-    if (HasEnded(replica) || replica.spec().goal() == v1::ReplicaSpec::STOP) {
+  std::vector<v1::Replica> orphans;
+  std::erase_if(pass.view.replicas, [&](v1::Replica& r) {
+    if (r.spec().service_uid() == uid) return false;
+    orphans.push_back(std::move(r));
+    return true;
+  });
+  for (v1::Replica& replica : orphans) {
+    if (HasEnded(replica)) {
+      hooks_.reap(QueueKey(pass.key));
       continue;
     }
+    if (replica.spec().goal() == v1::ReplicaSpec::STOP) continue;
     v1::Object object;
-    *object.mutable_replica() = replica;
+    *object.mutable_replica() = std::move(replica);
     object.mutable_replica()->mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
     object.mutable_replica()->mutable_spec()->set_reason("ServiceGone");
     RETURN_IF_ERROR(store_
@@ -362,9 +363,8 @@ absl::Status ServiceController::StopOrphans(const store::Key& key,
                                                    store::Encode(object),
                                                    store::RevisionOf(object)))
                         .status());
-    hooks_.replica_changed(QueueKey(replica.metadata()));
+    hooks_.replica_changed(QueueKey(object.replica().metadata()));
   }
-  if (ended) hooks_.reap(QueueKey(key));
   return absl::OkStatus();
 }
 

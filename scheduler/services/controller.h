@@ -68,7 +68,7 @@ class ServiceController {
   void WakeDependents(const v1::Service& service);
   absl::Status Delete(const Pass& pass);
   // Replicas whose service is gone, or was declared anew under the same name.
-  absl::Status StopOrphans(const store::Key& key, const std::string& uid);
+  absl::Status StopOrphans(Pass& pass, const std::string& uid);
 
   store::MetadataStore& store_;
   Clock& clock_;

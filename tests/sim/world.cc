@@ -186,10 +186,9 @@ void World::Settle() {
 }
 
 void World::Observe() {
-  while (true) {
+  while (watcher_->Revision() < store.CurrentRevision()) {
     auto changes = watcher_->Next(absl::ZeroDuration());
     CHECK(changes.ok());
-    if (changes->empty()) return;
     for (const store::Change& change : *changes) {
       const std::string key = scheduler::QueueKey(change.key);
       const bool put = change.op == store::Change::Op::kPut;
@@ -251,70 +250,85 @@ void World::Advance(absl::Duration d) {
 
 bool World::AdvanceUntil(absl::Duration limit,
                          const std::function<bool()>& done) {
-  // Containers and probes live in ticks; the controllers' own timers come
-  // exactly when they are due.
-  constexpr absl::Duration kTick = absl::Milliseconds(100);
   const absl::Time end = clock.Now() + limit;
   while (true) {
-    PlayContainers();
+    absl::Time next = PlayContainers();
     Settle();
     if (done()) return true;
     if (clock.Now() >= end) return false;
-    const absl::Time next = std::min({NextTimer(), clock.Now() + kTick, end});
+    next = std::min({next, PlayContainers(), NextTimer(), end});
+    if (!ready_.empty()) continue;
     clock.Advance(std::max(absl::Nanoseconds(1), next - clock.Now()));
     FireTimers();
   }
 }
 
+void World::SetFault(store::MemStore::Fault fault) {
+  fault_ = std::move(fault);
+  store.SetFault(fault_);
+}
+
+absl::Status World::CommitAnyway(const store::Batch& batch) {
+  store.SetFault(nullptr);
+  const absl::Status status = store.Commit(batch).status();
+  store.SetFault(fault_);
+  return status;
+}
+
 const Behavior* World::BehaviorOf(const engine::ContainerInfo& info) {
   auto spec = engine.SpecOf(info.id);
   if (!spec.ok() || spec->layers.empty()) return nullptr;
-  for (const auto& [image, behavior] : behaviors) {
-    auto found = images.Get(image);
-    if (found.ok() && found->layers == spec->layers) return &behavior;
+  auto found = behaviors_.find(spec->layers[0]);
+  return found == behaviors_.end() ? nullptr : &found->second;
+}
+
+absl::Time World::PlayContainers() {
+  absl::Time next = absl::InfiniteFuture();
+  for (const engine::ContainerInfo& info : engine.List()) {
+    next = std::min(next, PlayContainer(info));
   }
-  return nullptr;
+  return next;
 }
 
-void World::PlayContainers() {
-  for (const engine::ContainerInfo& info : engine.List()) PlayContainer(info);
-}
-
-bool World::PlayContainer(const engine::ContainerInfo& info) {
-  if (info.state != engine::ContainerState::kRunning) return false;
+absl::Time World::PlayContainer(const engine::ContainerInfo& info) {
+  if (info.state != engine::ContainerState::kRunning) {
+    return absl::InfiniteFuture();
+  }
   const Behavior* behavior = BehaviorOf(info);
-  if (behavior == nullptr) return false;
-  const absl::Duration age = clock.Now() - info.start_time;
-  if (age >= behavior->exit_after) {
+  if (behavior == nullptr) return absl::InfiniteFuture();
+  const absl::Time exit = info.start_time + behavior->exit_after;
+  const absl::Time ready = info.start_time + behavior->ready_after;
+  if (clock.Now() >= exit) {
     engine.Print(info.id, "giving up", true).IgnoreError();
-    return engine.Exit(info.id, behavior->exit_code).ok();
+    engine.Exit(info.id, behavior->exit_code).IgnoreError();
+    return absl::InfiniteFuture();
   }
+  if (made_ready_.contains(info.id)) return exit;
+  if (clock.Now() < ready) return std::min(exit, ready);
   auto name = info.labels.find(scheduler::kReplicaNameLabel);
-  if (name == info.labels.end()) return false;
-  SetReady(name->second, age >= behavior->ready_after);
-  return false;
+  if (name == info.labels.end()) return exit;
+  if (!MakeReady(name->second)) {
+    // Its state is not written yet: the probe comes again.
+    return std::min(exit, clock.Now() + absl::Milliseconds(100));
+  }
+  made_ready_.insert(info.id);
+  return exit;
 }
 
-void World::SetReady(const std::string& name, bool ready) {
+bool World::MakeReady(const std::string& name) {
   auto object =
       store::GetObject(store, store::ObjectKey("replica", "default", name));
-  if (!object.ok()) return;
+  if (!object.ok()) return false;
   v1::ReplicaStatus& status = *object->mutable_replica()->mutable_status();
-  if (status.state() != v1::ReplicaStatus::RUNNING || status.ready() == ready) {
-    return;
-  }
-  status.set_ready(ready);
-  if (ready) {
-    scheduler::SetTime(status.mutable_ready_time(), clock.Now());
-  } else {
-    status.clear_ready_time();
-  }
-  CHECK(store
-            .Commit(store::Batch()
-                        .Put(store::KeyOf(*object), store::Encode(*object),
-                             store::RevisionOf(*object))
-                        .NotDurable())
-            .ok());
+  if (status.ready()) return true;
+  if (status.state() != v1::ReplicaStatus::RUNNING) return false;
+  status.set_ready(true);
+  scheduler::SetTime(status.mutable_ready_time(), clock.Now());
+  return CommitAnyway(store::Batch()
+                          .Put(store::KeyOf(*object), store::Encode(*object),
+                               store::RevisionOf(*object))
+                          .NotDurable())
+      .ok();
 }
 
 v1::Service World::MakeService(const std::string& name,
@@ -333,8 +347,7 @@ v1::Service World::MakeService(const std::string& name,
 void World::Publish(const std::string& image, Behavior behavior) {
   engine::ImageConfig config;
   config.command = {"/app"};
-  images.Publish(image, 1, config);
-  behaviors[image] = behavior;
+  behaviors_[images.Publish(image, 1, config).layers[0]] = behavior;
 }
 
 void World::Apply(v1::Service service) {
@@ -352,7 +365,7 @@ void World::Apply(v1::Service service) {
     object.mutable_service()->mutable_metadata()->set_generation(1);
   }
   *object.mutable_service()->mutable_spec() = service.spec();
-  CHECK(store.Commit(store::Batch().Put(key, store::Encode(object))).ok());
+  CHECK(CommitAnyway(store::Batch().Put(key, store::Encode(object))).ok());
 }
 
 void World::Delete(const std::string& name) {
@@ -362,9 +375,8 @@ void World::Delete(const std::string& name) {
   scheduler::SetTime(
       object->mutable_service()->mutable_metadata()->mutable_delete_time(),
       clock.Now());
-  CHECK(store
-            .Commit(store::Batch().Put(store::KeyOf(*object),
-                                       store::Encode(*object)))
+  CHECK(CommitAnyway(
+            store::Batch().Put(store::KeyOf(*object), store::Encode(*object)))
             .ok());
 }
 
@@ -422,6 +434,15 @@ const v1::Condition* World::Condition(const std::string& service,
   if (!found.has_value()) return nullptr;
   scratch_ = *found;
   return scheduler::FindCondition(scratch_.status().conditions(), type);
+}
+
+scheduler::ServiceView World::View(const std::string& service) {
+  scheduler::ServiceView view;
+  view.service = GetService(service).value_or(v1::Service());
+  view.revisions = Revisions(service);
+  view.replicas = Replicas(service);
+  view.now = clock.Now();
+  return view;
 }
 
 bool World::CrashOneContainer(Entropy& random) {

@@ -99,8 +99,14 @@ class World {
   int Available(const std::string& service);
   const v1::Condition* Condition(const std::string& service,
                                  const std::string& type);
-  // Puts all of a service's containers to an end, as a crash does.
-  bool CrashOneContainer(Entropy& entropy);
+  // Ends a running container, as a crash of its process does. False if there
+  // is none.
+  bool CrashOneContainer(Entropy& random);
+  // What the controllers know of the service.
+  scheduler::ServiceView View(const std::string& service);
+
+  // Meets every commit of the controllers (not those of users and probes).
+  void SetFault(store::MemStore::Fault fault);
 
   // Called after every step; for invariants.
   std::function<void()> after_step;
@@ -113,7 +119,6 @@ class World {
   netmesh::FakeNetwork network;
   volumes::FakeVolumes volumes;
   SimDataPlane data_plane;
-  std::map<std::string, Behavior> behaviors;  // by image
   int64_t steps = 0;
 
  private:
@@ -132,9 +137,13 @@ class World {
   // Moves what is due at this instant to the ready tasks.
   void FireTimers();
   absl::Time NextTimer() const;
-  void PlayContainers();
-  bool PlayContainer(const engine::ContainerInfo& info);
-  void SetReady(const std::string& name, bool ready);
+  // Lets containers do what is due, and says when the next is.
+  absl::Time PlayContainers();
+  absl::Time PlayContainer(const engine::ContainerInfo& info);
+  // Whether the replica is ready now.
+  bool MakeReady(const std::string& name);
+  // Commits in spite of faults.
+  absl::Status CommitAnyway(const store::Batch& batch);
   const Behavior* BehaviorOf(const engine::ContainerInfo& info);
 
   const scheduler::PlannerBug bug_;
@@ -145,7 +154,10 @@ class World {
   std::map<std::string, int64_t> generations_;
   std::map<std::string, int> failures_;
   std::map<std::string, std::string> replica_keys_;  // by uid
+  std::map<std::string, Behavior> behaviors_;        // by first layer
+  std::set<std::string> made_ready_;                 // containers
   v1::Service scratch_;
+  store::MemStore::Fault fault_;
 };
 
 }  // namespace bulwark::sim
