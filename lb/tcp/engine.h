@@ -24,8 +24,9 @@ enum class CloseMode {
 class EngineEvents {
  public:
   virtual ~EngineEvents() = default;
-  // A connection arrived at the listener added with `token`.
-  virtual void OnAccept(uint64_t token, int fd, const SocketAddress& peer) = 0;
+  // A connection arrived at the listener added with `token`. The handler owns
+  // `fd`, which is for NewSession.
+  virtual void OnAccept(uint64_t token, int fd) = 0;
   // The connect ended: 0, or its errno. The backend's socket is closed then.
   virtual void OnConnect(Session& session, int error) = 0;
   // The session ended by itself (both sides closed, a reset, the client left
@@ -38,12 +39,14 @@ class EventEngine {
  public:
   virtual ~EventEngine() = default;
 
-  // Starts to accept on `fd` (borrowed until RemoveListener).
+  // Starts to accept on `fd` (borrowed until RemoveListener), which becomes
+  // blocking or not as the engine needs it.
   virtual absl::Status AddListener(uint64_t token, int fd) = 0;
   virtual void RemoveListener(uint64_t token) = 0;
 
-  // Takes over an accepted socket. Nothing is read from it yet, but a reset is
-  // noticed (OnClosed). Null if the kernel has no room; the socket is closed.
+  // Takes over an accepted socket. Little or nothing is read from it yet, but a
+  // reset is noticed (OnClosed). Null if the kernel has no room; the socket is
+  // closed.
   virtual Session* NewSession(int client_fd) = 0;
 
   // Starts a connect. Returns 0 if OnConnect follows, else an errno.
@@ -69,6 +72,8 @@ class EventEngine {
 absl::StatusOr<std::unique_ptr<EventEngine>> MakeEngine(EngineKind kind,
                                                         EngineEvents& events);
 absl::StatusOr<std::unique_ptr<EventEngine>> MakeEpollEngine(
+    EngineEvents& events);
+absl::StatusOr<std::unique_ptr<EventEngine>> MakeUringEngine(
     EngineEvents& events);
 
 }  // namespace bulwark::lb

@@ -77,6 +77,7 @@ absl::Status EpollEngine::AddListener(uint64_t token, int fd) {
   listener->kind = EpollSource::Kind::kListener;
   listener->token = token;
   listener->fd = fd;
+  if (!SetNonBlocking(fd, true)) return ErrnoStatus("prepare", "listener");
   if (!Add(fd, listener.get(), EPOLLIN | EPOLLET)) {
     return ErrnoStatus("watch", "listener");
   }
@@ -109,7 +110,7 @@ Session* EpollEngine::NewSession(int client_fd) {
 int EpollEngine::Connect(Session& base, const SocketAddress& address) {
   EpollSession& session = Of(base);
   EpollLeg& leg = session.backend;
-  leg.fd = OpenBackendSocket(address.family());
+  leg.fd = OpenBackendSocket(address.family(), SOCK_NONBLOCK);
   if (leg.fd < 0) return errno;
   ++leg.generation;
   leg.readable = false;
@@ -155,12 +156,10 @@ void EpollEngine::Relay(Session& base) {
 void EpollEngine::OnListener(ListenerSource& listener) {
   listener.starved = false;
   for (int i = 0; i < kAcceptBatch && !listener.removed; ++i) {
-    SocketAddress peer;
-    socklen_t size = SocketAddress::kCapacity;
     const int fd =
-        accept4(listener.fd, peer.get(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      events_.OnAccept(listener.token, fd, peer);
+      events_.OnAccept(listener.token, fd);
       continue;
     }
     if (errno == EAGAIN) return;

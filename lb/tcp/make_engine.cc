@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "base/status.h"
 #include "lb/tcp/engine.h"
 
@@ -5,10 +6,11 @@ namespace bulwark::lb {
 
 absl::StatusOr<std::unique_ptr<EventEngine>> MakeEngine(EngineKind kind,
                                                         EngineEvents& events) {
-  if (kind == EngineKind::kIoUring) {
-    return absl::FailedPreconditionError(
-        "start io_uring engine: this build has none");
-  }
+  if (kind == EngineKind::kEpoll) return MakeEpollEngine(events);
+  auto engine = MakeUringEngine(events);
+  if (engine.ok() || kind == EngineKind::kIoUring) return engine;
+  LOG_INFO("io_uring is not to be had; epoll serves",
+           {{"reason", engine.status()}});
   return MakeEpollEngine(events);
 }
 

@@ -2,6 +2,7 @@
 #ifndef LB_TCP_SOCKET_OPTIONS_H_
 #define LB_TCP_SOCKET_OPTIONS_H_
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -26,10 +27,11 @@ inline void SetStreamOptions(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &kKeepAliveProbes, sizeof(int));
 }
 
-// A non-blocking socket for a connect; -1 and errno on failure. Keepalive with
-// the namespace's own timing: backends are near, and each call costs.
-inline int OpenBackendSocket(int family) {
-  const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+// A socket for a connect; -1 and errno on failure. `flags`: SOCK_NONBLOCK or 0.
+// Probes as often as the namespace says: backends are near, and each call
+// costs.
+inline int OpenBackendSocket(int family, int flags) {
+  const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
   if (fd < 0) return fd;
   const int one = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -37,6 +39,13 @@ inline int OpenBackendSocket(int family) {
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepAliveIdleSeconds,
              sizeof(int));
   return fd;
+}
+
+// False and errno on failure.
+inline bool SetNonBlocking(int fd, bool on) {
+  const int flags = fcntl(fd, F_GETFL);
+  const int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  return flags >= 0 && (flags == wanted || fcntl(fd, F_SETFL, wanted) == 0);
 }
 
 // close(fd) will send a reset.

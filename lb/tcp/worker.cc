@@ -1,5 +1,7 @@
 #include "lb/tcp/worker.h"
 
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <vector>
 
@@ -94,9 +96,11 @@ void Worker::Run() {
       engine_->Close(s, CloseMode::kOrderly);
     }
   }
+  // On this thread, the only one that may: what Close has only queued.
+  engine_->Poll(0);
 }
 
-void Worker::OnAccept(uint64_t token, int fd, const SocketAddress& peer) {
+void Worker::OnAccept(uint64_t token, int fd) {
   auto listener = listeners_.find(token);
   if (listener == listeners_.end()) {
     close(fd);
@@ -110,7 +114,13 @@ void Worker::OnAccept(uint64_t token, int fd, const SocketAddress& peer) {
     return;
   }
   session->pool = pool;
-  session->source_hash = peer.HostHash();
+  if (pool->algorithm == Algorithm::kSourceHash) {
+    SocketAddress peer;
+    socklen_t size = SocketAddress::kCapacity;
+    if (getpeername(fd, peer.get(), &size) == 0) {
+      session->source_hash = peer.HostHash();
+    }
+  }
   now_ns_ = absl::ToInt64Nanoseconds(clock_.Steady());
   Dispatch(*session);
 }

@@ -56,7 +56,7 @@ class Worker final : public EngineEvents {
   Worker(int index, Clock& clock, uint64_t seed);
 
   void Run();
-  void OnAccept(uint64_t token, int fd, const SocketAddress& peer) override;
+  void OnAccept(uint64_t token, int fd) override;
   void OnConnect(Session& session, int error) override;
   void OnClosed(Session& session) override;
 
