@@ -13,6 +13,7 @@ namespace bulwark::api {
 namespace {
 
 constexpr size_t kChunk = 32 << 10;
+constexpr size_t kMostInput = 1 << 20;
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
 // What a child that outlives the process may still add to its output.
 constexpr absl::Duration kDrain = absl::Milliseconds(200);
@@ -24,6 +25,7 @@ class Pump {
     SetNonBlocking(session.input());
     SetNonBlocking(session.output());
     SetNonBlocking(session.error());
+    terminal_ = session.input() >= 0 && session.input() == session.output();
     output_open_ = session.output() >= 0;
     error_open_ = session.error() >= 0;
   }
@@ -60,9 +62,10 @@ class Pump {
            call_.clock().Steady() >= drain_until_;
   }
 
-  // Takes messages while there is room for their input.
+  // Takes messages while there is room for their input: a signal must not wait
+  // behind what the process does not read.
   absl::Status HandleClient() {
-    while (pending_.empty()) {
+    while (Backlog() < kMostInput) {
       ExecCall::Inbox inbox = call_.Receive();
       if (inbox.cancelled) return absl::CancelledError("client is gone");
       if (!inbox.request.has_value()) {
@@ -75,10 +78,10 @@ class Pump {
                              : absl::OkStatus();
   }
 
-  absl::Status HandleRequest(v1::ExecRequest& request) {
+  absl::Status HandleRequest(const v1::ExecRequest& request) {
     switch (request.request_case()) {
       case v1::ExecRequest::kInput:
-        if (!input_closed_) pending_ = std::move(*request.mutable_input());
+        TakeInput(request.input());
         break;
       case v1::ExecRequest::kCloseInput:
         CloseInput();
@@ -105,31 +108,44 @@ class Pump {
     return absl::OkStatus();
   }
 
+  size_t Backlog() const { return pending_.size() - written_; }
+
+  void TakeInput(absl::string_view input) {
+    if (input_closed_) return;
+    pending_.erase(0, std::exchange(written_, 0));
+    pending_.append(input.data(), input.size());
+  }
+
+  // After what is still pending.
   void CloseInput() {
-    if (std::exchange(input_closed_, true)) return;
-    session_.CloseInput();
+    // A terminal's input has no end of its own, but a character that says so.
+    if (terminal_) TakeInput("\x04");
+    input_closed_ = true;
   }
 
   void WriteInput() {
-    while (!pending_.empty()) {
+    while (Backlog() > 0) {
       const ssize_t n =
-          write(session_.input(), pending_.data(), pending_.size());
+          write(session_.input(), pending_.data() + written_, Backlog());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && errno == EAGAIN) return;
       if (n < 0) {  // the process reads no more
-        pending_.clear();
-        CloseInput();
-        return;
+        input_closed_ = true;
+        written_ = pending_.size();
+        break;
       }
-      pending_.erase(0, static_cast<size_t>(n));
+      written_ += static_cast<size_t>(n);
+    }
+    if (input_closed_ && !std::exchange(input_ended_, true)) {
+      session_.CloseInput();
     }
   }
 
   void Wait() {
     pollfd fds[4];
     nfds_t count = 0;
-    fds[count++] = {pending_.empty() ? call_.wake_fd() : -1, POLLIN, 0};
-    fds[count++] = {pending_.empty() ? -1 : session_.input(), POLLOUT, 0};
+    fds[count++] = {Backlog() < kMostInput ? call_.wake_fd() : -1, POLLIN, 0};
+    fds[count++] = {Backlog() > 0 ? session_.input() : -1, POLLOUT, 0};
     fds[count++] = {output_open_ ? session_.output() : -1, POLLIN, 0};
     fds[count++] = {error_open_ ? session_.error() : -1, POLLIN, 0};
     poll(fds, count, static_cast<int>(absl::ToInt64Milliseconds(kPoll)));
@@ -175,8 +191,11 @@ class Pump {
 
   ExecCall& call_;
   engine::ExecSession& session_;
-  std::string pending_;  // input that the process has not taken yet
-  bool input_closed_ = false;
+  std::string pending_;  // input, of which the process took `written_` bytes
+  size_t written_ = 0;
+  bool terminal_ = false;
+  bool input_closed_ = false;  // no more is taken
+  bool input_ended_ = false;   // the process was told
   bool output_open_ = false;
   bool error_open_ = false;
   std::optional<int> exit_code_;

@@ -1,0 +1,174 @@
+// The rules of a container.
+#include "api/validation_testing.h"
+
+namespace bulwark::api {
+namespace {
+
+const SpoiledCase kCases[] = {
+    {"NoImage", [](v1::Service& s) { Main(s).clear_image(); },
+     "spec.containers[0].image", "is required"},
+    {"BadImage", [](v1::Service& s) { Main(s).set_image("two words"); },
+     "spec.containers[0].image", "no image reference"},
+    {"EmptyCommandWord", [](v1::Service& s) { Main(s).add_command(""); },
+     "spec.containers[0].command", "empty word"},
+    {"NulInCommand",
+     [](v1::Service& s) { Main(s).add_command(std::string("a\0b", 3)); },
+     "spec.containers[0].command", "NUL"},
+    {"NulInArgs",
+     [](v1::Service& s) { Main(s).add_args(std::string("\0", 1)); },
+     "spec.containers[0].args", "NUL"},
+    {"RelativeWorkingDir",
+     [](v1::Service& s) { Main(s).set_working_dir("srv"); },
+     "spec.containers[0].workingDir", "is not an absolute path"},
+    {"BadUser", [](v1::Service& s) { Main(s).set_user("a b"); },
+     "spec.containers[0].user", "is not a user"},
+    {"UserWithoutGroup", [](v1::Service& s) { Main(s).set_user("a:"); },
+     "spec.containers[0].user", "is not a user"},
+    {"HealthBesideReadiness",
+     [](v1::Service& s) {
+       Readiness(s);
+       Main(s).mutable_health()->mutable_tcp()->set_port(80);
+     },
+     "spec.containers[0].health", "shorthand"},
+    {"CpuRequestAboveLimit",
+     [](v1::Service& s) {
+       Main(s).mutable_resources()->mutable_cpu()->set_request(200);
+       Main(s).mutable_resources()->mutable_cpu()->set_limit(100);
+     },
+     "spec.containers[0].resources.cpu.request", "above the limit"},
+    {"CpuLimitTooLow",
+     [](v1::Service& s) {
+       Main(s).mutable_resources()->mutable_cpu()->set_limit(9);
+     },
+     "spec.containers[0].resources.cpu.limit", "below 10m"},
+    {"MemoryRequestAboveLimit",
+     [](v1::Service& s) {
+       Main(s).mutable_resources()->mutable_memory()->set_request(9 << 20);
+       Main(s).mutable_resources()->mutable_memory()->set_limit(8 << 20);
+     },
+     "spec.containers[0].resources.memory.request", "above the limit"},
+    {"MemoryLimitTooLow",
+     [](v1::Service& s) {
+       Main(s).mutable_resources()->mutable_memory()->set_limit((4 << 20) - 1);
+     },
+     "spec.containers[0].resources.memory.limit", "below 4Mi"},
+    {"NegativeMemory",
+     [](v1::Service& s) {
+       Main(s).mutable_resources()->mutable_memory()->set_limit(-1);
+     },
+     "spec.containers[0].resources.memory.limit", "is negative"},
+    {"TooManyPids",
+     [](v1::Service& s) { Main(s).mutable_resources()->set_pids(4194305); },
+     "spec.containers[0].resources.pids", "above 4194304"},
+    {"VariableWithEquals",
+     [](v1::Service& s) { Main(s).add_env()->set_name("A=B"); },
+     "spec.containers[0].env[0].name", "not the name of a variable"},
+    {"VariableWithoutName",
+     [](v1::Service& s) { Main(s).add_env()->set_value("x"); },
+     "spec.containers[0].env[0].name", "is required"},
+    {"NulInVariable",
+     [](v1::Service& s) {
+       v1::EnvVar& variable = *Main(s).add_env();
+       variable.set_name("A");
+       variable.set_value(std::string("\0", 1));
+     },
+     "spec.containers[0].env[0].value", "NUL"},
+    {"VariableTwice",
+     [](v1::Service& s) {
+       Main(s).add_env()->set_name("A");
+       Main(s).add_env()->set_name("A");
+     },
+     "spec.containers[0].env[1].name", "given twice"},
+    {"MountOfNothing", [](v1::Service& s) { Mount(s, "", "/data"); },
+     "spec.containers[0].volumes[0]", "exactly one of volume, hostPath"},
+    {"MountOfBoth",
+     [](v1::Service& s) { Mount(s, "data", "/data").set_host_path("/srv"); },
+     "spec.containers[0].volumes[0]", "exactly one of volume, hostPath"},
+    {"BadVolumeName", [](v1::Service& s) { Mount(s, "Data", "/data"); },
+     "spec.containers[0].volumes[0].volume", "is not a name"},
+    {"RelativeHostPath",
+     [](v1::Service& s) { Mount(s, "", "/data").set_host_path("./conf"); },
+     "spec.containers[0].volumes[0].hostPath", "is not an absolute path"},
+    {"HostPathUpwards",
+     [](v1::Service& s) { Mount(s, "", "/d").set_host_path("/srv/../etc"); },
+     "spec.containers[0].volumes[0].hostPath", "is not an absolute path"},
+    {"NoMountPath", [](v1::Service& s) { Mount(s, "data", ""); },
+     "spec.containers[0].volumes[0].path", "is required"},
+    {"RelativeMountPath", [](v1::Service& s) { Mount(s, "data", "data"); },
+     "spec.containers[0].volumes[0].path", "is not an absolute path"},
+    {"MountOnRoot", [](v1::Service& s) { Mount(s, "data", "/"); },
+     "spec.containers[0].volumes[0].path", "would hide the image"},
+    {"MountOnProc", [](v1::Service& s) { Mount(s, "data", "/proc/sys"); },
+     "spec.containers[0].volumes[0].path", "is under /proc"},
+    {"MountPathTwice",
+     [](v1::Service& s) {
+       Mount(s, "a", "/data");
+       Mount(s, "b", "/data");
+     },
+     "spec.containers[0].volumes[1].path", "two volumes are mounted"},
+    {"HostPathPerReplica",
+     [](v1::Service& s) {
+       v1::VolumeMount& mount = Mount(s, "", "/data");
+       mount.set_host_path("/srv");
+       mount.set_per_replica(true);
+     },
+     "spec.containers[0].volumes[0].perReplica", "is for volumes"},
+    {"ProbeOfNothing", [](v1::Service& s) { Readiness(s).clear_tcp(); },
+     "spec.containers[0].readiness", "exactly one of http, tcp, exec"},
+    {"ProbeOfTwo",
+     [](v1::Service& s) { Readiness(s).mutable_http()->set_port(80); },
+     "spec.containers[0].readiness", "exactly one of http, tcp, exec"},
+    {"ProbePortTooHigh",
+     [](v1::Service& s) { Readiness(s).mutable_tcp()->set_port(65536); },
+     "spec.containers[0].readiness.tcp.port", "is not a port"},
+    {"ProbeWithoutAnyPort",
+     [](v1::Service& s) {
+       s.mutable_spec()->clear_ports();
+       Main(s).mutable_liveness()->mutable_http()->set_path("/");
+     },
+     "spec.containers[0].liveness.http.port", "is not a port"},
+    {"ProbePathRelative",
+     [](v1::Service& s) {
+       Main(s).mutable_startup()->mutable_http()->set_path("healthz");
+     },
+     "spec.containers[0].startup.http.path", "is not the path of a URL"},
+    {"ProbePathWithLineBreak",
+     [](v1::Service& s) {
+       Main(s).mutable_startup()->mutable_http()->set_path("/a\r\nb");
+     },
+     "spec.containers[0].startup.http.path", "is not the path of a URL"},
+    {"ProbeCommandEmpty",
+     [](v1::Service& s) { Main(s).mutable_liveness()->mutable_exec(); },
+     "spec.containers[0].liveness.exec.command", "is empty"},
+    {"ProbeTooOften",
+     [](v1::Service& s) { Readiness(s).mutable_period()->set_nanos(49000000); },
+     "spec.containers[0].readiness.period", "below 50ms"},
+    {"ProbeWithoutTime", [](v1::Service& s) { Readiness(s).mutable_timeout(); },
+     "spec.containers[0].readiness.timeout", "below 1ms"},
+    {"ProbeTooManyFailures",
+     [](v1::Service& s) { Readiness(s).set_failure(1001); },
+     "spec.containers[0].readiness.failure", "above 1000"},
+    {"ProbeOfInitContainer",
+     [](v1::Service& s) {
+       v1::Container& init = *s.mutable_spec()->add_init_containers();
+       init.set_name("init");
+       init.set_image("init:1");
+       init.mutable_liveness()->mutable_tcp()->set_port(1);
+     },
+     "spec.initContainers[0].liveness", "has no probes"},
+    {"TooLarge",
+     [](v1::Service& s) { Main(s).add_args(std::string(1 << 20, 'x')); }, "",
+     "larger than 1 MiB"},
+};
+
+class ContainerRulesTest : public SpoiledTest {};
+
+TEST_P(ContainerRulesTest, WhenWrong_TheFieldIsNamedAndNothingElse) {
+  ExpectOneProblem();
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, ContainerRulesTest, ::testing::ValuesIn(kCases),
+                         CaseName);
+
+}  // namespace
+}  // namespace bulwark::api
