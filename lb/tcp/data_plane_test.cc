@@ -472,6 +472,55 @@ TEST_P(DataPlaneTest, WhenAThousandConnectionsIdle_AllStillWork) {
   EXPECT_TRUE(Eventually([&] { return EndpointOf("a").active() == 0; }));
 }
 
+TEST_P(DataPlaneTest, WhenManyReadersAreSlow_OthersAreServed) {
+  Backend backend;
+  snapshot_.Ready("a", backend.port());
+  Apply();
+  // Each server sends all that it can; no client reads.
+  const std::string block(64 << 10, 's');
+  std::vector<Pair> slow;
+  for (int i = 0; i < 48; ++i) {
+    slow.push_back(Establish(backend));
+    while (send(slow.back().server.get(), block.data(), block.size(),
+                MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    }
+  }
+  for (int i = 0; i < 20; ++i) {
+    Pair pair = Establish(backend);
+    const std::string answer(100'000, 'f');
+    std::thread server([&] { WriteString(pair.server.get(), answer); });
+    EXPECT_EQ(ReadExactly(pair.client.get(), answer.size()).size(),
+              answer.size());
+    server.join();
+  }
+  // And a slow reader that begins to read gets what was sent.
+  EXPECT_EQ(ReadExactly(slow[7].client.get(), 1 << 20),
+            std::string(1 << 20, 's'));
+}
+
+TEST_P(DataPlaneTest, WhenConnectionsHaveEnded_NoDescriptorIsLeft) {
+  Backend backend;
+  snapshot_.Ready("a", backend.port());
+  Apply();
+  Establish(backend);
+  ASSERT_TRUE(Eventually([&] { return EndpointOf("a").active() == 0; }));
+  const size_t before = testing::OpenDescriptors();
+  for (int i = 0; i < 50; ++i) {
+    Pair pair = Establish(backend);
+    if (i % 3 == 0) testing::CloseWithReset(pair.client);
+    if (i % 3 == 1) testing::CloseWithReset(pair.server);
+  }
+  for (int i = 0; i < 20; ++i) {
+    // Gone before they are connected.
+    UniqueFd client = ConnectTo(port_);
+    testing::CloseWithReset(client);
+  }
+  while (backend.Accept(kQuiet).ok()) {
+  }
+  EXPECT_TRUE(Eventually([&] { return testing::OpenDescriptors() == before; }));
+  EXPECT_EQ(EndpointOf("a").active(), 0u);
+}
+
 TEST_P(DataPlaneTest, WhenEndpointsChangeUnderLoad_NoConnectionFails) {
   std::atomic<bool> stop = false, stop_servers = false;
   std::atomic<int> failed = 0, served = 0;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include "base/check.h"
@@ -81,6 +82,15 @@ uint16_t FreePort() {
   uint16_t port = 0;
   close(BoundSocket(port, 0));
   return port;
+}
+
+size_t OpenDescriptors() {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
 }
 
 UniqueFd ConnectTo(uint16_t port) {

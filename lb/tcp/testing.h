@@ -40,6 +40,9 @@ class Backend {
   uint16_t port_ = 0;
 };
 
+// How many descriptors this process has open.
+size_t OpenDescriptors();
+
 // A port of loopback that nobody listens on.
 uint16_t FreePort();
 
