@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "lb/control/frame.h"
 #include "lb/handover/keeper_client.h"
@@ -29,6 +30,8 @@ namespace v1 = dataplane::v1;
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(10);
 constexpr absl::Duration kShutdownTimeout = absl::Seconds(15);
+// How often a call looks after the keeper.
+constexpr absl::Duration kCheckInterval = absl::Seconds(1);
 constexpr absl::Duration kRetryPause = absl::Milliseconds(10);
 // Of the keeper: another one serves the directory.
 constexpr int kAlreadyRuns = 3;
@@ -80,16 +83,30 @@ absl::Status LocalProxy::Start() {
   const absl::Duration deadline = clock_.Steady() + kStartTimeout;
   // A keeper that has the lock but does not listen yet, or is about to end, is
   // waited for.
-  absl::Status status;
-  do {
-    status = PingKeeper(config_);
-    if (status.ok() || !absl::IsUnavailable(status)) return status;
+  absl::Status status = PingKeeper(config_);
+  while (absl::IsUnavailable(status) && clock_.Steady() < deadline) {
     RETURN_IF_ERROR(Spawn());
     status = PingKeeper(config_);
-    if (status.ok()) return status;
-    clock_.Sleep(kRetryPause);
-  } while (clock_.Steady() < deadline);
+    if (!status.ok()) clock_.Sleep(kRetryPause);
+  }
+  if (status.ok()) {
+    absl::MutexLock lock(&mu_);
+    started_ = true;
+    last_check_ = clock_.Steady();
+  }
   return status;
+}
+
+void LocalProxy::Revive() {
+  {
+    absl::MutexLock lock(&mu_);
+    const absl::Duration now = clock_.Steady();
+    if (!started_ || now - last_check_ < kCheckInterval) return;
+    last_check_ = now;
+  }
+  if (absl::Status s = Start(); !s.ok()) {
+    LOG_ERROR("data plane not revived", {{"error", s}});
+  }
 }
 
 absl::Status LocalProxy::Spawn() {
@@ -170,6 +187,7 @@ absl::StatusOr<v1::Response> LocalProxy::Call(const v1::Request& request,
   const absl::Duration deadline = clock_.Steady() + timeout;
   absl::StatusOr<v1::Response> response;
   while (true) {
+    Revive();
     {
       absl::MutexLock lock(&mu_);
       response = TryOnce(request, deadline);
@@ -216,6 +234,11 @@ absl::StatusOr<v1::Stats> LocalProxy::Stats(absl::Duration timeout) {
 }
 
 absl::Status LocalProxy::Shutdown() {
+  {
+    // Nobody shall revive what ends now.
+    absl::MutexLock lock(&mu_);
+    started_ = false;
+  }
   absl::StatusOr<UniqueFd> keeper = ConnectKeeper(KeeperSocket(config_));
   // No keeper but a proxy: only a keeper can end it.
   if (absl::IsUnavailable(keeper.status())) {
@@ -238,6 +261,7 @@ absl::Status LocalProxy::Shutdown() {
   poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(kStartTimeout)));
   absl::MutexLock lock(&mu_);
   connection_.Reset();
+  started_ = false;
   applied_version_ = 0;
   // The next installation starts from nothing.
   const std::string snapshot = config_.runtime_dir + "/proxy.snapshot";

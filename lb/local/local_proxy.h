@@ -31,6 +31,7 @@ struct LocalProxyConfig {
 
 // Thread-safe; calls are served one at a time. Start() is cheap when all runs,
 // and may be called again at any time: it brings back a keeper that was killed.
+// Once it has succeeded, Apply and Stats do the same, at most once a second.
 class LocalProxy final : public Proxy {
  public:
   // `clock` outlives it.
@@ -48,6 +49,9 @@ class LocalProxy final : public Proxy {
 
  private:
   absl::Status Spawn();
+  // Brings keeper and proxy back if they are gone; a failure is logged, since
+  // the call itself will tell.
+  void Revive();
   absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sends until it is answered, over a new connection if the old one breaks.
   absl::StatusOr<dataplane::v1::Response> Call(
@@ -60,6 +64,8 @@ class LocalProxy final : public Proxy {
   Clock& clock_;
   absl::Mutex mu_;
   UniqueFd connection_ ABSL_GUARDED_BY(mu_);
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Duration last_check_ ABSL_GUARDED_BY(mu_);
   // Highest version acknowledged to us.
   uint64_t applied_version_ ABSL_GUARDED_BY(mu_) = 0;
 };
