@@ -1,0 +1,369 @@
+#include "ctl/client.h"
+
+#include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
+#include "base/unique_fd.h"
+#include "ctl/errors.h"
+#include "proto/bulwark/v1/api.grpc.pb.h"
+
+namespace bulwark::ctl {
+namespace {
+
+std::string SocketPath(absl::string_view socket) {
+  if (!absl::ConsumePrefix(&socket, "unix://")) {
+    absl::ConsumePrefix(&socket, "unix:");
+  }
+  return std::string(socket);
+}
+
+// errno of connecting to the socket; 0 if somebody listens.
+int TryConnect(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.ok()) return errno;
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address),
+              sizeof(address)) != 0) {
+    return errno;
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct Client::Impl {
+  std::string path;
+  absl::Duration timeout;
+  Clock* clock;
+  std::unique_ptr<v1::Resources::Stub> resources;
+  std::unique_ptr<v1::Services::Stub> services;
+  std::unique_ptr<v1::Containers::Stub> containers;
+  std::unique_ptr<v1::Images::Stub> images;
+  std::unique_ptr<v1::System::Stub> system;
+  absl::Mutex mu;
+  std::set<grpc::ClientContext*> streams ABSL_GUARDED_BY(mu);
+
+  absl::Status ToStatus(const grpc::Status& status) const;
+  absl::Status ExplainUnavailable(const grpc::Status& status) const;
+
+  // One call with the deadline.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(
+      Stub& stub,
+      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                   Response*),
+      const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(clock->Now() + timeout));
+    Response response;
+    absl::Status status =
+        ToStatus((stub.*method)(&context, request, &response));
+    if (!status.ok()) return status;
+    return response;
+  }
+};
+
+namespace {
+
+// Registers a stream's context for CancelStreams().
+template <typename Impl>
+class Stream {
+ public:
+  explicit Stream(Impl& impl) : impl_(impl) {
+    absl::MutexLock lock(&impl_.mu);
+    impl_.streams.insert(&context);
+  }
+  ~Stream() {
+    absl::MutexLock lock(&impl_.mu);
+    impl_.streams.erase(&context);
+  }
+  grpc::ClientContext context;
+
+ private:
+  Impl& impl_;
+};
+
+template <typename Impl>
+class ExecStreamImpl final : public ExecStream {
+ public:
+  explicit ExecStreamImpl(Impl& impl)
+      : impl_(impl),
+        stream_(impl),
+        call_(impl.containers->Exec(&stream_.context)) {}
+
+  bool Send(const v1::ExecRequest& request) override {
+    return call_->Write(request);
+  }
+  bool Read(v1::ExecResponse& response) override {
+    return call_->Read(&response);
+  }
+  absl::Status Finish() override { return impl_.ToStatus(call_->Finish()); }
+
+ private:
+  Impl& impl_;
+  Stream<Impl> stream_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::ExecRequest, v1::ExecResponse>>
+      call_;
+};
+
+// Sends `first` and then what `source` gives, while progress comes back.
+template <typename Call, typename Request, typename Wrap>
+absl::Status Upload(Call& call, grpc::ClientContext& context,
+                    const Request& first, const Wrap& wrap,
+                    const Client::Source& source,
+                    const Client::OnProgress& on_progress,
+                    grpc::Status& result) {
+  absl::Status source_status;
+  std::thread writer([&] {
+    bool open = call.Write(first);
+    while (open) {
+      absl::StatusOr<std::string> piece = source();
+      if (!piece.ok()) {
+        source_status = piece.status();
+        context.TryCancel();
+        return;
+      }
+      if (piece->empty()) break;
+      open = call.Write(wrap(*std::move(piece)));
+    }
+    call.WritesDone();
+  });
+  v1::ImageProgress progress;
+  while (call.Read(&progress)) on_progress(progress);
+  writer.join();
+  result = call.Finish();
+  return source_status;
+}
+
+}  // namespace
+
+Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->path = SocketPath(socket);
+  impl_->timeout = timeout;
+  impl_->clock = &clock;
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  // A unix socket needs no proxy, no name service and no retries.
+  arguments.SetInt("grpc.enable_http_proxy", 0);
+  arguments.SetInt("grpc.enable_retries", 0);
+  std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(absl::StrCat("unix:", impl_->path),
+                                grpc::InsecureChannelCredentials(), arguments);
+  impl_->resources = v1::Resources::NewStub(channel);
+  impl_->services = v1::Services::NewStub(channel);
+  impl_->containers = v1::Containers::NewStub(channel);
+  impl_->images = v1::Images::NewStub(channel);
+  impl_->system = v1::System::NewStub(channel);
+}
+
+Client::~Client() = default;
+
+const std::string& Client::path() const { return impl_->path; }
+
+absl::StatusOr<v1::ApplyResponse> Client::Apply(
+    const v1::ApplyRequest& request) {
+  return impl_->Call(*impl_->resources, &v1::Resources::Stub::Apply, request);
+}
+
+absl::StatusOr<v1::Object> Client::Get(const v1::GetRequest& request) {
+  return impl_->Call(*impl_->resources, &v1::Resources::Stub::Get, request);
+}
+
+absl::StatusOr<v1::ListResponse> Client::List(const v1::ListRequest& request) {
+  return impl_->Call(*impl_->resources, &v1::Resources::Stub::List, request);
+}
+
+absl::StatusOr<v1::DeleteResponse> Client::Delete(
+    const v1::DeleteRequest& request) {
+  return impl_->Call(*impl_->resources, &v1::Resources::Stub::Delete, request);
+}
+
+absl::StatusOr<v1::ScaleResponse> Client::Scale(
+    const v1::ScaleRequest& request) {
+  return impl_->Call(*impl_->services, &v1::Services::Stub::Scale, request);
+}
+
+absl::StatusOr<v1::StopResponse> Client::Stop(const v1::StopRequest& request) {
+  return impl_->Call(*impl_->services, &v1::Services::Stub::Stop, request);
+}
+
+absl::StatusOr<v1::StartResponse> Client::Start(
+    const v1::StartRequest& request) {
+  return impl_->Call(*impl_->services, &v1::Services::Stub::Start, request);
+}
+
+absl::StatusOr<v1::UndoResponse> Client::Undo(const v1::UndoRequest& request) {
+  return impl_->Call(*impl_->services, &v1::Services::Stub::Undo, request);
+}
+
+absl::StatusOr<v1::ListImagesResponse> Client::ListImages() {
+  return impl_->Call(*impl_->images, &v1::Images::Stub::List,
+                     v1::ListImagesRequest());
+}
+
+absl::StatusOr<v1::RemoveImageResponse> Client::RemoveImage(
+    const v1::RemoveImageRequest& request) {
+  return impl_->Call(*impl_->images, &v1::Images::Stub::Remove, request);
+}
+
+absl::StatusOr<v1::TagImageResponse> Client::TagImage(
+    const v1::TagImageRequest& request) {
+  return impl_->Call(*impl_->images, &v1::Images::Stub::Tag, request);
+}
+
+absl::StatusOr<v1::VersionResponse> Client::Version() {
+  return impl_->Call(*impl_->system, &v1::System::Stub::Version,
+                     v1::VersionRequest());
+}
+
+absl::Status Client::Watch(
+    const v1::WatchRequest& request, absl::Time deadline,
+    const std::function<bool(const v1::WatchEvent&)>& on_event) {
+  Stream stream(*impl_);
+  if (deadline != absl::InfiniteFuture()) {
+    stream.context.set_deadline(absl::ToChronoTime(deadline));
+  }
+  auto reader = impl_->resources->Watch(&stream.context, request);
+  v1::WatchEvent event;
+  while (reader->Read(&event)) {
+    if (on_event(event)) continue;
+    stream.context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  const grpc::Status status = reader->Finish();
+  if (status.ok()) {
+    return absl::UnavailableError("watch: bulwarkd closed the stream");
+  }
+  return impl_->ToStatus(status);
+}
+
+absl::Status Client::Logs(
+    const v1::LogsRequest& request,
+    const std::function<void(const v1::LogLine&)>& on_line) {
+  Stream stream(*impl_);
+  auto reader = impl_->containers->Logs(&stream.context, request);
+  v1::LogLine line;
+  while (reader->Read(&line)) on_line(line);
+  return impl_->ToStatus(reader->Finish());
+}
+
+absl::Status Client::Pull(const v1::PullImageRequest& request,
+                          const OnProgress& on_progress) {
+  Stream stream(*impl_);
+  auto reader = impl_->images->Pull(&stream.context, request);
+  v1::ImageProgress progress;
+  while (reader->Read(&progress)) on_progress(progress);
+  return impl_->ToStatus(reader->Finish());
+}
+
+absl::Status Client::Load(const Source& source, const OnProgress& on_progress) {
+  Stream stream(*impl_);
+  auto call = impl_->images->Load(&stream.context);
+  auto wrap = [](std::string data) {
+    v1::LoadImageRequest request;
+    request.set_data(std::move(data));
+    return request;
+  };
+  grpc::Status result;
+  absl::Status status = Upload(*call, stream.context, v1::LoadImageRequest(),
+                               wrap, source, on_progress, result);
+  return status.ok() ? impl_->ToStatus(result) : status;
+}
+
+absl::Status Client::Build(const v1::BuildOptions& options,
+                           const Source& source,
+                           const OnProgress& on_progress) {
+  Stream stream(*impl_);
+  auto call = impl_->images->Build(&stream.context);
+  auto wrap = [](std::string data) {
+    v1::BuildImageRequest request;
+    request.set_context(std::move(data));
+    return request;
+  };
+  v1::BuildImageRequest first;
+  *first.mutable_options() = options;
+  grpc::Status result;
+  absl::Status status =
+      Upload(*call, stream.context, first, wrap, source, on_progress, result);
+  return status.ok() ? impl_->ToStatus(result) : status;
+}
+
+std::unique_ptr<ExecStream> Client::Exec() {
+  return std::make_unique<ExecStreamImpl<Impl>>(*impl_);
+}
+
+void Client::CancelStreams() {
+  absl::MutexLock lock(&impl_->mu);
+  for (grpc::ClientContext* context : impl_->streams) context->TryCancel();
+}
+
+absl::Status Client::Impl::ToStatus(const grpc::Status& status) const {
+  if (status.ok()) return absl::OkStatus();
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+      status.error_details().empty()) {
+    return ExplainUnavailable(status);
+  }
+  absl::Status out(static_cast<absl::StatusCode>(status.error_code()),
+                   status.error_message());
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return WithRemedy(out, "this bulwarkd is older than ctl: upgrade it");
+  }
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return WithRemedy(
+        absl::DeadlineExceededError(absl::StrCat(
+            "no answer from bulwarkd in ", absl::FormatDuration(timeout))),
+        "give it more time with --timeout, or look at its log");
+  }
+  v1::ErrorDetail detail;
+  if (!status.error_details().empty() &&
+      detail.ParseFromString(status.error_details())) {
+    out = WithDetail(out, detail);
+  }
+  return out;
+}
+
+absl::Status Client::Impl::ExplainUnavailable(
+    const grpc::Status& status) const {
+  const int error = TryConnect(path);
+  auto fail = [&](absl::string_view cause, absl::string_view remedy) {
+    return WithRemedy(absl::UnavailableError(absl::StrCat(
+                          "connect to bulwarkd at ", path, ": ", cause)),
+                      remedy);
+  };
+  switch (error) {
+    case 0:
+      // Somebody listens now: the daemon restarted, or it closed the stream.
+      return absl::UnavailableError(status.error_message());
+    case ENOENT:
+      return fail("there is no such socket",
+                  "start the daemon (systemctl start bulwarkd), or name its "
+                  "socket with --socket or BULWARK_SOCKET");
+    case ECONNREFUSED:
+      return fail("nobody listens there",
+                  "the daemon is not running: systemctl start bulwarkd, and "
+                  "journalctl -u bulwarkd says why it ended");
+    case EACCES:
+    case EPERM:
+      return fail("permission denied",
+                  "join the socket's group (usermod -aG bulwark $USER, then "
+                  "log in again), or use sudo");
+    default:
+      return fail(std::strerror(error), "look at --socket");
+  }
+}
+
+}  // namespace bulwark::ctl

@@ -1,0 +1,87 @@
+// The connection to bulwarkd.
+#ifndef CTL_CLIENT_H_
+#define CTL_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "proto/bulwark/v1/api.pb.h"
+
+namespace bulwark::ctl {
+
+// The two directions of an exec. Send and CloseSend may run in one thread while
+// Read runs in another.
+class ExecStream {
+ public:
+  virtual ~ExecStream() = default;
+  // False when the stream is broken.
+  virtual bool Send(const v1::ExecRequest& request) = 0;
+  // False at the end.
+  virtual bool Read(v1::ExecResponse& response) = 0;
+  // Once, after Read said false.
+  virtual absl::Status Finish() = 0;
+};
+
+// One channel over a unix socket, connected with the first call. Errors keep
+// the server's code, message and ErrorDetail (errors.h); UNAVAILABLE says why
+// there is no connection, and what to do. Thread-safe.
+class Client {
+ public:
+  // Gives the next piece of an upload; empty at its end.
+  using Source = std::function<absl::StatusOr<std::string>()>;
+  using OnProgress = std::function<void(const v1::ImageProgress&)>;
+
+  // `socket` is "unix:///path", "unix:/path" or "/path". Each call that is no
+  // stream ends after `timeout`. `clock` must outlive this object.
+  Client(const std::string& socket, absl::Duration timeout, Clock& clock);
+  ~Client();
+
+  absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request);
+  absl::StatusOr<v1::Object> Get(const v1::GetRequest& request);
+  absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request);
+  absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request);
+  absl::StatusOr<v1::ScaleResponse> Scale(const v1::ScaleRequest& request);
+  absl::StatusOr<v1::StopResponse> Stop(const v1::StopRequest& request);
+  absl::StatusOr<v1::StartResponse> Start(const v1::StartRequest& request);
+  absl::StatusOr<v1::UndoResponse> Undo(const v1::UndoRequest& request);
+  absl::StatusOr<v1::ListImagesResponse> ListImages();
+  absl::StatusOr<v1::RemoveImageResponse> RemoveImage(
+      const v1::RemoveImageRequest& request);
+  absl::StatusOr<v1::TagImageResponse> TagImage(
+      const v1::TagImageRequest& request);
+  absl::StatusOr<v1::VersionResponse> Version();
+
+  // Calls `on_event` until it says false (OK), the deadline passes
+  // (DEADLINE_EXCEEDED) or the stream ends (UNAVAILABLE, or its error).
+  absl::Status Watch(
+      const v1::WatchRequest& request, absl::Time deadline,
+      const std::function<bool(const v1::WatchEvent&)>& on_event);
+  // OK at the end of the logs.
+  absl::Status Logs(const v1::LogsRequest& request,
+                    const std::function<void(const v1::LogLine&)>& on_line);
+  absl::Status Pull(const v1::PullImageRequest& request,
+                    const OnProgress& on_progress);
+  absl::Status Load(const Source& source, const OnProgress& on_progress);
+  absl::Status Build(const v1::BuildOptions& options, const Source& source,
+                     const OnProgress& on_progress);
+  // Not null; errors come with Finish().
+  std::unique_ptr<ExecStream> Exec();
+
+  // Ends every stream that runs, with CANCELLED. From any thread.
+  void CancelStreams();
+
+  const std::string& path() const;
+
+ private:
+  struct Impl;
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulwark::ctl
+
+#endif  // CTL_CLIENT_H_

@@ -1,0 +1,35 @@
+// One function for each verb, or few that belong together: adds its subcommand
+// to `app`, whose action goes to context.action when it is given.
+#ifndef CTL_COMMANDS_COMMANDS_H_
+#define CTL_COMMANDS_COMMANDS_H_
+
+#include "ctl/command.h"
+#include "ctl/context.h"
+
+namespace bulwark::ctl {
+
+void AddApply(CLI::App& app, Context& context);
+void AddBuild(CLI::App& app, Context& context);
+void AddCompletion(CLI::App& app, Context& context);
+void AddDelete(CLI::App& app, Context& context);
+void AddDescribe(CLI::App& app, Context& context);
+void AddEvents(CLI::App& app, Context& context);
+void AddExec(CLI::App& app, Context& context);
+void AddExplain(CLI::App& app, Context& context);
+void AddGet(CLI::App& app, Context& context);
+// images, rmi, tag.
+void AddImages(CLI::App& app, Context& context);
+void AddLogs(CLI::App& app, Context& context);
+void AddPs(CLI::App& app, Context& context);
+// pull, load.
+void AddPull(CLI::App& app, Context& context);
+void AddRollout(CLI::App& app, Context& context);
+void AddRun(CLI::App& app, Context& context);
+// scale, stop, start.
+void AddScale(CLI::App& app, Context& context);
+void AddVersion(CLI::App& app, Context& context);
+void AddWait(CLI::App& app, Context& context);
+
+}  // namespace bulwark::ctl
+
+#endif  // CTL_COMMANDS_COMMANDS_H_

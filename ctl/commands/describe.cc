@@ -1,0 +1,233 @@
+// ctl describe: all about one object, for people.
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/print/table.h"
+#include "ctl/print/text.h"
+#include "manifest/codec.h"
+
+namespace bulwark::ctl {
+namespace {
+
+constexpr size_t kMaxEvents = 20;
+
+struct Flags {
+  std::vector<std::string> words;
+};
+
+std::string Indent(absl::string_view text) {
+  std::string out;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (!line.empty()) absl::StrAppend(&out, "  ", line, "\n");
+  }
+  return out;
+}
+
+void Line(std::string& out, absl::string_view name, absl::string_view value) {
+  if (value.empty()) return;
+  absl::StrAppend(&out, name, ":",
+                  std::string(std::max<size_t>(1, 15 - name.size()), ' '),
+                  value, "\n");
+}
+
+std::string MetadataText(const v1::Object& object, absl::Time now) {
+  const v1::Metadata& metadata = manifest::MetadataOf(object);
+  std::string out;
+  Line(out, "Kind", manifest::KindOf(object)->name);
+  Line(out, "Name", metadata.name());
+  Line(out, "Project", metadata.project());
+  Line(out, "Labels", JoinLabels(metadata.labels()));
+  if (metadata.has_create_time()) {
+    Line(out, "Created",
+         absl::StrCat(FormatTimestamp(metadata.create_time()), " (",
+                      Age(metadata.create_time(), now), " ago)"));
+  }
+  if (metadata.has_delete_time()) {
+    Line(out, "Deleted", FormatTimestamp(metadata.delete_time()));
+  }
+  Line(out, "UID", metadata.uid());
+  if (metadata.generation() > 0) {
+    Line(out, "Generation", absl::StrCat(metadata.generation()));
+  }
+  return out;
+}
+
+std::string ServiceText(const v1::Service& service) {
+  const v1::ServiceStatus& status = service.status();
+  std::string out;
+  Line(out, "Status", ServiceState(service));
+  Line(out, "Message", ServiceMessage(service));
+  Line(out, "Replicas",
+       absl::StrCat(status.desired_replicas(), " desired, ",
+                    status.updated_replicas(), " updated, ",
+                    status.ready_replicas(), " ready, ",
+                    status.available_replicas(), " available"));
+  Line(out, "Revision",
+       absl::StrCat(status.revision(), " (last good: ",
+                    status.last_good_revision() == 0
+                        ? std::string("none")
+                        : absl::StrCat(status.last_good_revision()),
+                    ")"));
+  Line(out, "Address", status.virtual_address());
+  for (const std::string& address : status.published()) {
+    Line(out, "Published", address);
+  }
+  return out;
+}
+
+std::string ConditionsText(
+    const google::protobuf::RepeatedPtrField<v1::Condition>& conditions,
+    absl::Time now) {
+  if (conditions.empty()) return "";
+  Table table({"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"});
+  for (const v1::Condition& c : conditions) {
+    const char* status = c.status() == v1::Condition::TRUE    ? "true"
+                         : c.status() == v1::Condition::FALSE ? "false"
+                                                              : "unknown";
+    table.Add({c.type(), status, c.reason(), Age(c.last_transition_time(), now),
+               c.message()});
+  }
+  return absl::StrCat("Conditions:\n", Indent(table.Take()));
+}
+
+// The parts `spec`, `template` and `status` as YAML, what tables say left out.
+std::string PartText(const v1::Object& object, absl::string_view part) {
+  const google::protobuf::Message& inner = manifest::Inner(object);
+  const auto* field = inner.GetDescriptor()->FindFieldByName(std::string(part));
+  if (field == nullptr || !inner.GetReflection()->HasField(inner, field)) {
+    return "";
+  }
+  const google::protobuf::Message& message =
+      inner.GetReflection()->GetMessage(inner, field);
+  std::unique_ptr<google::protobuf::Message> copy(message.New());
+  copy->CopyFrom(message);
+  const auto* conditions = copy->GetDescriptor()->FindFieldByName("conditions");
+  if (conditions != nullptr) {
+    copy->GetReflection()->ClearField(copy.get(), conditions);
+  }
+  if (copy->ByteSizeLong() == 0) return "";
+  std::string title(part);
+  title[0] = static_cast<char>(title[0] - 'a' + 'A');
+  return absl::StrCat(title, ":\n", Indent(manifest::PrintYaml(*copy)));
+}
+
+std::string ConditionsOf(const v1::Object& object, absl::Time now) {
+  const google::protobuf::Message& inner = manifest::Inner(object);
+  const auto* status_field = inner.GetDescriptor()->FindFieldByName("status");
+  if (status_field == nullptr) return "";
+  const google::protobuf::Message& status =
+      inner.GetReflection()->GetMessage(inner, status_field);
+  const auto* field = status.GetDescriptor()->FindFieldByName("conditions");
+  if (field == nullptr) return "";
+  return ConditionsText(
+      status.GetReflection()->GetRepeatedPtrField<v1::Condition>(status, field),
+      now);
+}
+
+absl::StatusOr<std::string> ReplicasText(Context& context,
+                                         const std::string& service) {
+  const manifest::Kind& kind = *manifest::FindKind("replica");
+  ListOptions options;
+  options.service = service;
+  ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
+  if (listing.objects.empty()) return std::string("Replicas: none\n");
+  Table table(HeaderOf(kind, {}));
+  for (const v1::Object& object : listing.objects) {
+    table.Add(RowOf(object, {}, context.clock.Now()));
+  }
+  return absl::StrCat("Replicas:\n", Indent(table.Take()));
+}
+
+// The latest events of the object (of a service: also of its replicas).
+absl::StatusOr<std::string> EventsText(Context& context,
+                                       const v1::Object& object) {
+  const manifest::Kind& kind = *manifest::FindKind("event");
+  ListOptions options;
+  if (object.has_service())
+    options.service = object.service().metadata().name();
+  ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
+  std::vector<v1::Object> events;
+  for (v1::Object& event : listing.objects) {
+    const v1::ObjectReference& subject = event.event().subject();
+    if (object.has_service() ||
+        (subject.kind() == manifest::KindOf(object)->api_name &&
+         subject.name() == manifest::MetadataOf(object).name())) {
+      events.push_back(std::move(event));
+    }
+  }
+  if (events.empty()) return std::string("Events: none\n");
+  std::stable_sort(events.begin(), events.end(),
+                   [](const v1::Object& a, const v1::Object& b) {
+                     return ToTime(a.event().last_time()) <
+                            ToTime(b.event().last_time());
+                   });
+  if (events.size() > kMaxEvents) {
+    events.erase(events.begin(), events.end() - kMaxEvents);
+  }
+  Table table(HeaderOf(kind, {}));
+  for (const v1::Object& event : events) {
+    table.Add(RowOf(event, {}, context.clock.Now()));
+  }
+  return absl::StrCat("Events:\n", Indent(table.Take()));
+}
+
+absl::Status Describe(Context& context, const v1::Object& object) {
+  const absl::Time now = context.clock.Now();
+  std::string out = MetadataText(object, now);
+  const bool service = object.has_service();
+  if (service) out += ServiceText(object.service());
+  out += PartText(object, "spec");
+  out += PartText(object, "template");
+  if (!service) out += PartText(object, "status");
+  out += ConditionsOf(object, now);
+  if (service) {
+    ASSIGN_OR_RETURN(std::string replicas,
+                     ReplicasText(context, object.service().metadata().name()));
+    out += replicas;
+  }
+  if (!object.has_event()) {
+    ASSIGN_OR_RETURN(std::string events, EventsText(context, object));
+    out += events;
+  }
+  context.io.Out(out);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(std::vector<Target> targets, ParseTargets(flags.words));
+  std::vector<v1::Object> objects;
+  for (const Target& target : targets) {
+    if (target.name.empty()) {
+      ASSIGN_OR_RETURN(Listing listing, ListObjects(context, *target.kind, {}));
+      objects = std::move(listing.objects);
+      continue;
+    }
+    ASSIGN_OR_RETURN(v1::Object object,
+                     GetObject(context, *target.kind, target.name));
+    objects.push_back(std::move(object));
+  }
+  for (size_t i = 0; i < objects.size(); ++i) {
+    if (i > 0) context.io.Out("\n");
+    RETURN_IF_ERROR(Describe(context, objects[i]));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddDescribe(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
+  Command(app, context, "describe",
+          "Tell all about objects: state, causes, replicas, events")
+      .Words("KIND", flags->words, "KIND, KIND NAME… or KIND/NAME…",
+             Command::kRequired)
+      .Action([flags](Context& c) { return Run(c, *flags); });
+}
+
+}  // namespace bulwark::ctl

@@ -1,0 +1,106 @@
+// ctl images, rmi, tag: what is in the image store.
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/print/table.h"
+#include "ctl/print/text.h"
+#include "manifest/codec.h"
+
+namespace bulwark::ctl {
+namespace {
+
+struct Flags {
+  std::string output;
+  bool quiet = false;
+  std::vector<std::string> references;
+  std::string source;
+  std::string target;
+};
+
+std::string ShortDigest(absl::string_view digest) {
+  absl::ConsumePrefix(&digest, "sha256:");
+  return std::string(digest.substr(0, 12));
+}
+
+absl::StatusOr<int> List(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(v1::ListImagesResponse response,
+                   context.client().ListImages());
+  if (flags.output == "json") {
+    context.io.Out(manifest::PrintJson(response));
+    return kExitOk;
+  }
+  if (flags.output == "yaml") {
+    context.io.Out(manifest::PrintYaml(response));
+    return kExitOk;
+  }
+  if (!flags.output.empty()) {
+    return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
+  }
+  Table table({"IMAGE", "DIGEST", "PLATFORM", "SIZE", "CREATED"});
+  for (const v1::ImageInfo& image : response.images()) {
+    std::vector<std::string> names(image.references().begin(),
+                                   image.references().end());
+    if (names.empty()) names.push_back("<none>");
+    for (const std::string& name : names) {
+      if (flags.quiet) context.io.Out(absl::StrCat(name, "\n"));
+      const std::string age = Age(image.create_time(), context.clock.Now());
+      table.Add({name, ShortDigest(image.digest()), image.platform(),
+                 HumanSize(image.size_bytes()),
+                 age.empty() ? "" : absl::StrCat(age, " ago")});
+    }
+  }
+  if (!flags.quiet) context.io.Out(table.Take());
+  return kExitOk;
+}
+
+absl::StatusOr<int> Remove(Context& context, const Flags& flags) {
+  int code = kExitOk;
+  for (const std::string& reference : flags.references) {
+    v1::RemoveImageRequest request;
+    request.set_reference(reference);
+    absl::Status status = context.client().RemoveImage(request).status();
+    if (status.ok()) {
+      context.io.Out(absl::StrCat("image ", reference, " removed\n"));
+    } else if (status.code() == absl::StatusCode::kUnavailable) {
+      return status;
+    } else {
+      context.io.Err(FormatError(status));
+      code = kExitError;
+    }
+  }
+  return code;
+}
+
+absl::StatusOr<int> Tag(Context& context, const Flags& flags) {
+  v1::TagImageRequest request;
+  request.set_source(flags.source);
+  request.set_target(flags.target);
+  RETURN_IF_ERROR(context.client().TagImage(request).status());
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddImages(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
+  Command(app, context, "images", "List the images on this host")
+      .Option("-o,--output", flags->output, "json, yaml")
+      .Flag("-q,--quiet", flags->quiet, "Print names only")
+      .Action([flags](Context& c) { return List(c, *flags); });
+  Command(app, context, "rmi", "Remove images")
+      .Words("IMAGE", flags->references, "Images", Command::kRequired)
+      .Action([flags](Context& c) { return Remove(c, *flags); });
+  Command(app, context, "tag", "Give an image another name")
+      .Word("SOURCE", flags->source, "The image", Command::kRequired)
+      .Word("TARGET", flags->target, "Its new name", Command::kRequired)
+      .Action([flags](Context& c) { return Tag(c, *flags); });
+}
+
+}  // namespace bulwark::ctl

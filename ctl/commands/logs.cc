@@ -1,0 +1,148 @@
+// ctl logs: what containers print.
+#include <map>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/units.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+#include "ctl/log_printer.h"
+#include "ctl/objects.h"
+#include "ctl/print/text.h"
+
+namespace bulwark::ctl {
+
+void LogPrinter::Print(const v1::LogLine& line) {
+  std::string text;
+  bool& open = open_[absl::StrCat(line.replica(), "/", line.container(),
+                                  line.is_stderr() ? "!" : "")];
+  // The rest of a line that was begun has no prefix of its own.
+  if (!open) {
+    if (timestamps_) absl::StrAppend(&text, Timestamp(line), " ");
+    if (prefix_) absl::StrAppend(&text, Prefix(line));
+  }
+  open = line.partial();
+  absl::StrAppend(&text, line.line(), line.partial() ? "" : "\n");
+  if (line.is_stderr()) {
+    io_.Err(text);
+  } else {
+    io_.Out(text);
+  }
+}
+
+std::string LogPrinter::Timestamp(const v1::LogLine& line) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", ToTime(line.time()),
+                          absl::UTCTimeZone());
+}
+
+std::string LogPrinter::Prefix(const v1::LogLine& line) {
+  std::string name = line.replica();
+  std::string& container = containers_[line.replica()];
+  if (container.empty()) container = line.container();
+  // The container's name matters from the second one on.
+  if (container != line.container()) {
+    absl::StrAppend(&name, "/", line.container());
+  }
+  width_ = std::max(width_, name.size());
+  auto [color, added] =
+      colors_.emplace(line.replica(), static_cast<int>(colors_.size() % 6) + 1);
+  const std::string padded =
+      absl::StrCat(name, std::string(width_ - name.size(), ' '), " | ");
+  return io_.color() ? Colored(padded, color->second) : padded;
+}
+
+namespace {
+
+struct Flags {
+  std::string target;
+  std::string container;
+  std::string since;
+  int64_t tail = -1;
+  bool follow = false;
+  bool timestamps = false;
+  bool prefix = false;
+};
+
+absl::Status SetSince(Context& context, const std::string& since,
+                      v1::LogsRequest& request) {
+  if (since.empty()) return absl::OkStatus();
+  absl::Time time;
+  absl::StatusOr<absl::Duration> ago = ParseDuration(since);
+  if (ago.ok()) {
+    time = context.clock.Now() - *ago;
+  } else if (!absl::ParseTime(absl::RFC3339_full, since, &time, nullptr)) {
+    return UsageError(absl::StrCat("--since ", since,
+                                   ": a duration such as 10m or a time such as "
+                                   "2030-01-31T12:00:00Z"));
+  }
+  request.mutable_since()->set_seconds(absl::ToUnixSeconds(time));
+  return absl::OkStatus();
+}
+
+// A service, or else a replica of that name.
+absl::Status SetTarget(Context& context, const std::string& word,
+                       v1::LogsRequest& request) {
+  ASSIGN_OR_RETURN(std::vector<Target> targets,
+                   ParseTargets({word.find('/') == std::string::npos
+                                     ? absl::StrCat("service/", word)
+                                     : word}));
+  const Target& target = targets[0];
+  request.set_project(context.ProjectOrDefault());
+  absl::StatusOr<v1::Object> object =
+      GetObject(context, *target.kind, target.name);
+  if (object.status().code() == absl::StatusCode::kNotFound &&
+      word.find('/') == std::string::npos) {
+    absl::StatusOr<v1::Object> replica =
+        GetObject(context, *manifest::FindKind("replica"), target.name);
+    if (replica.ok()) object = std::move(replica);
+  }
+  if (!object.ok()) return object.status();
+  if (object->has_replica()) {
+    request.set_service(object->replica().spec().service());
+    request.set_replica(object->replica().metadata().name());
+  } else if (object->has_service() || object->has_job()) {
+    request.set_service(target.name);
+  } else {
+    return UsageError(
+        absl::StrCat("a ", target.kind->api_name,
+                     " has no logs; name a service or a replica"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+  v1::LogsRequest request;
+  RETURN_IF_ERROR(SetSince(context, flags.since, request));
+  RETURN_IF_ERROR(SetTarget(context, flags.target, request));
+  request.set_container(flags.container);
+  request.set_follow(flags.follow);
+  if (flags.tail >= 0) request.set_tail(flags.tail);
+  // Where programs read it, a line is what the container printed.
+  const bool prefix =
+      flags.prefix || (context.io.out_tty() && request.replica().empty());
+  LogPrinter printer(context.io, prefix, flags.timestamps);
+  RETURN_IF_ERROR(context.client().Logs(
+      request, [&](const v1::LogLine& line) { printer.Print(line); }));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddLogs(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
+  Command(app, context, "logs", "Print what a service's containers print")
+      .Word("TARGET", flags->target, "A service or a replica",
+            Command::kRequired)
+      .Flag("-f,--follow", flags->follow,
+            "Go on with new lines and new replicas")
+      .Option("--tail", flags->tail, "Only the last lines of each container")
+      .Option("--since", flags->since, "Only since 10m, or since a time")
+      .Flag("-t,--timestamps", flags->timestamps, "Print the time of each line")
+      .Option("-c,--container", flags->container, "Only this container")
+      .Flag("--prefix", flags->prefix,
+            "Name the replica of each line, also in a pipe")
+      .Action([flags](Context& c) { return Run(c, *flags); });
+}
+
+}  // namespace bulwark::ctl

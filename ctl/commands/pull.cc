@@ -1,0 +1,142 @@
+// ctl pull, load: bring images to this host.
+#include "ctl/pull.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+
+namespace bulwark::ctl {
+
+absl::Status PullImage(Context& context, const v1::PullImageRequest& request,
+                       bool quiet, std::vector<v1::ImageInfo>* images) {
+  ProgressPrinter printer(context.io, context.clock, quiet);
+  absl::Status status = context.client().Pull(
+      request, [&](const v1::ImageProgress& p) { printer.Update(p); });
+  printer.Finish();
+  if (images != nullptr) *images = printer.images();
+  return status;
+}
+
+void PrintImages(Context& context, const std::vector<v1::ImageInfo>& images) {
+  for (const v1::ImageInfo& image : images) {
+    const std::string names = absl::StrJoin(image.references(), " ");
+    context.io.Out(
+        absl::StrCat(names, names.empty() ? "" : " ", image.digest(), "\n"));
+  }
+}
+
+Client::Source FileSource(int fd, std::string name) {
+  constexpr size_t kPiece = size_t{1} << 20;
+  return [fd, name = std::move(name)]() -> absl::StatusOr<std::string> {
+    std::string piece(kPiece, '\0');
+    while (true) {
+      const ssize_t n = read(fd, piece.data(), piece.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return ErrnoStatus("read", name);
+      piece.resize(static_cast<size_t>(n));
+      return piece;
+    }
+  };
+}
+
+namespace {
+
+struct Flags {
+  std::vector<std::string> references;
+  std::string platform;
+  std::string username;
+  std::string file = "-";
+  bool password_stdin = false;
+  bool quiet = false;
+};
+
+absl::StatusOr<v1::RegistryCredentials> Credentials(Context& context,
+                                                    const Flags& flags) {
+  v1::RegistryCredentials credentials;
+  if (flags.username.empty() != !flags.password_stdin) {
+    return UsageError("--username and --password-stdin go together");
+  }
+  credentials.set_username(flags.username);
+  if (!flags.password_stdin) return credentials;
+  Client::Source source = FileSource(context.io.in_fd(), "standard input");
+  std::string password;
+  while (true) {
+    ASSIGN_OR_RETURN(std::string piece, source());
+    if (piece.empty()) break;
+    password += piece;
+  }
+  while (!password.empty() &&
+         (password.back() == '\n' || password.back() == '\r')) {
+    password.pop_back();
+  }
+  if (password.empty()) return UsageError("the password is empty");
+  credentials.set_password(password);
+  return credentials;
+}
+
+absl::StatusOr<int> Pull(Context& context, const Flags& flags) {
+  v1::PullImageRequest request;
+  request.set_platform(flags.platform);
+  if (!flags.username.empty() || flags.password_stdin) {
+    ASSIGN_OR_RETURN(*request.mutable_credentials(),
+                     Credentials(context, flags));
+  }
+  for (const std::string& reference : flags.references) {
+    request.set_reference(reference);
+    std::vector<v1::ImageInfo> images;
+    RETURN_IF_ERROR(PullImage(context, request, flags.quiet, &images));
+    PrintImages(context, images);
+  }
+  return kExitOk;
+}
+
+absl::StatusOr<int> Load(Context& context, const Flags& flags) {
+  UniqueFd file;
+  int fd = context.io.in_fd();
+  if (flags.file != "-") {
+    file.Reset(open(flags.file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.ok()) return ErrnoStatus("open", flags.file);
+    fd = file.get();
+  } else if (context.io.in_tty()) {
+    return UsageError("name an archive with -i, or send one to standard input");
+  }
+  ProgressPrinter printer(context.io, context.clock, flags.quiet);
+  absl::Status status = context.client().Load(
+      FileSource(fd, flags.file),
+      [&](const v1::ImageProgress& p) { printer.Update(p); });
+  printer.Finish();
+  if (!status.ok()) return status;
+  PrintImages(context, printer.images());
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddPull(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
+  Command(app, context, "pull", "Fetch images from a registry")
+      .Words("IMAGE", flags->references, "Images", Command::kRequired)
+      .Option("--platform", flags->platform, "OS/ARCH; default the host's")
+      .Option("-u,--username", flags->username, "Name at the registry")
+      .Flag("--password-stdin", flags->password_stdin,
+            "Read the password from standard input")
+      .Flag("-q,--quiet", flags->quiet, "No progress")
+      .Action([flags](Context& c) { return Pull(c, *flags); });
+  Command(app, context, "load",
+          "Take images from an archive (docker save, OCI layout)")
+      .Option("-i,--input", flags->file, "The archive; - for standard input")
+      .Flag("-q,--quiet", flags->quiet, "No progress")
+      .Action([flags](Context& c) { return Load(c, *flags); });
+}
+
+}  // namespace bulwark::ctl

@@ -1,0 +1,118 @@
+// ctl rollout status, history, undo: how one revision follows another.
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/print/table.h"
+#include "ctl/print/text.h"
+#include "ctl/wait.h"
+
+namespace bulwark::ctl {
+namespace {
+
+constexpr absl::Duration kDefaultWait = absl::Minutes(10);
+
+struct Flags {
+  std::string word;
+  int64_t to_revision = 0;
+  bool no_wait = false;
+  bool wait = false;
+};
+
+absl::Status Wait(Context& context, const std::string& name) {
+  return WaitFor(context, *manifest::FindKind("service"),
+                 context.ProjectOrDefault(), name,
+                 context.clock.Now() + context.Timeout(kDefaultWait), false,
+                 JudgeAvailable);
+}
+
+absl::StatusOr<int> Status(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(std::string name, NameOfKind(flags.word, "service"));
+  if (!flags.no_wait) {
+    RETURN_IF_ERROR(Wait(context, name));
+    return kExitOk;
+  }
+  ASSIGN_OR_RETURN(v1::Object object,
+                   GetObject(context, *manifest::FindKind("service"), name));
+  const Judgement judgement = JudgeAvailable(&object);
+  context.io.Out(absl::StrCat("service ", name, ": ", judgement.message, "\n"));
+  return judgement.verdict == Verdict::kFailed ? kExitError : kExitOk;
+}
+
+absl::string_view StateOf(const v1::Revision& revision,
+                          const v1::Service& service) {
+  if (revision.number() == service.status().revision()) return "current";
+  if (!revision.failure().empty()) return "failed";
+  return revision.good() ? "good" : "";
+}
+
+absl::StatusOr<int> History(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(std::string name, NameOfKind(flags.word, "service"));
+  ASSIGN_OR_RETURN(v1::Object object,
+                   GetObject(context, *manifest::FindKind("service"), name));
+  ListOptions options;
+  options.service = name;
+  ASSIGN_OR_RETURN(
+      Listing listing,
+      ListObjects(context, *manifest::FindKind("revision"), options));
+  std::sort(listing.objects.begin(), listing.objects.end(),
+            [](const v1::Object& a, const v1::Object& b) {
+              return a.revision().number() < b.revision().number();
+            });
+  Table table({"REVISION", "STATE", "IMAGES", "BY", "AGE", "FAILURE"});
+  for (const v1::Object& each : listing.objects) {
+    const v1::Revision& revision = each.revision();
+    table.Add({absl::StrCat(revision.number()),
+               std::string(StateOf(revision, object.service())),
+               JoinImages(revision.template_().containers()),
+               revision.actor().name(),
+               Age(revision.metadata().create_time(), context.clock.Now()),
+               revision.failure()});
+  }
+  context.io.Out(table.Take());
+  return kExitOk;
+}
+
+absl::StatusOr<int> Undo(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(std::string name, NameOfKind(flags.word, "service"));
+  v1::UndoRequest request;
+  request.set_project(context.ProjectOrDefault());
+  request.set_service(name);
+  request.set_to_revision(flags.to_revision);
+  RETURN_IF_ERROR(context.client().Undo(request).status());
+  context.io.Out(absl::StrCat(
+      "service ", name, " goes back to ",
+      flags.to_revision == 0 ? "its last good revision"
+                             : absl::StrCat("revision ", flags.to_revision),
+      "\n"));
+  if (flags.wait) RETURN_IF_ERROR(Wait(context, name));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddRollout(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App& group =
+      Command(app, context, "rollout", "Follow, list and undo revisions")
+          .Group();
+  Command(group, context, "status", "Wait until the rollout has ended")
+      .Word("SERVICE", flags->word, "The service", Command::kRequired)
+      .Flag("--no-wait", flags->no_wait, "Say how it stands now")
+      .Action([flags](Context& c) { return Status(c, *flags); });
+  Command(group, context, "history", "List the revisions of a service")
+      .Word("SERVICE", flags->word, "The service", Command::kRequired)
+      .Action([flags](Context& c) { return History(c, *flags); });
+  Command(group, context, "undo", "Declare an older revision again")
+      .Word("SERVICE", flags->word, "The service", Command::kRequired)
+      .Option("--to-revision", flags->to_revision,
+              "Its number; default the last good one before the current")
+      .Flag("--wait", flags->wait, "Return when it is available")
+      .Action([flags](Context& c) { return Undo(c, *flags); });
+}
+
+}  // namespace bulwark::ctl

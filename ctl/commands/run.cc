@@ -1,0 +1,134 @@
+// ctl run: one container, now.
+#include "ctl/run.h"
+
+#include <signal.h>
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/pull.h"
+#include "ctl/references.h"
+#include "ctl/wait.h"
+
+namespace bulwark::ctl {
+namespace {
+
+constexpr absl::Duration kStartTimeout = absl::Minutes(2);
+
+absl::Status PullIfMissing(Context& context, const RunFlags& flags) {
+  if (flags.pull == "never") return absl::OkStatus();
+  if (flags.pull == "missing") {
+    ASSIGN_OR_RETURN(v1::ListImagesResponse images,
+                     context.client().ListImages());
+    const std::string wanted = FullReference(flags.image);
+    for (const v1::ImageInfo& image : images.images()) {
+      for (const std::string& name : image.references()) {
+        if (FullReference(name) == wanted) return absl::OkStatus();
+      }
+    }
+  }
+  v1::PullImageRequest request;
+  request.set_reference(flags.image);
+  return PullImage(context, request, false, nullptr);
+}
+
+// An existing service of that name is not ours to change.
+absl::Status RefuseExisting(Context& context, const v1::Service& service) {
+  absl::StatusOr<v1::Object> object = GetObject(
+      context, *manifest::FindKind("service"), service.metadata().name());
+  if (object.ok()) {
+    return WithRemedy(
+        absl::AlreadyExistsError(absl::StrCat("run ", service.metadata().name(),
+                                              ": the service exists")),
+        absl::StrCat("give another --name, or ctl delete service ",
+                     service.metadata().name()));
+  }
+  return object.status().code() == absl::StatusCode::kNotFound
+             ? absl::OkStatus()
+             : object.status();
+}
+
+// Done once a replica runs, as docker run -d returns.
+Judgement JudgeStarted(const v1::Object* object) {
+  if (object == nullptr) return {Verdict::kFailed, "was deleted"};
+  const v1::ServiceStatus& status = object->service().status();
+  if (status.ready_replicas() > 0 || status.available_replicas() > 0) {
+    return {Verdict::kDone, ""};
+  }
+  const std::string state = ServiceState(object->service());
+  if (state == "CrashLoop" || state == "RolledBack") {
+    return {Verdict::kFailed,
+            absl::StrCat(state, ": ", ServiceMessage(object->service()))};
+  }
+  return {Verdict::kWaiting, ""};
+}
+
+absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
+  // Before the first call, so that gRPC's threads do not take the signals.
+  SignalPoll signals({SIGINT, SIGTERM});
+  ASSIGN_OR_RETURN(v1::Service service, ServiceFromFlags(context, flags));
+  RETURN_IF_ERROR(RefuseExisting(context, service));
+  RETURN_IF_ERROR(PullIfMissing(context, flags));
+  // A Ctrl-C during the pull ends here, with nothing made.
+  if (signals.Take() != 0) return 130;
+  v1::ApplyRequest request;
+  *request.add_objects()->mutable_service() = service;
+  ASSIGN_OR_RETURN(v1::ApplyResponse response, context.client().Apply(request));
+  for (const v1::ApplyResult& result : response.results()) {
+    for (const std::string& warning : result.warnings()) {
+      context.io.Err(absl::StrCat("warning: ", warning, "\n"));
+    }
+    if (result.object().has_service()) service = result.object().service();
+  }
+  if (!flags.detach) {
+    return FollowRun(context, service, signals, flags.keep);
+  }
+  RETURN_IF_ERROR(WaitFor(context, *manifest::FindKind("service"),
+                          service.metadata().project(),
+                          service.metadata().name(),
+                          context.clock.Now() + context.Timeout(kStartTimeout),
+                          true, JudgeStarted));
+  context.io.Out(absl::StrCat(service.metadata().name(), "\n"));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<RunFlags>();
+  Command(app, context, "run",
+          "Run one container: run [FLAGS] IMAGE [ARG…]. It ends with Ctrl-C, "
+          "and is removed then")
+      .Word("IMAGE", flags->image, "The image", Command::kRequired)
+      .Option("-p,--publish", flags->ports,
+              "8080:80, all:8080:80, 8080:80/udp (repeatable)")
+      .Option("-e,--env", flags->env, "NAME=value, or NAME (repeatable)")
+      .Option("--env-file", flags->env_files, "NAME=value lines")
+      .Option("-v,--volume", flags->volumes,
+              "volume:/path or ./folder:/path[:ro] (repeatable)")
+      .Option("-l,--label", flags->labels, "KEY=VALUE (repeatable)")
+      .Option("--name", flags->name, "Default: from the image's name")
+      .Option("--entrypoint", flags->entrypoint, "Instead of the image's")
+      .Option("-u,--user", flags->user, "User, uid or uid:gid")
+      .Option("-w,--workdir", flags->working_dir, "Directory to start in")
+      .Option("--cpus", flags->cpus, "0.5, 500m")
+      .Option("-m,--memory", flags->memory, "256Mi")
+      .Option("--network", flags->network, "Default: default")
+      .Option("--restart", flags->restart,
+              "always, on-failure, never; default always with -d, else never")
+      .Option("--pull", flags->pull, "missing (default), always, never")
+      .Flag("-d,--detach", flags->detach,
+            "Return when it runs; ctl delete service removes it")
+      .Flag("--rm", flags->remove, "Remove it when it ended (the default)")
+      .Flag("--keep", flags->keep, "Keep the service when it ended by itself")
+      .Flag("--read-only", flags->read_only, "No writes to its file system")
+      .Flag("--privileged", flags->privileged, "The privileged profile")
+      .Tail(flags->command, false)
+      .Action([flags](Context& c) { return Run(c, *flags); });
+}
+
+}  // namespace bulwark::ctl

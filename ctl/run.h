@@ -1,0 +1,53 @@
+// What ctl run makes of its flags, and how it follows the result.
+#ifndef CTL_RUN_H_
+#define CTL_RUN_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ctl/context.h"
+#include "ctl/terminal.h"
+#include "proto/bulwark/v1/service.pb.h"
+
+namespace bulwark::ctl {
+
+struct RunFlags {
+  std::string image;
+  std::vector<std::string> command;
+  std::vector<std::string> ports;
+  std::vector<std::string> env;
+  std::vector<std::string> env_files;
+  std::vector<std::string> volumes;
+  std::vector<std::string> labels;
+  std::string name;
+  std::string entrypoint;
+  std::string user;
+  std::string working_dir;
+  std::string cpus;
+  std::string memory;
+  std::string network;
+  std::string restart;
+  std::string pull = "missing";
+  bool detach = false;
+  bool remove = false;
+  bool keep = false;
+  bool read_only = false;
+  bool privileged = false;
+};
+
+// A service of one replica. In the foreground an ended command is not started
+// again; detached it is, unless --restart says otherwise. Usage errors name the
+// flag.
+absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
+                                             const RunFlags& flags);
+
+// Prints the output of the service's replica until it ends or a signal comes
+// (the second signal does not wait for the end any more); removes the service
+// unless `keep`. Returns the exit status of the container.
+absl::StatusOr<int> FollowRun(Context& context, const v1::Service& service,
+                              SignalPoll& signals, bool keep);
+
+}  // namespace bulwark::ctl
+
+#endif  // CTL_RUN_H_

@@ -1,0 +1,269 @@
+// Following the one replica of ctl run.
+#include <poll.h>
+
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "ctl/errors.h"
+#include "ctl/log_printer.h"
+#include "ctl/objects.h"
+#include "ctl/run.h"
+#include "ctl/wait.h"
+
+namespace bulwark::ctl {
+namespace {
+
+constexpr absl::Duration kRemoveTimeout = absl::Minutes(2);
+constexpr int kExitInterrupted = 130;
+
+struct Ending {
+  std::string replica;
+  std::optional<int> exit_code;
+  // Why it never ran.
+  std::string message;
+};
+
+bool HasEnded(const v1::Replica& replica) {
+  return replica.status().state() == v1::ReplicaStatus::FAILED ||
+         replica.status().state() == v1::ReplicaStatus::STOPPED;
+}
+
+Ending EndingOf(const v1::Replica& replica) {
+  Ending ending;
+  ending.replica = replica.metadata().name();
+  ending.message = replica.status().message();
+  for (const v1::ContainerStatus& c : replica.status().containers()) {
+    // The main container comes first; one that ran has a start time.
+    if (c.has_start_time() || c.has_finish_time()) {
+      ending.exit_code = c.exit_code();
+      break;
+    }
+  }
+  if (ending.message.empty()) ending.message = replica.status().reason();
+  return ending;
+}
+
+// One run: a thread prints the logs, one watches the replica, this one waits
+// for either and for signals.
+class Follower {
+ public:
+  Follower(Context& context, const v1::Service& service)
+      : context_(context),
+        client_(context.client()),
+        service_(service),
+        printer_(context.io, false, false) {}
+
+  absl::StatusOr<int> Run(SignalPoll& signals, bool keep) {
+    std::thread logs([this] {
+      FollowLogs();
+      absl::MutexLock lock(&mu_);
+      ++ended_threads_;
+    });
+    std::thread watch([this] {
+      WatchReplica();
+      absl::MutexLock lock(&mu_);
+      ++ended_threads_;
+    });
+    const bool interrupted = AwaitEnd(signals);
+    EndThreads();
+    logs.join();
+    watch.join();
+    std::optional<Ending> ending;
+    absl::Status error;
+    {
+      absl::MutexLock lock(&mu_);
+      ending = ending_;
+      error = error_;
+    }
+    if (ending && !error.ok()) error = absl::OkStatus();
+    if (ending) PrintRest(*ending);
+    if (!keep || interrupted) {
+      const absl::Status removed = Remove();
+      if (!removed.ok() && error.ok()) error = removed;
+    }
+    if (!error.ok()) return error;
+    if (!ending) return interrupted ? kExitInterrupted : kExitError;
+    if (ending->exit_code) return *ending->exit_code;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "run ", service_.metadata().name(), ": ",
+        ending->message.empty() ? "it did not start" : ending->message));
+  }
+
+ private:
+  // A thread may open a stream just after one cancellation: repeats it.
+  void EndThreads() {
+    auto both = +[](Follower* f) { return f->ended_threads_ == 2; };
+    while (true) {
+      client_.CancelStreams();
+      absl::MutexLock lock(&mu_);
+      done_ = true;
+      if (context_.clock.AwaitUntil(
+              mu_, absl::Condition(both, this),
+              context_.clock.Steady() + absl::Milliseconds(20))) {
+        return;
+      }
+    }
+  }
+
+  // Reconnects while the daemon restarts: lines that were printed are skipped.
+  void FollowLogs() {
+    v1::LogsRequest request = LogsRequest();
+    request.set_follow(true);
+    while (!Done()) {
+      std::map<std::string, size_t> seen;
+      client_
+          .Logs(request,
+                [&](const v1::LogLine& line) {
+                  size_t& printed = printed_[line.replica()];
+                  if (++seen[line.replica()] <= printed) return;
+                  printer_.Print(line);
+                  ++printed;
+                })
+          .IgnoreError();  // What matters is how the replica ends.
+      if (!Done()) context_.clock.Sleep(absl::Milliseconds(100));
+    }
+  }
+
+  // What came between the last line and the end of the stream.
+  void PrintRest(const Ending& ending) {
+    v1::LogsRequest request = LogsRequest();
+    request.set_replica(ending.replica);
+    size_t seen = 0;
+    client_
+        .Logs(request,
+              [&](const v1::LogLine& line) {
+                if (++seen > printed_[ending.replica]) printer_.Print(line);
+              })
+        .IgnoreError();  // The output so far has been printed.
+  }
+
+  v1::LogsRequest LogsRequest() const {
+    v1::LogsRequest request;
+    request.set_project(service_.metadata().project());
+    request.set_service(service_.metadata().name());
+    return request;
+  }
+
+  void WatchReplica() {
+    v1::WatchRequest request;
+    request.set_kind("replica");
+    request.set_project(service_.metadata().project());
+    request.set_service(service_.metadata().name());
+    while (!Done()) {
+      absl::Status status = client_.Watch(
+          request, absl::InfiniteFuture(), [this](const v1::WatchEvent& event) {
+            if (!event.object().has_replica()) return true;
+            const v1::Replica& replica = event.object().replica();
+            const bool gone = event.type() == v1::WatchEvent::DELETED;
+            if (!gone && !(HasEnded(replica) && IsLast(replica))) return true;
+            absl::MutexLock lock(&mu_);
+            if (!ending_) ending_ = EndingOf(replica);
+            return false;
+          });
+      absl::MutexLock lock(&mu_);
+      if (ending_ || done_) break;
+      if (!IsRetryable(status) &&
+          status.code() != absl::StatusCode::kOutOfRange) {
+        error_ = status;
+        break;
+      }
+      context_.clock.AwaitUntil(
+          mu_, absl::Condition(&done_),
+          context_.clock.Steady() + absl::Milliseconds(200));
+    }
+    wake_.Wake();
+  }
+
+  // Whether the restart policy leaves it at the end of this replica.
+  bool IsLast(const v1::Replica& replica) const {
+    switch (service_.spec().restart().policy()) {
+      case v1::Restart::ALWAYS:
+        return false;
+      case v1::Restart::ON_FAILURE:
+        return EndingOf(replica).exit_code.value_or(1) == 0;
+      default:
+        return true;
+    }
+  }
+
+  // True if a signal came. After the first the service is asked to stop, and
+  // its output goes on; the second gives up.
+  bool AwaitEnd(SignalPoll& signals) {
+    bool interrupted = false;
+    while (true) {
+      pollfd fds[2] = {{wake_.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
+      // A service that never had a replica ends without one.
+      const int ready = poll(fds, 2, interrupted ? 500 : -1);
+      if (ready < 0 && errno != EINTR) return interrupted;
+      if (ready == 0 && IsGone()) return true;
+      if (ready <= 0) continue;
+      if (fds[1].revents != 0 && signals.Take() != 0) {
+        if (interrupted) return true;
+        interrupted = true;
+        context_.io.Err(absl::StrCat("stopping ", service_.metadata().name(),
+                                     " (again: do not wait)\n"));
+        Delete().IgnoreError();  // Remove() tries again and tells.
+      }
+      if (fds[0].revents != 0) return interrupted;
+    }
+  }
+
+  bool IsGone() {
+    v1::GetRequest request;
+    request.set_kind("service");
+    request.set_project(service_.metadata().project());
+    request.set_name(service_.metadata().name());
+    return client_.Get(request).status().code() == absl::StatusCode::kNotFound;
+  }
+
+  absl::Status Delete() {
+    v1::DeleteRequest request;
+    v1::ObjectReference& reference = *request.add_objects();
+    reference.set_kind("service");
+    reference.set_project(service_.metadata().project());
+    reference.set_name(service_.metadata().name());
+    absl::Status status = client_.Delete(request).status();
+    return status.code() == absl::StatusCode::kNotFound ? absl::OkStatus()
+                                                        : status;
+  }
+
+  absl::Status Remove() {
+    RETURN_IF_ERROR(Delete());
+    return WaitFor(context_, *manifest::FindKind("service"),
+                   service_.metadata().project(), service_.metadata().name(),
+                   context_.clock.Now() + kRemoveTimeout, true, JudgeDeleted);
+  }
+
+  bool Done() {
+    absl::MutexLock lock(&mu_);
+    return done_ || ending_.has_value();
+  }
+
+  Context& context_;
+  Client& client_;
+  const v1::Service& service_;
+  LogPrinter printer_;
+  // Of the log thread; after it ended, of this one.
+  std::map<std::string, size_t> printed_;  // lines of each replica
+  WakePipe wake_;
+  absl::Mutex mu_;
+  int ended_threads_ ABSL_GUARDED_BY(mu_) = 0;
+  bool done_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<Ending> ending_ ABSL_GUARDED_BY(mu_);
+  absl::Status error_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+absl::StatusOr<int> FollowRun(Context& context, const v1::Service& service,
+                              SignalPoll& signals, bool keep) {
+  return Follower(context, service).Run(signals, keep);
+}
+
+}  // namespace bulwark::ctl

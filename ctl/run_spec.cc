@@ -1,0 +1,150 @@
+// The service that ctl run declares.
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/entropy.h"
+#include "base/status.h"
+#include "base/units.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/references.h"
+#include "ctl/run.h"
+#include "manifest/scalar.h"
+#include "manifest/shorthand.h"
+#include "manifest/substitute.h"
+
+namespace bulwark::ctl {
+namespace {
+
+absl::Status Flag(absl::string_view name, const absl::Status& status) {
+  if (status.ok()) return status;
+  return UsageError(absl::StrCat(name, ": ", status.message()));
+}
+
+absl::Status AddEnv(Context& context, const RunFlags& flags,
+                    v1::Container& container) {
+  std::map<std::string, std::string> env;
+  for (const std::string& path : flags.env_files) {
+    std::ifstream in(path);
+    std::stringstream text;
+    if (in) text << in.rdbuf();
+    if (!in) return ErrnoStatus("read", path);
+    ASSIGN_OR_RETURN(auto parsed, manifest::ParseEnvFile(path, text.str()));
+    for (auto& [name, value] : parsed) env[name] = value;
+  }
+  for (const std::string& word : flags.env) {
+    const size_t equals = word.find('=');
+    if (equals == 0)
+      return UsageError(absl::StrCat("-e ", word, ": NAME=value"));
+    if (equals != std::string::npos) {
+      env[word.substr(0, equals)] = word.substr(equals + 1);
+    } else if (auto value = context.environment(word)) {
+      env[word] = *value;
+    }
+  }
+  for (const auto& [name, value] : env) {
+    v1::EnvVar& variable = *container.add_env();
+    variable.set_name(name);
+    variable.set_value(value);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddMounts(const RunFlags& flags, v1::Container& container) {
+  for (const std::string& text : flags.volumes) {
+    v1::VolumeMount& mount = *container.add_volumes();
+    RETURN_IF_ERROR(Flag("-v", manifest::ReadShortForm(text, mount)));
+    if (mount.host_path().empty()) continue;
+    std::error_code error;
+    const std::filesystem::path here = std::filesystem::current_path(error);
+    std::string path = (here / mount.host_path()).lexically_normal().string();
+    if (path.size() > 1 && path.back() == '/') path.pop_back();
+    mount.set_host_path(path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FillContainer(Context& context, const RunFlags& flags,
+                           v1::Container& container) {
+  container.set_image(flags.image);
+  if (!flags.entrypoint.empty()) container.add_command(flags.entrypoint);
+  for (const std::string& word : flags.command) container.add_args(word);
+  container.set_user(flags.user);
+  container.set_working_dir(flags.working_dir);
+  container.set_read_only(flags.read_only);
+  if (flags.privileged) container.set_profile(v1::Container::PRIVILEGED);
+  if (flags.pull != "missing" && flags.pull != "always" &&
+      flags.pull != "never") {
+    return UsageError(
+        absl::StrCat("--pull ", flags.pull, ": missing, always or never"));
+  }
+  if (flags.pull == "never") container.set_pull(v1::Container::NEVER);
+  if (!flags.cpus.empty()) {
+    RETURN_IF_ERROR(
+        Flag("--cpus",
+             manifest::ReadShortForm(
+                 flags.cpus, *container.mutable_resources()->mutable_cpu())));
+  }
+  if (!flags.memory.empty()) {
+    RETURN_IF_ERROR(Flag(
+        "--memory",
+        manifest::ReadShortForm(
+            flags.memory, *container.mutable_resources()->mutable_memory())));
+  }
+  RETURN_IF_ERROR(AddEnv(context, flags, container));
+  return AddMounts(flags, container);
+}
+
+absl::Status FillRestart(const RunFlags& flags, v1::Restart& restart) {
+  if (flags.restart.empty()) {
+    restart.set_policy(flags.detach ? v1::Restart::ALWAYS : v1::Restart::NEVER);
+    return absl::OkStatus();
+  }
+  // Docker's names for the same.
+  std::string word = flags.restart == "no" ? "never" : flags.restart;
+  if (word == "unless-stopped") word = "always";
+  return Flag("--restart",
+              manifest::ReadScalar(
+                  word, *v1::Restart::descriptor()->FindFieldByName("policy"),
+                  restart));
+}
+
+}  // namespace
+
+absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
+                                             const RunFlags& flags) {
+  if (flags.detach && (flags.remove || flags.keep)) {
+    return UsageError(
+        "-d leaves the service running: --rm and --keep do not "
+        "go with it");
+  }
+  v1::Service service;
+  v1::Metadata& metadata = *service.mutable_metadata();
+  RealEntropy entropy;
+  metadata.set_name(!flags.name.empty()
+                        ? flags.name
+                        : absl::StrCat(NameFromReference(flags.image), "-",
+                                       NewUid(entropy).substr(0, 5)));
+  metadata.set_project(context.ProjectOrDefault());
+  ASSIGN_OR_RETURN(auto labels, ParseLabels(flags.labels));
+  metadata.mutable_labels()->insert(labels.begin(), labels.end());
+  v1::ServiceSpec& spec = *service.mutable_spec();
+  spec.set_replicas(1);
+  v1::Container& container = *spec.add_containers();
+  container.set_name(metadata.name());
+  RETURN_IF_ERROR(FillContainer(context, flags, container));
+  for (const std::string& text : flags.ports) {
+    RETURN_IF_ERROR(
+        Flag("-p", manifest::ReadShortForm(text, *spec.add_ports())));
+  }
+  spec.set_network(flags.network);
+  RETURN_IF_ERROR(FillRestart(flags, *spec.mutable_restart()));
+  // There is no older revision that could be worth going back to.
+  spec.mutable_rollout()->set_auto_rollback(false);
+  return service;
+}
+
+}  // namespace bulwark::ctl

@@ -1,0 +1,99 @@
+#include "absl/strings/str_cat.h"
+#include "ctl/testing/fake_state.h"
+#include "proto/bulwark/v1/api.grpc.pb.h"
+
+namespace bulwark::ctl::testing {
+namespace {
+
+using grpc::ServerContext;
+using grpc::ServerReaderWriter;
+using grpc::ServerWriter;
+using grpc::Status;
+using grpc::StatusCode;
+
+class Images final : public v1::Images::Service {
+ public:
+  explicit Images(FakeState& state) : state_(state) {}
+
+  Status Pull(ServerContext*, const v1::PullImageRequest* request,
+              ServerWriter<v1::ImageProgress>* writer) override {
+    state_.Note(absl::StrCat("Pull ", request->reference()));
+    if (Status s = state_.Take("Pull"); !s.ok()) return s;
+    WriteProgress(*writer);
+    return Status::OK;
+  }
+
+  Status Load(ServerContext*,
+              ServerReaderWriter<v1::ImageProgress, v1::LoadImageRequest>*
+                  stream) override {
+    v1::LoadImageRequest request;
+    std::string data;
+    bool first = true;
+    while (stream->Read(&request)) {
+      if (first && !request.data().empty()) {
+        return Status(StatusCode::INVALID_ARGUMENT, "first message has data");
+      }
+      first = false;
+      data += request.data();
+    }
+    SetUploaded(std::move(data));
+    WriteProgress(*stream);
+    return Status::OK;
+  }
+
+  Status Build(ServerContext*,
+               ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>*
+                   stream) override {
+    v1::BuildImageRequest request;
+    std::string data;
+    while (stream->Read(&request)) {
+      if (request.has_options()) {
+        absl::MutexLock lock(&state_.mu);
+        state_.build = request.options();
+      }
+      data += request.context();
+    }
+    SetUploaded(std::move(data));
+    if (Status s = state_.Take("Build"); !s.ok()) return s;
+    WriteProgress(*stream);
+    return Status::OK;
+  }
+
+  Status List(ServerContext*, const v1::ListImagesRequest*,
+              v1::ListImagesResponse* response) override {
+    absl::MutexLock lock(&state_.mu);
+    for (const v1::ImageInfo& i : state_.images) *response->add_images() = i;
+    return Status::OK;
+  }
+  Status Remove(ServerContext*, const v1::RemoveImageRequest* request,
+                v1::RemoveImageResponse*) override {
+    state_.Note(absl::StrCat("Remove ", request->reference()));
+    return state_.Take("Remove");
+  }
+  Status Tag(ServerContext*, const v1::TagImageRequest* request,
+             v1::TagImageResponse*) override {
+    state_.Note(
+        absl::StrCat("Tag ", request->source(), " ", request->target()));
+    return state_.Take("Tag");
+  }
+
+ private:
+  template <typename Writer>
+  void WriteProgress(Writer& writer) {
+    absl::MutexLock lock(&state_.mu);
+    for (const v1::ImageProgress& p : state_.progress) writer.Write(p);
+  }
+  void SetUploaded(std::string data) {
+    absl::MutexLock lock(&state_.mu);
+    state_.uploaded = std::move(data);
+  }
+  FakeState& state_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeFakeImages(FakeState& state) {
+  return std::make_unique<Images>(state);
+}
+
+}  // namespace bulwark::ctl::testing

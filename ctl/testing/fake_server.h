@@ -1,0 +1,73 @@
+// A small server of the API for ctl's tests.
+#ifndef CTL_TESTING_FAKE_SERVER_H_
+#define CTL_TESTING_FAKE_SERVER_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "base/testing/temp_dir.h"
+#include "proto/bulwark/v1/api.grpc.pb.h"
+
+namespace bulwark::ctl::testing {
+
+struct FakeState;
+
+// Keeps objects by kind, project and name; applies them as they are. What it
+// answers beyond that is scripted by the test. Listens on a unix socket of its
+// own while it lives. Thread-safe.
+class FakeServer {
+ public:
+  FakeServer();
+  ~FakeServer();
+
+  const std::string& socket() const { return socket_; }
+
+  // Adds or replaces an object; watches see it.
+  void Put(const v1::Object& object);
+  void Remove(const std::string& kind, const std::string& name);
+  bool Has(const std::string& kind, const std::string& name);
+
+  // The next call of the method fails so.
+  void FailNext(const std::string& method, grpc::Status status);
+
+  // What calls received: "Scale web 3", "Stop web", "Tag a b", ….
+  std::vector<std::string> calls();
+  v1::ApplyRequest last_apply();
+  v1::ExecStart last_exec();
+  v1::BuildOptions last_build();
+  std::string uploaded();
+
+  // Scripts.
+  void set_log_lines(std::vector<v1::LogLine> lines);
+  void set_images(std::vector<v1::ImageInfo> images);
+  void set_progress(std::vector<v1::ImageProgress> progress);
+  void set_warnings(std::vector<std::string> warnings);
+  // Exec echoes input in upper case after printing the command, and ends with
+  // this code.
+  void set_exit_code(int code);
+  // Called under no lock after each applied object.
+  void set_on_apply(std::function<void(const v1::Object&)> on_apply);
+
+ private:
+  class Resources;
+  class Services;
+  class Containers;
+  class System;
+
+  bulwark::testing::TempDir dir_;
+  std::string socket_;
+  std::unique_ptr<FakeState> state_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace bulwark::ctl::testing
+
+#endif  // CTL_TESTING_FAKE_SERVER_H_

@@ -1,0 +1,85 @@
+// What the parts of FakeServer share.
+#ifndef CTL_TESTING_FAKE_STATE_H_
+#define CTL_TESTING_FAKE_STATE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "manifest/kinds.h"
+#include "proto/bulwark/v1/api.pb.h"
+
+namespace bulwark::ctl::testing {
+
+// Thread-safe by `mu`.
+struct FakeState {
+  using Key = std::tuple<std::string, std::string, std::string>;
+
+  absl::Mutex mu;
+  std::map<Key, v1::Object> objects;
+  std::vector<v1::WatchEvent> changes;
+  std::map<std::string, std::deque<grpc::Status>> failures;
+  std::vector<std::string> calls;
+  v1::ApplyRequest apply;
+  v1::ExecStart exec;
+  v1::BuildOptions build;
+  std::string uploaded;
+  std::vector<v1::LogLine> lines;
+  std::vector<v1::ImageInfo> images;
+  std::vector<v1::ImageProgress> progress;
+  std::vector<std::string> warnings;
+  std::function<void(const v1::Object&)> on_apply;
+  int exit_code = 0;
+  bool stopping = false;
+
+  static Key KeyOf(const v1::Object& object) {
+    const v1::Metadata& m = manifest::MetadataOf(object);
+    return {manifest::KindOf(object)->api_name,
+            m.project().empty() ? "default" : m.project(), m.name()};
+  }
+
+  void Change(v1::WatchEvent::Type type, const v1::Object& object) {
+    v1::WatchEvent event;
+    event.set_type(type);
+    *event.mutable_object() = object;
+    event.set_revision(static_cast<int64_t>(changes.size()) + 1);
+    changes.push_back(std::move(event));
+  }
+
+  void Put(const v1::Object& object) {
+    absl::MutexLock lock(&mu);
+    const bool existed = objects.count(KeyOf(object)) > 0;
+    objects[KeyOf(object)] = object;
+    Change(existed ? v1::WatchEvent::MODIFIED : v1::WatchEvent::ADDED, object);
+  }
+
+  // OK, or the failure that the test asked for.
+  grpc::Status Take(const std::string& method) {
+    absl::MutexLock lock(&mu);
+    std::deque<grpc::Status>& queue = failures[method];
+    if (queue.empty()) return grpc::Status::OK;
+    grpc::Status status = queue.front();
+    queue.pop_front();
+    return status;
+  }
+
+  void Note(std::string call) {
+    absl::MutexLock lock(&mu);
+    calls.push_back(std::move(call));
+  }
+};
+
+// The Images service over `state`.
+std::unique_ptr<grpc::Service> MakeFakeImages(FakeState& state);
+
+}  // namespace bulwark::ctl::testing
+
+#endif  // CTL_TESTING_FAKE_STATE_H_
