@@ -47,23 +47,32 @@ TEST(SimulationTest, WhenTheSeedIsTheSame_SoIsTheHistory) {
 }
 
 // A simulator that cannot find a planted bug would not find a real one.
-class PlantedBugTest : public ::testing::TestWithParam<scheduler::PlannerBug> {
+struct Planted {
+  scheduler::PlannerBug bug;
+  const char* found;  // in the violation's text
 };
+
+class PlantedBugTest : public ::testing::TestWithParam<Planted> {};
 
 TEST_P(PlantedBugTest, IsFoundWithin500Seeds) {
   Coverage coverage;
+  std::string last;
   for (int seed = 1; seed <= 500; ++seed) {
-    if (!RunHistory(seed, coverage, GetParam()).empty()) return;
+    const std::string violation = RunHistory(seed, coverage, GetParam().bug);
+    if (violation.empty()) continue;
+    last = violation;
+    if (violation.find(GetParam().found) != std::string::npos) return;
   }
-  FAIL() << "not found";
+  FAIL() << "not found; last: " << last;
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Bugs, PlantedBugTest,
-    ::testing::Values(scheduler::PlannerBug::kIgnoresUnavailable,
-                      scheduler::PlannerBug::kDoublesSlots,
-                      scheduler::PlannerBug::kForgetsSurge,
-                      scheduler::PlannerBug::kNeverRollsBack));
+    ::testing::Values(
+        Planted{scheduler::PlannerBug::kIgnoresUnavailable, "was stopped ("},
+        Planted{scheduler::PlannerBug::kDoublesSlots, "is held twice"},
+        Planted{scheduler::PlannerBug::kForgetsSurge, " replicas of "},
+        Planted{scheduler::PlannerBug::kNeverRollsBack, "is not rolled back"}));
 
 }  // namespace
 }  // namespace bulwark::sim

@@ -1,0 +1,208 @@
+// The controllers together, with their threads, over fakes.
+#include "scheduler/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+
+#include "base/testing/status_matchers.h"
+#include "engine/fake/fake_engine.h"
+#include "engine/fake/images/fake_images.h"
+#include "netmesh/fake/fake_network.h"
+#include "scheduler/services/reader.h"
+#include "scheduler/times.h"
+#include "store/mem/mem_store.h"
+#include "store/objects.h"
+#include "volumes/fake/fake_volumes.h"
+
+namespace bulwark::scheduler {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// Whoever drains is out at once and has no connection.
+class NoDataPlane final : public Endpoints {
+ public:
+  bool IsOut(absl::string_view) const override { return true; }
+  int64_t ActiveConnections(absl::string_view) const override { return 0; }
+};
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  SchedulerTest() : store_(clock_), engine_(clock_) {
+    EXPECT_OK(network_.Recover());
+    EXPECT_OK(network_.EnsureNetwork({"net0", "10.210.0.0/24", ""}));
+    v1::Object object;
+    v1::Network& n = *object.mutable_network();
+    n.mutable_metadata()->set_name("default");
+    n.mutable_metadata()->set_project("default");
+    n.mutable_metadata()->set_uid("net0");
+    n.mutable_status()->set_subnet("10.210.0.0/24");
+    Put(object);
+    engine::ImageConfig config;
+    config.command = {"/app"};
+    images_.Publish("app:1", 1, config);
+    Begin();
+  }
+  ~SchedulerTest() override { End(); }
+
+  void Begin() {
+    scheduler_ = std::make_unique<Scheduler>(
+        SchedulerPorts{store_, engine_, images_, network_, volumes_,
+                       data_plane_, clock_, entropy_},
+        SchedulerOptions());
+    EXPECT_OK(engine_.Recover(
+        [this](absl::string_view id) { scheduler_->OnEngineEvent(id); }));
+    EXPECT_OK(scheduler_->Start());
+  }
+  void End() {
+    scheduler_->Stop();
+    EXPECT_OK(engine_.Recover([](absl::string_view) {}));
+    scheduler_.reset();
+  }
+
+  void Put(const v1::Object& object) {
+    EXPECT_OK(store_.Commit(
+        store::Batch().Put(store::KeyOf(object), store::Encode(object))));
+  }
+  void Apply(const std::string& name, int replicas,
+             const std::string& needs = "") {
+    v1::Object object;
+    v1::Service& s = *object.mutable_service();
+    s.mutable_metadata()->set_name(name);
+    s.mutable_metadata()->set_project("default");
+    s.mutable_metadata()->set_uid(NewUid(entropy_));
+    s.mutable_metadata()->set_generation(1);
+    s.mutable_spec()->set_replicas(replicas);
+    v1::Container& c = *s.mutable_spec()->add_containers();
+    c.set_name(name);
+    c.set_image("app:1");
+    if (!needs.empty()) {
+      v1::Dependency& d = *s.mutable_spec()->add_depends_on();
+      d.set_service(needs);
+      d.set_condition(v1::Dependency::STARTED);
+    }
+    Put(object);
+  }
+  std::vector<v1::Replica> Running(const std::string& service) {
+    auto replicas = ListReplicas(store_, "default", service);
+    EXPECT_OK(replicas);
+    std::erase_if(*replicas, [](const v1::Replica& r) {
+      return r.status().state() != v1::ReplicaStatus::RUNNING;
+    });
+    return *replicas;
+  }
+  // Waits for what happens on other threads.
+  bool Await(const std::function<bool()>& condition,
+             absl::Duration limit = absl::Seconds(20)) {
+    const absl::Duration deadline = clock_.Steady() + limit;
+    while (!condition()) {
+      if (clock_.Steady() > deadline) return false;
+      clock_.Sleep(absl::Milliseconds(1));
+    }
+    return true;
+  }
+  bool AwaitRunning(const std::string& service, size_t n) {
+    return Await([&] { return Running(service).size() == n; });
+  }
+  static std::string ContainerOf(const v1::Replica& r) {
+    return r.status().containers(0).id();
+  }
+
+  RealClock clock_;
+  SeededEntropy entropy_{1};
+  store::MemStore store_;
+  engine::FakeEngine engine_;
+  engine::FakeImages images_;
+  netmesh::FakeNetwork network_;
+  volumes::FakeVolumes volumes_;
+  NoDataPlane data_plane_;
+  std::unique_ptr<Scheduler> scheduler_;
+};
+
+TEST_F(SchedulerTest, WhenApplied_RunsAndHealsByEvents) {
+  Apply("web", 3);
+  ASSERT_TRUE(AwaitRunning("web", 3));
+  ASSERT_TRUE(
+      Await([&] { return Running("web")[0].status().containers_size() == 1; }));
+  const std::string uid = Running("web")[0].metadata().uid();
+  ASSERT_OK(engine_.Exit(ContainerOf(Running("web")[0]), 1));
+  EXPECT_TRUE(Await([&] {
+    auto running = Running("web");
+    return running.size() == 3 && running[0].metadata().uid() != uid;
+  }));
+  EXPECT_EQ(engine_.start_count(), 4);
+}
+
+TEST_F(SchedulerTest, WhenStartedAgain_AdoptsWhatRunsAndReplacesWhatEnded) {
+  Apply("web", 2);
+  ASSERT_TRUE(AwaitRunning("web", 2));
+  ASSERT_TRUE(
+      Await([&] { return Running("web")[1].status().containers_size() == 1; }));
+  const std::string victim = ContainerOf(Running("web")[1]);
+  End();
+  ASSERT_OK(engine_.Exit(victim, 1));
+  Begin();
+  ASSERT_TRUE(Await([&] { return engine_.start_count() == 3; }));
+  EXPECT_TRUE(AwaitRunning("web", 2));
+}
+
+TEST_F(SchedulerTest, WhenTheHostGoesDown_DependentsEndFirst) {
+  Apply("db", 1);
+  Apply("web", 2, "db");
+  ASSERT_TRUE(AwaitRunning("db", 1));
+  ASSERT_TRUE(AwaitRunning("web", 2));
+  std::atomic<bool> wrong_order{false};
+  engine_
+      .Recover([&](absl::string_view id) {
+        if (std::string(id).find("-db") != std::string::npos &&
+            !Running("web").empty()) {
+          wrong_order = true;
+        }
+        scheduler_->OnEngineEvent(id);
+      })
+      .IgnoreError();
+  ASSERT_OK_AND_ASSIGN(auto killed, scheduler_->ShutdownAll(absl::Seconds(20)));
+  EXPECT_THAT(killed, IsEmpty());
+  EXPECT_FALSE(wrong_order);
+  EXPECT_THAT(Running("db"), IsEmpty());
+  // Nothing comes back before the next start, and then everything does.
+  EXPECT_EQ(engine_.start_count(), 3);
+  End();
+  Begin();
+  EXPECT_TRUE(AwaitRunning("db", 1));
+  EXPECT_TRUE(AwaitRunning("web", 2));
+}
+
+TEST_F(SchedulerTest, WhenAServiceDoesNotEndInTime_ItIsKilledAndNamed) {
+  Apply("web", 1);
+  ASSERT_TRUE(AwaitRunning("web", 1));
+  engine_.SetExitOnTerm(false);
+  ASSERT_OK_AND_ASSIGN(auto killed,
+                       scheduler_->ShutdownAll(absl::Milliseconds(300)));
+  EXPECT_THAT(killed, ElementsAre("default/web"));
+  for (const engine::ContainerInfo& c : engine_.List()) {
+    EXPECT_EQ(c.state, engine::ContainerState::kExited) << c.id;
+  }
+  engine_.SetExitOnTerm(true);
+}
+
+TEST_F(SchedulerTest, WhenTheStoreIsEmptyButContainersRun_SaysDegraded) {
+  EXPECT_EQ(scheduler_->degraded(), "");
+  End();
+  engine::ContainerSpec spec;
+  spec.id = "0123456789abcdef-web";
+  spec.args = {"/app"};
+  spec.labels = {{"bulwark.replica", "0123456789abcdef"}};
+  ASSERT_OK(engine_.Start(spec));
+  Begin();
+  EXPECT_THAT(scheduler_->degraded(), HasSubstr("the store holds no service"));
+  EXPECT_OK(engine_.Inspect(spec.id));
+}
+
+}  // namespace
+}  // namespace bulwark::scheduler
