@@ -153,7 +153,7 @@ TEST(RollbackTest, WhenFrozen_TheSameTemplateIsNot) {
       World().Declares(2).Replicas(1).Revision(1).Good().Running(1, {0});
   world.Revision(2).Begun(absl::Minutes(90)).Failed("bad");
   EXPECT_EQ(Actions(world), "");
-  // Cleared by an explicit undo to it, it is.
+  // Once the failure is cleared, it is.
   world.Failed("");
   EXPECT_EQ(Actions(world), "create 1@2");
 }

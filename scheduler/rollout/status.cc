@@ -192,9 +192,7 @@ class StatusWriter {
         absl::StrCat("revision ", c_.desired->number(),
                      " failed and is not tried again (", c_.desired->failure(),
                      "); revision ", c_.target->number(),
-                     " runs instead. Apply a changed template, or undo to "
-                     "revision ",
-                     c_.desired->number(), " to try it once more"));
+                     " runs instead. Apply a changed template to go on"));
   }
 
   void Dependencies() {

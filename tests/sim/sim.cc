@@ -15,6 +15,7 @@
 #include "scheduler/rollout/restart.h"
 #include "scheduler/rollout/template.h"
 #include "scheduler/times.h"
+#include "tests/sim/invariants.h"
 #include "tests/sim/world.h"
 
 namespace bulwark::sim {
@@ -30,14 +31,6 @@ constexpr absl::Duration kDeadline = absl::Seconds(30);
 const std::vector<std::string> kGood = {"good:1", "good:2", "good:3"};
 const std::vector<std::string> kBad = {"crash:1", "mute:1", "late-crash:1"};
 
-bool IsAvailable(const v1::Replica& r, const RolloutSettings& s,
-                 absl::Time now) {
-  return !HasEnded(r) && r.spec().goal() == v1::ReplicaSpec::RUN &&
-         r.status().state() == v1::ReplicaStatus::RUNNING &&
-         r.status().ready() &&
-         ToTime(r.status().ready_time()) + s.min_healthy_time <= now;
-}
-
 class History {
  public:
   History(uint64_t seed, Coverage& coverage, scheduler::PlannerBug bug)
@@ -50,7 +43,9 @@ class History {
     world_.Publish("mute:1", {absl::InfiniteDuration()});
     world_.Publish("late-crash:1",
                    {absl::Milliseconds(100), absl::Milliseconds(1500), 1});
-    world_.after_step = [this] { CheckStep(); };
+    world_.after_step = [this] {
+      if (violation_.empty()) invariants_.Check();
+    };
   }
 
   std::string Run() {
@@ -65,12 +60,6 @@ class History {
   }
 
  private:
-  // Wanted replicas and their availability, as last seen.
-  struct Seen {
-    std::string uid;
-    std::map<std::string, bool> wanted;  // replica uid -> was available
-  };
-
   uint64_t Pick(uint64_t n) { return n == 0 ? 0 : random_.Next() % n; }
   const std::string& PickOf(const std::vector<std::string>& all) {
     return all[Pick(all.size())];
@@ -281,112 +270,6 @@ class History {
            s->status().available_replicas() >= s->spec().replicas();
   }
 
-  // ---- what must hold -----------------------------------------------------
-
-  void CheckStep() {
-    if (!violation_.empty()) return;
-    // Most steps write nothing.
-    if (world_.store.CurrentRevision() != checked_) {
-      checked_ = world_.store.CurrentRevision();
-      by_uid_.clear();
-      for (const char* name : {"a", "b"}) {
-        const std::vector<v1::Replica> replicas = world_.Replicas(name);
-        CheckSlots(name, replicas);
-        CheckCounts(name, replicas);
-        for (const v1::Replica& r : replicas) by_uid_[r.metadata().uid()] = r;
-      }
-      CheckAddresses(by_uid_);
-    }
-    CheckContainers(by_uid_);
-  }
-
-  void CheckSlots(const std::string& name,
-                  const std::vector<v1::Replica>& replicas) {
-    std::set<std::pair<std::string, int>> slots;
-    for (const v1::Replica& r : replicas) {
-      if (HasEnded(r)) continue;
-      if (!slots.insert({r.spec().service_uid(), r.spec().slot()}).second) {
-        Violate(absl::StrCat("slot ", r.spec().slot(), " of ", name,
-                             " is held twice"));
-      }
-    }
-  }
-
-  void CheckCounts(const std::string& name,
-                   const std::vector<v1::Replica>& replicas) {
-    auto service = world_.GetService(name);
-    Seen now;
-    if (!service.has_value()) {
-      seen_[name] = now;
-      return;
-    }
-    const RolloutSettings s = scheduler::SettingsOf(*service);
-    now.uid = service->metadata().uid();
-    int available = 0;
-    for (const v1::Replica& r : replicas) {
-      if (HasEnded(r) || r.spec().goal() != v1::ReplicaSpec::RUN ||
-          r.spec().service_uid() != now.uid) {
-        continue;
-      }
-      const bool is = IsAvailable(r, s, world_.clock.Now());
-      available += is;
-      now.wanted[r.metadata().uid()] = is;
-    }
-    const Seen before = std::exchange(seen_[name], now);
-    if (before.uid != now.uid) return;
-    if (now.wanted.size() > before.wanted.size() &&
-        static_cast<int>(now.wanted.size()) > s.replicas + s.max_surge) {
-      Violate(absl::StrCat(name, " has ", now.wanted.size(), " replicas of ",
-                           s.replicas, " + ", s.max_surge));
-    }
-    if (s.recreate) return;
-    // Did we end something that was available?
-    for (const v1::Replica& r : replicas) {
-      auto was = before.wanted.find(r.metadata().uid());
-      if (was == before.wanted.end() || !was->second || HasEnded(r) ||
-          r.spec().goal() == v1::ReplicaSpec::RUN) {
-        continue;
-      }
-      if (s.stable_slots && r.spec().slot() >= s.replicas) continue;
-      if (available < s.replicas - s.max_unavailable) {
-        Violate(absl::StrCat(r.metadata().name(), " was stopped (",
-                             r.spec().reason(), ") with only ", available,
-                             " of ", s.replicas, " - ", s.max_unavailable,
-                             " left"));
-      }
-    }
-  }
-
-  void CheckAddresses(const std::map<std::string, v1::Replica>& replicas) {
-    std::map<std::string, std::pair<std::string, int>> holders;
-    for (const auto& [uid, r] : replicas) {
-      if (HasEnded(r)) continue;
-      const std::pair<std::string, int> slot = {r.spec().service_uid(),
-                                                r.spec().slot()};
-      auto [it, added] = holders.emplace(r.spec().address(), slot);
-      if (!added && it->second != slot) {
-        Violate(absl::StrCat("address ", r.spec().address(), " is used twice"));
-      }
-    }
-  }
-
-  void CheckContainers(const std::map<std::string, v1::Replica>& replicas) {
-    std::set<std::pair<std::string, int>> slots;
-    for (const engine::ContainerInfo& c : world_.engine.List()) {
-      if (c.state != engine::ContainerState::kRunning) continue;
-      auto r = replicas.find(c.labels.at(scheduler::kReplicaLabel));
-      if (r == replicas.end()) {
-        Violate(absl::StrCat("container ", c.id, " has no record"));
-      } else if (!slots
-                      .insert({r->second.spec().service_uid(),
-                               r->second.spec().slot()})
-                      .second) {
-        Violate(absl::StrCat("slot ", r->second.spec().slot(), " of ",
-                             r->second.spec().service(), " runs twice"));
-      }
-    }
-  }
-
   // The faults stop, everything declared is good: then nothing is missing,
   // nothing is left over, and there is nothing more to do.
   void Converge() {
@@ -481,9 +364,8 @@ class History {
   Coverage& coverage_;
   std::string violation_;
   std::deque<std::string> trace_;
-  std::map<std::string, Seen> seen_;
-  uint64_t checked_ = 0;                       // revision of the store
-  std::map<std::string, v1::Replica> by_uid_;  // as of then
+  Invariants invariants_{world_,
+                         [this](const std::string& what) { Violate(what); }};
 };
 
 }  // namespace
