@@ -4,8 +4,10 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "engine/build/builder.h"
+#include "engine/build/run_step.h"
 #include "engine/image/digest.h"
 #include "engine/image/loader.h"
 #include "engine/image/puller.h"
@@ -31,6 +33,13 @@ LocalImages::LocalImages(LocalImagesConfig config,
 
 absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
     LocalImagesConfig config) {
+  if (config.engine != nullptr) {
+    absl::Status status = build::RemoveAbandonedBuilds(config.engine);
+    if (!status.ok()) {
+      LOG_WARN("cannot remove the containers of an interrupted build",
+               {{"error", status}});
+    }
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<image::ImageStore> store,
                    image::ImageStore::Open(config.state_dir));
   ASSIGN_OR_RETURN(

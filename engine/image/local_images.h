@@ -37,8 +37,9 @@ struct LocalImagesConfig {
 // Thread-safe; see Images.
 class LocalImages final : public Images {
  public:
-  // Removes what a crash left half made. DATA_LOSS if the index of images is
-  // damaged; the message says what to do.
+  // Removes what a crash left half made, containers of builds too: the engine
+  // must have recovered. DATA_LOSS if the index of images is damaged; the
+  // message says what to do.
   static absl::StatusOr<std::unique_ptr<LocalImages>> Open(
       LocalImagesConfig config);
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -11,6 +10,7 @@
 #include "base/status.h"
 #include "engine/image/digest.h"
 #include "engine/image/json.h"
+#include "engine/registry/pooled.h"
 
 namespace bulwark::engine::registry {
 namespace {
@@ -55,29 +55,6 @@ std::string Explanation(const HttpResponse& response) {
 }
 
 }  // namespace
-
-// Borrows an idle client, or makes one, and puts it back.
-class RegistryClient::Pooled {
- public:
-  explicit Pooled(RegistryClient* owner) : owner_(owner) {
-    absl::MutexLock lock(&owner_->mu_);
-    if (owner_->idle_.empty()) {
-      client_ = std::make_unique<HttpClient>();
-    } else {
-      client_ = std::move(owner_->idle_.back());
-      owner_->idle_.pop_back();
-    }
-  }
-  ~Pooled() {
-    absl::MutexLock lock(&owner_->mu_);
-    owner_->idle_.push_back(std::move(client_));
-  }
-  HttpClient* operator->() { return client_.get(); }
-
- private:
-  RegistryClient* owner_;
-  std::unique_ptr<HttpClient> client_;
-};
 
 RegistryClient::RegistryClient(std::string registry, std::string repository,
                                std::optional<RegistryAuth> auth,
@@ -151,11 +128,6 @@ absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {
         absl::StrCat("registry ", registry_, " answers with ", answer->status));
   }
   return answer;
-}
-
-std::string RegistryClient::AuthorizationHeader() {
-  absl::MutexLock lock(&mu_);
-  return authorization_;
 }
 
 absl::StatusOr<HttpResponse> RegistryClient::Exchange(
@@ -243,79 +215,6 @@ absl::Status RegistryClient::Wait(int attempt, const HttpResponse* response) {
     if (left <= absl::ZeroDuration()) return absl::OkStatus();
     options_.clock->Sleep(std::min(left, absl::Milliseconds(200)));
   }
-}
-
-absl::Status RegistryClient::Authenticate(const HttpResponse& refused) {
-  auto range = refused.headers.equal_range("www-authenticate");
-  std::optional<Challenge> basic;
-  for (auto it = range.first; it != range.second; ++it) {
-    Challenge challenge = ParseChallenge(it->second);
-    if (challenge.scheme == "bearer") return FetchToken(challenge);
-    if (challenge.scheme == "basic") basic = std::move(challenge);
-  }
-  if (!basic.has_value()) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        "registry ", registry_,
-        " refuses access and offers no way to log in that we know"));
-  }
-  if (!auth_.has_value()) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("registry ", registry_,
-                     " wants a user and password; run "
-                     "`ctl login ",
-                     registry_, "`"));
-  }
-  absl::MutexLock lock(&mu_);
-  authorization_ = absl::StrCat(
-      "Authorization: Basic ",
-      absl::Base64Escape(absl::StrCat(auth_->username, ":", auth_->password)));
-  return absl::OkStatus();
-}
-
-absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
-  auto param = [&](const char* name) {
-    auto it = challenge.params.find(name);
-    return it == challenge.params.end() ? std::string() : it->second;
-  };
-  std::string realm = param("realm");
-  ASSIGN_OR_RETURN(Url url, ParseUrl(realm));
-  if (url.scheme != "https" && !MayBePlain(url.host, url.port)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("registry ", registry_, " wants the log-in sent to ",
-                     realm, " without encryption, which is refused"));
-  }
-  std::string scope = param("scope");
-  if (scope.empty()) scope = absl::StrCat("repository:", repository_, ":pull");
-  HttpRequest request;
-  request.url = absl::StrCat(realm, absl::StrContains(realm, "?") ? "&" : "?",
-                             "scope=", UrlEscape(scope));
-  if (!param("service").empty()) {
-    absl::StrAppend(&request.url, "&service=", UrlEscape(param("service")));
-  }
-  if (auth_.has_value()) {
-    absl::StrAppend(&request.url, "&account=", UrlEscape(auth_->username));
-    request.headers.push_back(absl::StrCat(
-        "Authorization: Basic ", absl::Base64Escape(absl::StrCat(
-                                     auth_->username, ":", auth_->password))));
-  }
-  request.max_body = 1 << 20;
-  request.cancelled = options_.cancelled;
-  Pooled client(this);
-  ASSIGN_OR_RETURN(HttpResponse answer, client->Get(request));
-  if (answer.status != 200) {
-    return StatusOf(answer, absl::StrCat("get a token from ", url.host));
-  }
-  ASSIGN_OR_RETURN(image::Json body,
-                   image::ParseObject(answer.body, "read token"));
-  std::string token = image::StringField(body, "token");
-  if (token.empty()) token = image::StringField(body, "access_token");
-  if (token.empty() || token.find_first_of("\r\n") != std::string::npos) {
-    return absl::UnavailableError(
-        absl::StrCat("get a token from ", url.host, ": the answer holds none"));
-  }
-  absl::MutexLock lock(&mu_);
-  authorization_ = absl::StrCat("Authorization: Bearer ", token);
-  return absl::OkStatus();
 }
 
 absl::Status RegistryClient::StatusOf(const HttpResponse& response,
