@@ -382,6 +382,21 @@ TEST_F(CtlTest, WhenCompletion_NamesEveryVerb) {
        {"apply", "rollout", "--dry-run", "services", "status history undo"}) {
     EXPECT_THAT(out_, HasSubstr(word));
   }
+  // And a shell takes it.
+  const std::string script = File("completion.bash", out_);
+  auto complete = [&](absl::string_view words, int index) {
+    const std::string line = absl::StrCat(
+        "bash -c 'source ", script, " && COMP_WORDS=(ctl ", words,
+        ") COMP_CWORD=", index, " && _ctl && echo ${COMPREPLY[@]}'");
+    FILE* pipe = popen(line.c_str(), "r");
+    std::string text(1024, '\0');
+    text.resize(fread(text.data(), 1, text.size(), pipe));
+    return pclose(pipe) == 0 ? text : "failed";
+  };
+  EXPECT_EQ(complete("ro", 1), "rollout\n");
+  EXPECT_EQ(complete("rollout hi", 2), "history\n");
+  EXPECT_EQ(complete("get sec", 2), "secrets\n");
+  EXPECT_EQ(complete("apply --dr", 2), "--dry-run\n");
   EXPECT_EQ(Ctl({"completion", "fish"}), kExitUsage);
 }
 

@@ -1,5 +1,6 @@
 #include "ctl/client.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -151,6 +152,9 @@ absl::Status Upload(Call& call, grpc::ClientContext& context,
 
 Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
     : impl_(std::make_unique<Impl>()) {
+  // gRPC is kept up for good: its shut-down after a large upload can wait 10 s
+  // for a poller of its own (tcp_posix.cc, backup poller).
+  [[maybe_unused]] static const bool kept = (grpc_init(), true);
   impl_->path = SocketPath(socket);
   impl_->timeout = timeout;
   impl_->clock = &clock;

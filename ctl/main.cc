@@ -17,5 +17,6 @@ int main(int argc, char** argv) {
         if (value == nullptr) return std::nullopt;
         return value;
       });
-  return bulwark::ctl::RunCtl({argv + 1, argv + argc}, context);
+  // Nothing is buffered, and threads of gRPC's still run: no destructors.
+  std::_Exit(bulwark::ctl::RunCtl({argv + 1, argv + argc}, context));
 }

@@ -1,11 +1,16 @@
 // What runs: run, exec, logs, ps; and images: pull, load, build, rmi, tag.
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "ctl/log_printer.h"
 #include "ctl/references.h"
 #include "ctl/testing/fixture.h"
@@ -102,6 +107,43 @@ TEST_F(CtlTest, WhenExecFlagsFollowTheTarget_AreStillFlags) {
   EXPECT_EQ(Ctl({"exec", "web"}), kExitUsage);
   EXPECT_EQ(Ctl({"exec", "-t", "web", "sh"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("needs a terminal"));
+}
+
+TEST_F(CtlTest, WhenExecHasATerminal_IsRawWhileItRuns) {
+  UniqueFd user(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_EQ(grantpt(user.get()), 0);
+  ASSERT_EQ(unlockpt(user.get()), 0);
+  const std::string name = ptsname(user.get());
+  UniqueFd terminal(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  UniqueFd same(open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  termios before{};
+  ASSERT_EQ(tcgetattr(same.get(), &before), 0);
+  ASSERT_TRUE(before.c_lflag & ICANON);
+  io_.SetTerminal(std::move(terminal));
+  environment_["TERM"] = "xterm";
+  server_.set_exit_code(5);
+  bool raw = false;
+  std::thread typing([&] {
+    // Ctrl-C is a byte for the command once the terminal is raw.
+    termios now{};
+    for (int i = 0; i < 2000 && !raw; ++i) {
+      raw = tcgetattr(same.get(), &now) == 0 && !(now.c_lflag & ICANON);
+      if (!raw) clock_.Sleep(absl::Milliseconds(5));
+    }
+    EXPECT_EQ(write(user.get(), "a\x03z", 3), 3);
+    // The fake answers what it got: then the user hangs up.
+    while (!absl::StrContains(io_.PeekOut(), "Z")) {
+      clock_.Sleep(absl::Milliseconds(5));
+    }
+    user.Reset();
+  });
+  EXPECT_EQ(Ctl({"exec", "-it", "web", "--", "sh"}), 5) << err_;
+  typing.join();
+  EXPECT_TRUE(raw);
+  EXPECT_EQ(out_, "A\x03Z");
+  EXPECT_TRUE(server_.last_exec().terminal());
+  EXPECT_EQ(server_.last_exec().size().columns(), 80);
+  EXPECT_THAT(server_.last_exec().env(), ElementsAre("TERM=xterm"));
 }
 
 TEST_F(CtlTest, WhenExecIsRefused_SaysWhy) {

@@ -75,19 +75,15 @@ _ctl() {
         COMPREPLY=($(compgen -W "@KINDS@" -- "$cur"))
       else
         COMPREPLY=($(compgen -W "$(ctl get "$kind" -o name 2>/dev/null | sed 's|.*/||')" -- "$cur"))
-      fi ;
-;
+      fi ;;
     logs|exec|scale|stop|start|events|rollout)
-      COMPREPLY=($(compgen -W "$(ctl get services -o name 2>/dev/null | sed 's|.*/||')" -- "$cur")) ;
-    ;
+      COMPREPLY=($(compgen -W "$(ctl get services -o name 2>/dev/null | sed 's|.*/||')" -- "$cur")) ;;
     rmi|tag|run)
-      COMPREPLY=($(compgen -W "$(ctl images -q 2>/dev/null)" -- "$cur")) ;
-    ;
+      COMPREPLY=($(compgen -W "$(ctl images -q 2>/dev/null)" -- "$cur")) ;;
     *)
-      COMPREPLY=($(compgen -f -- "$cur")) ;
-    ;
-    esac
-    }
+      COMPREPLY=($(compgen -f -- "$cur")) ;;
+  esac
+}
 complete -o default -F _ctl ctl
 )sh";
 

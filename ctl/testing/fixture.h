@@ -30,6 +30,7 @@ class StringIo final : public Io {
   void Out(absl::string_view text) override { Append(out_, text); }
   void Err(absl::string_view text) override { Append(err_, text); }
   int in_fd() const override { return in_.get(); }
+  bool in_tty() const override { return in_tty_; }
   bool out_tty() const override { return tty; }
   bool err_tty() const override { return tty; }
   bool color() const override { return tty; }
@@ -38,6 +39,12 @@ class StringIo final : public Io {
   std::string TakeOut() { return Take(out_); }
   std::string TakeErr() { return Take(err_); }
 
+  // Everything so far, which it keeps.
+  std::string PeekOut() {
+    absl::MutexLock lock(&mu_);
+    return out_;
+  }
+
   // What standard input gives, and then its end.
   void SetInput(absl::string_view text) {
     int fds[2];
@@ -45,6 +52,12 @@ class StringIo final : public Io {
     in_.Reset(fds[0]);
     UniqueFd write_end(fds[1]);
     if (write(fds[1], text.data(), text.size()) < 0) return;
+  }
+
+  // Standard input is this terminal.
+  void SetTerminal(UniqueFd terminal) {
+    in_ = std::move(terminal);
+    in_tty_ = true;
   }
 
   bool tty = false;
@@ -62,6 +75,7 @@ class StringIo final : public Io {
   absl::Mutex mu_;
   std::string out_, err_;
   UniqueFd in_;
+  bool in_tty_ = false;
 };
 
 class CtlTest : public ::testing::Test {
