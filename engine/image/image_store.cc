@@ -1,5 +1,8 @@
 #include "engine/image/image_store.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -15,6 +18,8 @@ namespace {
 
 constexpr int kVersion = 1;
 constexpr int64_t kMaxIndexBytes = 64 << 20;
+// Given up when the index cannot be written while images are removed.
+constexpr int64_t kReserveBytes = 512 << 10;
 
 absl::Status NotPresent(absl::string_view reference) {
   return absl::NotFoundError(
@@ -71,6 +76,7 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(
   ASSIGN_OR_RETURN(store->layers_,
                    LayerStore::Open(state_dir, store->blobs_.get()));
   RETURN_IF_ERROR(store->Load());
+  store->MakeReserve();
   return store;
 }
 
@@ -111,6 +117,28 @@ absl::Status ImageStore::Save() {
                 {"references", Json(references_)}};
   return os::WriteFileDurably(absl::StrCat(state_dir_, "/index.json"),
                               Dump(index));
+}
+
+absl::Status ImageStore::SaveSmaller() {
+  absl::Status status = Save();
+  if (!absl::IsResourceExhausted(status)) return status;
+  if (unlink(ReservePath().c_str()) != 0) return status;
+  return Save();
+}
+
+std::string ImageStore::ReservePath() const {
+  return absl::StrCat(state_dir_, "/reserve");
+}
+
+// Without it only removing on a full disk is at risk, so errors do not matter.
+void ImageStore::MakeReserve() const {
+  UniqueFd fd(
+      open(ReservePath().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.ok() || posix_fallocate(fd.get(), 0, kReserveBytes) != 0) {
+    unlink(ReservePath().c_str());
+    LOG_WARN("cannot reserve room for removing images on a full disk",
+             {{"path", ReservePath()}});
+  }
 }
 
 absl::StatusOr<Image> ImageStore::Describe(
@@ -220,7 +248,7 @@ absl::Status ImageStore::Remove(absl::string_view reference,
         it = it->second == image->digest ? references_.erase(it) : ++it;
       }
     }
-    absl::Status saved = Save();
+    absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       references_ = std::move(old_references);
       return saved;
@@ -271,7 +299,7 @@ absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
       bool keep = wanted.count(it->first) > 0 || leased_.count(it->first) > 0;
       it = keep ? ++it : images_.erase(it);
     }
-    absl::Status saved = Save();
+    absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       images_ = std::move(old_images);
       return saved;
@@ -288,6 +316,7 @@ absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
     }
   }
   for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
+  MakeReserve();
   return absl::OkStatus();
 }
 

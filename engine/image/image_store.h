@@ -91,6 +91,11 @@ class ImageStore {
   explicit ImageStore(std::string state_dir);
   absl::Status Load();
   absl::Status Save() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Save(), with the help of the reserve if the disk is full: for what makes
+  // room.
+  absl::Status SaveSmaller() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string ReservePath() const;
+  void MakeReserve() const;
   absl::StatusOr<Image> Describe(absl::string_view manifest_digest) const;
   Image WithReferences(const Image& image) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
