@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "engine/local/local_engine.h"
+#include "os/cgroup.h"
+#include "os/files.h"
 
 namespace bulwark {
 namespace {
@@ -72,6 +74,12 @@ int Run(const std::string& shim, int count, int layers) {
   Print("start", start);
   Print("kill", kill);
   Print("remove", remove);
+  engine->reset();
+  const std::string mounts =
+      os::ReadFile("/proc/self/mountinfo", 64 << 20).value_or("");
+  auto layout = os::ParseCgroupLayout(mounts);
+  Require(layout, "find cgroups");
+  Require(os::Cgroups(*layout, config.instance, clock).Cleanup(), "clean up");
   std::filesystem::remove_all(root);
   return 0;
 }

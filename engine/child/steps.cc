@@ -94,18 +94,4 @@ int RunSteps(Context* context, Where where, uint32_t* failed) {
   return 0;
 }
 
-int OpenInRoot(int root, const char* path, int open_flags, uint32_t flags) {
-  open_how how = {};
-  how.flags = static_cast<uint32_t>(open_flags) | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  if ((flags & kNoSymlinks) != 0) how.resolve |= RESOLVE_NO_SYMLINKS;
-  int fd;
-  // EAGAIN: something was renamed while ".." was resolved.
-  for (int tries = 0; tries < 128; ++tries) {
-    fd = Sys(__NR_openat2, root, Arg(path), Arg(&how), sizeof(how));
-    if (fd != -EAGAIN) break;
-  }
-  return fd;
-}
-
 }  // namespace bulwark::child

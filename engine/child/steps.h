@@ -42,10 +42,6 @@ int RunSteps(Context* context, Where where, uint32_t* failed);
 int RunMountStep(Context* context, const Step& step);
 int RunProcessStep(Context* context, const Step& step);
 
-// Opens `path` as seen by a process whose root is `root`. Follows symbolic
-// links inside it unless kNoSymlinks is in `flags`, never out of it.
-int OpenInRoot(int root, const char* path, int open_flags, uint32_t flags);
-
 }  // namespace bulwark::child
 
 #endif  // ENGINE_CHILD_STEPS_H_

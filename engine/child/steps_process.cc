@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 
+#include "engine/child/paths.h"
 #include "engine/child/steps.h"
 #include "engine/child/sys.h"
 

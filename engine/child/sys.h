@@ -67,15 +67,13 @@ inline int OpenAt(int dir, const char* path, int flags, int mode = 0) {
   return Sys(__NR_openat, dir, Arg(path), flags | O_CLOEXEC, mode);
 }
 inline long Read(int fd, void* buffer, size_t size) {
-  long n;
-  do n = Sys(__NR_read, fd, Arg(buffer), size);
-  while (n == -4);  // EINTR
+  long n = -4;  // EINTR
+  while (n == -4) n = Sys(__NR_read, fd, Arg(buffer), size);
   return n;
 }
 inline long Write(int fd, const void* buffer, size_t size) {
-  long n;
-  do n = Sys(__NR_write, fd, Arg(buffer), size);
-  while (n == -4);
+  long n = -4;
+  while (n == -4) n = Sys(__NR_write, fd, Arg(buffer), size);
   return n;
 }
 inline int Mkdirat(int dir, const char* path, int mode) {

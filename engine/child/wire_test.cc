@@ -1,15 +1,15 @@
-#include "engine/child/wire.h"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <string>
 
+#include "engine/child/frame.h"
+
 namespace bulwark::child {
 namespace {
 
 TEST(WireTest, WhenFieldsAreWritten_ReadsThemBackInOrder) {
-  uint8_t buffer[128];
+  uint8_t buffer[128] = {};
   FrameWriter writer(buffer, sizeof(buffer), kMsgStateRecord);
   writer.Int(kTagShimPid, 42);
   writer.Bytes(kTagBootId, "abc", 3);
@@ -40,7 +40,7 @@ TEST(WireTest, WhenAFrameDoesNotFit_IsEmptyForEver) {
 }
 
 TEST(WireTest, WhenAnyByteOfASealedRecordChanges_IsInvalid) {
-  uint8_t buffer[128];
+  uint8_t buffer[128] = {};
   FrameWriter writer(buffer, sizeof(buffer), kMsgExitRecord);
   writer.Int(kTagCode, 137);
   writer.Seal();
@@ -64,7 +64,7 @@ TEST(WireTest, WhenARecordIsCutOrZero_IsInvalid) {
 }
 
 TEST(WireTest, WhenAFieldClaimsTooMuch_StopsBeforeIt) {
-  uint8_t buffer[128];
+  uint8_t buffer[128] = {};
   FrameWriter writer(buffer, sizeof(buffer), kMsgPing);
   writer.Int(1, 1);
   PutInt(buffer + kFrameHeader + 4, 0xffffffff, 4);

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/entropy.h"
 #include "base/testing/status_matchers.h"
+#include "engine/child/frame.h"
 #include "engine/child/wire.h"
 #include "engine/local/shim_client.h"
 #include "engine/local/testing/local_world.h"

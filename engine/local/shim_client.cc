@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "engine/child/frame.h"
 #include "engine/child/wire.h"
 
 namespace bulwark::engine {

@@ -5,6 +5,7 @@
 #include <linux/prctl.h>
 #include <linux/wait.h>
 
+#include "engine/child/frame.h"
 #include "engine/child/sys.h"
 #include "engine/child/wire.h"
 #include "engine/shim/shim.h"

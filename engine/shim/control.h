@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/child/frame.h"
 #include "engine/child/wire.h"
 #include "engine/shim/shim.h"
 

@@ -4,6 +4,7 @@
 #include <linux/errno.h>
 #include <linux/sched.h>
 
+#include "engine/child/frame.h"
 #include "engine/child/sys.h"
 #include "engine/child/wire.h"
 #include "engine/shim/control.h"
