@@ -16,6 +16,7 @@ namespace bulwark::dataplane {
 namespace {
 
 constexpr int64_t kQuickMs = 2000;
+constexpr int kQuickDeathsAtOnce = 3;
 constexpr int64_t kFirstPauseMs = 25;
 constexpr int64_t kLongestPauseMs = 2000;
 constexpr int kStopMs = 3000;
@@ -87,8 +88,10 @@ void ProxyProcess::OnExit() {
   if (now - started_ms_ >= kQuickMs) {
     quick_deaths_ = 0;
   } else {
-    const int doublings = quick_deaths_ < 7 ? quick_deaths_ : 7;
-    pause = kFirstPauseMs << doublings;
+    // A few at once may be bad luck; more are a fault that a pause must bound.
+    const int doublings = quick_deaths_ - kQuickDeathsAtOnce;
+    if (doublings >= 0)
+      pause = kFirstPauseMs << (doublings < 7 ? doublings : 7);
     if (pause > kLongestPauseMs) pause = kLongestPauseMs;
     ++quick_deaths_;
   }

@@ -11,8 +11,8 @@ namespace bulwark::dataplane {
 int64_t NowMs();
 
 // Starts the proxy, notices its end, says when to start the next. A proxy that
-// dies is replaced at once; one that dies soon after its start after a pause
-// that doubles from 25 ms to 2 s. Never gives up.
+// dies is replaced at once; if it dies soon after its start for the fourth time
+// in a row, after a pause that doubles from 25 ms to 2 s. Never gives up.
 class ProxyProcess {
  public:
   // `argv` ends with a null; `netns` is a path, "" for our own. Borrowed.
