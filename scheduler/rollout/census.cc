@@ -99,10 +99,11 @@ void AddLive(const v1::Replica& r, Census& c) {
 
 Census TakeCensus(const ServiceView& view) {
   Census c;
-  c.settings = SettingsOf(view.service);
+  ChooseRevisions(view, c);
+  c.settings = SettingsOf(
+      view.service, c.target == nullptr ? nullptr : &c.target->template_());
   if (view.shutting_down) c.settings.replicas = 0;
   c.now = view.now;
-  ChooseRevisions(view, c);
   for (const v1::Replica& r : view.replicas) {
     if (HasEnded(r)) {
       AddEnded(r, c);

@@ -10,7 +10,9 @@ namespace {
 constexpr absl::Duration kDefaultDrainTimeout = absl::Seconds(30);
 constexpr absl::Duration kDefaultStopTimeout = absl::Seconds(30);
 
-bool HasSlotVolumes(const v1::ServiceSpec& spec) {
+// Of a ServiceSpec or a Template.
+template <typename T>
+bool HasSlotVolumes(const T& spec) {
   auto any = [](const auto& containers) {
     for (const v1::Container& container : containers) {
       for (const v1::VolumeMount& mount : container.volumes()) {
@@ -25,14 +27,16 @@ bool HasSlotVolumes(const v1::ServiceSpec& spec) {
 
 }  // namespace
 
-RolloutSettings SettingsOf(const v1::Service& service) {
+RolloutSettings SettingsOf(const v1::Service& service,
+                           const v1::Template* target) {
   const v1::ServiceSpec& spec = service.spec();
   const v1::Rollout& rollout = spec.rollout();
   RolloutSettings s;
   if (spec.has_replicas()) s.replicas = std::max(0, spec.replicas());
   if (spec.stopped() || service.metadata().has_delete_time()) s.replicas = 0;
   s.recreate = rollout.strategy() == v1::Rollout::RECREATE;
-  s.stable_slots = HasSlotVolumes(spec);
+  s.stable_slots =
+      target == nullptr ? HasSlotVolumes(spec) : HasSlotVolumes(*target);
   if (rollout.has_max_surge()) s.max_surge = std::max(0, rollout.max_surge());
   if (s.stable_slots) s.max_surge = 0;
   s.max_unavailable = std::max(0, rollout.max_unavailable());

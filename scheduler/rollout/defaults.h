@@ -26,7 +26,11 @@ struct RolloutSettings {
   v1::Restart::Policy restart = v1::Restart::ALWAYS;
 };
 
-RolloutSettings SettingsOf(const v1::Service& service);
+// `target` is the template that is run, if it is another than the declared
+// one: whether slots are stable is its property, so that a declaration whose
+// images are not resolved yet disturbs nothing.
+RolloutSettings SettingsOf(const v1::Service& service,
+                           const v1::Template* target = nullptr);
 
 // How long established connections may go on, and how long a process has
 // between its stop signal and the kill. Both 30 s by default.

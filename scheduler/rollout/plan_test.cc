@@ -181,6 +181,18 @@ TEST(PlanServiceTest, DecidesWhatToMakeAndToStop) {
   }
 }
 
+TEST(PlanServiceTest, WhenSlotVolumesAreDeclaredButNotResolved_NothingMoves) {
+  World world =
+      World().Declares(1).Replicas(2).Revision(1).Good().Running(1, {1, 4});
+  // Another template, of which there is no revision yet.
+  world.view.service.mutable_spec()
+      ->mutable_containers(0)
+      ->add_volumes()
+      ->set_per_replica(true);
+  EXPECT_EQ(Actions(world), "");
+  EXPECT_TRUE(world.Plan().needs_revision);
+}
+
 TEST(PlanServiceTest, WhenStopped_EverythingStopsAndNothingStarts) {
   World world = Rolling().Unready(2, {3});
   world.view.service.mutable_spec()->set_stopped(true);

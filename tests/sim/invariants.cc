@@ -61,7 +61,12 @@ void Invariants::CheckCounts(const std::string& name,
     seen_[name] = now;
     return;
   }
-  const RolloutSettings s = scheduler::SettingsOf(*service);
+  const v1::Template* target = nullptr;
+  const std::vector<v1::Revision> revisions = world_.Revisions(name);
+  for (const v1::Revision& r : revisions) {
+    if (r.number() == service->status().revision()) target = &r.template_();
+  }
+  const RolloutSettings s = scheduler::SettingsOf(*service, target);
   now.uid = service->metadata().uid();
   int available = 0;
   for (const v1::Replica& r : replicas) {
