@@ -22,6 +22,7 @@ namespace bulwark::daemon {
 namespace {
 
 // How soon rules and links that others removed are put back.
+constexpr int64_t kMaxMountInfo = int64_t{64} << 20;
 constexpr absl::Duration kRepairPeriod = absl::Seconds(2);
 
 engine::LocalEngineConfig EngineConfig(const Config& config) {
@@ -68,13 +69,15 @@ absl::Status MakeDirectory(const std::string& path) {
 absl::Status UnpackContext(int fd, const std::string& dir) {
   UniqueFd root(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root.ok()) return ErrnoStatus("open", dir);
-  ASSIGN_OR_RETURN(
-      auto tar, engine::image::NewDecompressor(engine::image::NewFdSource(fd)));
+  ASSIGN_OR_RETURN(auto tar,
+                   engine::image::NewDecompressor(
+                       std::make_unique<engine::image::FdSource>(fd)));
   return engine::image::UnpackLayer(tar.get(), root.get(), {}).status();
 }
 
 absl::Status RemoveCgroups(const Config& config, Clock& clock) {
-  ASSIGN_OR_RETURN(std::string mounts, os::ReadFile("/proc/self/mountinfo"));
+  ASSIGN_OR_RETURN(std::string mounts,
+                   os::ReadFile("/proc/self/mountinfo", kMaxMountInfo));
   ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
   return os::Cgroups(layout, config.instance, clock).Cleanup();
 }
@@ -115,6 +118,7 @@ absl::Status Daemon::OpenKernel() {
   images.insecure_registries = config_.insecure_registries;
   images.clock = &clock_;
   images.entropy = &entropy_;
+  images.engine = engine_.get();
   ASSIGN_OR_RETURN(images_, engine::LocalImages::Open(std::move(images)));
   network_ = std::make_unique<netmesh::LinuxNetwork>(NetworkConfig(config_));
   RETURN_IF_ERROR(network_->Recover());

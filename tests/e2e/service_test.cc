@@ -93,8 +93,8 @@ class ServiceTest : public ::testing::Test {
            world_->DaemonLog();
   }
   static std::string Body() {
-    return Run({"curl", "-sS", "--max-time", "20",
-                absl::StrCat("http://127.0.0.1:", kPort, "/")})
+    return e2e::Run({"curl", "-sS", "--max-time", "20",
+                     absl::StrCat("http://127.0.0.1:", kPort, "/")})
         .out;
   }
 
