@@ -92,7 +92,8 @@ std::string EnterPrivateNamespaces() {
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return "cannot make mounts private";
   }
-  // sysfs shows the devices of the namespace in which it was mounted.
+  // Paths of sockets are short; the directory of the test runner is not.
+  setenv("TEST_TMPDIR", "/tmp", 1);
   UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   snprintf(request.ifr_name, sizeof(request.ifr_name), "lo");
