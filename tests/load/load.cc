@@ -156,13 +156,12 @@ class Load {
   }
 
   void Receive(Slot& slot) {
-    static char buffer[64 << 10];
     while (true) {
-      const ssize_t n = recv(slot.fd.get(), buffer, sizeof(buffer), 0);
+      const ssize_t n = recv(slot.fd.get(), buffer_.data(), buffer_.size(), 0);
       if (n < 0 && errno == EAGAIN) return;
       if (n < 0 && errno == EINTR) continue;
       const HttpAnswer::State state =
-          n > 0 ? slot.answer.Feed({buffer, static_cast<size_t>(n)})
+          n > 0 ? slot.answer.Feed({buffer_.data(), static_cast<size_t>(n)})
                 : slot.answer.End();
       if (state == HttpAnswer::State::kComplete) return Answered(slot, n > 0);
       if (state == HttpAnswer::State::kMalformed) {
@@ -236,6 +235,7 @@ class Load {
   absl::Duration start_, now_, last_answer_, last_connect_;
   uint64_t started_ = 0;
   int busy_ = 0;
+  std::vector<char> buffer_ = std::vector<char>(64 << 10);
   LoadReport report_;
 };
 
