@@ -280,7 +280,14 @@ TEST_F(LifecycleTest, WhenShimIsKilledWhileNobodyWatches_RecoverTells) {
   ASSERT_EQ(kill(state.shim.pid, SIGKILL), 0);
   world_.Reopen();
   ASSERT_OK(world_.engine().Recover(kNoSink));
+  // The signal may still be on its way: then the watcher finds out.
+  const absl::Duration deadline = world_.clock().Steady() + absl::Seconds(10);
   ASSERT_OK_AND_ASSIGN(ContainerInfo info, world_.engine().Inspect("a"));
+  while (info.state != ContainerState::kExited &&
+         world_.clock().Steady() < deadline) {
+    world_.clock().Sleep(absl::Milliseconds(5));
+    ASSERT_OK_AND_ASSIGN(info, world_.engine().Inspect("a"));
+  }
   EXPECT_EQ(info.state, ContainerState::kExited);
   EXPECT_THAT(info.exit.unknown_reason, HasSubstr("shim"));
   // The verdict lasts.

@@ -4,12 +4,13 @@
 
 namespace bulwark::e2e {
 
-Traffic::Traffic(int port, int connections) {
-  for (int i = 0; i < 2; ++i) {
+Traffic::Traffic(int port, std::vector<load::Mode> modes)
+    : reports_(modes.size()) {
+  for (size_t i = 0; i < modes.size(); ++i) {
     load::LoadOptions options;
     options.port = port;
-    options.mode = i == 0 ? load::Mode::kPerRequest : load::Mode::kKeepAlive;
-    options.connections = connections;
+    options.mode = modes[i];
+    options.connections = 4;
     options.duration = absl::Minutes(10);
     // Enough to meet every moment, little enough to leave the two processors
     // of a small machine to what is tested.

@@ -12,16 +12,18 @@
 
 namespace bulwark::e2e {
 
-// Two load clients against one port of loopback: one with a connection for
-// each request, one with kept-alive connections. Runs until Finish().
+// Load clients against one port of loopback, one for each mode. Runs until
+// Finish().
 class Traffic {
  public:
-  explicit Traffic(int port, int connections = 4);
+  explicit Traffic(int port,
+                   std::vector<load::Mode> modes = {load::Mode::kPerRequest,
+                                                    load::Mode::kKeepAlive});
   ~Traffic();
 
   // Tells that the process behind `backend` is killed now.
   void NoteKill(const std::string& backend);
-  // Ends the load; the two reports, with what was in flight on killed
+  // Ends the load; a report for each mode, with what was in flight on killed
   // processes moved out of the failures.
   std::vector<load::LoadReport> Finish();
 
@@ -29,7 +31,7 @@ class Traffic {
   RealClock clock_;
   std::atomic<bool> stop_ = false;
   std::vector<load::Kill> kills_;
-  load::LoadReport reports_[2];
+  std::vector<load::LoadReport> reports_;
   std::vector<std::thread> threads_;
 };
 
