@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <cstdlib>
 #include <set>
 #include <string>
 
@@ -160,18 +159,13 @@ TEST_F(ServiceTest, ARolloutFailsNoNewConnection) {
 }
 
 TEST_F(ServiceTest, ARolloutFailsNoKeptAliveConnection) {
-  if (std::getenv("KNOWN_DEFECTS") == nullptr) {
-    GTEST_SKIP() << "known defect: now and then the proxy does not pass on the "
-                    "first answer on a connection that replaces a drained one; "
-                    "KNOWN_DEFECTS=1 runs it";
-  }
   Traffic traffic(kPort, {load::Mode::kKeepAlive});
   RollOut();
   ExpectNoneFailed(traffic.Finish());
 }
 
 TEST_F(ServiceTest, WhenTheNewImageNeverBecomesReady_ItRollsBackByItself) {
-  Traffic traffic(kPort, {load::Mode::kPerRequest});
+  Traffic traffic(kPort);
   ASSERT_TRUE(world_->Apply(Manifest(broken_, "3s")).ok());
   EXPECT_TRUE(Eventually(
       [&] {

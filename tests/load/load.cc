@@ -96,6 +96,7 @@ class Load {
 
   void Begin(Slot& slot) {
     slot.answer.Reset();
+    if (slot.fd.ok() && ClosedByPeer(slot.fd.get())) slot.fd.Reset();
     if (slot.fd.ok()) return Send(slot);
     slot.reused = 0;
     slot.last_backend.clear();
@@ -115,6 +116,14 @@ class Load {
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, slot.fd.get(), &event) != 0) {
       Fail(slot, "watch", errno);
     }
+  }
+
+  // The end may have come together with the last answer: no event tells of it
+  // any more, and a request sent now would go into a half-closed connection.
+  static bool ClosedByPeer(int fd) {
+    char byte;
+    const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
   }
 
   void Send(Slot& slot) {
@@ -145,6 +154,12 @@ class Load {
       int error = 0;
       socklen_t size = sizeof(error);
       getsockopt(slot.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+      if (error == ECONNRESET) {
+        // It was made, and its other end died before we looked: in flight, as
+        // far as anyone can tell.
+        slot.sent = slot.began;
+        return Broken(slot, "connect", error);
+      }
       if (error != 0) return Fail(slot, "connect", error);
       if (!(events & EPOLLOUT)) return;
       Gap(last_connect_, report_.max_connect_gap);
