@@ -1,5 +1,6 @@
 #include "api/server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
@@ -48,6 +49,17 @@ void SetBounds(grpc::ServerBuilder& builder, const ServerOptions& options) {
   builder.SetResourceQuota(quota);
 }
 
+// Keeps gRPC's threads until the process ends: when its last object goes, gRPC
+// 1.51 joins a helper that may sit in a poll of 10 s (after large writes), and
+// a stop of the daemon would wait for that.
+void KeepLibrary() {
+  static const bool kept = [] {
+    grpc_init();
+    return true;
+  }();
+  (void)kept;
+}
+
 class ServerImpl final : public Server {
  public:
   ServerImpl(const ServerOptions& options, const ServerDependencies& d)
@@ -71,6 +83,7 @@ class ServerImpl final : public Server {
                      ListenSocket::Open(options_.socket_path, options_.group));
     // Under the socket's lock: no other daemon has uploads here now.
     RETURN_IF_ERROR(uploads_.Prepare());
+    KeepLibrary();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
