@@ -2,6 +2,7 @@
 #ifndef BASE_TESTING_TEMP_DIR_H_
 #define BASE_TESTING_TEMP_DIR_H_
 
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -11,12 +12,16 @@
 
 namespace bulwark::testing {
 
-// Made under TEST_TMPDIR, else under /tmp; removed with all it holds.
+// Made under TEST_TMPDIR, or under /tmp if that is unset or so long that a unix
+// socket in a TempDir would not fit (unix(7): 107 characters; a test runner's
+// own folders easily take 100). Removed with all it holds.
 class TempDir {
  public:
   TempDir() {
-    const char* parent = std::getenv("TEST_TMPDIR");
-    path_ = std::string(parent ? parent : "/tmp") + "/bw.XXXXXX";
+    const char* given = std::getenv("TEST_TMPDIR");
+    const std::string parent = given != nullptr ? given : "";
+    const bool usable = !parent.empty() && parent.size() <= kLongestParent;
+    path_ = (usable ? parent : "/tmp") + "/bw.XXXXXX";
     CHECK(mkdtemp(path_.data()) != nullptr);
   }
   TempDir(const TempDir&) = delete;
@@ -32,6 +37,8 @@ class TempDir {
   }
 
  private:
+  static constexpr size_t kLongestParent = 60;
+
   std::string path_;
 };
 
