@@ -242,6 +242,7 @@ class Planner {
       return;
     }
     v1::Object after = Merge(*candidate.before, candidate.object);
+    *MutableMetadata(after).mutable_actor() = context_.caller;
     if (!same_spec) {
       MutableMetadata(after).set_generation(before.generation() + 1);
     }
@@ -261,6 +262,7 @@ class Planner {
     metadata.set_generation(1);
     metadata.clear_resource_version();
     *metadata.mutable_create_time() = ToTimestamp(context_.now);
+    *metadata.mutable_actor() = context_.caller;
   }
 
   // The stored object with the new one's labels and spec.

@@ -15,6 +15,9 @@
 namespace bulwark::api {
 namespace {
 
+// Each loss means that a controller has written the revision in between.
+constexpr int kThawAttempts = 32;
+
 absl::Status SetReplicas(int32_t replicas, const v1::Service& service,
                          v1::ServiceSpec& spec) {
   if (replicas < 0) {
@@ -104,6 +107,26 @@ absl::StatusOr<v1::Revision> FindRevision(store::MetadataStore& store,
       "list the service's revisions to see which there are");
 }
 
+// A revision that somebody asks for by its number is tried again, although it
+// was rolled back once.
+absl::Status Thaw(store::MetadataStore& store, const v1::Revision& revision) {
+  if (revision.failure().empty()) return absl::OkStatus();
+  const store::Key key = store::ObjectKey(
+      "revision", revision.metadata().project(), revision.metadata().name());
+  for (int attempt = 0; attempt < kThawAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(v1::Object object, store::GetObject(store, key));
+    object.mutable_revision()->clear_failure();
+    const absl::Status status =
+        store
+            .Commit(store::Batch().Put(key, store::Encode(object),
+                                       store::RevisionOf(object)))
+            .status();
+    if (!absl::IsAborted(status)) return status;
+  }
+  return absl::AbortedError(absl::StrCat("undo service ", revision.service(),
+                                         ": it changes all the time"));
+}
+
 void Restore(const v1::Template& from, v1::ServiceSpec& spec) {
   *spec.mutable_containers() = from.containers();
   *spec.mutable_init_containers() = from.init_containers();
@@ -185,6 +208,7 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
   ASSIGN_OR_RETURN(
       const v1::Revision revision,
       FindRevision(store_, object.service(), request.to_revision()));
+  RETURN_IF_ERROR(Thaw(store_, revision));
   ASSIGN_OR_RETURN(*response.mutable_service(),
                    writer_.ChangeService(
                        {request.project(), request.service(), "Undone",

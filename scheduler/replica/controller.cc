@@ -328,6 +328,9 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
   status.set_state(step.state);
   status.set_reason(step.reason);
   status.set_message(message);
+  // Nobody probes it from now on.
+  status.set_ready(false);
+  status.clear_ready_time();
   SetTime(status.mutable_state_time(), now);
   SetTime(status.mutable_finish_time(), finish);
   RETURN_IF_ERROR(Commit(loaded));

@@ -169,6 +169,7 @@ absl::Status ImageResolver::Record(const store::Key& key,
     *revision.mutable_template_() = declared;
     revision.mutable_image_digests()->insert(digests.begin(), digests.end());
     revision.set_hash(TemplateHash(declared, digests));
+    *revision.mutable_actor() = service->service().metadata().actor();
     const absl::Status status =
         store_
             .Commit(store::Batch()
