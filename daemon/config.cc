@@ -60,6 +60,8 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
                  "IPv4 addresses of services");
   app.add_option("--uplink-subnet", config.uplink_subnet,
                  "link between the host and the data plane, a /30");
+  app.add_option("--build-subnet", config.build_subnet,
+                 "IPv4 addresses of image builds");
   app.add_option("--dns-upstream", config.dns_upstreams,
                  "server for foreign names (default: of /etc/resolv.conf)");
   app.add_flag("--i-own-this-host", config.own_host,

@@ -20,6 +20,7 @@ struct Config {
   std::string container_pool = "10.210.0.0/16";
   std::string virtual_pool = "10.211.0.0/16";
   std::string uplink_subnet = "10.212.0.0/30";
+  std::string build_subnet = "10.213.0.0/24";
   std::vector<std::string> dns_upstreams;  // default: of /etc/resolv.conf
   bool own_host = false;
 

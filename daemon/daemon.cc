@@ -84,21 +84,20 @@ absl::Status RemoveCgroups(const Config& config, Clock& clock) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config,
-                                                      Clock& clock,
-                                                      Entropy& entropy) {
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
+    const Config& config, Clock& clock, Entropy& entropy,
+    store::RocksOptions store) {
   std::unique_ptr<Daemon> daemon(new Daemon(config, clock, entropy));
-  RETURN_IF_ERROR(daemon->OpenStores());
+  RETURN_IF_ERROR(daemon->OpenStores(std::move(store)));
   RETURN_IF_ERROR(daemon->OpenKernel());
   RETURN_IF_ERROR(daemon->StartControllers());
   RETURN_IF_ERROR(daemon->StartServer());
   return daemon;
 }
 
-absl::Status Daemon::OpenStores() {
+absl::Status Daemon::OpenStores(store::RocksOptions options) {
   RETURN_IF_ERROR(MakeDirectory(config_.state_dir));
   RETURN_IF_ERROR(MakeDirectory(config_.runtime_dir));
-  store::RocksOptions options;
   options.path = config_.state_dir + "/store";
   ASSIGN_OR_RETURN(
       store_, store::RocksStore::Open(std::move(options), clock_, entropy_));
@@ -113,15 +112,22 @@ absl::Status Daemon::OpenKernel() {
     scheduler::Scheduler* scheduler = events_to_;
     if (scheduler != nullptr) scheduler->OnEngineEvent(id);
   }));
+  network_ = std::make_unique<netmesh::LinuxNetwork>(NetworkConfig(config_));
+  RETURN_IF_ERROR(network_->Recover());
+  build_networks_ = std::make_unique<BuildNetworks>(*network_, entropy_,
+                                                    config_.build_subnet);
+  // Services do not wait for what only builds need.
+  if (absl::Status status = build_networks_->Open(); !status.ok()) {
+    LOG_WARN("builds have no network; see --build-subnet", {{"cause", status}});
+  }
   engine::LocalImagesConfig images;
   images.state_dir = config_.state_dir + "/images";
   images.insecure_registries = config_.insecure_registries;
   images.clock = &clock_;
   images.entropy = &entropy_;
   images.engine = engine_.get();
+  images.build_network = [this] { return build_networks_->Acquire(); };
   ASSIGN_OR_RETURN(images_, engine::LocalImages::Open(std::move(images)));
-  network_ = std::make_unique<netmesh::LinuxNetwork>(NetworkConfig(config_));
-  RETURN_IF_ERROR(network_->Recover());
   proxy_ = std::make_unique<lb::LocalProxy>(
       ProxyConfig(config_, network_->dataplane_netns()), clock_);
   return proxy_->Start();
@@ -132,8 +138,10 @@ absl::Status Daemon::StartControllers() {
   network_options.pool = config_.container_pool;
   networks_ = std::make_unique<scheduler::NetworkController>(
       *store_, *network_, clock_, entropy_, std::move(network_options));
-  publisher_ = std::make_unique<scheduler::Publisher>(*store_, *proxy_, clock_,
-                                                      config_.dns_upstreams);
+  publisher_ = std::make_unique<scheduler::Publisher>(
+      *store_, *proxy_, clock_,
+      scheduler::PublisherOptions{config_.dns_upstreams,
+                                  build_networks_->DnsAddresses()});
   prober_ = std::make_unique<LocalProber>(*engine_, *network_, clock_);
   health_ = std::make_unique<scheduler::HealthMonitor>(*store_, *images_,
                                                        *prober_, clock_);

@@ -12,6 +12,7 @@
 #include "api/server.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "daemon/build_networks.h"
 #include "daemon/config.h"
 #include "daemon/prober.h"
 #include "engine/image/local_images.h"
@@ -33,10 +34,11 @@ class Daemon {
   // A first start, a restart, an upgrade and a reboot are one path: store,
   // containers, networks, data plane, controllers, and the API last. On
   // success the API answers. An error ends the start; nothing that runs is
-  // touched. `config` is complete; clock and entropy outlive the daemon.
-  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Config& config,
-                                                       Clock& clock,
-                                                       Entropy& entropy);
+  // touched. `config` is complete and says where the store is; clock and
+  // entropy outlive the daemon.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(
+      const Config& config, Clock& clock, Entropy& entropy,
+      store::RocksOptions store = {});
 
   // Ends what Config::teardown says.
   static absl::Status Teardown(const Config& config, Clock& clock,
@@ -49,7 +51,7 @@ class Daemon {
   Daemon(const Config& config, Clock& clock, Entropy& entropy)
       : config_(config), clock_(clock), entropy_(entropy) {}
 
-  absl::Status OpenStores();
+  absl::Status OpenStores(store::RocksOptions options);
   absl::Status OpenKernel();
   absl::Status StartControllers();
   absl::Status StartServer();
@@ -62,8 +64,9 @@ class Daemon {
   // In the order of their start; destroyed in reverse.
   std::unique_ptr<store::RocksStore> store_;
   std::unique_ptr<engine::LocalEngine> engine_;
-  std::unique_ptr<engine::LocalImages> images_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;
+  std::unique_ptr<BuildNetworks> build_networks_;
+  std::unique_ptr<engine::LocalImages> images_;
   std::unique_ptr<volumes::LocalVolumes> volumes_;
   std::unique_ptr<lb::LocalProxy> proxy_;
   std::unique_ptr<LocalProber> prober_;

@@ -58,11 +58,11 @@ absl::StatusOr<PublishView> ReadView(store::MetadataStore& store) {
 }  // namespace
 
 Publisher::Publisher(store::MetadataStore& store, lb::Proxy& proxy,
-                     Clock& clock, std::vector<std::string> dns_upstreams)
+                     Clock& clock, PublisherOptions options)
     : store_(store),
       proxy_(proxy),
       clock_(clock),
-      dns_upstreams_(std::move(dns_upstreams)),
+      options_(std::move(options)),
       follower_("publisher", store, clock, store::Filter{},
                 [this](const std::vector<store::Change>* changes) {
                   return Pass(changes);
@@ -110,7 +110,8 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
 
 absl::Status Publisher::PublishOnce() {
   ASSIGN_OR_RETURN(PublishView view, ReadView(store_));
-  view.dns_upstreams = dns_upstreams_;
+  view.dns_upstreams = options_.dns_upstreams;
+  view.dns_addresses = options_.dns_addresses;
   return Apply(view);
 }
 

@@ -23,6 +23,11 @@
 
 namespace bulwark::scheduler {
 
+struct PublisherOptions {
+  std::vector<std::string> dns_upstreams;  // as PublishView's
+  std::vector<std::string> dns_addresses;
+};
+
 // Follows services, replicas and networks, and hands the data plane a new
 // snapshot whenever what it should serve has changed. Each snapshot is built
 // from the store, never from a cache: what it acknowledges is then true of
@@ -39,7 +44,7 @@ class Publisher final : public Endpoints {
 
   // The references must outlive this object.
   Publisher(store::MetadataStore& store, lb::Proxy& proxy, Clock& clock,
-            std::vector<std::string> dns_upstreams);
+            PublisherOptions options = {});
 
   void Start(ChangeSink sink);
   void Stop() { follower_.Stop(); }
@@ -63,7 +68,7 @@ class Publisher final : public Endpoints {
   store::MetadataStore& store_;
   lb::Proxy& proxy_;
   Clock& clock_;
-  const std::vector<std::string> dns_upstreams_;
+  const PublisherOptions options_;
   ChangeSink sink_;
 
   // Only the publishing thread touches these.

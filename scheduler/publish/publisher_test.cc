@@ -63,7 +63,7 @@ class PublisherTest : public ::testing::Test {
   testing::FakeClock clock_;
   store::MemStore store_{clock_};
   lb::FakeProxy proxy_;
-  Publisher publisher_{store_, proxy_, clock_, {"192.0.2.53"}};
+  Publisher publisher_{store_, proxy_, clock_, {{"192.0.2.53"}, {}}};
 };
 
 TEST_F(PublisherTest, PublishesOnceForEachDifference) {

@@ -180,6 +180,9 @@ dp::Snapshot BuildSnapshot(const PublishView& view) {
           replicas[{Project(service.metadata()), service.metadata().name()}]);
     }
   }
+  for (const std::string& address : view.dns_addresses) {
+    out.add_dns_views()->set_listen_address(address);
+  }
   for (const std::string& upstream : view.dns_upstreams) {
     out.add_dns_upstreams(upstream);
   }

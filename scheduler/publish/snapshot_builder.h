@@ -16,6 +16,8 @@ struct PublishView {
   std::vector<v1::Replica> replicas;
   std::vector<v1::Network> networks;
   std::vector<std::string> dns_upstreams;
+  // Addresses at which only foreign names are answered: networks of no project.
+  std::vector<std::string> dns_addresses;
 };
 
 // The domain under which every service has a name:

@@ -1,0 +1,79 @@
+#include "daemon/run.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+#include "daemon/version.h"
+
+namespace bulwark::daemon {
+namespace {
+
+LogLevel LevelOf(const std::string& name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "error") return LogLevel::kError;
+  return LogLevel::kInfo;
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "bulwarkd: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+
+int Run(int argc, char** argv, store::RocksOptions store) {
+  Config config;
+  if (int code = ParseCommandLine(argc, argv, config); code >= 0) {
+    return code;
+  }
+  if (config.version) {
+    std::printf("bulwarkd %s\n", kVersion);
+    return 0;
+  }
+  if (absl::Status status = Complete(config); !status.ok()) {
+    Fail(status);
+    return 2;
+  }
+  InitLogging(LevelOf(config.log_level), config.log_format == "json");
+
+  // Every thread inherits the mask, so that only sigwait below takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  RealClock clock;
+  RealEntropy entropy;
+  if (config.teardown) {
+    absl::Status status = Daemon::Teardown(config, clock, entropy);
+    return status.ok() ? 0 : Fail(status);
+  }
+  const absl::Duration begin = clock.Steady();
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
+      Daemon::Start(config, clock, entropy, std::move(store));
+  if (!daemon.ok()) return Fail(daemon.status());
+  LOG_INFO("serving",
+           {{"socket", config.socket},
+            {"version", kVersion},
+            {"started_in", absl::FormatDuration(clock.Steady() - begin)}});
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LOG_INFO("stopping; containers and proxy go on", {{"signal", signal}});
+  daemon->reset();
+  return 0;
+}
+
+}  // namespace bulwark::daemon
