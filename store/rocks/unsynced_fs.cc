@@ -189,8 +189,20 @@ IOStatus UnsyncedFs::Step() {
   return crashed_ ? PowerFailure() : IOStatus::OK();
 }
 
+void UnsyncedFs::CutPower(Loss loss) {
+  absl::MutexLock lock(&mu_);
+  crashed_ = true;
+  Lose(loss);
+}
+
 void UnsyncedFs::Restart(Loss loss) {
   absl::MutexLock lock(&mu_);
+  Lose(loss);
+  crashed_ = full_ = sync_fails_ = false;
+  crash_at_ = -1;
+}
+
+void UnsyncedFs::Lose(Loss loss) {
   const bool all = loss == Loss::kEverything;
   for (const auto& [path, bytes] : files_) {
     const uint64_t unsynced = bytes->size - bytes->synced;
@@ -214,8 +226,6 @@ void UnsyncedFs::Restart(Loss loss) {
   }
   entries_.clear();
   files_.clear();
-  crashed_ = full_ = sync_fails_ = false;
-  crash_at_ = -1;
 }
 
 void UnsyncedFs::Save(const std::string& path, Entry& entry) {

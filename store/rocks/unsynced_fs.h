@@ -42,6 +42,9 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   // Changing operations so far.
   int64_t operations() const;
 
+  // Crashes, and takes the real files back. Nothing works afterwards: for a
+  // process that ends now, and whose files may still be open.
+  void CutPower(Loss loss);
   // Applies the loss and works again. All files must be closed.
   void Restart(Loss loss);
 
@@ -120,6 +123,7 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   void Save(const std::string& path, Entry& entry)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Add(Entry entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Lose(Loss loss) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Undo(const Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SyncDirectory(const std::string& path);
 

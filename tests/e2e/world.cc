@@ -24,7 +24,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kPrograms[][2] = {
-    {"bulwarkd", "daemon/bulwarkd"},
     {"ctl", "ctl/ctl"},
     {"bulwark-shim", "engine/shim/bulwark-shim"},
     {"bulwark-keeper", "dataplane/bulwark-keeper"},
@@ -86,14 +85,28 @@ std::vector<Json> Objects(const std::string& text) {
 
 }  // namespace
 
+ServiceInfo ParseService(const std::string& json) {
+  ServiceInfo info;
+  for (const Json& object : Objects(json)) {
+    const Json& metadata = At(object, "metadata");
+    info.deleted = !At(metadata, "deleteTime").is_null();
+    info.replicas =
+        static_cast<int>(Integer(At(At(object, "spec"), "replicas")));
+    const Json& labels = At(metadata, "labels");
+    if (!labels.is_object()) continue;
+    for (const auto& [name, value] : labels.items()) {
+      info.labels[name] = Text(value);
+    }
+  }
+  return info;
+}
+
 std::string EnterPrivateNamespaces() {
   if (geteuid() != 0) return "needs root";
   if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return "cannot unshare";
   if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return "cannot make mounts private";
   }
-  // Paths of sockets are short; the directory of the test runner is not.
-  setenv("TEST_TMPDIR", "/tmp", 1);
   UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
   snprintf(request.ifr_name, sizeof(request.ifr_name), "lo");
@@ -102,8 +115,10 @@ std::string EnterPrivateNamespaces() {
   return "";
 }
 
-World::World(std::string name) : name_(std::move(name)) {
+World::World(std::string name, const std::string& daemon)
+    : name_(std::move(name)) {
   std::filesystem::create_directories(Path("bin"));
+  std::filesystem::copy_file(Runfile(daemon), bin("bulwarkd"));
   for (const auto& [program, path] : kPrograms) {
     std::filesystem::copy_file(Runfile(path), bin(program));
   }
@@ -130,9 +145,29 @@ std::vector<std::string> World::DaemonArgs() const {
   return args;
 }
 
+void World::Set(const std::string& variable, const std::string& value) {
+  environment_[variable] = value;
+}
+
 void World::StartDaemon(std::vector<std::string> flags) {
   flags_ = std::move(flags);
-  daemon_ = std::make_unique<Background>(DaemonArgs(), Path("daemon.log"));
+  LaunchDaemon();
+  AwaitDaemon();
+}
+
+void World::LaunchDaemon() {
+  std::vector<std::string> argv = DaemonArgs();
+  if (!environment_.empty()) {
+    std::vector<std::string> env = {"env"};
+    for (const auto& [variable, value] : environment_) {
+      env.push_back(absl::StrCat(variable, "=", value));
+    }
+    argv.insert(argv.begin(), env.begin(), env.end());
+  }
+  daemon_ = std::make_unique<Background>(argv, Path("daemon.log"));
+}
+
+void World::AwaitDaemon() {
   CHECK(Eventually(
       [this] {
         return Ctl({"version"}, absl::Seconds(5)).ok() || !daemon_->Alive();
@@ -140,15 +175,14 @@ void World::StartDaemon(std::vector<std::string> flags) {
       absl::Seconds(60)));
 }
 
-void World::KillDaemon() {
-  daemon_->Signal(SIGKILL);
-  daemon_->Wait(absl::Seconds(10));
-}
-
-void World::StopDaemon() {
-  daemon_->Signal(SIGTERM);
+void World::EndDaemon(int signal) {
+  daemon_->Signal(signal);
   CHECK(daemon_->Wait(absl::Seconds(60)) >= 0);
 }
+
+void World::KillDaemon() { EndDaemon(SIGKILL); }
+
+void World::StopDaemon() { EndDaemon(SIGTERM); }
 
 const std::string& World::StartRegistry() {
   const int port = registry_address_.empty()
@@ -286,6 +320,15 @@ std::string World::LeakReport() {
   return Run({bin("leakcheck"), "--instance", name_, "--runtime-dir", Path("r"),
               "--state-dir", Path("s")})
       .out;
+}
+
+std::string World::Leaked(const std::string& before) {
+  WriteFile(Path("before"), before);
+  const Result result =
+      Run({bin("leakcheck"), "--instance", name_, "--runtime-dir", Path("r"),
+           "--state-dir", Path("s"), "--expect", Path("before"), "--settle",
+           "10s"});
+  return result.ok() ? "" : result.out + result.err;
 }
 
 void World::Teardown() {

@@ -18,6 +18,14 @@ namespace bulwark::e2e {
 // Call first in main(). Returns why not, if it cannot (no root).
 std::string EnterPrivateNamespaces();
 
+// What `ctl get service NAME -o json` says.
+struct ServiceInfo {
+  int replicas = 0;  // declared
+  bool deleted = false;
+  std::map<std::string, std::string> labels;
+};
+ServiceInfo ParseService(const std::string& json);
+
 struct ReplicaInfo {
   std::string name;
   std::string uid;
@@ -33,13 +41,23 @@ struct ReplicaInfo {
 class World {
  public:
   // `name`: the instance, [a-z0-9]{1,12}.
-  explicit World(std::string name);
+  // `daemon`: what runs as bulwarkd, a path as in Runfile().
+  explicit World(std::string name,
+                 const std::string& daemon = "daemon/bulwarkd");
   ~World();
+  const std::string& name() const { return name_; }
 
+  // A variable of the daemon's environment, from its next start on.
+  void Set(const std::string& variable, const std::string& value);
   // The daemon; blocks until it answers. `flags` go to its command line.
   void StartDaemon(std::vector<std::string> flags = {});
+  // The two halves of a start with the flags of the one before.
+  void LaunchDaemon();
+  void AwaitDaemon();
+  // Sends `signal` and waits for the end that it brings.
+  void EndDaemon(int signal);
   void KillDaemon();  // -9
-  void StopDaemon();  // TERM, and waits
+  void StopDaemon();  // TERM
   pid_t daemon_pid() const { return daemon_->pid(); }
   bool daemon_alive() { return daemon_ != nullptr && daemon_->Alive(); }
 
@@ -72,7 +90,10 @@ class World {
 
   // Everything that the instance has in the kernel, one item a line.
   std::string LeakReport();
-  // Ends all that the daemon left running; checks that nothing is left.
+  // What it has that `before`, an earlier report, lacks; "" if nothing. Waits a
+  // little for what the kernel takes down in the background.
+  std::string Leaked(const std::string& before);
+  // Ends all that the daemon left running.
   void Teardown();
 
   std::string Path(const std::string& name) const { return dir_ / name; }
@@ -89,6 +110,7 @@ class World {
   testing::TempDir dir_;
   std::string registry_address_;
   std::vector<std::string> flags_;
+  std::map<std::string, std::string> environment_;
   std::unique_ptr<Background> registry_;
   std::unique_ptr<Background> daemon_;
 };
