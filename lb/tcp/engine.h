@@ -28,7 +28,15 @@ class EngineEvents {
   // `fd`, which is for NewSession.
   virtual void OnAccept(uint64_t token, int fd) = 0;
   // The connect ended: 0, or its errno. The backend's socket is closed then.
+  // ECONNRESET: it was accepted, and reset before anyone could use it.
   virtual void OnConnect(Session& session, int error) = 0;
+  // After Relay: the backend ended the connection before anything had passed
+  // (session.h), by a reset (`reset`) or by its end of stream. True: the
+  // handler has called Disconnect and decided what comes next. False: the end
+  // is passed on as any other; not asked again for this connection.
+  virtual bool OnEarlyEnd(Session& session, bool reset) = 0;
+  // After Relay, once: something has passed. No call back into the engine.
+  virtual void OnCommitted(Session& session) = 0;
   // The session ended by itself (both sides closed, a reset, the client left
   // before it was connected). Its memory goes after the call.
   virtual void OnClosed(Session& session) = 0;
@@ -51,8 +59,11 @@ class EventEngine {
 
   // Starts a connect. Returns 0 if OnConnect follows, else an errno.
   virtual int Connect(Session& session, const SocketAddress& address) = 0;
-  // No OnConnect follows any more; another Connect may.
-  virtual void CancelConnect(Session& session) = 0;
+  // Drops the backend's socket, and keeps what the client has sent: a connect
+  // under way, or a connection over which nothing has passed yet. No OnConnect
+  // follows any more; another Connect may. False, and nothing happens, if
+  // something has passed or may have.
+  virtual bool Disconnect(Session& session) = 0;
   // After a successful OnConnect: moves bytes both ways until both are closed.
   // End of stream and reset are passed on as they came. Counts the bytes at
   // session.endpoint.

@@ -128,8 +128,15 @@ int EpollEngine::Connect(Session& base, const SocketAddress& address) {
   return error;
 }
 
-void EpollEngine::CancelConnect(Session& base) {
-  CloseLeg(Of(base).backend, CloseMode::kReset);
+bool EpollEngine::Disconnect(Session& base) {
+  EpollSession& session = Of(base);
+  if (session.relaying && !session.fresh) return false;
+  session.relaying = session.fresh = false;
+  session.ready.Unlink();
+  CloseLeg(session.backend, CloseMode::kReset);
+  session.down = EpollFlow();
+  session.up.broken = false;
+  return true;
 }
 
 void EpollEngine::ConnectDone(EpollSession& session) {
@@ -148,7 +155,7 @@ void EpollEngine::ConnectDone(EpollSession& session) {
 
 void EpollEngine::Relay(Session& base) {
   EpollSession& session = Of(base);
-  session.relaying = true;
+  session.relaying = session.fresh = true;
   session.client.readable = true;
   Pump(session);
 }
@@ -192,12 +199,43 @@ void EpollEngine::OnLeg(EpollLeg& leg, uint32_t events) {
   if (events & (EPOLLERR | EPOLLHUP)) Finish(session, CloseMode::kReset);
 }
 
+bool EpollEngine::EndedEarly(EpollSession& s) {
+  if (s.client.error || s.up.source_reset) return false;
+  EpollLeg& backend = s.backend;
+  bool reset = s.up.broken;
+  if (!reset) {
+    char byte;
+    const ssize_t n = recv(backend.fd, &byte, 1, MSG_PEEK);
+    if (n > 0) return false;
+    if (n < 0 && errno == EAGAIN) {
+      // What comes after this look brings an event of its own.
+      backend.readable = false;
+      return false;
+    }
+    backend.readable = true;
+    // The look has taken the error away.
+    reset = backend.was_reset = n < 0;
+  }
+  if (events_.OnEarlyEnd(s, reset)) return true;
+  s.fresh = false;
+  if (s.up.broken) s.up.pending.reset();
+  return false;
+}
+
 void EpollEngine::Pump(EpollSession& s) {
+  // A look at the backend before its first byte: what is written to a socket
+  // whose other end is dead can be given to nobody else.
+  if (s.fresh && EndedEarly(s)) return;
   bool more = false;
   const size_t in = MoveBytes(s.client, s.backend, s.up, scratch_.data(),
                               scratch_.size(), &more);
+  if (s.fresh && s.up.broken && in == 0 && EndedEarly(s)) return;
   const size_t out = MoveBytes(s.backend, s.client, s.down, scratch_.data(),
                                scratch_.size(), &more);
+  if (s.fresh && (in != 0 || out != 0 || s.up.end_passed)) {
+    s.fresh = false;
+    events_.OnCommitted(s);
+  }
   if (in != 0) {
     s.endpoint->bytes_in_total.fetch_add(in, std::memory_order_relaxed);
   }

@@ -26,7 +26,7 @@ class EpollEngine final : public EventEngine {
   void RemoveListener(uint64_t token) override;
   Session* NewSession(int client_fd) override;
   int Connect(Session& session, const SocketAddress& address) override;
-  void CancelConnect(Session& session) override;
+  bool Disconnect(Session& session) override;
   void Relay(Session& session) override;
   void Close(Session& session, CloseMode mode) override;
   void Poll(int64_t timeout_ns) override;
@@ -47,6 +47,9 @@ class EpollEngine final : public EventEngine {
   void OnListener(ListenerSource& listener);
   void OnLeg(EpollLeg& leg, uint32_t events);
   void ConnectDone(EpollSession& session);
+  // For a fresh session: finds out whether the backend has ended. True if the
+  // session has another endpoint now, or is over.
+  bool EndedEarly(EpollSession& session);
   // Moves what can be moved, and ends the session when it is over.
   void Pump(EpollSession& session);
   void Finish(EpollSession& session, CloseMode mode);

@@ -16,6 +16,7 @@ size_t Write(EpollLeg& to, EpollFlow& flow, const char* data, size_t size) {
     const ssize_t n = send(to.fd, data + written, size - written, MSG_NOSIGNAL);
     if (n >= 0) {
       written += n;
+      flow.untouched = false;
     } else if (errno == EAGAIN) {
       to.writable = false;
       break;
@@ -40,7 +41,8 @@ size_t WritePending(EpollLeg& to, EpollFlow& flow) {
   const size_t n = Write(to, flow, flow.pending.get() + flow.pending_begin,
                          flow.pending_end - flow.pending_begin);
   flow.pending_begin += n;
-  if (flow.broken || flow.pending_begin == flow.pending_end) {
+  if ((flow.broken && !flow.untouched) ||
+      flow.pending_begin == flow.pending_end) {
     flow.pending.reset();
   }
   return n;
@@ -98,7 +100,9 @@ size_t MoveBytes(EpollLeg& from, EpollLeg& to, EpollFlow& flow, char* scratch,
     }
     const size_t written = Write(to, flow, scratch, n);
     moved += written;
-    if (written < n && !flow.broken) Keep(flow, scratch + written, n - written);
+    if (written < n && (!flow.broken || flow.untouched)) {
+      Keep(flow, scratch + written, n - written);
+    }
   }
   return moved;
 }

@@ -50,6 +50,9 @@ struct EpollFlow {
   bool source_reset = false;
   // The destination takes nothing any more.
   bool broken = false;
+  // The destination's socket has not taken a byte: what was read is kept then,
+  // even if it is broken.
+  bool untouched = true;
 
   // Nothing will ever move here again.
   bool Over() const {
@@ -63,6 +66,8 @@ struct EpollSession : Session {
   EpollFlow up;    // client to backend
   EpollFlow down;  // backend to client
   bool relaying = false;
+  // Relaying, and nothing has passed yet.
+  bool fresh = false;
   bool closed = false;
   // Link in the engine's ready list.
   struct ReadyLink : Link {

@@ -53,6 +53,22 @@ TEST_P(ReconfigureTest, WhenEndpointIsClosed_ItsConnectionsAreReset) {
   EXPECT_EQ(EndpointOf("a").active(), 0u);
 }
 
+TEST_P(ReconfigureTest, WhenEndpointIsClosed_UnusedConnectionsGoElsewhere) {
+  Backend a, b;
+  snapshot_.Ready("a", a.port());
+  Apply();
+  Pair pair = Connect(a);
+  ASSERT_TRUE(
+      Eventually([&] { return EndpointOf("a").connections_total() == 1; }));
+  snapshot_.Set("a", a.port(), v1::Endpoint::CLOSED).Ready("b", b.port());
+  Apply();
+  EXPECT_EQ(NextEvent(pair.server.get()), End::kReset);
+  pair.server = b.Accept();
+  ASSERT_TRUE(WriteString(pair.client.get(), "first"));
+  EXPECT_EQ(ReadExactly(pair.server.get(), 5), "first");
+  EXPECT_EQ(EndpointOf("a").active(), 0u);
+}
+
 TEST_P(ReconfigureTest, WhenEndpointIsRemoved_OldConnectionsGoOn) {
   Backend a, b;
   snapshot_.Ready("a", a.port());

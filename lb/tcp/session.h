@@ -42,6 +42,13 @@ struct Link {
 // own part from this.
 //
 //   accepted -> [held] -> connecting <-> pausing -> relaying -> gone
+//                             ^------------------------'
+//                    the endpoint ended the connection early
+//
+// Early is: before anything has passed, that is, before the kernel has taken a
+// byte of the client's for the backend, the backend has sent one, or the
+// client's end of stream was passed on. Only then can nobody have acted on
+// anything, and another endpoint may take the session.
 struct Session : Link {
   enum class State {
     // Waits for a ready endpoint.
@@ -50,7 +57,7 @@ struct Session : Link {
     kConnecting,
     // Every endpoint has refused; the next round starts soon.
     kPausing,
-    // Bytes flow; only the engine or a CLOSED endpoint ends it.
+    // Bytes flow; only the engine, an early end or a CLOSED endpoint ends it.
     kRelaying,
   };
 
@@ -58,8 +65,13 @@ struct Session : Link {
   std::shared_ptr<const Pool> pool;
   // Set from the first connect on.
   std::shared_ptr<Endpoint> endpoint;
-  // Endpoints refused in this round.
+  // Endpoints not to be tried again: the first `spent` ended a connection of
+  // this session early, and are never asked again; the rest have refused in
+  // this round.
   absl::InlinedVector<const Endpoint*, 4> tried;
+  uint32_t spent = 0;
+  // Its pool is no longer served: no endpoint of it may be connected to.
+  bool orphan = false;
   uint64_t source_hash = 0;
   // When the session must be connected, else it fails; 0 until first tried.
   int64_t give_up_ns = 0;

@@ -151,12 +151,18 @@ int UringEngine::Connect(Session& base, const SocketAddress& address) {
   return 0;
 }
 
-void UringEngine::CancelConnect(Session& base) {
+bool UringEngine::Disconnect(Session& base) {
   UringSession& s = Of(base);
+  if (s.relaying && (!s.fresh || s.up.sending)) return false;
+  s.relaying = s.fresh = false;
   CloseLeg(s.backend, CloseMode::kReset);
   // What is still to come of this socket belongs to an older generation.
   ++s.generation;
   s.backend = UringLeg();
+  s.down = UringFlow();
+  s.up.broken = s.up.blocked = false;
+  Spill(s.up);
+  return true;
 }
 
 void UringEngine::OnConnected(UringSession& s, int result) {
@@ -170,7 +176,7 @@ void UringEngine::OnConnected(UringSession& s, int result) {
 
 void UringEngine::Relay(Session& base) {
   UringSession& s = Of(base);
-  s.relaying = true;
+  s.relaying = s.fresh = true;
   ArmReceive(s, s.backend);
   Advance(s);
 }

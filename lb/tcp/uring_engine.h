@@ -33,7 +33,7 @@ class UringEngine final : public EventEngine {
   void RemoveListener(uint64_t token) override;
   Session* NewSession(int client_fd) override;
   int Connect(Session& session, const SocketAddress& address) override;
-  void CancelConnect(Session& session) override;
+  bool Disconnect(Session& session) override;
   void Relay(Session& session) override;
   void Close(Session& session, CloseMode mode) override;
   void Poll(int64_t timeout_ns) override;
@@ -92,6 +92,11 @@ class UringEngine final : public EventEngine {
   void Drop(UringFlow& flow);
   // Sends, passes ends on, and closes the session when it is over.
   void Advance(UringSession& s);
+  // For a fresh session. True if nothing is to be done with it now: it has
+  // another endpoint, is over, or a send shows soon whether it is still fresh.
+  bool EndedEarly(UringSession& s);
+  // Something has passed.
+  void Commit(UringSession& s);
   void AdvanceFlow(UringSession& s, UringLeg& from, UringLeg& to,
                    UringFlow& flow);
   void Finish(UringSession& s, CloseMode mode);

@@ -78,6 +78,7 @@ void UringEngine::OnReceived(UringSession& s, UringLeg& from, UringFlow& flow,
     const uint32_t buffer = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
     if (cqe.res > 0 && !flow.broken) {
       Enqueue(s, flow, buffer, static_cast<uint32_t>(cqe.res));
+      if (s.fresh && &flow == &s.down) Commit(s);
     } else {
       buffers_.GiveBack(buffer);
     }
@@ -176,6 +177,7 @@ void UringEngine::OnSent(UringSession& s, UringLeg& to, UringFlow& flow,
                          int result) {
   flow.sending = false;
   if (result > 0) {
+    if (s.fresh) Commit(s);
     UringChunk& chunk = flow.front();
     chunk.begin += static_cast<uint32_t>(result);
     flow.queued_bytes -= static_cast<uint32_t>(result);
@@ -195,7 +197,8 @@ void UringEngine::OnSent(UringSession& s, UringLeg& to, UringFlow& flow,
   } else if (result != -EINTR) {
     to.was_reset = result != -EPIPE;
     flow.broken = true;
-    Drop(flow);
+    // Nothing was taken of a fresh session's: it may be another endpoint's.
+    if (!s.fresh) Drop(flow);
   }
   Advance(s);
 }
@@ -208,6 +211,7 @@ void UringEngine::AdvanceFlow(UringSession& s, UringLeg& from, UringLeg& to,
     } else if (flow.ended && !flow.end_passed) {
       shutdown(to.fd, SHUT_WR);
       flow.end_passed = true;
+      if (s.fresh && &flow == &s.up) Commit(s);
     }
   }
   if (flow.queued_bytes >= kPauseBytes) {
@@ -221,7 +225,24 @@ void UringEngine::AdvanceFlow(UringSession& s, UringLeg& from, UringLeg& to,
   }
 }
 
+void UringEngine::Commit(UringSession& s) {
+  s.fresh = false;
+  events_.OnCommitted(s);
+}
+
+bool UringEngine::EndedEarly(UringSession& s) {
+  if (s.client.was_reset || s.up.source_reset) return false;
+  if (!s.up.broken && !s.down.ended && !s.down.source_reset) return false;
+  if (s.up.sending) return true;
+  const bool reset = s.up.broken || s.down.source_reset;
+  if (events_.OnEarlyEnd(s, reset)) return true;
+  s.fresh = false;
+  if (s.up.broken) Drop(s.up);
+  return false;
+}
+
 void UringEngine::Advance(UringSession& s) {
+  if (s.fresh && EndedEarly(s)) return;
   AdvanceFlow(s, s.client, s.backend, s.up);
   AdvanceFlow(s, s.backend, s.client, s.down);
   // A client that is gone needs no more answers; of what it sent, the backend

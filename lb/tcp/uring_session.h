@@ -70,6 +70,8 @@ struct alignas(16) UringSession : Session {
   // Of all sockets, also earlier ones.
   uint32_t pending = 0;
   bool relaying = false;
+  // See EpollSession.
+  bool fresh = false;
   bool closed = false;
   bool in_starved_list = false;
   // In the engine's list of all sessions.

@@ -2,11 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -125,23 +124,34 @@ void Worker::OnAccept(uint64_t token, int fd) {
   Dispatch(*session);
 }
 
-void Worker::Dispatch(Session& session) {
+const Backend* Worker::Choose(const Session& session, uint64_t turn) const {
   const Pool& pool = *session.pool;
-  if (pool.paused) return Hold(session);
-  random_ = Mix64(random_);
   PickRequest request;
   request.source_hash = session.source_hash;
   request.random = random_;
-  if (pool.algorithm == Algorithm::kRoundRobin) {
-    request.turn = pool.counters->turn.fetch_add(1, std::memory_order_relaxed);
-  }
+  request.turn = turn;
   request.now_ns = now_ns_;
   request.tried = session.tried;
-  const Backend* backend = Pick(pool.algorithm, pool.backends, request);
+  return Pick(pool.algorithm, pool.backends, request);
+}
+
+void Worker::Dispatch(Session& session) {
+  const Pool& pool = *session.pool;
+  if (pool.paused || pool.backends.ready().empty()) return Hold(session);
+  random_ = Mix64(random_);
+  const uint64_t turn =
+      pool.algorithm == Algorithm::kRoundRobin
+          ? pool.counters->turn.fetch_add(1, std::memory_order_relaxed)
+          : 0;
+  const Backend* backend = Choose(session, turn);
   if (backend != nullptr) return ConnectTo(session, *backend);
-  if (session.tried.empty()) return Hold(session);
+  if (session.tried.size() == session.spent) return Fail(session);
   // Each has refused: breathe, then ask all of them again.
-  session.tried.clear();
+  PauseRound(session);
+}
+
+void Worker::PauseRound(Session& session) {
+  session.tried.resize(session.spent);
   session.state = Session::State::kPausing;
   session.MoveTo(sessions_);
   SetTimer(session, std::min(now_ns_ + kRoundPauseNs, session.give_up_ns));
@@ -149,7 +159,7 @@ void Worker::Dispatch(Session& session) {
 
 void Worker::Hold(Session& session) {
   PoolCounters& counters = *session.pool->counters;
-  session.tried.clear();
+  session.tried.resize(session.spent);
   session.give_up_ns = 0;
   if (session.hold_until_ns == 0) {
     session.hold_until_ns = now_ns_ + session.pool->hold_timeout_ns;
@@ -186,10 +196,58 @@ void Worker::OnConnect(Session& session, int error) {
   if (error != 0) return ConnectFailed(session, error);
   ClearTimer(session);
   session.state = Session::State::kRelaying;
-  session.tried.clear();
-  session.endpoint->target.RecordSuccess(now_ns_);
   session.endpoint->connections_total.fetch_add(1, std::memory_order_relaxed);
   engine_->Relay(session);
+}
+
+void Worker::OnCommitted(Session& session) {
+  // Not at the connect: else an endpoint that resets all it accepts would
+  // never be ejected.
+  session.endpoint->target.RecordSuccess(now_ns_);
+  session.tried.clear();
+  session.spent = 0;
+}
+
+bool Worker::Spend(Session& session, const Endpoint& endpoint) const {
+  const Pool& pool = *session.pool;
+  // One that is not listed is not asked anyway, and may be freed any time.
+  if (pool.backends.Find(&endpoint) != nullptr) {
+    session.tried.insert(session.tried.begin() + session.spent, &endpoint);
+    ++session.spent;
+  }
+  if (session.orphan || session.spent > kMaxOthers) return false;
+  // With none ready, the session waits for one, as a new one would.
+  if (pool.paused || pool.backends.ready().empty()) return true;
+  return session.tried.size() > session.spent ||
+         Choose(session, /*turn=*/0) != nullptr;
+}
+
+bool Worker::OnEarlyEnd(Session& session, bool reset) {
+  now_ns_ = absl::ToInt64Nanoseconds(clock_.Steady());
+  if (reset) ReportFailure(*session.pool, *session.endpoint);
+  if (now_ns_ >= session.give_up_ns) {
+    // It was idle for long: this is a connect of its own.
+    session.tried.resize(session.spent);
+    session.give_up_ns = now_ns_ + kConnectTotalNs;
+  }
+  if (!Spend(session, *session.endpoint)) {
+    if (reset) {
+      session.pool->counters->failed_total.fetch_add(1,
+                                                     std::memory_order_relaxed);
+    }
+    return false;
+  }
+  engine_->Disconnect(session);
+  LeaveState(session);
+  session.pool->counters->retried_total.fetch_add(1, std::memory_order_relaxed);
+  Dispatch(session);
+  return true;
+}
+
+void Worker::ReportFailure(const Pool& pool, Endpoint& endpoint) {
+  if (pool.backends.ReportFailure(endpoint, now_ns_)) {
+    LOG_WARN("endpoint ejected", {{"pool", pool.id}, {"id", endpoint.id}});
+  }
 }
 
 void Worker::ConnectFailed(Session& session, int error) {
@@ -198,17 +256,15 @@ void Worker::ConnectFailed(Session& session, int error) {
   const std::shared_ptr<Endpoint> endpoint = std::move(session.endpoint);
   const Pool& pool = *session.pool;
   const bool local = IsLocalFailure(error);
-  if (!local && pool.backends.ReportFailure(*endpoint, now_ns_)) {
-    LOG_WARN("endpoint ejected", {{"pool", pool.id}, {"id", endpoint->id}});
+  if (!local) ReportFailure(pool, *endpoint);
+  if (error == ECONNRESET && !Spend(session, *endpoint)) {
+    return Fail(session);
   }
   if (now_ns_ >= session.give_up_ns) return Fail(session);
   pool.counters->retried_total.fetch_add(1, std::memory_order_relaxed);
-  if (!local) session.tried.push_back(endpoint.get());
+  if (!local && error != ECONNRESET) session.tried.push_back(endpoint.get());
   if (!local && session.tried.size() <= kMaxOthers) return Dispatch(session);
-  session.tried.clear();
-  session.state = Session::State::kPausing;
-  session.MoveTo(sessions_);
-  SetTimer(session, std::min(now_ns_ + kRoundPauseNs, session.give_up_ns));
+  PauseRound(session);
 }
 
 void Worker::OnClosed(Session& session) {
@@ -260,7 +316,7 @@ void Worker::FireTimers() {
         Fail(session);
         break;
       case Session::State::kConnecting:
-        engine_->CancelConnect(session);
+        engine_->Disconnect(session);
         ConnectFailed(session, ETIMEDOUT);
         break;
       case Session::State::kPausing:
@@ -275,105 +331,6 @@ void Worker::FireTimers() {
         ClearTimer(session);
         break;
     }
-  }
-}
-
-void Worker::ReadMail() {
-  std::vector<Mail> mail;
-  {
-    absl::MutexLock lock(&mu_);
-    mail.swap(mail_);
-  }
-  for (const Mail& m : mail) {
-    UseConfig(*m.config);
-    m.done->DecrementCount();
-  }
-}
-
-void Worker::UseConfig(const Config& config) {
-  UseListeners(config);
-  UseEndpoints(config);
-}
-
-void Worker::UseListeners(const Config& config) {
-  std::map<SocketKey, const Listener*> wanted;
-  for (const Listener& l : config.listeners) {
-    if (l.sockets != nullptr) wanted.emplace(l.key, &l);
-  }
-  for (auto it = listeners_.begin(); it != listeners_.end();) {
-    auto found = wanted.find(it->second.key);
-    if (found != wanted.end() && found->second->sockets == it->second.sockets) {
-      it->second.pool = found->second->pool;
-      wanted.erase(found);
-      ++it;
-      continue;
-    }
-    engine_->RemoveListener(it->first);
-    it = listeners_.erase(it);
-  }
-  for (const auto& [key, listener] : wanted) {
-    const uint64_t token = next_token_++;
-    const int fd =
-        (*listener->sockets)[index_ % listener->sockets->size()].get();
-    listeners_[token] = {key, listener->sockets, listener->pool};
-    absl::Status status = engine_->AddListener(token, fd);
-    if (!status.ok()) {
-      LOG_ERROR("listener not served",
-                {{"listener", listener->name}, {"error", status}});
-      listeners_.erase(token);
-    }
-  }
-}
-
-void Worker::UseEndpoints(const Config& config) {
-  absl::flat_hash_set<const Endpoint*> ready, closed;
-  for (const auto& [id, pool] : config.pools) {
-    for (const Backend& b : pool->backends.all()) {
-      if (b.state == EndpointState::kReady && !pool->paused) {
-        ready.insert(b.endpoint.get());
-      }
-      if (b.state == EndpointState::kClosed) closed.insert(b.endpoint.get());
-    }
-  }
-  absl::flat_hash_map<const Pool*, std::shared_ptr<const Pool>> successors;
-  std::vector<Session*> to_reset, to_dispatch, to_fail;
-  for (Link* list : {&waiting_, &sessions_}) {
-    for (Link* l = list->next; l != list; l = l->next) {
-      Session& s = Of(*l);
-      auto [it, fresh] = successors.try_emplace(s.pool.get(), nullptr);
-      if (fresh) {
-        auto pool = config.pools.find(s.pool->id);
-        if (pool != config.pools.end()) it->second = pool->second;
-      }
-      const bool relaying = s.state == Session::State::kRelaying;
-      if (relaying && closed.contains(s.endpoint.get())) to_reset.push_back(&s);
-      if (it->second == nullptr) {
-        if (!relaying) to_fail.push_back(&s);
-        continue;
-      }
-      s.pool = it->second;
-      if (relaying || (s.state == Session::State::kConnecting &&
-                       ready.contains(s.endpoint.get()))) {
-        continue;
-      }
-      to_dispatch.push_back(&s);
-    }
-  }
-  for (Session* s : to_reset) {
-    LeaveState(*s);
-    s->Unlink();
-    engine_->Close(*s, CloseMode::kReset);
-  }
-  for (Session* s : to_fail) {
-    if (s->state == Session::State::kConnecting) engine_->CancelConnect(*s);
-    LeaveState(*s);
-    Fail(*s);
-  }
-  for (Session* s : to_dispatch) {
-    if (s->state == Session::State::kConnecting) engine_->CancelConnect(*s);
-    LeaveState(*s);
-    s->tried.clear();
-    Dispatch(*s);
   }
 }
 

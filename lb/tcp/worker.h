@@ -24,7 +24,8 @@ class Worker final : public EngineEvents {
  public:
   // A connect is given up for another endpoint after this long,
   static constexpr int64_t kAttemptNs = 250'000'000;
-  // and at most so many others are tried in a round.
+  // and at most so many others are tried in a round. So many others also get
+  // their chance in all after early ends, each once.
   static constexpr int kMaxOthers = 3;
   // If all refuse, another round starts after a pause,
   static constexpr int64_t kRoundPauseNs = 50'000'000;
@@ -58,6 +59,8 @@ class Worker final : public EngineEvents {
   void Run();
   void OnAccept(uint64_t token, int fd) override;
   void OnConnect(Session& session, int error) override;
+  bool OnEarlyEnd(Session& session, bool reset) override;
+  void OnCommitted(Session& session) override;
   void OnClosed(Session& session) override;
 
   // Switches to the configuration in the mailbox, if any.
@@ -71,6 +74,16 @@ class Worker final : public EngineEvents {
   void Hold(Session& session);
   void ConnectTo(Session& session, const Backend& backend);
   void ConnectFailed(Session& session, int error);
+  // Another round after a pause.
+  void PauseRound(Session& session);
+  // The endpoint has refused the session, or failed it early.
+  void ReportFailure(const Pool& pool, Endpoint& endpoint);
+  // `endpoint` ended the session early: it is not asked again. False if no
+  // other may be asked either, now or later.
+  bool Spend(Session& session, const Endpoint& endpoint) const;
+  // The endpoint for the session; null if there is none to be asked now. `turn`
+  // as in PickRequest.
+  const Backend* Choose(const Session& session, uint64_t turn) const;
   void Fail(Session& session);
   // Undoes what the state has counted: held, active, timer.
   void LeaveState(Session& session);
