@@ -6,20 +6,14 @@
 #include <fstream>
 #include <sstream>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "base/status.h"
+#include "netmesh/dns/forwarder.h"
 
 namespace bulwark::daemon {
 namespace {
 
 constexpr size_t kMaxNameservers = 3;
-constexpr size_t kMaxInstance = 12;
-// Unix socket paths hold 107 bytes; the longest below the runtime directory
-// is that of a shim.
-constexpr size_t kMaxRuntimeDir = 40;
 
 std::string OwnDirectory() {
   char buffer[4096];
@@ -27,17 +21,6 @@ std::string OwnDirectory() {
   if (n <= 0) return ".";
   const std::string path(buffer, n);
   return path.substr(0, path.rfind('/'));
-}
-
-absl::Status Bad(absl::string_view flag, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
-}
-
-absl::Status CheckDirectory(absl::string_view flag, const std::string& path) {
-  if (!absl::StartsWith(path, "/")) {
-    return Bad(flag, absl::StrCat("\"", path, "\" is not an absolute path"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -63,11 +46,13 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
   app.add_option("--build-subnet", config.build_subnet,
                  "IPv4 addresses of image builds");
   app.add_option("--dns-upstream", config.dns_upstreams,
-                 "server for foreign names (default: of /etc/resolv.conf)");
+                 "server for foreign names (default: of /etc/resolv.conf)")
+      ->allow_extra_args(false);
   app.add_flag("--i-own-this-host", config.own_host,
                "allow to work in the host's own network namespace");
   app.add_option("--insecure-registry", config.insecure_registries,
-                 "registry host that is asked by plain HTTP");
+                 "registry host that is asked by plain HTTP")
+      ->allow_extra_args(false);
   app.add_option("--max-kernel", config.max_kernel,
                  "use no kernel feature newer than this version");
   app.add_option("--proxy-workers", config.proxy_workers,
@@ -89,20 +74,7 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
   return -1;
 }
 
-absl::Status Complete(Config& config) {
-  RETURN_IF_ERROR(CheckDirectory("state-dir", config.state_dir));
-  RETURN_IF_ERROR(CheckDirectory("runtime-dir", config.runtime_dir));
-  if (config.runtime_dir.size() > kMaxRuntimeDir) {
-    return Bad("runtime-dir",
-               absl::StrCat("at most ", kMaxRuntimeDir,
-                            " characters, since sockets live below it"));
-  }
-  if (config.instance.empty() || config.instance.size() > kMaxInstance ||
-      config.instance.find_first_not_of(
-          "abcdefghijklmnopqrstuvwxyz0123456789") != std::string::npos) {
-    return Bad("instance",
-               absl::StrCat("1 to ", kMaxInstance, " characters of [a-z0-9]"));
-  }
+void Complete(Config& config) {
   if (config.socket.empty()) {
     config.socket = config.runtime_dir + "/bulwarkd.sock";
   }
@@ -113,7 +85,6 @@ absl::Status Complete(Config& config) {
     content << file.rdbuf();
     config.dns_upstreams = Nameservers(content.str());
   }
-  return absl::OkStatus();
 }
 
 std::vector<std::string> Nameservers(const std::string& resolv_conf) {
@@ -121,10 +92,10 @@ std::vector<std::string> Nameservers(const std::string& resolv_conf) {
   for (absl::string_view line : absl::StrSplit(resolv_conf, '\n')) {
     std::vector<absl::string_view> words =
         absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-    if (words.size() >= 2 && words[0] == "nameserver" &&
-        servers.size() < kMaxNameservers) {
-      servers.emplace_back(words[1]);
-    }
+    if (words.size() < 2 || words[0] != "nameserver") continue;
+    // Such as link-local ones, "fe80::1%eth0".
+    if (!netmesh::dns::ParseUpstream(words[1]).ok()) continue;
+    if (servers.size() < kMaxNameservers) servers.emplace_back(words[1]);
   }
   return servers;
 }

@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
-
 namespace bulwark::daemon {
 
 struct Config {
@@ -42,11 +40,12 @@ struct Config {
 // should end now (help, or a usage error, already printed); -1 to go on.
 int ParseCommandLine(int argc, char** argv, Config& config);
 
-// Fills in what depends on other values. INVALID_ARGUMENT says which flag is
-// wrong.
-absl::Status Complete(Config& config);
+// Fills in what depends on other values and on the host. See check_config.h for
+// whether the result can be used.
+void Complete(Config& config);
 
-// The servers of a resolv.conf, in order, at most three.
+// The servers of a resolv.conf that the data plane can ask, in order, at most
+// three.
 std::vector<std::string> Nameservers(const std::string& resolv_conf);
 
 }  // namespace bulwark::daemon

@@ -1,37 +1,112 @@
 #include "daemon/config.h"
 
+#include <sys/stat.h>
+
+#include <fstream>
+#include <string>
+
 #include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
+#include "daemon/check_config.h"
 
 namespace bulwark::daemon {
 namespace {
 
 using ::bulwark::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
-TEST(ConfigTest, DefaultsAreComplete) {
+// A host on which the defaults can be used.
+class CheckConfigTest : public ::testing::Test {
+ protected:
+  CheckConfigTest() {
+    for (const char* program :
+         {"bulwark-shim", "bulwark-keeper", "bulwark-proxy"}) {
+      std::ofstream(dir_ / program) << "program";
+      chmod((dir_ / program).c_str(), 0755);
+    }
+  }
+
+  // Of the defaults after `change`.
+  absl::Status Check(void (*change)(Config&)) {
+    Config config;
+    config.bin_dir = dir_.path();
+    config.dns_upstreams = {"10.0.0.53"};
+    change(config);
+    Complete(config);
+    return CheckConfig(config);
+  }
+
+  testing::TempDir dir_;
+};
+
+TEST_F(CheckConfigTest, DefaultsAreComplete) {
   Config config;
-  ASSERT_OK(Complete(config));
+  Complete(config);
   EXPECT_EQ(config.socket, "/run/bulwark/bulwarkd.sock");
   EXPECT_FALSE(config.bin_dir.empty());
+  EXPECT_OK(Check([](Config&) {}));
 }
 
-TEST(ConfigTest, WhenAPathOrNameIsUnusable_NamesTheFlag) {
-  Config config;
-  config.state_dir = "relative";
-  EXPECT_THAT(Complete(config), StatusIs(absl::StatusCode::kInvalidArgument,
-                                         HasSubstr("--state-dir")));
-  config = Config();
-  config.runtime_dir = "/" + std::string(60, 'x');
-  EXPECT_THAT(Complete(config), StatusIs(absl::StatusCode::kInvalidArgument,
-                                         HasSubstr("--runtime-dir")));
-  for (const char* name : {"", "Upper", "with-dash", "muchmuchtoolong"}) {
-    config = Config();
-    config.instance = name;
-    EXPECT_THAT(Complete(config), StatusIs(absl::StatusCode::kInvalidArgument,
-                                           HasSubstr("--instance")))
-        << name;
+TEST_F(CheckConfigTest, WhenAValueCannotBeUsed_NamesTheFlagAndSaysWhy) {
+  const struct {
+    void (*change)(Config&);
+    const char* flag;
+    const char* why;
+  } kCases[] = {
+      {[](Config& c) { c.state_dir = "relative"; }, "--state-dir",
+       "not an absolute path"},
+      {[](Config& c) { c.socket = "a.sock"; }, "--socket",
+       "not an absolute path"},
+      {[](Config& c) { c.bin_dir = "bin"; }, "--bin-dir",
+       "not an absolute path"},
+      {[](Config& c) { c.runtime_dir = "/" + std::string(60, 'x'); },
+       "--runtime-dir", "at most 40"},
+      {[](Config& c) { c.socket = "/" + std::string(200, 'x'); }, "--socket",
+       "at most 100"},
+      {[](Config& c) { c.instance = ""; }, "--instance", "[a-z0-9]"},
+      {[](Config& c) { c.instance = "Upper"; }, "--instance", "[a-z0-9]"},
+      {[](Config& c) { c.instance = "with-dash"; }, "--instance", "[a-z0-9]"},
+      {[](Config& c) { c.instance = "muchmuchtoolong"; }, "--instance",
+       "1 to 12"},
+      {[](Config& c) { c.container_pool = "10.0.0.0"; }, "--container-pool",
+       "not a subnet"},
+      {[](Config& c) { c.container_pool = "10.0.0.0/28"; }, "--container-pool",
+       "too small"},
+      {[](Config& c) { c.container_pool = "fd00::/48"; }, "--container-pool",
+       "not IPv4"},
+      {[](Config& c) { c.virtual_pool = "10.210.4.0/24"; }, "--virtual-pool",
+       "overlaps --container-pool 10.210.0.0/16"},
+      {[](Config& c) { c.uplink_subnet = "10.212.0.0/31"; }, "--uplink-subnet",
+       "too small"},
+      {[](Config& c) { c.build_subnet = "nonsense"; }, "--build-subnet",
+       "not a subnet"},
+      {[](Config& c) { c.dns_upstreams = {"ns.lan"}; }, "--dns-upstream",
+       "ns.lan"},
+      {[](Config& c) { c.insecure_registries = {"http://r.lan"}; },
+       "--insecure-registry", "HOST:PORT"},
+      {[](Config& c) { c.max_kernel = "new"; }, "--max-kernel", "such as 6.1"},
+      {[](Config& c) { c.proxy_workers = -1; }, "--proxy-workers", "-1"},
+      {[](Config& c) { c.proxy_engine = "magic"; }, "--proxy-engine", "magic"},
+      {[](Config& c) { c.socket_group = "no such group"; }, "--socket-group",
+       "groupadd"},
+      {[](Config& c) { c.bin_dir = "/nowhere"; }, "--bin-dir",
+       "/nowhere/bulwark-shim: No such file"},
+  };
+  for (const auto& c : kCases) {
+    EXPECT_THAT(Check(c.change),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(StartsWith(c.flag), HasSubstr(c.why))));
   }
+}
+
+TEST_F(CheckConfigTest, WhenAProgramCannotRun_SaysWhich) {
+  chmod((dir_ / "bulwark-proxy").c_str(), 0644);
+  EXPECT_THAT(Check([](Config&) {}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("bulwark-proxy: it is not an executable")));
 }
 
 TEST(ConfigTest, TheCommandLineSetsWhatItNames) {
@@ -51,9 +126,18 @@ TEST(ConfigTest, WhenAFlagIsUnknown_ExitsWithUsage) {
   EXPECT_EQ(ParseCommandLine(2, argv, config), 2);
 }
 
+TEST(ConfigTest, WhenAListFlagHasAWordBehindIt_RefusesThat) {
+  Config config;
+  char program[] = "bulwarkd", flag[] = "--dns-upstream", value[] = "10.0.0.1",
+       stray[] = "stray";
+  char* argv[] = {program, flag, value, stray, nullptr};
+  EXPECT_EQ(ParseCommandLine(4, argv, config), 2);
+}
+
 TEST(ConfigTest, NameserversAreTakenInOrder) {
   EXPECT_THAT(Nameservers("# nameserver 1.1.1.1\nsearch x\nnameserver\t"
-                          "192.0.2.1\nnameserver 192.0.2.2\n"),
+                          "192.0.2.1\nnameserver fe80::1%eth0\n"
+                          "nameserver 192.0.2.2\n"),
               ElementsAre("192.0.2.1", "192.0.2.2"));
 }
 

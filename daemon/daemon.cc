@@ -17,12 +17,13 @@
 #include "engine/image/unpack.h"
 #include "os/cgroup.h"
 #include "os/files.h"
+#include "scheduler/reap/reaper.h"
 
 namespace bulwark::daemon {
 namespace {
 
-// How soon rules and links that others removed are put back.
 constexpr int64_t kMaxMountInfo = int64_t{64} << 20;
+// How soon rules and links that others removed are put back.
 constexpr absl::Duration kRepairPeriod = absl::Seconds(2);
 
 engine::LocalEngineConfig EngineConfig(const Config& config) {
@@ -75,11 +76,35 @@ absl::Status UnpackContext(int fd, const std::string& dir) {
   return engine::image::UnpackLayer(tar.get(), root.get(), {}).status();
 }
 
+// What to do when there is another store, or state directory, than the one
+// from which running containers were started.
+absl::Status WithWayOut(const absl::Status& status, const Config& config) {
+  if (!absl::IsFailedPrecondition(status)) return status;
+  return absl::FailedPreconditionError(absl::StrCat(
+      status.message(), " Put back what was in ", config.state_dir,
+      ", or, if that is lost: `bulwarkd --teardown`, with the same flags as "
+      "now, ends what runs; then start, and apply the manifests again"));
+}
+
 absl::Status RemoveCgroups(const Config& config, Clock& clock) {
   ASSIGN_OR_RETURN(std::string mounts,
                    os::ReadFile("/proc/self/mountinfo", kMaxMountInfo));
   ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
-  return os::Cgroups(layout, config.instance, clock).Cleanup();
+  return os::Cgroups(std::move(layout), config.instance, clock).Cleanup();
+}
+
+// Ends all containers, also those that the state directory does not know.
+absl::Status EndContainers(const Config& config, Clock& clock) {
+  engine::LocalEngineConfig engine_config = EngineConfig(config);
+  engine_config.erase_unknown = true;
+  ASSIGN_OR_RETURN(auto engine, engine::LocalEngine::Create(
+                                    std::move(engine_config), clock));
+  absl::Status first = engine->Recover([](absl::string_view) {});
+  for (const engine::ContainerInfo& c : engine->List()) {
+    first.Update(engine->Kill(c.id));
+    first.Update(engine->Remove(c.id));
+  }
+  return first;
 }
 
 }  // namespace
@@ -88,6 +113,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     const Config& config, Clock& clock, Entropy& entropy,
     store::RocksOptions store) {
   std::unique_ptr<Daemon> daemon(new Daemon(config, clock, entropy));
+  ASSIGN_OR_RETURN(InstanceLock lock, InstanceLock::Take(config, clock));
+  daemon->lock_.emplace(std::move(lock));
   RETURN_IF_ERROR(daemon->OpenStores(std::move(store)));
   RETURN_IF_ERROR(daemon->OpenKernel());
   RETURN_IF_ERROR(daemon->StartControllers());
@@ -97,7 +124,6 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
 
 absl::Status Daemon::OpenStores(store::RocksOptions options) {
   RETURN_IF_ERROR(MakeDirectory(config_.state_dir));
-  RETURN_IF_ERROR(MakeDirectory(config_.runtime_dir));
   options.path = config_.state_dir + "/store";
   ASSIGN_OR_RETURN(
       store_, store::RocksStore::Open(std::move(options), clock_, entropy_));
@@ -108,10 +134,13 @@ absl::Status Daemon::OpenStores(store::RocksOptions options) {
 absl::Status Daemon::OpenKernel() {
   ASSIGN_OR_RETURN(engine_,
                    engine::LocalEngine::Create(EngineConfig(config_), clock_));
-  RETURN_IF_ERROR(engine_->Recover([this](absl::string_view id) {
+  RETURN_IF_ERROR(WithWayOut(engine_->Recover([this](absl::string_view id) {
     scheduler::Scheduler* scheduler = events_to_;
     if (scheduler != nullptr) scheduler->OnEngineEvent(id);
-  }));
+  }),
+                             config_));
+  RETURN_IF_ERROR(
+      WithWayOut(scheduler::CheckStoreKnows(*store_, *engine_), config_));
   network_ = std::make_unique<netmesh::LinuxNetwork>(NetworkConfig(config_));
   RETURN_IF_ERROR(network_->Recover());
   build_networks_ = std::make_unique<BuildNetworks>(*network_, entropy_,
@@ -225,31 +254,16 @@ Daemon::~Daemon() {
   if (scheduler_ != nullptr) scheduler_->Stop();
 }
 
-absl::Status Daemon::Teardown(const Config& config, Clock& clock,
-                              Entropy& entropy) {
-  absl::Status first;
-  // The controllers that would start things again must not run: a live daemon
-  // holds the store's lock.
-  store::RocksOptions options;
-  options.path = config.state_dir + "/store";
+absl::Status Daemon::Teardown(const Config& config, Clock& clock) {
+  // The controllers that would start things again must not run.
+  ASSIGN_OR_RETURN(const InstanceLock lock, InstanceLock::Take(config, clock));
   RETURN_IF_ERROR(MakeDirectory(config.state_dir));
-  ASSIGN_OR_RETURN(auto store,
-                   store::RocksStore::Open(std::move(options), clock, entropy));
-  auto engine = engine::LocalEngine::Create(EngineConfig(config), clock);
-  first.Update(engine.status());
-  if (engine.ok()) {
-    first.Update((*engine)->Recover([](absl::string_view) {}));
-    for (const engine::ContainerInfo& c : (*engine)->List()) {
-      first.Update((*engine)->Kill(c.id));
-      first.Update((*engine)->Remove(c.id));
-    }
-    engine->reset();
-    first.Update(RemoveCgroups(config, clock));
-  }
+  absl::Status first = EndContainers(config, clock);
   netmesh::LinuxNetwork network(NetworkConfig(config));
   lb::LocalProxy proxy(ProxyConfig(config, network.dataplane_netns()), clock);
   first.Update(proxy.Shutdown());
   first.Update(network.Teardown());
+  first.Update(RemoveCgroups(config, clock));
   if (!first.ok()) return first;
   std::error_code ignored;
   std::filesystem::remove_all(config.runtime_dir, ignored);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -14,6 +15,7 @@
 #include "base/entropy.h"
 #include "daemon/build_networks.h"
 #include "daemon/config.h"
+#include "daemon/instance_lock.h"
 #include "daemon/prober.h"
 #include "engine/image/local_images.h"
 #include "engine/local/local_engine.h"
@@ -41,8 +43,7 @@ class Daemon {
       store::RocksOptions store = {});
 
   // Ends what Config::teardown says.
-  static absl::Status Teardown(const Config& config, Clock& clock,
-                               Entropy& entropy);
+  static absl::Status Teardown(const Config& config, Clock& clock);
 
   // Stops serving; containers, proxy and keeper go on.
   ~Daemon();
@@ -62,6 +63,7 @@ class Daemon {
   Entropy& entropy_;
 
   // In the order of their start; destroyed in reverse.
+  std::optional<InstanceLock> lock_;
   std::unique_ptr<store::RocksStore> store_;
   std::unique_ptr<engine::LocalEngine> engine_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;

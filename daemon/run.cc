@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "base/log.h"
+#include "daemon/check_config.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/version.h"
@@ -41,7 +42,8 @@ int Run(int argc, char** argv, store::RocksOptions store) {
     std::printf("bulwarkd %s\n", kVersion);
     return 0;
   }
-  if (absl::Status status = Complete(config); !status.ok()) {
+  Complete(config);
+  if (absl::Status status = CheckConfig(config); !status.ok()) {
     Fail(status);
     return 2;
   }
@@ -58,7 +60,7 @@ int Run(int argc, char** argv, store::RocksOptions store) {
   RealClock clock;
   RealEntropy entropy;
   if (config.teardown) {
-    absl::Status status = Daemon::Teardown(config, clock, entropy);
+    absl::Status status = Daemon::Teardown(config, clock);
     return status.ok() ? 0 : Fail(status);
   }
   const absl::Duration begin = clock.Steady();

@@ -11,6 +11,7 @@
 #include "engine/fake/fake_engine.h"
 #include "engine/fake/images/fake_images.h"
 #include "netmesh/fake/fake_network.h"
+#include "scheduler/reap/reaper.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/mem/mem_store.h"
@@ -20,6 +21,7 @@
 namespace bulwark::scheduler {
 namespace {
 
+using ::bulwark::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -199,9 +201,19 @@ TEST_F(SchedulerTest, WhenTheStoreIsEmptyButContainersRun_SaysDegraded) {
   spec.args = {"/app"};
   spec.labels = {{"bulwark.replica", "0123456789abcdef"}};
   ASSERT_OK(engine_.Start(spec));
+  EXPECT_THAT(CheckStoreKnows(store_, engine_),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("Was the store lost?")));
   Begin();
   EXPECT_THAT(scheduler_->degraded(), HasSubstr("the store holds no service"));
   EXPECT_OK(engine_.Inspect(spec.id));
+}
+
+TEST_F(SchedulerTest, WhenTheStoreAskedForWhatRuns_ItMayTakeOver) {
+  EXPECT_OK(CheckStoreKnows(store_, engine_));
+  Apply("web", 1);
+  ASSERT_TRUE(AwaitRunning("web", 1));
+  EXPECT_OK(CheckStoreKnows(store_, engine_));
 }
 
 }  // namespace

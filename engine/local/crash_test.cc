@@ -1,6 +1,7 @@
 // The daemon killed at any moment, and shims that are sent nonsense. Needs root
 // and busybox-static.
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -23,6 +24,9 @@ namespace bulwark::engine {
 namespace {
 
 using ::bulwark::testing::IsOkAndHolds;
+using ::bulwark::testing::StatusIs;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 using testing::LocalWorld;
 
 const EventSink kNoSink = [](absl::string_view) {};
@@ -68,6 +72,36 @@ TEST(CrashTest, WhenDaemonIsKilledAnywhere_RecoverFindsOnlyWholeContainers) {
     EXPECT_THAT(os::ListDir(world / "run/containers"), IsOkAndHolds(ids));
     for (const std::string& id : ids) EXPECT_OK(world.engine().Remove(id));
   }
+}
+
+// A disk that is not mounted, or a wrong directory.
+TEST(CrashTest, WhenNoRunningContainerIsKnown_RecoverRefusesAndTouchesNone) {
+  LocalWorld world;
+  ASSERT_OK(world.engine().Start(world.Shell("a", "exec sleep 1000")));
+  const int pid = world.engine().Inspect("a")->pid;
+  const LocalEngineConfig right = world.config();
+  for (std::string LocalEngineConfig::*directory :
+       {&LocalEngineConfig::state_dir, &LocalEngineConfig::runtime_dir}) {
+    world.config() = right;
+    world.config().*directory = world / "other";
+    world.Reopen();
+    EXPECT_THAT(world.engine().Recover(kNoSink),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         AllOf(HasSubstr("1 run (a)"), HasSubstr("/other"),
+                               HasSubstr("nothing was touched"))));
+  }
+  world.config() = right;
+  world.Reopen();
+  ASSERT_OK(world.engine().Recover(kNoSink));
+  EXPECT_EQ(world.engine().Inspect("a")->pid, pid);
+  EXPECT_EQ(world.RunShell("a", "echo alive"), "alive\n");
+
+  world.config().state_dir = world / "other";
+  world.config().erase_unknown = true;
+  world.Reopen();
+  ASSERT_OK(world.engine().Recover(kNoSink));
+  EXPECT_TRUE(world.engine().List().empty());
+  EXPECT_NE(kill(pid, 0), 0);
 }
 
 class ShimTest : public ::testing::Test {

@@ -30,6 +30,10 @@ struct LocalEngineConfig {
   std::string shim_path;   // the bulwark-shim program; read once
   std::string max_kernel;  // os::ProbeKernel
   std::string boot_id;     // empty: the kernel's; set by tests
+  // Recover() ends running containers of the instance although it has a record
+  // of none; otherwise it refuses then, since the state directory must be
+  // another one than they were started from.
+  bool erase_unknown = false;
 };
 
 // A container whose first process executes.
@@ -48,6 +52,7 @@ class Launcher {
   static absl::StatusOr<std::unique_ptr<Launcher>> Create(
       LocalEngineConfig config, Clock& clock);
 
+  const LocalEngineConfig& config() const { return config_; }
   ContainerDirs Dirs(absl::string_view id) const;
   std::string ContainersOfState() const;
   std::string ContainersOfRuntime() const;

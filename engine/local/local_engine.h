@@ -79,6 +79,7 @@ class LocalEngine final : public Engine {
   void Notify(absl::string_view id);
 
   // recover.cc
+  absl::Status CheckKnown(const std::vector<std::string>& records);
   void RecoverOne(const std::string& id);
   void RecoverRunning(const std::string& id, const ContainerRecord& record);
   // True once the container's fate is known and noted.

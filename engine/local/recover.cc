@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -34,6 +35,7 @@ absl::Status LocalEngine::Recover(EventSink sink) {
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
                    os::ListDir(launcher_->ContainersOfState()));
+  RETURN_IF_ERROR(CheckKnown(ids));
   std::atomic<size_t> next = 0;
   std::vector<std::thread> threads;
   for (size_t i = 0; i < std::min(kThreads, ids.size()); ++i) {
@@ -46,6 +48,31 @@ absl::Status LocalEngine::Recover(EventSink sink) {
   for (std::thread& thread : threads) thread.join();
   EraseOrphans(ids);
   return absl::OkStatus();
+}
+
+// A record and a shim's lock are made before anything runs, and go after all
+// has ended. What runs without them was started from other directories.
+absl::Status LocalEngine::CheckKnown(const std::vector<std::string>& records) {
+  const LocalEngineConfig& config = launcher_->config();
+  if (config.erase_unknown) return absl::OkStatus();
+  std::vector<std::string> unknown;
+  for (const std::string& name : launcher_->cgroups().List()) {
+    ASSIGN_OR_RETURN(const bool runs, launcher_->cgroups().IsPopulated(name));
+    if (!runs) continue;
+    const bool known =
+        std::find(records.begin(), records.end(), name) != records.end() &&
+        access(launcher_->Dirs(name).Lock().c_str(), F_OK) == 0;
+    if (known) return absl::OkStatus();
+    unknown.push_back(name);
+  }
+  if (unknown.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "take over the containers of instance ", config.instance, ": ",
+      unknown.size(), " run (", unknown.front(),
+      unknown.size() > 1 ? " and others" : "", "), but ", config.state_dir,
+      " and ", config.runtime_dir,
+      " know none of them; nothing was touched. Are these the directories that "
+      "they were started with, and are their disks mounted?"));
 }
 
 void LocalEngine::RecoverOne(const std::string& id) {

@@ -21,7 +21,34 @@ std::string OwnerOf(const engine::ContainerInfo& info) {
   return it == info.labels.end() ? "" : it->second;
 }
 
+absl::StatusOr<bool> HoldsServices(store::MetadataStore& store) {
+  ASSIGN_OR_RETURN(store::Listing all, store.List(store::Filter{}));
+  return std::any_of(
+      all.records.begin(), all.records.end(), [](const store::Record& r) {
+        return r.key.kind == "service" || r.key.kind == "replica" ||
+               r.key.kind == "revision";
+      });
+}
+
 }  // namespace
+
+absl::Status CheckStoreKnows(store::MetadataStore& store,
+                             engine::Engine& engine) {
+  std::vector<std::string> running;
+  for (const engine::ContainerInfo& c : engine.List()) {
+    if (c.state == engine::ContainerState::kRunning && !OwnerOf(c).empty()) {
+      running.push_back(c.id);
+    }
+  }
+  if (running.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool holds_services, HoldsServices(store));
+  if (holds_services) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "take over ", running.size(), " running containers (", running.front(),
+      running.size() > 1 ? " and others" : "",
+      "): the store holds no service that could have asked for them; nothing "
+      "was touched. Was the store lost?"));
+}
 
 Reaper::Reaper(store::MetadataStore& store, engine::Engine& engine,
                netmesh::Network& network, SlotGuard& slots, Clock& clock,
@@ -107,16 +134,11 @@ absl::Status Reaper::RemoveContainers(
 }
 
 absl::Status Reaper::SweepOrphans() {
-  ASSIGN_OR_RETURN(store::Listing all, store_.List(store::Filter{}));
+  ASSIGN_OR_RETURN(const bool declared, HoldsServices(store_));
   const std::vector<engine::ContainerInfo> containers = engine_.List();
   const bool ours = std::any_of(
       containers.begin(), containers.end(),
       [](const engine::ContainerInfo& c) { return !OwnerOf(c).empty(); });
-  const bool declared = std::any_of(
-      all.records.begin(), all.records.end(), [](const store::Record& r) {
-        return r.key.kind == "service" || r.key.kind == "replica" ||
-               r.key.kind == "revision";
-      });
   if (!declared && ours) {
     return absl::FailedPreconditionError(absl::StrCat(
         "remove leftovers: the store holds no service, but the engine has ",

@@ -18,6 +18,12 @@
 
 namespace bulwark::scheduler {
 
+// Whether `store` may be the one from which `engine`'s containers were started:
+// FAILED_PRECONDITION if some run, and the store holds nothing that could have
+// asked for them.
+absl::Status CheckStoreKnows(store::MetadataStore& store,
+                             engine::Engine& engine);
+
 // Containers first, then the sandbox of a slot that nobody uses, the record
 // last: until then it says what may still be there, and holds the address.
 // Thread-safe.

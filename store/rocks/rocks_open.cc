@@ -54,8 +54,9 @@ absl::Status Damaged(const Home& home, absl::string_view cause) {
   std::string remedy;
   if (copies.empty()) {
     remedy = absl::StrCat(
-        "there is no checkpoint; restore a backup, or move ", home.path(),
-        " aside to begin anew (containers that run are adopted)");
+        "there is no checkpoint; restore a backup, or begin anew without what "
+        "it held: mv ",
+        home.path(), " ", home.path(), ".damaged");
   } else {
     remedy =
         absl::StrCat("to go back to ", absl::FormatTime(TimeOf(copies.back())),

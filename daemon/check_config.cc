@@ -1,0 +1,184 @@
+#include "daemon/check_config.h"
+
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status.h"
+#include "netmesh/dns/forwarder.h"
+#include "os/ip_address.h"
+#include "os/kernel.h"
+
+namespace bulwark::daemon {
+namespace {
+
+constexpr size_t kMaxInstance = 12;
+// Unix socket paths hold 107 bytes; the longest below the runtime directory
+// is that of a shim.
+constexpr size_t kMaxRuntimeDir = 40;
+constexpr size_t kMaxSocket = 100;
+constexpr int kMaxWorkers = 1024;
+
+absl::Status Bad(absl::string_view flag, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", why));
+}
+
+absl::Status CheckAbsolute(absl::string_view flag, const std::string& path) {
+  if (!absl::StartsWith(path, "/")) {
+    return Bad(flag, absl::StrCat("\"", path, "\" is not an absolute path"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPaths(const Config& config) {
+  RETURN_IF_ERROR(CheckAbsolute("state-dir", config.state_dir));
+  RETURN_IF_ERROR(CheckAbsolute("runtime-dir", config.runtime_dir));
+  RETURN_IF_ERROR(CheckAbsolute("socket", config.socket));
+  RETURN_IF_ERROR(CheckAbsolute("bin-dir", config.bin_dir));
+  if (config.runtime_dir.size() > kMaxRuntimeDir) {
+    return Bad("runtime-dir",
+               absl::StrCat("at most ", kMaxRuntimeDir,
+                            " characters, since sockets live below it"));
+  }
+  if (config.socket.size() > kMaxSocket) {
+    return Bad("socket", absl::StrCat("at most ", kMaxSocket, " characters"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPrograms(const Config& config) {
+  for (const char* program :
+       {"bulwark-shim", "bulwark-keeper", "bulwark-proxy"}) {
+    const std::string path = absl::StrCat(config.bin_dir, "/", program);
+    struct stat info;
+    std::string why;
+    if (stat(path.c_str(), &info) != 0) {
+      why = std::strerror(errno);
+    } else if (!S_ISREG(info.st_mode) || access(path.c_str(), X_OK) != 0) {
+      why = "it is not an executable file";
+    }
+    if (why.empty()) continue;
+    return Bad("bin-dir",
+               absl::StrCat("cannot use ", path, ": ", why,
+                            "; install bulwark-shim, bulwark-keeper and "
+                            "bulwark-proxy in one folder, beside bulwarkd or "
+                            "where --bin-dir says"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGroup(const std::string& name) {
+  gid_t id = 0;
+  if (name.empty() || absl::SimpleAtoi(name, &id) ||
+      getgrnam(name.c_str()) != nullptr) {
+    return absl::OkStatus();
+  }
+  return Bad("socket-group", absl::StrCat("there is no group \"", name,
+                                          "\" on this host; groupadd --system ",
+                                          name, " makes it"));
+}
+
+absl::Status CheckSubnets(const Config& config) {
+  struct Flag {
+    const char* name;
+    const std::string& text;
+    int most_bits;
+    const char* needs;
+  };
+  const Flag flags[] = {
+      {"container-pool", config.container_pool, 24,
+       "each network takes a /24 of it"},
+      {"virtual-pool", config.virtual_pool, 30,
+       "each service takes an address of it"},
+      {"uplink-subnet", config.uplink_subnet, 30, "it holds two hosts"},
+      {"build-subnet", config.build_subnet, 30,
+       "each build that runs takes an address of it"}};
+  std::vector<std::pair<const char*, os::Subnet>> seen;
+  for (const Flag& flag : flags) {
+    absl::StatusOr<os::Subnet> subnet = os::Subnet::Parse(flag.text);
+    if (!subnet.ok()) return Bad(flag.name, subnet.status().message());
+    if (subnet->base.family != AF_INET) {
+      return Bad(flag.name, absl::StrCat(flag.text, " is not IPv4"));
+    }
+    if (subnet->bits > flag.most_bits) {
+      return Bad(flag.name,
+                 absl::StrCat(flag.text, " is too small: ", flag.needs,
+                              "; use a /", flag.most_bits, " or larger"));
+    }
+    for (const auto& [name, other] : seen) {
+      if (!subnet->Overlaps(other)) continue;
+      return Bad(flag.name,
+                 absl::StrCat(flag.text, " overlaps --", name, " ",
+                              other.ToString(), "; use a subnet of its own"));
+    }
+    seen.emplace_back(flag.name, *subnet);
+  }
+  return absl::OkStatus();
+}
+
+// HOST or HOST:PORT.
+absl::Status CheckRegistry(const std::string& text) {
+  const bool plain =
+      !text.empty() && text.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyz"
+                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                           "0123456789.-_:[]") == std::string::npos;
+  if (plain) return absl::OkStatus();
+  return Bad("insecure-registry",
+             absl::StrCat("\"", text,
+                          "\" is not HOST or HOST:PORT, such as "
+                          "registry.lan:5000"));
+}
+
+absl::Status CheckProxy(const Config& config) {
+  if (config.proxy_workers < 0 || config.proxy_workers > kMaxWorkers) {
+    return Bad("proxy-workers",
+               absl::StrCat(config.proxy_workers, " is not 1 to ", kMaxWorkers,
+                            ", or 0 for one for each processor"));
+  }
+  for (const char* engine : {"auto", "io_uring", "epoll"}) {
+    if (config.proxy_engine == engine) return absl::OkStatus();
+  }
+  return Bad("proxy-engine", absl::StrCat("\"", config.proxy_engine,
+                                          "\" is none of auto, io_uring, "
+                                          "epoll"));
+}
+
+}  // namespace
+
+absl::Status CheckConfig(const Config& config) {
+  RETURN_IF_ERROR(CheckPaths(config));
+  if (config.instance.empty() || config.instance.size() > kMaxInstance ||
+      config.instance.find_first_not_of(
+          "abcdefghijklmnopqrstuvwxyz0123456789") != std::string::npos) {
+    return Bad("instance",
+               absl::StrCat("1 to ", kMaxInstance, " characters of [a-z0-9]"));
+  }
+  RETURN_IF_ERROR(CheckSubnets(config));
+  for (const std::string& server : config.dns_upstreams) {
+    const auto parsed = netmesh::dns::ParseUpstream(server);
+    if (!parsed.ok()) return Bad("dns-upstream", parsed.status().message());
+  }
+  for (const std::string& registry : config.insecure_registries) {
+    RETURN_IF_ERROR(CheckRegistry(registry));
+  }
+  if (!config.max_kernel.empty()) {
+    const auto version = os::ParseKernelVersion(config.max_kernel);
+    if (!version.ok()) return Bad("max-kernel", version.status().message());
+  }
+  RETURN_IF_ERROR(CheckProxy(config));
+  RETURN_IF_ERROR(CheckGroup(config.socket_group));
+  return CheckPrograms(config);
+}
+
+}  // namespace bulwark::daemon
