@@ -38,6 +38,7 @@ class Planner {
                         *DetailOf(status));
     }
     DeletePlan plan;
+    plan.batch.Essential();
     for (const v1::Object* object : objects_) {
       *plan.response.add_deleted() = ReferenceTo(*object);
       if (!MetadataOf(*object).has_delete_time()) {

@@ -118,7 +118,7 @@ absl::StatusOr<v1::Service> SpecWriter::ChangeService(
                                   action.detail};
         ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
         response = std::move(plan.response);
-        return std::move(plan.batch);
+        return std::move(plan.batch.Essential());
       }));
   v1::Object& object = *response.mutable_results(0)->mutable_object();
   if (response.results(0).action() != v1::ApplyResult::UNCHANGED) {

@@ -62,13 +62,22 @@ class Batch {
     return *this;
   }
 
+  // For what keeps running things running, stops them or makes room: accepted
+  // on a disk that is too full for anything else.
+  Batch& Essential() {
+    essential_ = true;
+    return *this;
+  }
+
   bool durable() const { return durable_; }
+  bool essential() const { return essential_; }
   bool empty() const { return items_.empty(); }
   const std::vector<Item>& items() const { return items_; }
 
  private:
   std::vector<Item> items_;
   bool durable_ = true;
+  bool essential_ = false;
 };
 
 }  // namespace bulwark::store

@@ -18,6 +18,10 @@ using Role = PlannedProbe::Role;
 
 constexpr absl::Duration kResyncPeriod = absl::Seconds(10);
 constexpr int kWriteAttempts = 5;
+// Why a replica is not ready is written when it has had this long to start.
+constexpr absl::Duration kFirstReason = absl::Seconds(1);
+// Between two reasons.
+constexpr absl::Duration kReasonPeriod = absl::Seconds(5);
 
 store::Filter ReplicaFilter() {
   store::Filter filter;
@@ -130,6 +134,8 @@ void HealthMonitor::Update(const v1::Object& object) {
   tracked.key = store::KeyOf(object);
   tracked.ready = replica.status().ready();
   tracked.liveness_failed = replica.status().liveness_failed();
+  tracked.told = replica.status().probe_message();
+  tracked.tell_from = clock_.Steady() + kFirstReason;
   for (PlannedProbe& p : *plan) {
     const bool healthy = p.role == Role::kLiveness || tracked.ready;
     tracked.probes.push_back(
@@ -249,11 +255,18 @@ void HealthMonitor::Judge(const std::string& uid, Tracked& tracked,
       if (p.plan.role == Role::kStartup) liveness_failed |= p.state.failed();
     }
   }
-  if (tracked.ready == ready && tracked.liveness_failed == liveness_failed) {
-    return;
-  }
+  const bool same =
+      tracked.ready == ready && tracked.liveness_failed == liveness_failed;
+  const absl::Duration now = clock_.Steady();
+  const bool news = !ready && !message.empty() && message != tracked.told &&
+                    now >= tracked.tell_from;
+  if (same && !news) return;
   tracked.ready = ready;
   tracked.liveness_failed = liveness_failed;
+  if (!ready && !message.empty()) {
+    tracked.told = message;
+    tracked.tell_from = std::max(tracked.tell_from, now + kReasonPeriod);
+  }
   verdicts_.push_back(
       {tracked.key, uid, ready, liveness_failed, std::move(message)});
 }
@@ -269,12 +282,19 @@ void HealthMonitor::WriteVerdicts() {
     mu_.Unlock();
     const absl::Status status = Write(verdict);
     mu_.Lock();
-    if (status.ok() || absl::IsNotFound(status)) continue;
+    auto it = tracked_.find(verdict.uid);
+    if (it == tracked_.end() || absl::IsNotFound(status)) continue;
+    Tracked& tracked = it->second;
+    if (status.ok()) {
+      tracked.complaint.clear();
+      continue;
+    }
+    // As if it had never been judged: the next result tries again.
+    tracked.ready = !verdict.ready;
+    if (tracked.complaint == status.ToString()) continue;
+    tracked.complaint = status.ToString();
     LOG_WARN("probe result not recorded, probing again",
              {{"replica", verdict.key.name}, {"cause", status}});
-    // As if it had never been judged: the next result tries again.
-    auto it = tracked_.find(verdict.uid);
-    if (it != tracked_.end()) it->second.ready = !verdict.ready;
   }
   writing_ = false;
 }
@@ -300,7 +320,8 @@ absl::Status HealthMonitor::Write(const Verdict& verdict) {
                  .Commit(store::Batch()
                              .Put(verdict.key, store::Encode(object),
                                   store::RevisionOf(object))
-                             .NotDurable())
+                             .NotDurable()
+                             .Essential())
                  .status();
     if (!absl::IsAborted(status)) return status;
   }

@@ -51,6 +51,9 @@ class HealthMonitor {
     std::vector<Probe> probes;
     bool ready = false;            // as last written
     bool liveness_failed = false;  // as last written
+    std::string told;              // why it is not ready, as last written
+    absl::Duration tell_from;      // steady; no new reason before that
+    std::string complaint;         // why writing failed, as last logged
   };
   // What is to be written of a replica.
   struct Verdict {

@@ -135,6 +135,24 @@ TEST_F(HealthMonitorTest, UntilStarted_TheOtherProbesDoNotRun) {
   EXPECT_TRUE(Await([](const State& s) { return s.ready(); }));
 }
 
+TEST_F(HealthMonitorTest, WhenItNeverBecomesReady_SaysWhy) {
+  v1::Container c;
+  *c.mutable_readiness() = Tcp(1);
+  PutService(c);
+  PutReplica(false);
+  monitor_.Start();
+  EXPECT_TRUE(
+      Await([](const State& s) { return s.probe_message() == "refused"; }));
+  // Once, not at each probe.
+  const uint64_t revision = store_.CurrentRevision();
+  const int runs = prober_.runs(1);
+  while (prober_.runs(1) < runs + 5) clock_.Sleep(absl::Milliseconds(5));
+  EXPECT_EQ(store_.CurrentRevision(), revision);
+  prober_.Set(1, true);
+  EXPECT_TRUE(Await(
+      [](const State& s) { return s.ready() && s.probe_message().empty(); }));
+}
+
 TEST_F(HealthMonitorTest, WhenItWasReadyBefore_OneFailureChangesNothing) {
   v1::Container c;
   *c.mutable_readiness() = Tcp(1);

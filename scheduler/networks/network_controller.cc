@@ -178,6 +178,7 @@ absl::Status NetworkController::Commit(v1::Object& object, bool durable) {
   store::Batch batch;
   batch.Put(store::KeyOf(object), store::Encode(object),
             store::RevisionOf(object));
+  batch.Essential();
   if (!durable) batch.NotDurable();
   ASSIGN_OR_RETURN(uint64_t revision, store_.Commit(batch));
   store::MutableMetadata(object).set_resource_version(absl::StrCat(revision));

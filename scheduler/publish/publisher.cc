@@ -193,7 +193,8 @@ absl::Status Publisher::WritePortConditions(const PublishView& view,
         store_.Commit(store::Batch()
                           .Put(store::KeyOf(object), store::Encode(object),
                                store::RevisionOf(object))
-                          .NotDurable());
+                          .NotDurable()
+                          .Essential());
     // Lost against another writer: its change comes back here as a change.
     if (absl::IsAborted(commit.status())) {
       published_.clear();

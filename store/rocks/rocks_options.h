@@ -19,7 +19,8 @@ struct RocksOptions {
   std::string path;  // a directory of the store's own; made if missing
   LogRetention retention;
   // With less space than this left on the disk, no new records are accepted;
-  // with a quarter of it, only deletions. 0 turns the check off.
+  // with a quarter of it, only deletions and what is essential; with a
+  // sixteenth, only deletions. 0 turns the check off.
   int64_t min_free_bytes = int64_t{64} << 20;
   // Preallocated, and given back when the disk is full all the same, so that
   // the database can be opened and things be deleted.

@@ -32,6 +32,9 @@ constexpr uint64_t kLimitStep = 1000;
 
 constexpr absl::Duration kTrimEvery = absl::Seconds(15);
 constexpr int64_t kLowWater = int64_t{4} << 20;  // bytes
+// Of RocksOptions::min_free_bytes.
+constexpr int64_t kUpdateShare = 4;
+constexpr int64_t kEssentialShare = 16;
 constexpr absl::Duration kReserveEvery = absl::Minutes(1);
 constexpr int kTrimAtMost = 20000;  // log rows; bounds the pause
 
@@ -133,6 +136,10 @@ absl::Status RocksStore::Plan(Group& group) {
       home_->ReleaseReserve()) {
     LOG_WARN("the disk is full: gave the store's reserve back",
              {{"path", home_->path()}});
+    if (absl::StatusOr<int64_t> free = home_->FreeBytes();
+        free.ok() && !options_.free_bytes) {
+      group.free_bytes = *free;
+    }
   }
   for (Pending* pending : group.pending) {
     if (absl::Status s = PlanOne(group, *pending); !s.ok()) {
@@ -173,7 +180,7 @@ absl::Status RocksStore::PlanOne(Group& group, Pending& pending) {
     pending.result = group.last;
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(AdmitToDisk(group, changes));
+  RETURN_IF_ERROR(AdmitToDisk(group, *pending.batch, changes));
   const uint64_t revision = ++group.last;
   for (const Change& change : changes) {
     const std::string row = rows::ObjectRow(change.key);
@@ -196,13 +203,17 @@ absl::Status RocksStore::PlanOne(Group& group, Pending& pending) {
   return absl::OkStatus();
 }
 
-absl::Status RocksStore::AdmitToDisk(const Group& group,
+absl::Status RocksStore::AdmitToDisk(const Group& group, const Batch& batch,
                                      const std::vector<Change>& changes) const {
   if (!group.free_bytes.has_value()) return absl::OkStatus();
   const int64_t free = *group.free_bytes;
   for (const Change& change : changes) {
     if (change.op == Change::Op::kDelete) continue;
-    if (free < options_.min_free_bytes / (change.created ? 1 : 4)) {
+    const int64_t least =
+        options_.min_free_bytes / (batch.essential() ? kEssentialShare
+                                   : change.created  ? 1
+                                                     : kUpdateShare);
+    if (free < least) {
       return absl::ResourceExhaustedError(
           absl::StrCat("commit ", change.key.ToString(), ": only ", free >> 20,
                        " MiB are left on the disk of ", home_->path(),

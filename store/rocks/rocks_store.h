@@ -89,7 +89,7 @@ class RocksStore final : public MetadataStore {
   absl::Status Plan(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
   absl::Status PlanOne(Group& group, Pending& pending)
       ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
-  absl::Status AdmitToDisk(const Group& group,
+  absl::Status AdmitToDisk(const Group& group, const Batch& batch,
                            const std::vector<Change>& changes) const;
   absl::Status PlanTrim(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
   absl::Status Write(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);

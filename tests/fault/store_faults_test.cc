@@ -36,6 +36,7 @@ using ::testing::SizeIs;
 
 const Key kA{"service", "shop", "a"};
 const Key kB{"service", "shop", "b"};
+const Key kC{"service", "shop", "c"};
 
 class StoreFaultsTest : public ::testing::Test {
  protected:
@@ -161,6 +162,11 @@ TEST_F(StoreFaultsTest, WhenSpaceIsScarce_NewRecordsAreRefusedFirst) {
   EXPECT_OK(Put(kA, "2"));
   free = 99;
   EXPECT_THAT(Put(kA, "3"), StatusIs(absl::StatusCode::kResourceExhausted));
+  // What keeps things running goes on, also with new records.
+  EXPECT_OK(store_->Commit(Batch().Put(kA, "4").Put(kC, "1").Essential()));
+  free = 24;
+  EXPECT_THAT(store_->Commit(Batch().Put(kA, "5").Essential()),
+              StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_OK(store_->Commit(Batch().Delete(kA)));
   free = 400;
   EXPECT_OK(Put(kB, "1"));
