@@ -16,21 +16,27 @@ APPLETS = ("sh", "sleep", "cat", "echo", "ls", "ps", "id", "httpd", "nc",
            "touch", "rm", "mount", "hostname", "date", "head", "tail", "grep",
            "seq", "dd", "stat", "chmod", "chown", "tty", "stty", "printf")
 
+CONFIG = {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}
+
+
+def layer():
+    """A nginx_image.Layer with all that the image holds."""
+    made = nginx_image.Layer()
+    made.copy("/bin/busybox")
+    for applet in APPLETS:
+        made.link("/bin/" + applet, "busybox")
+    made.directory("tmp", 0o1777)
+    made.data("/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n"
+              b"app:x:1000:1000:app:/:/bin/sh\n")
+    made.data("/etc/group", b"root:x:0:\napp:x:1000:\n")
+    return made
+
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    layer = nginx_image.Layer()
-    layer.copy("/bin/busybox")
-    for applet in APPLETS:
-        layer.link("/bin/" + applet, "busybox")
-    layer.directory("tmp", 0o1777)
-    layer.data("/etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n"
-               b"app:x:1000:1000:app:/:/bin/sh\n")
-    layer.data("/etc/group", b"root:x:0:\napp:x:1000:\n")
-    nginx_image.write_layout(args.out, layer.bytes(), {
-        "Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]})
+    nginx_image.write_layout(args.out, layer().bytes(), CONFIG)
 
 
 if __name__ == "__main__":
