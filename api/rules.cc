@@ -1,14 +1,17 @@
 #include "api/rules.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
 namespace bulwark::api {
 
 std::string Quoted(absl::string_view text) {
   constexpr size_t kMost = 80;
-  if (text.size() <= kMost) return absl::StrCat("\"", text, "\"");
-  return absl::StrCat("\"", text.substr(0, kMost), "...\"");
+  const absl::string_view shown = text.substr(0, kMost);
+  return absl::StrCat("\"", absl::Utf8SafeCHexEscape(shown),
+                      shown.size() < text.size() ? "...\"" : "\"");
 }
 
 bool IsLabel(absl::string_view text) {

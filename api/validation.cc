@@ -103,7 +103,7 @@ void ValidateObject(const v1::Object& object,
   ValidateFields(Inner(object), "", report);
   ValidateMetadata(store::MetadataOf(object), report);
   if (object.ByteSizeLong() > kMaxObject) {
-    report.Invalid("", "is larger than 1 MiB", "make it smaller");
+    report.Invalid("", "the object is larger than 1 MiB", "make it smaller");
   }
   if (object.has_service()) {
     ValidateServiceSpec(object.service().spec(), normalize, report);

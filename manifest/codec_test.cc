@@ -137,6 +137,9 @@ constexpr Fault kFaults[] = {
     {"image: other", "4:1: image: given twice; first in line 3"},
     {"labels: {a: [1]}", "metadata.labels.a: must be a single value"},
     {"environment: {A: b}", "spec.environment: unknown field; here it is env"},
+    {"colour: blue",
+     "spec.colour: unknown field; `ctl explain service.spec` lists what there "
+     "is"},
     {"env: {A: }", "spec.containers[0].env.A: has no value"},
     {"env: {A: 1, A: 2}", "spec.containers[0].env.A: given twice"},
     {"resources: {memory: 64mb}",

@@ -196,6 +196,9 @@ void Decoder::ReportUnknown(const Entry& entry, const std::string& path,
     remedy = absl::StrCat("did you mean ", nearest, "?");
   } else if (names.size() <= 12) {
     remedy = absl::StrCat("known are ", absl::StrJoin(names, ", "));
+  } else if (!kind_.empty()) {
+    remedy = absl::StrCat("`ctl explain ", Join(kind_, path),
+                          "` lists what there is");
   }
   Report(entry.mark, Join(path, entry.key), "unknown field", remedy);
 }

@@ -33,6 +33,9 @@ class Decoder {
   // suggestions only.
   void Suggest(std::string path, std::vector<std::string> names);
 
+  // The kind of the document, as `ctl explain` takes it; for remedies only.
+  void set_kind(absl::string_view kind) { kind_ = std::string(kind); }
+
   // Appends a problem, unless the file has a hundred already.
   void Report(Mark mark, absl::string_view field, absl::string_view message,
               absl::string_view remedy = "");
@@ -83,6 +86,7 @@ class Decoder {
   const bool server_fields_;
   std::vector<Problem>& problems_;
   Places* places_ = nullptr;
+  std::string kind_;
   std::string suggest_path_;
   std::vector<std::string> suggest_names_;
   size_t nodes_ = 0;

@@ -94,6 +94,7 @@ class DocumentReader {
     CheckVersion();
     const Kind* kind = ReadKind(root);
     if (kind != nullptr) {
+      decoder_.set_kind(kind->api_name);
       Message& message = *MutableInner(*kind, parsed.object);
       ReadFields(root, *kind, parsed.places, message);
       Finish(parsed, message);

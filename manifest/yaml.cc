@@ -5,6 +5,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -83,10 +84,12 @@ class TreeBuilder : public YAML::EventHandler {
     Node::Ptr key;
   };
 
-  void Fail(const YAML::Mark& mark, absl::string_view message) {
+  void Fail(const YAML::Mark& mark, absl::string_view message,
+            absl::string_view remedy = "") {
     if (failed_) return;
     failed_ = true;
-    problems_.push_back({{file_, ToMark(mark)}, "", std::string(message), ""});
+    problems_.push_back(
+        {{file_, ToMark(mark)}, "", std::string(message), std::string(remedy)});
   }
 
   void CheckTag(const YAML::Mark& mark, absl::string_view tag) {
@@ -101,7 +104,8 @@ class TreeBuilder : public YAML::EventHandler {
   Node::Ptr Make(const YAML::Mark& mark, Node::Kind kind) {
     if (failed_) return nullptr;
     if (++nodes_ > kMaxNodes) {
-      Fail(mark, absl::StrCat("more than ", kMaxNodes, " values in one file"));
+      Fail(mark, absl::StrCat("more than ", kMaxNodes, " values in one file"),
+           "split it");
       return nullptr;
     }
     auto node = std::make_shared<Node>();
@@ -124,7 +128,7 @@ class TreeBuilder : public YAML::EventHandler {
           {{file_, node->mark},
            "",
            absl::StrCat("nested more than ", kMaxDepth, " levels deep"),
-           ""});
+           "no field of a manifest lies that deep"});
       return;
     }
     stack_.push_back({std::move(node), anchor, nullptr});
@@ -187,36 +191,42 @@ Problem SyntaxProblem(absl::string_view file, const YAML::Exception& e) {
 YamlDocuments ReadYaml(absl::string_view file, absl::string_view text,
                        Substitution& substitution) {
   YamlDocuments out;
-  auto fail = [&](Mark mark, std::string message) {
+  auto fail = [&](Mark mark, std::string message, std::string remedy) {
     out.problems.push_back(
-        {{std::string(file), mark}, "", std::move(message), ""});
+        {{std::string(file), mark}, "", std::move(message), std::move(remedy)});
   };
   if (text.size() > kMaxFileBytes) {
-    fail({}, absl::StrCat("larger than ", kMaxFileBytes >> 20, " MiB"));
+    fail({}, absl::StrCat("larger than ", kMaxFileBytes >> 20, " MiB"),
+         "is it a manifest? Then split it");
     return out;
   }
   if (size_t bad = FindInvalidUtf8(text); bad != absl::string_view::npos) {
-    fail(MarkAt(text, bad), "not UTF-8 text");
+    fail(MarkAt(text, bad), "not UTF-8 text",
+         "is it a manifest? Then save it as UTF-8");
     return out;
   }
   size_t nodes = 0;
+  std::optional<TreeBuilder> builder;
+  // What the parser makes of a text behind one of our limits is no news.
+  auto known = [&builder] { return builder.has_value() && builder->failed(); };
   try {
     std::istringstream stream(substitution.Protect(JoinSurrogateEscapes(text)));
     YAML::Parser parser(stream);
     for (size_t count = 0;; ++count) {
-      TreeBuilder builder(file, substitution, out.problems, nodes);
-      if (!parser.HandleNextDocument(builder)) break;
-      AddRoot(builder.root(), out);
-      if (builder.failed()) break;
+      builder.emplace(file, substitution, out.problems, nodes);
+      if (!parser.HandleNextDocument(*builder)) break;
+      AddRoot(builder->root(), out);
+      if (known()) break;
       if (count >= kMaxDocuments) {
-        fail({}, absl::StrCat("more than ", kMaxDocuments, " documents"));
+        fail({}, absl::StrCat("more than ", kMaxDocuments, " documents"),
+             "split it");
         break;
       }
     }
   } catch (const YAML::Exception& e) {
-    out.problems.push_back(SyntaxProblem(file, e));
+    if (!known()) out.problems.push_back(SyntaxProblem(file, e));
   } catch (const std::exception& e) {
-    fail({}, absl::StrCat("cannot be read: ", e.what()));
+    if (!known()) fail({}, absl::StrCat("cannot be read: ", e.what()), "");
   }
   return out;
 }
