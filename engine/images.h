@@ -62,6 +62,9 @@ struct PullRequest {
   std::string platform;   // empty: this host's
   std::optional<RegistryAuth> auth;
   bool always = false;  // ask the registry even if the reference is present
+  // Asked now and then, by several threads, also while nothing arrives: false
+  // ends the pull with CANCELLED. May be null.
+  std::function<bool()> wanted;
 };
 
 struct BuildRequest {

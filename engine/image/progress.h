@@ -3,6 +3,7 @@
 #define ENGINE_IMAGE_PROGRESS_H_
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -13,9 +14,12 @@
 namespace bulwark::engine::image {
 
 // Thread-safe. `sink` may be empty; it is called by one thread at a time.
+// `wanted` may be empty; it is called by several, whenever one of them asks
+// whether to go on.
 class Reporter {
  public:
-  explicit Reporter(ProgressSink sink) : sink_(std::move(sink)) {}
+  explicit Reporter(ProgressSink sink, std::function<bool()> wanted = nullptr)
+      : sink_(std::move(sink)), wanted_(std::move(wanted)) {}
 
   void Report(const Progress& progress) {
     if (sink_ == nullptr || cancelled()) return;
@@ -35,14 +39,18 @@ class Reporter {
   // Ends the operation for another reason: work that others still do is in
   // vain.
   void Cancel() { cancelled_ = true; }
-  bool cancelled() const { return cancelled_; }
+  bool cancelled() const {
+    if (!cancelled_ && wanted_ != nullptr && !wanted_()) cancelled_ = true;
+    return cancelled_;
+  }
   absl::Status Check() const {
     return cancelled() ? absl::CancelledError("cancelled") : absl::OkStatus();
   }
 
  private:
   const ProgressSink sink_;
-  std::atomic<bool> cancelled_{false};
+  const std::function<bool()> wanted_;
+  mutable std::atomic<bool> cancelled_{false};
   absl::Mutex mu_;
 };
 

@@ -23,7 +23,7 @@ class Puller {
                             const Platform& platform) {
     reporter_->Report(reference.ToString(), "resolving");
     ASSIGN_OR_RETURN(registry::ManifestDocument document,
-                     client_->FetchManifest(reference.Version()));
+                     FetchManifest(reference.Version()));
     if (!reference.digest.empty()) lease_.Hold(reference.digest);
     bool chosen_from_index = IsIndexType(document.media_type);
     if (chosen_from_index) {
@@ -43,12 +43,23 @@ class Puller {
   }
 
  private:
+  absl::StatusOr<registry::ManifestDocument> FetchManifest(
+      const std::string& version) {
+    absl::StatusOr<registry::ManifestDocument> document =
+        client_->FetchManifest(version);
+    // It is the registry that has too much, not we that have too little.
+    if (absl::IsResourceExhausted(document.status())) {
+      return absl::DataLossError(document.status().message());
+    }
+    return document;
+  }
+
   absl::StatusOr<registry::ManifestDocument> ChooseFrom(
       const registry::ManifestDocument& document, const Platform& platform) {
     ASSIGN_OR_RETURN(std::vector<IndexEntry> index, ParseIndex(document.text));
     ASSIGN_OR_RETURN(Descriptor chosen, ChoosePlatform(index, platform));
     ASSIGN_OR_RETURN(registry::ManifestDocument result,
-                     client_->FetchManifest(chosen.digest));
+                     FetchManifest(chosen.digest));
     if (IsIndexType(result.media_type)) {
       return absl::FailedPreconditionError(
           "the index holds another index, which is not supported");
@@ -107,11 +118,19 @@ absl::StatusOr<Image> Pull(ImageStore* store, const Reference& reference,
                 (present.ok() && present->platform == platform.ToString());
     if (present.ok() && fits) return present;
   }
-  Reporter reporter(progress);
+  Reporter reporter(progress, request.wanted);
   options.cancelled = [&reporter] { return reporter.cancelled(); };
   registry::RegistryClient client(reference.registry, reference.repository,
                                   request.auth, options);
-  return Puller(store, &client, &reporter).Run(reference, platform);
+  absl::StatusOr<Image> image =
+      Puller(store, &client, &reporter).Run(reference, platform);
+  // The reference was sound; what came for it is not.
+  if (absl::IsInvalidArgument(image.status())) {
+    return absl::DataLossError(absl::StrCat(
+        image.status().message(), "; is ", reference.registry,
+        " a registry, or does a log-in page or a proxy answer in its place?"));
+  }
+  return image;
 }
 
 }  // namespace

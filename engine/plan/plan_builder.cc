@@ -176,6 +176,8 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
     cause = "the id is out of range";
   } else if (info.kind == StepKind::kExec && error == ENOENT) {
     cause = "no such file in the container";
+  } else if (info.kind == StepKind::kExec && error == EACCES) {
+    cause += ": it is not executable for the container's user";
   } else if (info.kind == StepKind::kExec && error == ENOEXEC) {
     cause = "not a program for this machine, nor a script with #!";
   }

@@ -118,8 +118,8 @@ absl::StatusOr<engine::Image> Launcher::FindImage(
   if (container.pull() == v1::Container::NEVER) return image;
   engine::PullRequest request;
   request.reference = PinnedReference(container.image(), it->second);
-  absl::StatusOr<engine::Image> pulled = images_.Pull(
-      request, [this](const engine::Progress&) { return !cancelled_.load(); });
+  request.wanted = [this] { return !cancelled_.load(); };
+  absl::StatusOr<engine::Image> pulled = images_.Pull(request, nullptr);
   // Cancelled because we stop: no fault of the replica's.
   if (absl::IsCancelled(pulled.status())) {
     return absl::UnavailableError(pulled.status().message());

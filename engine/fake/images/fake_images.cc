@@ -62,6 +62,9 @@ absl::StatusOr<Image> FakeImages::Pull(const PullRequest& request,
     --failures_;
     return failure_;
   }
+  if (request.wanted != nullptr && !request.wanted()) {
+    return absl::CancelledError("pull cancelled");
+  }
   auto it = registry_.find(request.reference);
   if (it == registry_.end()) return NotFound(request.reference);
   if (progress && !progress({it->second.digest, "done", 1000, 1000, ""})) {
