@@ -7,6 +7,8 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/units.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
@@ -64,6 +66,22 @@ std::string SuggestVerb(const CLI::App& app,
   return "";
 }
 
+// CLI11's own words, where they are clear.
+std::string Sentence(const CLI::ParseError& error) {
+  const std::string text = error.what();
+  absl::string_view rest = text;
+  if (text == "A subcommand is required") {
+    return "give a command; ctl --help lists them";
+  }
+  if (absl::ConsumePrefix(&rest, "Could not convert: ")) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(rest, absl::MaxSplits(" = ", 1));
+    return absl::StrCat("\"", parts.second, "\" is no number for ",
+                        parts.first);
+  }
+  return text;
+}
+
 int PrintParseError(const CLI::App& app, const CLI::ParseError& error,
                     const std::vector<std::string>& arguments,
                     Context& context) {
@@ -74,7 +92,7 @@ int PrintParseError(const CLI::App& app, const CLI::ParseError& error,
     return kExitOk;
   }
   std::string message = SuggestVerb(app, arguments);
-  if (message.empty()) message = error.what();
+  if (message.empty()) message = Sentence(error);
   context.io.Err(absl::StrCat("error: ", message, "\n"));
   return kExitUsage;
 }
@@ -135,7 +153,7 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
   for (auto add :
        {AddApply, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
         AddRun, AddPs, AddScale, AddRollout, AddEvents, AddBuild, AddPull,
-        AddImages, AddExplain, AddVersion, AddCompletion}) {
+        AddImages, AddExplain, AddShutdown, AddVersion, AddCompletion}) {
     add(*app, context);
   }
   return app;

@@ -1,8 +1,10 @@
 #include "ctl/client.h"
 
+#include <grp.h>
 #include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -42,6 +44,31 @@ int TryConnect(const std::string& path) {
   return 0;
 }
 
+bool IsSocket(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+// How a user gets the right to use the socket.
+std::string WayIn(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) {
+    return "its folder is closed to you: use sudo";
+  }
+  if (info.st_gid == 0) {
+    return "use sudo, or let its administrator start bulwarkd with "
+           "--socket-group GROUP for a group that you are in";
+  }
+  const group* entry = getgrgid(info.st_gid);
+  if (entry == nullptr) {
+    return absl::StrCat("it belongs to the group ", info.st_gid,
+                        ", which has no name on this host: use sudo");
+  }
+  return absl::StrCat("join the group ", entry->gr_name, " (sudo usermod -aG ",
+                      entry->gr_name,
+                      " $USER, then log in again), or use sudo");
+}
+
 }  // namespace
 
 struct Client::Impl {
@@ -65,9 +92,10 @@ struct Client::Impl {
       Stub& stub,
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
-      const Request& request) {
+      const Request& request, absl::Time deadline = absl::InfiniteFuture()) {
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(clock->Now() + timeout));
+    if (deadline == absl::InfiniteFuture()) deadline = clock->Now() + timeout;
+    context.set_deadline(absl::ToChronoTime(deadline));
     Response response;
     absl::Status status =
         ToStatus((stub.*method)(&context, request, &response));
@@ -163,6 +191,9 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   // A unix socket needs no proxy, no name service and no retries.
   arguments.SetInt("grpc.enable_http_proxy", 0);
   arguments.SetInt("grpc.enable_retries", 0);
+  // A daemon that restarts is found again at once.
+  arguments.SetInt("grpc.initial_reconnect_backoff_ms", 100);
+  arguments.SetInt("grpc.max_reconnect_backoff_ms", 500);
   std::shared_ptr<grpc::Channel> channel =
       grpc::CreateCustomChannel(absl::StrCat("unix:", impl_->path),
                                 grpc::InsecureChannelCredentials(), arguments);
@@ -231,6 +262,12 @@ absl::StatusOr<v1::TagImageResponse> Client::TagImage(
 absl::StatusOr<v1::VersionResponse> Client::Version() {
   return impl_->Call(*impl_->system, &v1::System::Stub::Version,
                      v1::VersionRequest());
+}
+
+absl::StatusOr<v1::ShutdownResponse> Client::Shutdown(
+    const v1::ShutdownRequest& request, absl::Time deadline) {
+  return impl_->Call(*impl_->system, &v1::System::Stub::Shutdown, request,
+                     deadline);
 }
 
 absl::Status Client::Watch(
@@ -350,21 +387,27 @@ absl::Status Client::Impl::ExplainUnavailable(
   };
   switch (error) {
     case 0:
-      // Somebody listens now: the daemon restarted, or it closed the stream.
-      return absl::UnavailableError(status.error_message());
+      // Somebody listens now.
+      return WithRemedy(
+          absl::UnavailableError(status.error_message()),
+          absl::StrCat("if bulwarkd has just started again, try again; if not, "
+                       "another program serves ",
+                       path, " (ss -lxp says which): look at --socket"));
     case ENOENT:
       return fail("there is no such socket",
                   "start the daemon (systemctl start bulwarkd), or name its "
                   "socket with --socket or BULWARK_SOCKET");
     case ECONNREFUSED:
+      if (!IsSocket(path)) {
+        return fail("it is no socket",
+                    "name bulwarkd's with --socket or BULWARK_SOCKET");
+      }
       return fail("nobody listens there",
                   "the daemon is not running: systemctl start bulwarkd, and "
                   "journalctl -u bulwarkd says why it ended");
     case EACCES:
     case EPERM:
-      return fail("permission denied",
-                  "join the socket's group (usermod -aG bulwark $USER, then "
-                  "log in again), or use sudo");
+      return fail("permission denied", WayIn(path));
     default:
       return fail(std::strerror(error), "look at --socket");
   }

@@ -55,6 +55,9 @@ class Client {
   absl::StatusOr<v1::TagImageResponse> TagImage(
       const v1::TagImageRequest& request);
   absl::StatusOr<v1::VersionResponse> Version();
+  // Has `deadline` instead of the timeout of other calls.
+  absl::StatusOr<v1::ShutdownResponse> Shutdown(
+      const v1::ShutdownRequest& request, absl::Time deadline);
 
   // Calls `on_event` until it says false (OK), the deadline passes
   // (DEADLINE_EXCEEDED) or the stream ends (UNAVAILABLE, or its error).

@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "ctl/errors.h"
 #include "manifest/kinds.h"
@@ -41,7 +42,15 @@ absl::StatusOr<std::string> ReadDescriptor(int fd, const std::string& name) {
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  if (!in) return ErrnoStatus(errno == 0 ? EIO : errno, "read", path);
+  if (!in) {
+    const absl::Status status =
+        ErrnoStatus(errno == 0 ? EIO : errno, "read", path);
+    if (!absl::IsNotFound(status)) return status;
+    std::error_code ignored;
+    return WithRemedy(status, absl::StrCat("look at the path; a relative one "
+                                           "begins in ",
+                                           fs::current_path(ignored).string()));
+  }
   std::string text(kMaxBytes, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(in.gcount()));
@@ -86,17 +95,13 @@ void SetProject(const std::string& project, ParsedObject& parsed,
   if (project.empty()) return;
   const manifest::Kind* kind = manifest::KindOf(parsed.object);
   if (kind == nullptr || parsed.object.has_project()) return;
-  google::protobuf::Message& inner =
-      *manifest::MutableInner(*kind, parsed.object);
-  auto* metadata =
-      static_cast<v1::Metadata*>(inner.GetReflection()->MutableMessage(
-          &inner, inner.GetDescriptor()->FindFieldByName("metadata")));
-  if (metadata->project().empty()) {
-    metadata->set_project(project);
-  } else if (metadata->project() != project) {
+  v1::Metadata& metadata = manifest::MutableMetadata(parsed.object);
+  if (metadata.project().empty()) {
+    metadata.set_project(project);
+  } else if (metadata.project() != project) {
     problems.push_back({parsed.places.Find("metadata.project"),
                         "metadata.project",
-                        absl::StrCat("is ", metadata->project(),
+                        absl::StrCat("is ", metadata.project(),
                                      ", but --project says ", project),
                         "leave one of them out"});
   }
@@ -113,7 +118,7 @@ void FindDuplicates(const std::vector<ParsedObject>& objects,
         {parsed.places.Find("metadata.name"), "",
          absl::StrCat(first->first, " is given twice; first at ",
                       first->second->places.Find("metadata.name").ToString()),
-         ""});
+         "keep one of the two, or rename it"});
   }
 }
 
@@ -172,7 +177,11 @@ absl::StatusOr<std::vector<ParsedObject>> ReadManifests(
   if (problems.empty()) FindDuplicates(objects, problems);
   if (!problems.empty()) return ProblemsError(problems);
   if (objects.empty()) {
-    return absl::InvalidArgumentError("the manifests hold no object");
+    return WithRemedy(
+        absl::InvalidArgumentError(
+            absl::StrCat("read ", absl::StrJoin(files, ", "),
+                         ": no object is declared there")),
+        "a manifest begins with, for instance, \"kind: Service\"");
   }
   return objects;
 }

@@ -20,8 +20,11 @@ absl::StatusOr<const Kind*> KindFromWord(absl::string_view word) {
   const std::string nearest = manifest::Nearest(word, names);
   return UsageError(absl::StrCat(
       "\"", word, "\" is no kind of object; ",
-      nearest.empty() ? absl::StrCat("kinds are ", absl::StrJoin(names, ", "))
-                      : absl::StrCat("did you mean ", nearest, "?")));
+      nearest.empty()
+          ? absl::StrCat("if it is the name of a service, write "
+                         "service/",
+                         word, "; kinds are ", absl::StrJoin(names, ", "))
+          : absl::StrCat("did you mean ", nearest, "?")));
 }
 
 absl::StatusOr<std::vector<Target>> ParseTargets(
@@ -138,11 +141,17 @@ void PrintObjects(Context& context, const std::vector<v1::Object>& objects,
                          ? manifest::PrintJson(objects[0], options)
                          : manifest::PrintJson(objects, options));
       return;
-    case OutputForm::kManifest:
+    case OutputForm::kManifest: {
       options.server_fields = false;
       options.escape_variables = true;
-      context.io.Out(manifest::PrintYaml(objects, options));
+      std::vector<v1::Object> manifests = objects;
+      // It would be refused as soon as the server writes a status.
+      for (v1::Object& object : manifests) {
+        manifest::MutableMetadata(object).clear_resource_version();
+      }
+      context.io.Out(manifest::PrintYaml(manifests, options));
       return;
+    }
     case OutputForm::kName:
       for (const v1::Object& object : objects) {
         context.io.Out(absl::StrCat(ReferenceOf(object), "\n"));

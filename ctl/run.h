@@ -34,6 +34,8 @@ struct RunFlags {
   bool keep = false;
   bool read_only = false;
   bool privileged = false;
+  bool interactive = false;
+  bool terminal = false;
 };
 
 // A service of one replica. In the foreground an ended command is not started
@@ -41,6 +43,10 @@ struct RunFlags {
 // flag.
 absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
                                              const RunFlags& flags);
+
+// An error of Apply in the words of the command line: "--name" instead of
+// "metadata.name".
+absl::Status InWordsOfFlags(const absl::Status& status, const RunFlags& flags);
 
 // Prints the output of the service's replica until it ends or a signal comes
 // (the second signal does not wait for the end any more); removes the service

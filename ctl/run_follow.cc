@@ -2,7 +2,6 @@
 #include <poll.h>
 
 #include <cerrno>
-#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -11,8 +10,10 @@
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "ctl/errors.h"
+#include "ctl/log_cursor.h"
 #include "ctl/log_printer.h"
 #include "ctl/objects.h"
+#include "ctl/print/columns.h"
 #include "ctl/run.h"
 #include "ctl/wait.h"
 
@@ -27,6 +28,7 @@ struct Ending {
   std::optional<int> exit_code;
   // Why it never ran.
   std::string message;
+  bool oom_killed = false;
 };
 
 bool HasEnded(const v1::Replica& replica) {
@@ -42,6 +44,7 @@ Ending EndingOf(const v1::Replica& replica) {
     // The main container comes first; one that ran has a start time.
     if (c.has_start_time() || c.has_finish_time()) {
       ending.exit_code = c.exit_code();
+      ending.oom_killed = c.oom_killed();
       break;
     }
   }
@@ -83,6 +86,11 @@ class Follower {
     }
     if (ending && !error.ok()) error = absl::OkStatus();
     if (ending) PrintRest(*ending);
+    if (ending && ending->oom_killed) {
+      context_.io.Err(
+          absl::StrCat("warning: ", service_.metadata().name(),
+                       " was killed: out of memory; -m gives it more\n"));
+    }
     if (!keep || interrupted) {
       const absl::Status removed = Remove();
       if (!removed.ok() && error.ok()) error = removed;
@@ -116,16 +124,10 @@ class Follower {
     v1::LogsRequest request = LogsRequest();
     request.set_follow(true);
     while (!Done()) {
-      std::map<std::string, size_t> seen;
-      client_
-          .Logs(request,
-                [&](const v1::LogLine& line) {
-                  size_t& printed = printed_[line.replica()];
-                  if (++seen[line.replica()] <= printed) return;
-                  printer_.Print(line);
-                  ++printed;
-                })
-          .IgnoreError();  // What matters is how the replica ends.
+      cursor_.Resume(request);
+      // What matters is how the replica ends.
+      client_.Logs(request, [this](const v1::LogLine& line) { Print(line); })
+          .IgnoreError();
       if (!Done()) context_.clock.Sleep(absl::Milliseconds(100));
     }
   }
@@ -134,13 +136,14 @@ class Follower {
   void PrintRest(const Ending& ending) {
     v1::LogsRequest request = LogsRequest();
     request.set_replica(ending.replica);
-    size_t seen = 0;
-    client_
-        .Logs(request,
-              [&](const v1::LogLine& line) {
-                if (++seen > printed_[ending.replica]) printer_.Print(line);
-              })
-        .IgnoreError();  // The output so far has been printed.
+    cursor_.Resume(request);
+    // The output so far has been printed.
+    client_.Logs(request, [this](const v1::LogLine& line) { Print(line); })
+        .IgnoreError();
+  }
+
+  void Print(const v1::LogLine& line) {
+    if (cursor_.Take(line)) printer_.Print(line);
   }
 
   v1::LogsRequest LogsRequest() const {
@@ -161,8 +164,10 @@ class Follower {
             if (!event.object().has_replica()) return true;
             const v1::Replica& replica = event.object().replica();
             const bool gone = event.type() == v1::WatchEvent::DELETED;
-            if (!gone && !(HasEnded(replica) && IsLast(replica))) return true;
             absl::MutexLock lock(&mu_);
+            has_run_ |= replica.status().has_start_time();
+            trouble_ = replica.status().message();
+            if (!gone && !(HasEnded(replica) && IsLast(replica))) return true;
             if (!ending_) ending_ = EndingOf(replica);
             return false;
           });
@@ -198,10 +203,11 @@ class Follower {
     bool interrupted = false;
     while (true) {
       pollfd fds[2] = {{wake_.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-      // A service that never had a replica ends without one.
-      const int ready = poll(fds, 2, interrupted ? 500 : -1);
+      const int ready = poll(fds, 2, interrupted ? 500 : HasRun() ? -1 : 1000);
       if (ready < 0 && errno != EINTR) return interrupted;
-      if (ready == 0 && IsGone()) return true;
+      // A service that never had a replica ends without one.
+      if (ready == 0 && interrupted && IsGone()) return true;
+      if (ready == 0 && !interrupted) TellDelay();
       if (ready <= 0) continue;
       if (fds[1].revents != 0 && signals.Take() != 0) {
         if (interrupted) return true;
@@ -212,6 +218,30 @@ class Follower {
       }
       if (fds[0].revents != 0) return interrupted;
     }
+  }
+
+  bool HasRun() {
+    absl::MutexLock lock(&mu_);
+    return has_run_;
+  }
+
+  // Says once what holds up the start.
+  void TellDelay() {
+    std::string why;
+    {
+      absl::MutexLock lock(&mu_);
+      why = trouble_;
+    }
+    if (why.empty()) {
+      absl::StatusOr<v1::Object> object = GetObject(
+          context_, *manifest::FindKind("service"), service_.metadata().name());
+      if (object.ok() && ServiceState(object->service()) != "Progressing") {
+        why = ServiceMessage(object->service());
+      }
+    }
+    if (why.empty() || why == told_) return;
+    told_ = why;
+    context_.io.Err(absl::StrCat("waiting: ", why, "\n"));
   }
 
   bool IsGone() {
@@ -250,11 +280,14 @@ class Follower {
   const v1::Service& service_;
   LogPrinter printer_;
   // Of the log thread; after it ended, of this one.
-  std::map<std::string, size_t> printed_;  // lines of each replica
+  LogCursor cursor_;
   WakePipe wake_;
+  std::string told_;  // what holds up the start
   absl::Mutex mu_;
   int ended_threads_ ABSL_GUARDED_BY(mu_) = 0;
   bool done_ ABSL_GUARDED_BY(mu_) = false;
+  bool has_run_ ABSL_GUARDED_BY(mu_) = false;
+  std::string trouble_ ABSL_GUARDED_BY(mu_);
   std::optional<Ending> ending_ ABSL_GUARDED_BY(mu_);
   absl::Status error_ ABSL_GUARDED_BY(mu_);
 };

@@ -4,7 +4,9 @@
 #include <sstream>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/entropy.h"
 #include "base/status.h"
 #include "base/units.h"
@@ -112,7 +114,54 @@ absl::Status FillRestart(const RunFlags& flags, v1::Restart& restart) {
                   restart));
 }
 
+// The flag that a field comes from.
+std::string FlagOf(const std::string& field, const RunFlags& flags) {
+  const std::pair<const char*, const std::vector<std::string>&> lists[] = {
+      {"spec.ports[", flags.ports},
+      {"spec.containers[0].volumes[", flags.volumes}};
+  for (const auto& [prefix, values] : lists) {
+    size_t index;
+    absl::string_view rest = field;
+    if (!absl::ConsumePrefix(&rest, prefix)) continue;
+    const char* flag = &values == &flags.ports ? "-p " : "-v ";
+    if (absl::SimpleAtoi(rest.substr(0, rest.find(']')), &index) &&
+        index < values.size()) {
+      return absl::StrCat(flag, values[index]);
+    }
+  }
+  constexpr std::pair<const char*, const char*> kFlags[] = {
+      {"metadata.name", "--name"},
+      {"metadata.project", "--project"},
+      {"metadata.labels", "-l"},
+      {"spec.network", "--network"},
+      {"spec.containers[0].image", "IMAGE"},
+      {"spec.containers[0].env", "-e"},
+      {"spec.containers[0].user", "--user"},
+      {"spec.containers[0].workingDir", "--workdir"},
+      {"spec.containers[0].resources.cpu", "--cpus"},
+      {"spec.containers[0].resources.memory", "--memory"},
+  };
+  for (const auto& [prefix, flag] : kFlags) {
+    if (absl::StartsWith(field, prefix)) return flag;
+  }
+  return field;
+}
+
 }  // namespace
+
+absl::Status InWordsOfFlags(const absl::Status& status, const RunFlags& flags) {
+  v1::ErrorDetail detail = DetailOf(status);
+  if (detail.violations().empty()) return status;
+  v1::ErrorDetail out;
+  out.set_remedy(detail.remedy());
+  for (v1::Violation& violation : *detail.mutable_violations()) {
+    // The container has the service's name.
+    if (violation.field() == "spec.containers[0].name") continue;
+    violation.set_field(FlagOf(violation.field(), flags));
+    *out.add_violations() = violation;
+  }
+  return out.violations().empty() ? status : WithDetail(status, out);
+}
 
 absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
                                              const RunFlags& flags) {
@@ -120,6 +169,11 @@ absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
     return UsageError(
         "-d leaves the service running: --rm and --keep do not "
         "go with it");
+  }
+  if (flags.interactive || flags.terminal) {
+    return UsageError(
+        "run gives no input and no terminal: start it with -d, and then use "
+        "ctl exec -it NAME COMMAND");
   }
   v1::Service service;
   v1::Metadata& metadata = *service.mutable_metadata();
@@ -142,6 +196,8 @@ absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
   }
   spec.set_network(flags.network);
   RETURN_IF_ERROR(FillRestart(flags, *spec.mutable_restart()));
+  // As long as docker stop waits.
+  spec.mutable_stop()->mutable_timeout()->set_seconds(10);
   // There is no older revision that could be worth going back to.
   spec.mutable_rollout()->set_auto_rollback(false);
   return service;

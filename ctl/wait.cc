@@ -17,6 +17,13 @@ bool IsTrue(const v1::Condition* condition) {
   return condition != nullptr && condition->status() == v1::Condition::TRUE;
 }
 
+// Whether somebody has to do something about the image; other trouble may pass
+// by itself.
+bool IsImageFault(absl::string_view reason) {
+  return reason == "ImageNotFound" || reason == "InvalidReference" ||
+         reason == "NoMatchingPlatform" || reason == "RegistryDenied";
+}
+
 Judgement JudgeService(const v1::Service& service) {
   const v1::ServiceStatus& status = service.status();
   if (service.metadata().has_delete_time()) {
@@ -28,7 +35,9 @@ Judgement JudgeService(const v1::Service& service) {
   if (service.spec().stopped()) {
     if (status.replicas() == 0) return {Verdict::kDone, "stopped"};
     return {Verdict::kWaiting,
-            absl::StrCat(status.replicas(), " replicas are stopping")};
+            absl::StrCat(status.replicas(), status.replicas() == 1
+                                                ? " replica is stopping"
+                                                : " replicas are stopping")};
   }
   const v1::Condition* rolled_back =
       FindCondition(status.conditions(), "RolledBack");
@@ -36,13 +45,19 @@ Judgement JudgeService(const v1::Service& service) {
     return {Verdict::kFailed,
             absl::StrCat("rolled back: ", rolled_back->message())};
   }
+  const v1::Condition* resolved =
+      FindCondition(status.conditions(), "ImageResolved");
+  const bool unresolved =
+      resolved != nullptr && resolved->status() == v1::Condition::FALSE;
+  if (unresolved && IsImageFault(resolved->reason())) {
+    return {Verdict::kFailed, resolved->message()};
+  }
   // While images are resolved, the counts still speak of the old revision.
   const v1::Condition* progressing =
       FindCondition(status.conditions(), "Progressing");
   const int desired = status.desired_replicas();
   if (!IsTrue(progressing) && status.updated_replicas() >= desired &&
-      status.available_replicas() >= desired &&
-      status.replicas() <= std::max(desired, status.updated_replicas())) {
+      status.available_replicas() >= desired && status.replicas() <= desired) {
     return {Verdict::kDone,
             absl::StrCat("revision ", status.revision(), " is available, ",
                          status.ready_replicas(), " of ", desired,
@@ -62,7 +77,9 @@ Judgement JudgeService(const v1::Service& service) {
                    status.ready_replicas(), " ready, ",
                    status.available_replicas(), " available");
   // The condition repeats the counts; what follows them is the cause.
-  if (available != nullptr) {
+  if (unresolved) {
+    absl::StrAppend(&message, "; ", resolved->message());
+  } else if (available != nullptr) {
     const size_t cause = available->message().find("; ");
     if (cause != std::string::npos) {
       absl::StrAppend(&message, available->message().substr(cause));
@@ -132,7 +149,9 @@ absl::Status WaitFor(Context& context, const manifest::Kind& kind,
   request.set_project(project);
   request.set_name(name);
   Judgement last;
+  bool last_exists = false;
   auto on_object = [&](const v1::Object* object) {
+    last_exists = object != nullptr;
     Judgement next = judge(object);
     const bool news = next.message != last.message;
     last = std::move(next);
@@ -162,6 +181,9 @@ absl::Status WaitFor(Context& context, const manifest::Kind& kind,
         TimeoutError(absl::StrCat(who, "timed out: ", last.message)),
         absl::StrCat("ctl describe ", kind.api_name, " ", name,
                      " says more; --timeout waits longer"));
+  }
+  if (last.verdict == Verdict::kFailed && !last_exists) {
+    return absl::NotFoundError(absl::StrCat(who, last.message));
   }
   if (last.verdict == Verdict::kFailed) {
     return WithRemedy(

@@ -120,6 +120,12 @@ const v1::Metadata& MetadataOf(const v1::Object& object) {
       inner.GetReflection()->GetMessage(inner, field));
 }
 
+v1::Metadata& MutableMetadata(v1::Object& object) {
+  Message& inner = *MutableInner(*KindOf(object), object);
+  return static_cast<v1::Metadata&>(*inner.GetReflection()->MutableMessage(
+      &inner, inner.GetDescriptor()->FindFieldByName("metadata")));
+}
+
 std::string NameOf(const v1::Object& object) {
   const Kind* kind = KindOf(object);
   const v1::Metadata& metadata = MetadataOf(object);

@@ -43,6 +43,8 @@ google::protobuf::Message* MutableInner(const Kind& kind, v1::Object& object);
 
 // The metadata of the message inside.
 const v1::Metadata& MetadataOf(const v1::Object& object);
+// Of an object that has one.
+v1::Metadata& MutableMetadata(v1::Object& object);
 
 // "service web", with the project if it is not "default":
 // "service shop/web".

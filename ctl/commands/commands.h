@@ -27,6 +27,7 @@ void AddRollout(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.
 void AddScale(CLI::App& app, Context& context);
+void AddShutdown(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
 

@@ -78,7 +78,15 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   }
   v1::DeleteResponse response;
   if (!flags.ignore_missing) {
-    ASSIGN_OR_RETURN(response, context.client().Delete(all));
+    absl::StatusOr<v1::DeleteResponse> answer = context.client().Delete(all);
+    if (answer.status().code() == absl::StatusCode::kNotFound &&
+        all.objects_size() > 1) {
+      return WithRemedy(answer.status(),
+                        "nothing was deleted; --ignore-not-found deletes "
+                        "those that exist");
+    }
+    if (!answer.ok()) return answer.status();
+    response = *std::move(answer);
   } else {
     // One by one: the others go even if one is missing.
     for (const v1::ObjectReference& object : all.objects()) {

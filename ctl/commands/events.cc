@@ -9,6 +9,7 @@
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
+#include "ctl/watch.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -23,15 +24,19 @@ struct Flags {
 const manifest::Kind& EventKind() { return *manifest::FindKind("event"); }
 
 absl::StatusOr<int> Watch(Context& context, const Flags& flags,
-                          int64_t from_revision, Table& table,
+                          const Listing& listing, Table& table,
                           const TableForm& form) {
   v1::WatchRequest request;
   request.set_kind("event");
   request.set_project(flags.all_projects ? "*" : context.ProjectOrDefault());
   request.set_service(flags.service);
-  request.set_from_revision(from_revision);
-  absl::Status status = context.client().Watch(
-      request, absl::InfiniteFuture(), [&](const v1::WatchEvent& event) {
+  request.set_from_revision(listing.revision);
+  ResumedWatch watch(context, request);
+  watch.Know(listing.objects);
+  const absl::Time deadline =
+      context.clock.Now() + context.Timeout(absl::InfiniteDuration());
+  const absl::Status status =
+      watch.Run(deadline, [&](const v1::WatchEvent& event) {
         if (event.type() == v1::WatchEvent::ADDED ||
             event.type() == v1::WatchEvent::MODIFIED) {
           table.Add(RowOf(event.object(), form, context.clock.Now()));
@@ -39,6 +44,9 @@ absl::StatusOr<int> Watch(Context& context, const Flags& flags,
         }
         return true;
       });
+  if (status.code() == absl::StatusCode::kDeadlineExceeded) {
+    return kExitTimeout;
+  }
   if (!status.ok()) return status;
   return kExitOk;
 }
@@ -72,7 +80,7 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   }
   context.io.Out(table.Take());
   if (!flags.watch) return kExitOk;
-  return Watch(context, flags, listing.revision, table, form);
+  return Watch(context, flags, listing, table, form);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "ctl/errors.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
+#include "ctl/watch.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -82,7 +83,7 @@ absl::StatusOr<int> Watch(Context& context, const Flags& flags,
   const absl::Time deadline =
       context.clock.Now() + context.Timeout(absl::InfiniteDuration());
   const absl::Status status =
-      context.client().Watch(request, deadline, on_event);
+      ResumedWatch(context, request).Run(deadline, on_event);
   if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     return kExitTimeout;
   }

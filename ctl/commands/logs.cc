@@ -7,9 +7,11 @@
 #include "base/units.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/log_cursor.h"
 #include "ctl/log_printer.h"
 #include "ctl/objects.h"
 #include "ctl/print/text.h"
+#include "ctl/watch.h"
 
 namespace bulwark::ctl {
 
@@ -95,7 +97,15 @@ absl::Status SetTarget(Context& context, const std::string& word,
       word.find('/') == std::string::npos) {
     absl::StatusOr<v1::Object> replica =
         GetObject(context, *manifest::FindKind("replica"), target.name);
-    if (replica.ok()) object = std::move(replica);
+    if (replica.ok()) {
+      object = std::move(replica);
+    } else if (replica.status().code() == absl::StatusCode::kNotFound) {
+      return absl::NotFoundError(absl::StrCat("read logs of ", word,
+                                              ": no service or replica of "
+                                              "project ",
+                                              request.project(),
+                                              " has this name"));
+    }
   }
   if (!object.ok()) return object.status();
   if (object->has_replica()) {
@@ -111,6 +121,21 @@ absl::Status SetTarget(Context& context, const std::string& word,
   return absl::OkStatus();
 }
 
+// Until the logs end, however often the daemon restarts.
+absl::Status Follow(Context& context, v1::LogsRequest request,
+                    LogPrinter& printer) {
+  LogCursor cursor;
+  while (true) {
+    const absl::Status status =
+        context.client().Logs(request, [&](const v1::LogLine& line) {
+          if (cursor.Take(line)) printer.Print(line);
+        });
+    if (status.ok()) return status;
+    RETURN_IF_ERROR(AwaitDaemon(context, status, absl::InfiniteFuture()));
+    cursor.Resume(request);
+  }
+}
+
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   v1::LogsRequest request;
   RETURN_IF_ERROR(SetSince(context, flags.since, request));
@@ -122,6 +147,10 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   const bool prefix =
       flags.prefix || (context.io.out_tty() && request.replica().empty());
   LogPrinter printer(context.io, prefix, flags.timestamps);
+  if (flags.follow) {
+    RETURN_IF_ERROR(Follow(context, request, printer));
+    return kExitOk;
+  }
   RETURN_IF_ERROR(context.client().Logs(
       request, [&](const v1::LogLine& line) { printer.Print(line); }));
   return kExitOk;

@@ -83,7 +83,12 @@ absl::StatusOr<int> Undo(Context& context, const Flags& flags) {
   request.set_project(context.ProjectOrDefault());
   request.set_service(name);
   request.set_to_revision(flags.to_revision);
-  RETURN_IF_ERROR(context.client().Undo(request).status());
+  const absl::Status undone = context.client().Undo(request).status();
+  if (undone.code() == absl::StatusCode::kNotFound) {
+    return WithRemedy(undone, absl::StrCat("ctl rollout history ", name,
+                                           " lists its revisions"));
+  }
+  RETURN_IF_ERROR(undone);
   context.io.Out(absl::StrCat(
       "service ", name, " goes back to ",
       flags.to_revision == 0 ? "its last good revision"

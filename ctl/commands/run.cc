@@ -19,17 +19,29 @@ namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Minutes(2);
 
-absl::Status PullIfMissing(Context& context, const RunFlags& flags) {
-  if (flags.pull == "never") return absl::OkStatus();
-  if (flags.pull == "missing") {
-    ASSIGN_OR_RETURN(v1::ListImagesResponse images,
-                     context.client().ListImages());
-    const std::string wanted = FullReference(flags.image);
-    for (const v1::ImageInfo& image : images.images()) {
-      for (const std::string& name : image.references()) {
-        if (FullReference(name) == wanted) return absl::OkStatus();
-      }
+absl::StatusOr<bool> IsPresent(Context& context, const std::string& image) {
+  ASSIGN_OR_RETURN(v1::ListImagesResponse images,
+                   context.client().ListImages());
+  const std::string wanted = FullReference(image);
+  for (const v1::ImageInfo& info : images.images()) {
+    if (info.digest() == image) return true;
+    for (const std::string& name : info.references()) {
+      if (FullReference(name) == wanted) return true;
     }
+  }
+  return false;
+}
+
+absl::Status PullIfMissing(Context& context, const RunFlags& flags) {
+  if (flags.pull != "always") {
+    ASSIGN_OR_RETURN(const bool present, IsPresent(context, flags.image));
+    if (present) return absl::OkStatus();
+  }
+  if (flags.pull == "never") {
+    return WithRemedy(
+        absl::NotFoundError(absl::StrCat("run ", flags.image,
+                                         ": the image is not on this host")),
+        "leave --pull never out, or load or build the image");
   }
   v1::PullImageRequest request;
   request.set_reference(flags.image);
@@ -67,6 +79,21 @@ Judgement JudgeStarted(const v1::Object* object) {
   return {Verdict::kWaiting, ""};
 }
 
+// The server's warnings speak of manifests.
+void WarnOfPorts(Context& context, const RunFlags& flags,
+                 const v1::Service& service) {
+  for (int i = 0; i < service.spec().ports_size(); ++i) {
+    const v1::Port& port = service.spec().ports(i);
+    if (port.host_port() == 0 ||
+        port.listen() != v1::Port::LISTEN_UNSPECIFIED) {
+      continue;
+    }
+    context.io.Err(absl::StrCat(
+        "warning: port ", port.host_port(), " listens on localhost only; -p ",
+        "all:", flags.ports[i], " opens it to other hosts\n"));
+  }
+}
+
 absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
   // Before the first call, so that gRPC's threads do not take the signals.
   SignalPoll signals({SIGINT, SIGTERM});
@@ -77,11 +104,10 @@ absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
   if (signals.Take() != 0) return 130;
   v1::ApplyRequest request;
   *request.add_objects()->mutable_service() = service;
-  ASSIGN_OR_RETURN(v1::ApplyResponse response, context.client().Apply(request));
-  for (const v1::ApplyResult& result : response.results()) {
-    for (const std::string& warning : result.warnings()) {
-      context.io.Err(absl::StrCat("warning: ", warning, "\n"));
-    }
+  absl::StatusOr<v1::ApplyResponse> response = context.client().Apply(request);
+  if (!response.ok()) return InWordsOfFlags(response.status(), flags);
+  WarnOfPorts(context, flags, service);
+  for (const v1::ApplyResult& result : response->results()) {
     if (result.object().has_service()) service = result.object().service();
   }
   if (!flags.detach) {
@@ -126,6 +152,9 @@ void AddRun(CLI::App& app, Context& context) {
       .Flag("--rm", flags->remove, "Remove it when it ended (the default)")
       .Flag("--keep", flags->keep, "Keep the service when it ended by itself")
       .Flag("--read-only", flags->read_only, "No writes to its file system")
+      .Flag("-i,--interactive", flags->interactive,
+            "Not here: see ctl exec -it")
+      .Flag("-t,--tty", flags->terminal, "Not here: see ctl exec -it")
       .Flag("--privileged", flags->privileged, "The privileged profile")
       .Tail(flags->command, false)
       .Action([flags](Context& c) { return Run(c, *flags); });

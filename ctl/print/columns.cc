@@ -95,6 +95,16 @@ std::string Restarts(const v1::Replica& replica) {
   return absl::StrCat(restarts);
 }
 
+// A replica whose command ended well has failed to run on, and no more.
+std::string ReplicaState(const v1::Replica& replica) {
+  const v1::ReplicaStatus& status = replica.status();
+  if (status.state() == v1::ReplicaStatus::FAILED &&
+      status.reason() == "Completed") {
+    return "completed";
+  }
+  return Word(v1::ReplicaStatus::State_descriptor(), status.state());
+}
+
 std::string ReplicaMessage(const v1::Replica& replica) {
   const v1::ReplicaStatus& status = replica.status();
   if (!status.reason().empty() && !status.message().empty()) {
@@ -110,17 +120,15 @@ const std::vector<Column>& ReplicaColumns() {
       {"NAME", CellName},
       {"SLOT", CELL(replica, return absl::StrCat(o.spec().slot());)},
       {"REVISION", CELL(replica, return absl::StrCat(o.spec().revision());)},
-      {"STATE", CELL(replica, return Word(v1::ReplicaStatus::State_descriptor(),
-                                          o.status().state());)},
+      {"STATE", CELL(replica, return ReplicaState(o);)},
       {"READY", CELL(replica, return o.status().ready() ? "yes" : "no";)},
       {"ADDRESS", CELL(replica, return o.spec().address();)},
       {"RESTARTS", CELL(replica, return Restarts(o);)},
       {"AGE", CellAge},
       {"+PID",
-       CELL(replica,
-            return o.status().containers().empty()
-                       ? ""
-                       : absl::StrCat(o.status().containers(0).pid());)},
+       CELL(replica, const bool runs = !o.status().containers().empty() &&
+                                       o.status().containers(0).pid() != 0;
+            return runs ? absl::StrCat(o.status().containers(0).pid()) : "";)},
       {"MESSAGE", CELL(replica, return ReplicaMessage(o);)},
   };
   return columns;

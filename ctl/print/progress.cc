@@ -16,10 +16,10 @@ constexpr int kLabelWidth = 14;
 constexpr int kStatusWidth = 12;
 constexpr int kMinBar = 10;
 
-// "a1b2c3d4e5f6" of a digest; a step's "3/7" as it is.
+// "a1b2c3d4e5f6" of a digest; a step's "3/7" or an image's name as it is.
 std::string Label(absl::string_view id) {
-  absl::ConsumePrefix(&id, "sha256:");
-  return std::string(id.substr(0, 12));
+  if (absl::ConsumePrefix(&id, "sha256:")) id = id.substr(0, 12);
+  return std::string(id);
 }
 
 }  // namespace

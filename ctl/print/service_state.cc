@@ -51,6 +51,15 @@ const v1::Condition* Fault(const v1::Service& service) {
   return nullptr;
 }
 
+// Says that it is held back for the host's shutdown, or null.
+const v1::Condition* Down(const v1::Service& service) {
+  const v1::Condition* available =
+      FindCondition(service.status().conditions(), "Available");
+  return available != nullptr && available->reason() == "HostShutdown"
+             ? available
+             : nullptr;
+}
+
 }  // namespace
 
 std::string ServiceState(const v1::Service& service) {
@@ -58,6 +67,7 @@ std::string ServiceState(const v1::Service& service) {
   if (service.spec().stopped()) {
     return service.status().replicas() > 0 ? "Stopping" : "Stopped";
   }
+  if (Down(service) != nullptr) return "HostShutdown";
   if (const v1::Condition* fault = Fault(service)) {
     const bool spoken = !fault->reason().empty() &&
                         fault->type() != "CrashLoop" &&
@@ -81,6 +91,7 @@ std::string ServiceState(const v1::Service& service) {
 }
 
 std::string ServiceMessage(const v1::Service& service) {
+  if (const v1::Condition* down = Down(service)) return down->message();
   if (const v1::Condition* fault = Fault(service)) return fault->message();
   if (IsComplete(service) || service.spec().stopped()) return "";
   for (absl::string_view type : {"Available", "Progressing"}) {

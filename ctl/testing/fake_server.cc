@@ -124,7 +124,9 @@ class FakeServer::Resources final : public v1::Resources::Service {
                      request->service(), request->name(), request->labels());
     };
     std::vector<v1::WatchEvent> batch;
+    const int connection = state_.Connection();
     size_t next = static_cast<size_t>(request->from_revision());
+    if (next != 0) state_.Note(absl::StrCat("Watch from ", next));
     if (next == 0) {
       absl::MutexLock lock(&state_.mu);
       for (const auto& [key, object] : state_.objects) {
@@ -136,6 +138,7 @@ class FakeServer::Resources final : public v1::Resources::Service {
       }
       v1::WatchEvent synced;
       synced.set_type(v1::WatchEvent::SYNCED);
+      synced.set_revision(static_cast<int64_t>(state_.changes.size()));
       batch.push_back(synced);
       next = state_.changes.size();
     }
@@ -146,12 +149,15 @@ class FakeServer::Resources final : public v1::Resources::Service {
       batch.clear();
       absl::MutexLock lock(&state_.mu);
       auto ready = [&] {
-        return state_.stopping || state_.changes.size() > next;
+        return state_.stopping || state_.connection != connection ||
+               state_.changes.size() > next;
       };
       // Looks up now and then, for a call that was cancelled.
       state_.mu.AwaitWithTimeout(absl::Condition(&ready),
                                  absl::Milliseconds(20));
-      if (state_.stopping) return Status(StatusCode::UNAVAILABLE, "stopping");
+      if (state_.stopping || state_.connection != connection) {
+        return Status(StatusCode::UNAVAILABLE, "stopping");
+      }
       for (; next < state_.changes.size(); ++next) {
         if (wanted(state_.changes[next].object())) {
           batch.push_back(state_.changes[next]);
@@ -227,6 +233,7 @@ class FakeServer::Containers final : public v1::Containers::Service {
         request->has_tail() ? absl::StrCat(" ", request->tail()) : ""));
     if (Status s = state_.Take("Logs"); !s.ok()) return s;
     std::vector<v1::LogLine> lines;
+    const int connection = state_.Connection();
     {
       absl::MutexLock lock(&state_.mu);
       lines = state_.lines;
@@ -236,9 +243,13 @@ class FakeServer::Containers final : public v1::Containers::Service {
     for (const v1::LogLine& line : lines) writer->Write(line);
     while (request->follow() && !context->IsCancelled()) {
       absl::MutexLock lock(&state_.mu);
-      if (state_.mu.AwaitWithTimeout(absl::Condition(&state_.stopping),
+      auto broken = [&] {
+        return state_.stopping || state_.connection != connection;
+      };
+      if (state_.mu.AwaitWithTimeout(absl::Condition(&broken),
                                      absl::Milliseconds(20))) {
-        break;
+        return state_.stopping ? Status::OK
+                               : Status(StatusCode::UNAVAILABLE, "broken");
       }
     }
     return Status::OK;
@@ -286,6 +297,14 @@ class FakeServer::System final : public v1::System::Service {
     return Status::OK;
   }
 
+  Status Shutdown(ServerContext*, const v1::ShutdownRequest* request,
+                  v1::ShutdownResponse* response) override {
+    state_.Note(absl::StrCat("Shutdown ", request->timeout().seconds(), "s"));
+    if (Status s = state_.Take("Shutdown"); !s.ok()) return s;
+    response->add_killed("default/stubborn");
+    return Status::OK;
+  }
+
  private:
   FakeState& state_;
 };
@@ -321,6 +340,11 @@ void FakeServer::Remove(const std::string& kind, const std::string& name) {
   if (it == state_->objects.end()) return;
   state_->Change(v1::WatchEvent::DELETED, it->second);
   state_->objects.erase(it);
+}
+
+void FakeServer::BreakStreams() {
+  absl::MutexLock lock(&state_->mu);
+  ++state_->connection;
 }
 
 bool FakeServer::Has(const std::string& kind, const std::string& name) {

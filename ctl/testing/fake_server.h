@@ -34,6 +34,9 @@ class FakeServer {
   void Remove(const std::string& kind, const std::string& name);
   bool Has(const std::string& kind, const std::string& name);
 
+  // Every stream that is open ends with UNAVAILABLE.
+  void BreakStreams();
+
   // The next call of the method fails so.
   void FailNext(const std::string& method, grpc::Status status);
 

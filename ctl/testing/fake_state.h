@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "manifest/kinds.h"
 #include "proto/bulwark/v1/api.pb.h"
@@ -39,6 +40,7 @@ struct FakeState {
   std::function<void(const v1::Object&)> on_apply;
   int exit_code = 0;
   bool stopping = false;
+  int connection = 0;  // streams of an earlier one have broken
 
   static Key KeyOf(const v1::Object& object) {
     const v1::Metadata& m = manifest::MetadataOf(object);
@@ -54,11 +56,18 @@ struct FakeState {
     changes.push_back(std::move(event));
   }
 
-  void Put(const v1::Object& object) {
+  void Put(v1::Object object) {
     absl::MutexLock lock(&mu);
+    manifest::MutableMetadata(object).set_resource_version(
+        absl::StrCat(changes.size() + 1));
     const bool existed = objects.count(KeyOf(object)) > 0;
     objects[KeyOf(object)] = object;
     Change(existed ? v1::WatchEvent::MODIFIED : v1::WatchEvent::ADDED, object);
+  }
+
+  int Connection() {
+    absl::MutexLock lock(&mu);
+    return connection;
   }
 
   // OK, or the failure that the test asked for.
