@@ -3,6 +3,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
@@ -124,7 +125,17 @@ bool Zone::Below(absl::string_view name) const {
 
 bool Zone::IsForeign(const Query& query) const {
   return query.labels != 1 && !Below(query.name) &&
-         !entries_.contains(query.name);
+         !entries_.contains(query.name) && !IsSlot(query.name);
+}
+
+// "7.web" where there is a web, but no slot 7 now: no server in the world knows
+// better.
+bool Zone::IsSlot(absl::string_view name) const {
+  const size_t dot = name.find('.');
+  int slot;
+  return dot != absl::string_view::npos &&
+         absl::SimpleAtoi(name.substr(0, dot), &slot) &&
+         entries_.contains(name.substr(dot + 1));
 }
 
 std::string Zone::Resolve(absl::string_view packet, const Query& query,

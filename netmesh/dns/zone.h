@@ -28,7 +28,8 @@ class Zone {
   static absl::StatusOr<Zone> Build(const dataplane::v1::DnsView& view,
                                     const ZoneOptions& options);
 
-  // Whether the upstreams are asked: a foreign name of two labels or more.
+  // Whether the upstreams are asked: a foreign name of two labels or more, and
+  // not that of a slot of a service.
   bool IsForeign(const Query& query) const;
   // The answer from our own records. `limit`: bytes of the message; `turn`
   // rotates the addresses.
@@ -48,6 +49,7 @@ class Zone {
   absl::Status AddRecord(const dataplane::v1::DnsRecord& record);
   void AddReverse(const std::string& address_name, const std::string& name);
   bool Below(absl::string_view name) const;
+  bool IsSlot(absl::string_view name) const;
   void AddAddresses(const std::vector<std::string>& data, uint16_t type,
                     uint64_t turn, Answer* answer) const;
   void AddServices(const Entry& entry, uint64_t turn, Answer* answer) const;

@@ -158,6 +158,14 @@ TEST_F(ZoneTest, WhenANameIsKnown_GivesItsAddresses) {
               ElementsAre("localhost. 5 IN A 127.0.0.1"));
 }
 
+TEST_F(ZoneTest, WhenAServiceLacksTheSlot_NobodyElseIsAsked) {
+  EXPECT_FALSE(Foreign("7.web"));
+  EXPECT_EQ(Ask("7.web", kA).rcode, kNxDomain);
+  EXPECT_EQ(Ask("7.web.default", kA).rcode, kNxDomain);
+  EXPECT_TRUE(Foreign("7.com"));
+  EXPECT_TRUE(Foreign("x7.web"));
+}
+
 TEST_F(ZoneTest, WhenTheCaseDiffers_AnswersInTheClientsCase) {
   EXPECT_THAT(Ask("WeB.dEfault", kA).answer,
               ElementsAre("WeB.dEfault. 5 IN A 10.211.0.7"));
