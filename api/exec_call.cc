@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "api/container_lookup.h"
 #include "api/errors.h"
 #include "base/check.h"
@@ -44,6 +45,17 @@ absl::StatusOr<engine::ExecSpec> SpecOf(const v1::ExecStart& start) {
   spec.cwd = start.working_dir();
   spec.terminal = start.terminal();
   return spec;
+}
+
+// The engine knows containers by ids that nobody else needs.
+absl::Status InWordsOfUsers(const absl::Status& status,
+                            const ContainerRef& container) {
+  return absl::Status(
+      status.code(),
+      absl::StrReplaceAll(status.message(),
+                          {{absl::StrCat("container ", container.id),
+                            absl::StrCat("container ", container.container,
+                                         " of ", container.replica)}}));
 }
 
 }  // namespace
@@ -98,8 +110,10 @@ absl::Status ExecCall::RunProcess() {
   ASSIGN_OR_RETURN(const engine::ExecSpec spec, SpecOf(first->start()));
   ASSIGN_OR_RETURN(const ContainerRef target,
                    FindExecTarget(environment_.store, first->start()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<engine::ExecSession> session,
-                   environment_.engine.Exec(target.id, spec));
+  absl::StatusOr<std::unique_ptr<engine::ExecSession>> started =
+      environment_.engine.Exec(target.id, spec);
+  if (!started.ok()) return InWordsOfUsers(started.status(), target);
+  const std::unique_ptr<engine::ExecSession> session = *std::move(started);
   if (spec.terminal && first->start().has_size()) {
     // A size that cannot be set is no reason not to run.
     session

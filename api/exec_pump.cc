@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kChunk = 32 << 10;
 constexpr size_t kMostInput = 1 << 20;
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
+constexpr absl::Duration kShort = absl::Milliseconds(2);
 // What a child that outlives the process may still add to its output.
 constexpr absl::Duration kDrain = absl::Milliseconds(200);
 
@@ -148,7 +149,9 @@ class Pump {
     fds[count++] = {Backlog() > 0 ? session_.input() : -1, POLLOUT, 0};
     fds[count++] = {output_open_ ? session_.output() : -1, POLLIN, 0};
     fds[count++] = {error_open_ ? session_.error() : -1, POLLIN, 0};
-    poll(fds, count, static_cast<int>(absl::ToInt64Milliseconds(kPoll)));
+    // With its streams closed, nothing but a look tells that it has ended.
+    const absl::Duration most = output_open_ || error_open_ ? kPoll : kShort;
+    poll(fds, count, static_cast<int>(absl::ToInt64Milliseconds(most)));
   }
 
   absl::Status ReadStream(int fd, bool is_error, bool& open, bool& progress) {
@@ -173,8 +176,6 @@ class Pump {
     if (exit_code_.has_value()) return absl::OkStatus();
     absl::StatusOr<int> code = session_.WaitFor(absl::ZeroDuration());
     if (absl::IsDeadlineExceeded(code.status())) {
-      // Nothing is left to poll for: do not spin.
-      if (!output_open_ && !error_open_) call_.clock().Sleep(kShort);
       return absl::OkStatus();
     }
     if (absl::IsUnimplemented(code.status())) {
@@ -186,8 +187,6 @@ class Pump {
     drain_until_ = call_.clock().Steady() + kDrain;
     return absl::OkStatus();
   }
-
-  static constexpr absl::Duration kShort = absl::Milliseconds(5);
 
   ExecCall& call_;
   engine::ExecSession& session_;
