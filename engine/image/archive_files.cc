@@ -49,8 +49,15 @@ absl::StatusOr<ArchiveFiles> ArchiveFiles::Read(BlobStore* blobs, int fd,
   TarReader tar(source.get());
   TarEntry entry;
   for (;;) {
-    ASSIGN_OR_RETURN(bool more, tar.Next(&entry));
-    if (!more) return result;
+    const absl::StatusOr<bool> more = tar.Next(&entry);
+    if (absl::IsDataLoss(more.status()) && result.files_.empty() &&
+        absl::StrContains(more.status().message(), "Unrecognized")) {
+      return absl::DataLossError(
+          "read archive: it is no tar archive; make one with `docker save` or"
+          " `skopeo copy`");
+    }
+    RETURN_IF_ERROR(more.status());
+    if (!*more) return result;
     std::string name = Clean(entry.path);
     if (result.files_.size() + result.links_.size() > kMaxFiles) {
       return absl::ResourceExhaustedError(absl::StrCat(
