@@ -29,6 +29,10 @@ void CollectUpdates(const ServiceView& view, const std::set<int64_t>& edited,
   }
 }
 
+std::string Replicas(int count) {
+  return absl::StrCat(count, count == 1 ? " replica" : " replicas");
+}
+
 // Freezes a target that failed; the census then has another.
 bool TakeBack(ServiceView& view, const Census& c, ServicePlan& plan) {
   const std::string failure = RolloutFailure(c);
@@ -60,7 +64,7 @@ bool Begin(ServiceView& view, const Census& c, ServicePlan& plan) {
   plan.events.push_back(
       {"RolloutStarted",
        absl::StrCat("revision ", r.number(), " is being rolled out to ",
-                    c.settings.replicas, " replicas")});
+                    Replicas(c.settings.replicas))});
   return true;
 }
 
@@ -71,8 +75,12 @@ bool Complete(ServiceView& view, const Census& c, ServicePlan& plan) {
   r.set_good(true);
   plan.events.push_back(
       {"RolloutComplete",
-       absl::StrCat("revision ", r.number(), " is rolled out: all ",
-                    c.settings.replicas, " replicas are available")});
+       c.done.empty()
+           ? absl::StrCat("revision ", r.number(), " is rolled out: ",
+                          Replicas(c.settings.replicas), " available")
+           : absl::StrCat("revision ", r.number(), " is rolled out: ",
+                          Replicas(static_cast<int>(c.done.size())),
+                          " ended, as the restart policy allows")});
   return true;
 }
 

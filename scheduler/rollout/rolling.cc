@@ -107,8 +107,11 @@ class ReplicaPlanner {
       std::string reason = why;
       if (last != nullptr &&
           last->status().state() == v1::ReplicaStatus::FAILED) {
-        reason = absl::StrCat("replaces ", last->metadata().name(),
-                              ", which failed: ", last->status().reason());
+        const std::string& how = last->status().reason();
+        reason = absl::StrCat(
+            "replaces ", last->metadata().name(),
+            how == "Completed" ? ", which ended" : ", which failed: ",
+            how == "Completed" ? "" : how);
       }
       plan_.create.push_back(
           {slot, revision.number(), next.attempt, std::move(reason)});

@@ -66,6 +66,11 @@ class StatusWriter {
           }));
     }
     available_ = CountAvailable(c_.fresh, c_) + CountAvailable(c_.old, c_);
+    // What was found of the images of an older declaration is no news of this.
+    if (c_.desired == nullptr &&
+        status_.observed_generation() < view_.service.metadata().generation()) {
+      Remove("ImageResolved");
+    }
     status_.set_observed_generation(view_.service.metadata().generation());
     status_.set_replicas(
         static_cast<int>(c_.fresh.size() + c_.old.size() + c_.leaving.size()));
@@ -101,6 +106,12 @@ class StatusWriter {
 
   void Available() {
     const int n = c_.settings.replicas;
+    if (view_.shutting_down && !view_.service.spec().stopped()) {
+      Set("Available", kFalse, "HostShutdown",
+          "stopped for the host's shutdown; bulwarkd starts it again when it "
+          "starts itself");
+      return;
+    }
     if (n == 0) {
       Set("Available", kFalse,
           view_.service.spec().stopped() ? "Stopped" : "NoReplicas",
@@ -136,11 +147,12 @@ class StatusWriter {
       Set("Progressing", kFalse, "Complete",
           absl::StrCat("revision ", c_.target->number(), " is rolled out"));
     } else if (c_.now >= ProgressDeadline(c_)) {
+      const std::string culprit = Culprit(c_);
       Set("Progressing", kFalse, "ProgressDeadlineExceeded",
           absl::StrCat("revision ", c_.target->number(),
                        " makes no progress, and there is no good revision to "
                        "go back to, or autoRollback is off; ",
-                       Ratio(), "; ", Culprit(c_)));
+                       Ratio(), culprit.empty() ? "" : "; ", culprit));
     } else {
       Set("Progressing", kTrue, "RollingOut",
           absl::StrCat(CountAvailable(c_.fresh, c_), " of ",
@@ -175,9 +187,9 @@ class StatusWriter {
     const v1::Replica* r = Looping();
     if (r != nullptr) {
       Set("CrashLoop", kTrue, "CrashLoop",
-          absl::StrCat(r->metadata().name(), " failed, the ",
-                       r->spec().attempt() + 1,
-                       ". time in a row in its slot: ", r->status().message()));
+          absl::StrCat(r->metadata().name(), " failed, as did ",
+                       r->spec().attempt(),
+                       " before it in its slot: ", r->status().message()));
     } else if (FindCondition(status_.conditions(), "CrashLoop") != nullptr) {
       Set("CrashLoop", kFalse, "Recovered", "no replica fails repeatedly");
     }

@@ -28,6 +28,22 @@ bool Holds(const v1::Service& service, const char* type) {
   return c != nullptr && c->status() == v1::Condition::TRUE;
 }
 
+// Why a replica is stopped, for people.
+std::string StopSentence(const std::string& reason) {
+  constexpr std::pair<const char*, const char*> kSentences[] = {
+      {"Deleted", "the service is deleted"},
+      {"HostShutdown", "the host shuts down"},
+      {"Stopped", "the service is to stop"},
+      {"ScaledDown", "fewer replicas are declared"},
+      {"RolledBack", "its revision is rolled back"},
+      {"Replaced", "another revision takes its place"},
+  };
+  for (const auto& [word, sentence] : kSentences) {
+    if (reason == word) return sentence;
+  }
+  return reason;
+}
+
 v1::Replica* Find(std::vector<v1::Replica>& replicas, const std::string& uid) {
   for (v1::Replica& r : replicas) {
     if (r.metadata().uid() == uid) return &r;
@@ -233,8 +249,8 @@ absl::Status ServiceController::AddStops(Pass& pass) {
     pass.touched.push_back(QueueKey(r.metadata()));
     if (HasEnded(r)) continue;
     pass.events.push_back(
-        {"ReplicaStopping",
-         absl::StrCat(r.metadata().name(), " is stopped: ", stop.reason)});
+        {"ReplicaStopping", absl::StrCat(r.metadata().name(), " is stopped: ",
+                                         StopSentence(stop.reason))});
   }
   return absl::OkStatus();
 }
@@ -284,7 +300,7 @@ absl::Status ServiceController::Commit(Pass& pass) {
     return absl::OkStatus();
   }
   if (!pass.durable) pass.batch.NotDurable();
-  absl::Status status = store_.Commit(pass.batch).status();
+  absl::Status status = store_.Commit(pass.batch.Essential()).status();
   pass.address_hold.reset();
   return status;
 }
@@ -359,9 +375,11 @@ absl::Status ServiceController::StopOrphans(Pass& pass,
     object.mutable_replica()->mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
     object.mutable_replica()->mutable_spec()->set_reason("ServiceGone");
     RETURN_IF_ERROR(store_
-                        .Commit(store::Batch().Put(store::KeyOf(object),
-                                                   store::Encode(object),
-                                                   store::RevisionOf(object)))
+                        .Commit(store::Batch()
+                                    .Put(store::KeyOf(object),
+                                         store::Encode(object),
+                                         store::RevisionOf(object))
+                                    .Essential())
                         .status());
     hooks_.replica_changed(QueueKey(object.replica().metadata()));
   }
