@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "scheduler/names.h"
@@ -198,6 +199,11 @@ absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,
         end.state = State::FAILED;
         end.reason = "LaunchFailed";
         end.message = std::string(started.message());
+        if (absl::IsInvalidArgument(started)) {
+          absl::StrAppend(&end.message,
+                          "; correct command, user or workingDir, or use "
+                          "another image");
+        }
         RETURN_IF_ERROR(Kill(loaded, end));  // what runs already
         RETURN_IF_ERROR(End(loaded, end));
         return false;
@@ -241,9 +247,15 @@ absl::Status ReplicaController::Start(Loaded& loaded, size_t index) {
         absl::StrCat("start container ", view.name, ": revision ",
                      loaded.replica().spec().revision(), " does not exist"));
   }
-  return launcher_
-      .Start(loaded.replica(), *loaded.revision, *container, view.id)
-      .status();
+  const absl::Status started =
+      launcher_.Start(loaded.replica(), *loaded.revision, *container, view.id)
+          .status();
+  // The engine's ids of containers are nothing to the readers of a status.
+  return started.ok()
+             ? started
+             : absl::Status(started.code(),
+                            absl::StrReplaceAll(started.message(),
+                                                {{view.id, view.name}}));
 }
 
 absl::Status ReplicaController::Restart(Loaded& loaded, size_t index) {
@@ -342,13 +354,16 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
   }
   launcher_.Forget(loaded.replica().metadata().uid());
   const std::string& name = loaded.replica().metadata().name();
-  if (step.state == State::FAILED) {
+  if (step.state != State::FAILED) {
+    Tell(loaded, "ReplicaStopped", absl::StrCat(name, " has stopped"),
+         v1::Event::NORMAL);
+  } else if (step.reason == "Completed") {
+    Tell(loaded, "ReplicaCompleted", absl::StrCat(name, " ended: ", message),
+         v1::Event::NORMAL);
+  } else {
     Tell(loaded, "ReplicaFailed",
          absl::StrCat(name, " failed (", step.reason, "): ", message),
          v1::Event::WARNING);
-  } else {
-    Tell(loaded, "ReplicaStopped",
-         absl::StrCat(name, " stopped (", step.reason, ")"), v1::Event::NORMAL);
   }
   return absl::OkStatus();
 }
@@ -358,7 +373,8 @@ absl::Status ReplicaController::Commit(Loaded& loaded) {
                       .Commit(store::Batch()
                                   .Put(loaded.key, store::Encode(loaded.object),
                                        store::RevisionOf(loaded.object))
-                                  .NotDurable())
+                                  .NotDurable()
+                                  .Essential())
                       .status());
   changed_(
       absl::StrCat(loaded.key.project, "/", loaded.replica().spec().service()));
