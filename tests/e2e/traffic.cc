@@ -1,6 +1,7 @@
 #include "tests/e2e/traffic.h"
 
 #include "base/check.h"
+#include "tests/load/kill.h"
 
 namespace bulwark::e2e {
 
@@ -10,7 +11,7 @@ Traffic::Traffic(int port, std::vector<load::Mode> modes)
     load::LoadOptions options;
     options.port = port;
     options.mode = modes[i];
-    options.connections = 4;
+    options.connections = kConnections;
     options.duration = absl::Minutes(10);
     // Enough to meet every moment, little enough to leave the two processors
     // of a small machine to what is tested.
@@ -27,8 +28,8 @@ Traffic::Traffic(int port, std::vector<load::Mode> modes)
 
 Traffic::~Traffic() { Finish(); }
 
-void Traffic::NoteKill(const std::string& backend) {
-  kills_.push_back({clock_.Steady(), backend});
+void Traffic::Kill(pid_t pid, const std::string& backend) {
+  kills_.push_back(load::KillProcess(pid, backend, clock_));
 }
 
 std::vector<load::LoadReport> Traffic::Finish() {
@@ -37,7 +38,7 @@ std::vector<load::LoadReport> Traffic::Finish() {
   threads_.clear();
   std::vector<load::LoadReport> reports;
   for (load::LoadReport& report : reports_) {
-    load::ForgiveKilled(report, kills_, absl::Milliseconds(500));
+    load::ForgiveKilled(report, kills_);
     reports.push_back(report);
   }
   return reports;

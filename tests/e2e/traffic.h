@@ -2,6 +2,8 @@
 #ifndef TESTS_E2E_TRAFFIC_H_
 #define TESTS_E2E_TRAFFIC_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <string>
 #include <thread>
@@ -16,13 +18,17 @@ namespace bulwark::e2e {
 // Finish().
 class Traffic {
  public:
+  // Of each load client.
+  static constexpr int kConnections = 4;
+
   explicit Traffic(int port,
                    std::vector<load::Mode> modes = {load::Mode::kPerRequest,
                                                     load::Mode::kKeepAlive});
   ~Traffic();
 
-  // Tells that the process behind `backend` is killed now.
-  void NoteKill(const std::string& backend);
+  // Kills the process behind `backend` ("": the proxy) and waits until it is
+  // gone. Dies with a CHECK if there is none.
+  void Kill(pid_t pid, const std::string& backend);
   // Ends the load; a report for each mode, with what was in flight on killed
   // processes moved out of the failures.
   std::vector<load::LoadReport> Finish();

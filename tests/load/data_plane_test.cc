@@ -1,24 +1,13 @@
-// Keeper and proxy under load: what is killed, what changes, what is lost.
+// A proxy under load whose endpoints and listeners change.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <map>
 #include <string>
-#include <thread>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "base/check.h"
-#include "base/testing/status_matchers.h"
-#include "lb/local/testing.h"
-#include "lb/tcp/testing.h"
-#include "tests/load/load.h"
+#include "tests/load/data_plane_fixture.h"
 
 namespace bulwark::load {
 namespace {
@@ -29,164 +18,7 @@ using lb::testing::InDataplane;
 
 namespace v1 = dataplane::v1;
 
-constexpr absl::Duration kTimeout = absl::Seconds(10);
-
-// An echo_backend in the data-plane namespace.
-class BackendProcess {
- public:
-  explicit BackendProcess(const std::string& name) {
-    InDataplane([&] {
-      port_ = lb::testing::FreePort();
-      const std::string port = absl::StrCat(port_);
-      const char* program = getenv("BACKEND");
-      const char* argv[] = {program,  "--name",     name.c_str(),
-                            "--port", port.c_str(), nullptr};
-      CHECK(posix_spawn(&pid_, program, nullptr, nullptr,
-                        const_cast<char* const*>(argv), environ) == 0);
-      CHECK(Eventually([&] { return lb::testing::ConnectTo(port_).ok(); }));
-    });
-  }
-  ~BackendProcess() { End(SIGKILL); }
-
-  uint16_t port() const { return port_; }
-  void End(int signal) {
-    if (pid_ <= 0) return;
-    kill(pid_, signal);
-    waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-
- private:
-  pid_t pid_ = 0;
-  uint16_t port_ = 0;
-};
-
-class DataPlaneLoadTest : public ::testing::Test {
- protected:
-  DataPlaneLoadTest() : port_(lb::testing::FreePort()), snapshot_(port_) {
-    EXPECT_OK(proxy().Start());
-  }
-
-  lb::LocalProxy& proxy() { return installation_.proxy(); }
-  void Apply() {
-    auto applied = proxy().Apply(snapshot_.Next(), kTimeout);
-    ASSERT_OK(applied);
-    EXPECT_EQ(applied->errors_size(), 0) << applied->ShortDebugString();
-  }
-  v1::EndpointStats StatsOf(const std::string& id) {
-    auto stats = proxy().Stats(kTimeout);
-    EXPECT_THAT(stats, IsOk());
-    if (!stats.ok()) return {};
-    for (const auto& pool : stats->pools()) {
-      for (const auto& e : pool.endpoints()) {
-        if (e.id() == id) return e;
-      }
-    }
-    return {};
-  }
-
-  void StartLoad(Mode mode) {
-    options_.port = port_;
-    options_.mode = mode;
-    options_.connections = 8;
-    options_.duration = absl::Seconds(50);
-    options_.rate = 2000;
-    stop_ = false;
-    options_.stop = &stop_;
-    load_ = std::thread([this] {
-      auto report = RunLoad(options_, clock_);
-      ASSERT_OK(report);
-      report_ = *std::move(report);
-    });
-  }
-  const LoadReport& StopLoad() {
-    stop_ = true;
-    load_.join();
-    return report_;
-  }
-  // Returns after the proxy has served `n` more connections of `id`.
-  void AwaitServed(const std::string& id, uint64_t n) {
-    const uint64_t before = StatsOf(id).connections_total();
-    EXPECT_TRUE(Eventually(
-        [&] { return StatsOf(id).connections_total() >= before + n; }));
-  }
-  pid_t KillProxy() {
-    const pid_t old = installation_.proxy_pid();
-    EXPECT_GT(old, 0);
-    kill(old, SIGKILL);
-    return old;
-  }
-
-  RealClock clock_;
-  lb::testing::Installation installation_;
-  const uint16_t port_;
-  lb::testing::SnapshotBuilder snapshot_;
-  LoadOptions options_;
-  std::atomic<bool> stop_ = false;
-  std::thread load_;
-  LoadReport report_;
-};
-
-TEST_F(DataPlaneLoadTest, WhenProxyIsKilledUnderLoad_AcceptsAgainSoon) {
-  BackendProcess a("a"), b("b");
-  snapshot_.Ready("a", a.port()).Ready("b", b.port());
-  Apply();
-  StartLoad(Mode::kPerRequest);
-  AwaitServed("a", 100);
-  std::vector<Kill> kills;
-  for (int i = 0; i < 3; ++i) {
-    kills.push_back({clock_.Steady(), ""});
-    KillProxy();
-    AwaitServed("a", 200);
-  }
-  LoadReport report = StopLoad();
-  ForgiveKilled(report, kills);
-  std::printf("proxy killed 3 times: %s\n", ToJson(report).c_str());
-  EXPECT_EQ(report.failed, 0u);
-  EXPECT_LT(report.max_connect_gap, absl::Seconds(1));
-  EXPECT_LT(report.max_gap, absl::Seconds(1));
-}
-
-TEST_F(DataPlaneLoadTest, WhenKeeperIsKilled_NothingIsLost) {
-  BackendProcess a("a");
-  snapshot_.Ready("a", a.port());
-  Apply();
-  StartLoad(Mode::kPerRequest);
-  AwaitServed("a", 100);
-  const pid_t old = installation_.keeper_pid();
-  kill(old, SIGKILL);
-  AwaitServed("a", 100);
-  // Any call looks after the keeper.
-  EXPECT_TRUE(Eventually([&] {
-    EXPECT_OK(proxy().Stats(kTimeout));
-    const pid_t now = installation_.keeper_pid();
-    return now > 0 && now != old;
-  }));
-  // The new keeper has the sockets once the proxy has found it, which a change
-  // of the listeners waits for.
-  Apply();
-  EXPECT_EQ(StopLoad().failed, 0u) << ToJson(report_);
-  // And so the next proxy gets them from it.
-  StartLoad(Mode::kPerRequest);
-  const Kill kill_of_proxy = {clock_.Steady(), ""};
-  KillProxy();
-  AwaitServed("a", 100);
-  LoadReport report = StopLoad();
-  ForgiveKilled(report, {kill_of_proxy});
-  EXPECT_EQ(report.failed, 0u) << ToJson(report);
-}
-
-TEST_F(DataPlaneLoadTest, WhenBothAreKilled_ACallBringsBackTheLastSnapshot) {
-  BackendProcess a("a");
-  snapshot_.Ready("a", a.port());
-  Apply();
-  kill(installation_.keeper_pid(), SIGKILL);
-  KillProxy();
-  ASSERT_TRUE(Eventually([&] { return installation_.proxy_pid() == 0; }));
-  ASSERT_OK_AND_ASSIGN(auto stats, proxy().Stats(kTimeout));
-  EXPECT_EQ(stats.version(), 1u);
-  EXPECT_TRUE(lb::testing::ConnectTo(port_).ok());
-}
+class DataPlaneLoadTest : public DataPlaneFixture {};
 
 class RollTest : public DataPlaneLoadTest,
                  public ::testing::WithParamInterface<Mode> {};
@@ -231,20 +63,6 @@ INSTANTIATE_TEST_SUITE_P(Modes, RollTest,
                            return info.param == Mode::kPerRequest ? "PerRequest"
                                                                   : "KeepAlive";
                          });
-
-TEST_F(DataPlaneLoadTest, WhenABackendIsKilled_OnlyItsOwnRequestsBreak) {
-  BackendProcess a("a"), b("b");
-  snapshot_.Ready("a", a.port()).Ready("b", b.port());
-  Apply();
-  StartLoad(Mode::kPerRequest);
-  AwaitServed("a", 100);
-  const Kill kill_of_a = {clock_.Steady(), "a"};
-  a.End(SIGKILL);
-  AwaitServed("b", 300);
-  LoadReport report = StopLoad();
-  ForgiveKilled(report, {kill_of_a});
-  EXPECT_EQ(report.failed, 0u) << ToJson(report);
-}
 
 TEST_F(DataPlaneLoadTest, WhenPoolIsPausedUnderLoad_RequestsWait) {
   BackendProcess a("a");
@@ -330,7 +148,8 @@ TEST_F(DataPlaneLoadTest, WhenViewIsApplied_NamesResolveAlsoAfterARestart) {
   std::string answer;
   InDataplane([&] { answer = AskForAddress("web"); });
   EXPECT_EQ(answer, std::string("\x0a\x01\x02\x03"));
-  const pid_t old = KillProxy();
+  const pid_t old = installation_.proxy_pid();
+  KillProxy();
   ASSERT_TRUE(Eventually([&] {
     const pid_t now = installation_.proxy_pid();
     return now > 0 && now != old;

@@ -32,7 +32,9 @@ struct Slot {
   int reused = 0;
   // This request is the second try.
   bool retry = false;
+  // The request, its connection, and (see LoadReport::Broken) its last byte.
   absl::Duration began;
+  absl::Duration connected;
   absl::Duration sent;
   std::string last_backend;
 };
@@ -59,8 +61,7 @@ class Load {
     }
     while (true) {
       now_ = clock_.Steady();
-      const bool over =
-          now_ >= end || (options_.stop != nullptr && *options_.stop);
+      const bool over = now_ >= end || Enough();
       if (over && busy_ == 0) break;
       if (!over) StartDue();
       Poll(over ? end + options_.timeout : end);
@@ -73,6 +74,12 @@ class Load {
   }
 
  private:
+  bool Enough() const {
+    return (options_.stop != nullptr && *options_.stop) ||
+           (options_.answers_wanted > 0 &&
+            report_.requests >= options_.answers_wanted);
+  }
+
   void Gap(absl::Duration& last, absl::Duration& longest) {
     longest = std::max(longest, now_ - last);
     last = now_;
@@ -96,9 +103,11 @@ class Load {
 
   void Begin(Slot& slot) {
     slot.answer.Reset();
+    slot.sent = absl::InfiniteDuration();
     if (slot.fd.ok() && ClosedByPeer(slot.fd.get())) slot.fd.Reset();
     if (slot.fd.ok()) return Send(slot);
     slot.reused = 0;
+    slot.connected = now_;
     slot.last_backend.clear();
     slot.fd.Reset(socket(target_.family(),
                          SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -128,13 +137,14 @@ class Load {
 
   void Send(Slot& slot) {
     slot.state = Slot::State::kWaiting;
-    slot.sent = now_;
+    const absl::Duration now = clock_.Steady();
     // A request fits into any socket buffer.
     const ssize_t n =
         send(slot.fd.get(), request_.data(), request_.size(), MSG_NOSIGNAL);
     if (n != static_cast<ssize_t>(request_.size())) {
-      Broken(slot, "send", n < 0 ? errno : EMSGSIZE);
+      return Broken(slot, "send", n < 0 ? errno : EMSGSIZE);
     }
+    slot.sent = now;
   }
 
   void Poll(absl::Duration until) {
@@ -154,12 +164,8 @@ class Load {
       int error = 0;
       socklen_t size = sizeof(error);
       getsockopt(slot.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-      if (error == ECONNRESET) {
-        // It was made, and its other end died before we looked: in flight, as
-        // far as anyone can tell.
-        slot.sent = slot.began;
-        return Broken(slot, "connect", error);
-      }
+      // It was made, and its other end died before we looked.
+      if (error == ECONNRESET) return Broken(slot, "connect", error);
       if (error != 0) return Fail(slot, "connect", error);
       if (!(events & EPOLLOUT)) return;
       Gap(last_connect_, report_.max_connect_gap);
@@ -192,6 +198,7 @@ class Load {
       return Fail(slot, absl::StrCat("status ", slot.answer.status()), 0);
     }
     ++report_.requests;
+    if (options_.answers != nullptr) ++*options_.answers;
     ++report_.by_backend[slot.answer.backend()];
     report_.latency_us.Add(absl::ToInt64Microseconds(now_ - slot.began));
     Gap(last_answer_, report_.max_gap);
@@ -208,7 +215,7 @@ class Load {
     --busy_;
   }
 
-  // The connection ended under a request that was sent.
+  // The connection was made, and ended under the request.
   void Broken(Slot& slot, const std::string& how, int error) {
     if (options_.mode == Mode::kKeepAlive && slot.reused > 0 && !slot.retry &&
         !slot.answer.started()) {
@@ -220,7 +227,8 @@ class Load {
     const std::string& backend = slot.answer.backend().empty()
                                      ? slot.last_backend
                                      : slot.answer.backend();
-    report_.broken.push_back({slot.sent, now_, backend});
+    report_.broken.push_back(
+        {slot.connected, slot.sent, clock_.Steady(), backend});
     Fail(slot, how, error);
   }
 
@@ -276,14 +284,14 @@ absl::StatusOr<LoadReport> RunLoad(const LoadOptions& options, Clock& clock) {
   return Load(options, target, clock).Run();
 }
 
-void ForgiveKilled(LoadReport& report, const std::vector<Kill>& kills,
-                   absl::Duration slack) {
+void ForgiveKilled(LoadReport& report, const std::vector<Kill>& kills) {
   std::erase_if(report.broken, [&](const LoadReport::Broken& b) {
     for (const Kill& k : kills) {
-      const bool during = k.at >= b.sent - slack && k.at <= b.broke;
+      const bool of_proxy = k.backend.empty();
+      const bool before_end = (of_proxy ? b.began : b.sent) <= k.gone;
       const bool maybe =
-          b.backend.empty() || k.backend.empty() || b.backend == k.backend;
-      if (!during || !maybe) continue;
+          of_proxy || b.backend.empty() || b.backend == k.backend;
+      if (!before_end || b.broke < k.at || !maybe) continue;
       --report.failed;
       ++report.in_flight_on_killed;
       return true;

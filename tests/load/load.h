@@ -32,6 +32,8 @@ struct LoadOptions {
   Mode mode = Mode::kPerRequest;
   int connections = 8;
   absl::Duration duration = absl::Seconds(5);
+  // Ends the run after so many answers; 0: only the time does.
+  uint64_t answers_wanted = 0;
   // Requests a second in all; 0: as many as go.
   double rate = 0;
   // For one request, from connect to the end of the answer.
@@ -39,12 +41,17 @@ struct LoadOptions {
   std::string backend_header = "X-Backend";
   // Ends the run early when it becomes true; may be null.
   const std::atomic<bool>* stop = nullptr;
+  // Counts the answers as they come; may be null.
+  std::atomic<uint64_t>* answers = nullptr;
 };
 
-// A process that the test killed on purpose, and when (Clock::Steady).
+// A process that was killed on purpose (times of Clock::Steady).
 struct Kill {
+  // Right before the signal,
   absl::Duration at;
-  // "" if it has no name.
+  // and when the process was seen to be gone, with all its sockets.
+  absl::Duration gone;
+  // Which backend it was; "": the proxy, through which all connections go.
   std::string backend;
 };
 
@@ -53,7 +60,7 @@ struct LoadReport {
   uint64_t requests = 0;
   // Broken, timed out, answered otherwise; without those of the next line.
   uint64_t failed = 0;
-  // Broken after they were sent, to a backend that was killed meanwhile.
+  // Broken by a kill that the test made: see ForgiveKilled.
   uint64_t in_flight_on_killed = 0;
   // Sent again (kKeepAlive).
   uint64_t retried = 0;
@@ -68,12 +75,16 @@ struct LoadReport {
   std::map<std::string, uint64_t> errors;
 
   struct Broken {
+    // When its connection was begun,
+    absl::Duration began;
+    // its last byte was given to the kernel (InfiniteDuration: never),
     absl::Duration sent;
+    // and the connection ended under it.
     absl::Duration broke;
-    // As far as known.
+    // Who answers on that connection: "" while no answer has begun on it.
     std::string backend;
   };
-  // The broken ones among `failed` that were sent, for ForgiveKilled.
+  // Those among `failed` whose connection was made and then ended under them.
   std::vector<Broken> broken;
 };
 
@@ -81,12 +92,15 @@ struct LoadReport {
 // INVALID_ARGUMENT for a malformed address.
 absl::StatusOr<LoadReport> RunLoad(const LoadOptions& options, Clock& clock);
 
-// Moves from `failed` to `in_flight_on_killed` the broken requests during which
-// a process was killed that they may have been sent to: their backend is known
-// to be the killed one, or unknown. `slack` is for the time that the news
-// takes.
-void ForgiveKilled(LoadReport& report, const std::vector<Kill>& kills,
-                   absl::Duration slack = absl::Milliseconds(100));
+// Moves from `failed` to `in_flight_on_killed` what nobody could have saved:
+// - of a killed backend: a request whose bytes had been sent before it was
+// gone,
+//   and that broke after the signal, on a connection that is known to be the
+//   backend's, or of which nothing is known. A connection that ends before the
+//   request was sent is the proxy's to repair: it stays a failure.
+// - of the killed proxy: a request on a connection begun before it was gone,
+//   and that broke after the signal.
+void ForgiveKilled(LoadReport& report, const std::vector<Kill>& kills);
 
 // One JSON object.
 std::string ToJson(const LoadReport& report);

@@ -6,9 +6,10 @@
 //     [--kills FILE] [--report-outage]
 //
 // Prints one JSON object; exits 0 if no request failed, 1 if some did, 2 on
-// wrong usage. FILE is read at the end: a line "MILLISECONDS BACKEND" for each
-// process that was killed on purpose, by CLOCK_BOOTTIME. SIGINT and SIGTERM end
-// the run early, with its report.
+// wrong usage. FILE is read at the end: a line "KILLED GONE BACKEND" for each
+// process that was killed on purpose, with the milliseconds of CLOCK_BOOTTIME
+// right before the signal and when it was gone; BACKEND "-" is the proxy.
+// SIGINT and SIGTERM end the run early, with its report.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -115,9 +116,13 @@ absl::StatusOr<Flags> ParseFlags(int argc, char** argv) {
 std::vector<Kill> ReadKills(const std::string& path) {
   std::vector<Kill> kills;
   std::ifstream file(path);
-  int64_t ms;
+  int64_t killed, gone;
   std::string name;
-  while (file >> ms >> name) kills.push_back({absl::Milliseconds(ms), name});
+  while (file >> killed >> gone >> name) {
+    // The rest of its millisecond belongs to `gone`.
+    kills.push_back({absl::Milliseconds(killed), absl::Milliseconds(gone + 1),
+                     name == "-" ? "" : name});
+  }
   return kills;
 }
 

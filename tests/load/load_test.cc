@@ -2,6 +2,10 @@
 #include "tests/load/load.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <string>
 #include <thread>
@@ -9,6 +13,8 @@
 #include "base/testing/status_matchers.h"
 #include "lb/tcp/testing.h"
 #include "tests/load/http_answer.h"
+#include "tests/load/kill.h"
+#include "tests/load/outage.h"
 
 namespace bulwark::load {
 namespace {
@@ -126,17 +132,112 @@ TEST(LoadTest, WhenReusedConnectionClosesWithinTheAnswer_Fails) {
   EXPECT_GT(Measure(server.port(), Mode::kKeepAlive).failed, 0u);
 }
 
-TEST(LoadTest, WhenBackendWasKilledMeanwhile_OnlyItsRequestsAreForgiven) {
+// One broken request, and whether the kill of backend "a", or of the proxy,
+// from 100 to 110 ms excuses it.
+TEST(ForgiveKilledTest, OnlyWhatNobodyCouldHaveSavedIsForgiven) {
+  constexpr int kNever = -1;
+  struct Case {
+    const char* what;
+    int began, sent, broke;  // ms
+    const char* backend;
+    bool by_backend, by_proxy;
+  };
+  const Case cases[] = {
+      {"in flight, unanswered", 90, 95, 105, "", true, true},
+      {"in flight, in its answer", 90, 95, 105, "a", true, true},
+      {"broke long after", 90, 95, 900, "", true, true},
+      {"sent while it died", 90, 108, 112, "", true, true},
+      {"another backend's", 90, 95, 105, "b", false, true},
+      {"broke before the signal", 80, 85, 99, "", false, false},
+      {"sent after it was gone", 90, 111, 112, "", false, true},
+      {"begun after it was gone", 111, 112, 113, "", false, false},
+      {"not sent", 90, kNever, 105, "", false, true},
+      {"not sent, begun after", 111, kNever, 112, "", false, false},
+  };
+  const auto at = [](int ms) {
+    return ms == kNever ? absl::InfiniteDuration() : absl::Milliseconds(ms);
+  };
+  for (const Case& c : cases) {
+    for (const bool of_proxy : {false, true}) {
+      LoadReport report;
+      report.failed = 1;
+      report.broken = {{at(c.began), at(c.sent), at(c.broke), c.backend}};
+      ForgiveKilled(report, {{at(100), at(110), of_proxy ? "" : "a"}});
+      const bool forgiven = of_proxy ? c.by_proxy : c.by_backend;
+      EXPECT_EQ(report.in_flight_on_killed, forgiven) << c.what << of_proxy;
+      EXPECT_EQ(report.failed, !forgiven) << c.what << of_proxy;
+      EXPECT_EQ(report.broken.empty(), forgiven);
+    }
+  }
+}
+
+TEST(ForgiveKilledTest, WhenThereAreSeveral_EachIsJudgedByItsOwnKill) {
   const auto at = [](int s) { return absl::Seconds(s); };
   LoadReport report;
-  report.failed = 4;
-  report.broken = {{at(10), at(12), "a"},
-                   {at(10), at(12), "b"},
-                   {at(10), at(12), ""},
-                   {at(20), at(22), "a"}};
-  ForgiveKilled(report, {{at(11), "a"}});
+  report.failed = 5;
+  report.broken = {{at(9), at(10), at(12), "a"},
+                   {at(9), at(10), at(12), "b"},
+                   {at(19), at(20), at(22), "b"},
+                   {at(19), at(20), at(22), "a"}};
+  ForgiveKilled(report, {{at(11), at(11), "a"}, {at(21), at(21), "b"}});
   EXPECT_EQ(report.in_flight_on_killed, 2u);
-  EXPECT_EQ(report.failed, 2u);
+  // With one that is not in the list: it was never connected.
+  EXPECT_EQ(report.failed, 3u);
+}
+
+// What breaks before it is sent is told apart from what breaks later.
+TEST(LoadTest, WhenServerResetsAtOnce_OnlySentRequestsAreForgiven) {
+  Server server([](int fd) {
+    const linger at_once = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  });
+  LoadReport report = Measure(server.port(), Mode::kPerRequest);
+  EXPECT_GT(report.failed, 0u);
+  uint64_t unsent = 0;
+  for (const auto& [what, count] : report.errors) {
+    if (what.find("connect:") == 0 || what.find("send:") == 0) unsent += count;
+  }
+  ForgiveKilled(report, {{absl::ZeroDuration(), absl::Hours(1'000'000), "a"}});
+  EXPECT_EQ(report.failed, unsent) << ToJson(report);
+}
+
+TEST(KillProcessTest, WhenItReturns_TheProcessIsGone) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    while (true) pause();
+  }
+  RealClock clock;
+  const Kill kill = KillProcess(pid, "a", clock);
+  EXPECT_LE(kill.at, kill.gone);
+  EXPECT_EQ(kill.backend, "a");
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, WNOHANG), pid);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+}
+
+TEST(LoadTest, WhenAnswersAreWanted_EndsAfterThem) {
+  Server server([](int fd) {
+    if (ReadRequest(fd)) lb::testing::WriteString(fd, kAnswer);
+  });
+  LoadOptions options;
+  options.port = server.port();
+  options.connections = 1;
+  options.duration = absl::Seconds(30);
+  options.answers_wanted = 3;
+  RealClock clock;
+  auto report = RunLoad(options, clock);
+  ASSERT_OK(report);
+  EXPECT_EQ(report->requests, 3u);
+  EXPECT_LT(report->elapsed, absl::Seconds(20));
+}
+
+TEST(OutagesTest, SaysTheMiddleAndTheWorst) {
+  EXPECT_EQ(Outages{}.Median(), absl::ZeroDuration());
+  const Outages outages = {{absl::Milliseconds(9), absl::Milliseconds(1),
+                            absl::Milliseconds(300), absl::Milliseconds(4),
+                            absl::Milliseconds(5)}};
+  EXPECT_EQ(outages.Median(), absl::Milliseconds(5));
+  EXPECT_EQ(outages.Worst(), absl::Milliseconds(300));
 }
 
 TEST(HttpAnswerTest, WhenFedByteByByte_IsCompleteAtTheEnd) {
