@@ -106,8 +106,11 @@ TEST_F(FaultsTest, WhenTheDiskIsFull_FailsCleanlyAndRecovers) {
     ASSERT_OK(
         os::WriteFileDurably(dir_ / "disk/filler", std::string(5 << 20, 'x')));
 
+    const std::string blobs = dir_ / "disk/state/blobs/sha256";
+    ASSERT_OK_AND_ASSIGN(const auto before, os::ListDir(blobs));
     EXPECT_THAT(Load(images.get(), large),
                 StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_THAT(os::ListDir(blobs), IsOkAndHolds(before));
 
     // What was there still works, and nothing of the failure remains.
     EXPECT_THAT(os::ListDir(dir_ / "disk/state/ingest"),

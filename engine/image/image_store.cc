@@ -287,9 +287,35 @@ ImageStore::Roots ImageStore::LiveContent() const {
   return live;
 }
 
+absl::Status ImageStore::DropContent(const Roots& extra,
+                                     std::vector<std::string>* aside) {
+  Roots live = LiveContent();
+  live.insert(extra.begin(), extra.end());
+  for (const std::string& digest : blobs_->List()) {
+    if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
+  }
+  for (const std::string& name : layers_->List()) {
+    if (live.count(name) > 0) continue;
+    ASSIGN_OR_RETURN(std::string path, layers_->Detach(name));
+    aside->push_back(std::move(path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageStore::SweepContent() {
+  std::vector<std::string> aside;
+  const Roots extra = ExtraRoots();
+  {
+    absl::MutexLock lock(&mu_);
+    RETURN_IF_ERROR(DropContent(extra, &aside));
+  }
+  for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
+  return absl::OkStatus();
+}
+
 absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
   std::vector<std::string> aside;
-  Roots extra = ExtraRoots();
+  const Roots extra = ExtraRoots();
   {
     absl::MutexLock lock(&mu_);
     std::set<std::string> wanted(in_use.begin(), in_use.end());
@@ -304,16 +330,7 @@ absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
       images_ = std::move(old_images);
       return saved;
     }
-    Roots live = LiveContent();
-    live.merge(extra);
-    for (const std::string& digest : blobs_->List()) {
-      if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
-    }
-    for (const std::string& name : layers_->List()) {
-      if (live.count(name) > 0) continue;
-      ASSIGN_OR_RETURN(std::string path, layers_->Detach(name));
-      aside.push_back(std::move(path));
-    }
+    RETURN_IF_ERROR(DropContent(extra, &aside));
   }
   for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
   MakeReserve();

@@ -86,6 +86,8 @@ class ImageStore {
   // Removes images without a name that are not `in_use` (manifest digests),
   // and the content that nothing needs then.
   absl::Status Sweep(const std::vector<std::string>& in_use);
+  // Removes content that nothing needs: what a pull that failed has brought.
+  absl::Status SweepContent();
 
  private:
   explicit ImageStore(std::string state_dir);
@@ -101,6 +103,9 @@ class ImageStore {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   const Image* Find(absl::string_view reference) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // The layers that go are appended to `aside`, to be removed without the lock.
+  absl::Status DropContent(const Roots& extra, std::vector<std::string>* aside)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Roots ExtraRoots() const;
   Roots LiveContent() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 

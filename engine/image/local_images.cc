@@ -55,12 +55,28 @@ absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
   options.clock = config_.clock;
   options.entropy = config_.entropy;
   options.insecure_registries = config_.insecure_registries;
-  return image::PullImage(store_.get(), request, options, progress);
+  absl::StatusOr<Image> image =
+      image::PullImage(store_.get(), request, options, progress);
+  MakeRoomAfter(image.status());
+  return image;
 }
 
 absl::StatusOr<std::vector<Image>> LocalImages::Load(
     int fd, const ProgressSink& progress) {
-  return image::LoadImages(store_.get(), fd, progress);
+  absl::StatusOr<std::vector<Image>> images =
+      image::LoadImages(store_.get(), fd, progress);
+  MakeRoomAfter(images.status());
+  return images;
+}
+
+// Others need the room that was too small for what failed.
+void LocalImages::MakeRoomAfter(const absl::Status& failure) {
+  if (!absl::IsResourceExhausted(failure)) return;
+  const absl::Status swept = store_->SweepContent();
+  if (!swept.ok()) {
+    LOG_WARN("cannot remove what an image too large for the disk has left",
+             {{"error", swept}});
+  }
 }
 
 absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,

@@ -61,6 +61,7 @@ class LocalImages final : public Images {
               std::unique_ptr<build::StepCache> cache);
   absl::StatusOr<Image> Resolve(const std::string& reference,
                                 const std::string& platform);
+  void MakeRoomAfter(const absl::Status& failure);
 
   const LocalImagesConfig config_;
   const std::unique_ptr<image::ImageStore> store_;
