@@ -33,6 +33,9 @@ absl::StatusOr<v1::Object> ObjectOf(const store::Change& change) {
       change.revision);
 }
 
+// A registry changes without telling us: what it lacked is looked for again.
+constexpr absl::Duration kPullAgain = absl::Seconds(30);
+
 RunnerOptions Options(const char* name, int workers) {
   RunnerOptions options;
   options.name = name;
@@ -86,8 +89,12 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
            [this] { return Keys(replicas_); });
   // A service that lacks a revision asks for it; no resync of its own, which
   // would only break into the back-off.
-  pull_runner_ = make("image", options.pull_workers, resolver_,
-                      [] { return std::vector<std::string>(); });
+  RunnerOptions pulls = Options("image", options.pull_workers);
+  pulls.hopeless_delay = kPullAgain;
+  pull_runner_ = std::make_unique<Runner>(
+      std::move(pulls), ports_.clock, ports_.entropy,
+      [this](const std::string& k) { return resolver_.Reconcile(k); },
+      [] { return std::vector<std::string>(); });
   reap_runner_ = make("reap", 1, reaper_, service_keys);
 }
 

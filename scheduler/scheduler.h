@@ -50,7 +50,8 @@ struct SchedulerOptions {
   std::string dns_domain = "bulwark.internal";
   int service_workers = 2;
   int replica_workers = 8;
-  int pull_workers = 2;
+  // Many: a registry that does not answer holds up its own images alone.
+  int pull_workers = 16;
 };
 
 // Owns the queues of services, replicas, image pulls and the removal of what

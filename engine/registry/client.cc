@@ -114,8 +114,10 @@ absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {
   request.cancelled = options_.cancelled;
   Pooled client(this);
   absl::StatusOr<HttpResponse> answer = client->Get(request);
-  if (!answer.ok() && absl::IsUnavailable(answer.status())) {
-    return absl::UnavailableError(
+  if (absl::IsUnavailable(answer.status()) ||
+      absl::IsDeadlineExceeded(answer.status())) {
+    return absl::Status(
+        answer.status().code(),
         absl::StrCat(answer.status().message(), "; is registry ", registry_,
                      " running, and can this host reach it?"));
   }
@@ -183,10 +185,16 @@ absl::StatusOr<HttpResponse> RegistryClient::WithRetries(
     } else {
       answer = base.status();
     }
-    bool transient = answer.ok() ? IsTransient(answer->status)
-                                 : absl::IsUnavailable(answer.status());
+    const bool stalled = absl::IsDeadlineExceeded(answer.status());
+    bool transient = answer.ok()
+                         ? IsTransient(answer->status)
+                         : stalled || absl::IsUnavailable(answer.status());
     if (!transient) return answer;
-    if (progressed()) attempt = 0;
+    const bool progress = progressed();
+    if (progress) attempt = 0;
+    if (stalled && !progress) {
+      return absl::UnavailableError(answer.status().message());
+    }
     if (attempt + 1 >= options_.max_attempts) {
       if (answer.ok()) return answer;
       return absl::UnavailableError(
@@ -225,7 +233,9 @@ absl::Status RegistryClient::StatusOf(const HttpResponse& response,
       return absl::UnauthenticatedError(absl::StrCat(
           what, ": ", registry_, " refuses ",
           auth_.has_value() ? "these credentials" : "anonymous access", why,
-          "; the name may be wrong, or run `ctl login ", registry_, "`"));
+          "; the name may be wrong, or `ctl pull -u USER --password-stdin` "
+          "with "
+          "an account that may pull it"));
     case 403:
       return absl::PermissionDeniedError(
           absl::StrCat(what, ": ", registry_, " forbids it", why,
@@ -247,7 +257,9 @@ absl::Status RegistryClient::StatusOf(const HttpResponse& response,
 
 absl::StatusOr<ManifestDocument> RegistryClient::FetchManifest(
     const std::string& version) {
-  std::string what = absl::StrCat("fetch manifest ", version);
+  // Whoever pulls names the image with its tag.
+  std::string what = "fetch manifest";
+  if (image::IsDigest(version)) absl::StrAppend(&what, " ", version);
   ASSIGN_OR_RETURN(HttpResponse answer,
                    WithRetries(
                        absl::StrCat(repository_, "/manifests/", version),

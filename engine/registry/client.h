@@ -43,8 +43,9 @@ struct ManifestDocument {
 
 // Thread-safe: several blobs may be fetched side by side.
 //
-// A failing registry (no answer, 5xx, 429) is tried `max_attempts` times, with
-// jitter, or when its Retry-After says; then the error is UNAVAILABLE. Other
+// A failing registry (refused, cut off, 5xx, 429) is tried `max_attempts`
+// times, with jitter, or when its Retry-After says; then the error is
+// UNAVAILABLE. One that is silent for half a minute is not tried again. Other
 // errors as Images::Pull's. Credentials go to the registry and to the token
 // service that it names over https, and nowhere else: not where a redirect
 // leads.

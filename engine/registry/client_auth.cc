@@ -32,9 +32,8 @@ absl::Status RegistryClient::Authenticate(const HttpResponse& refused) {
   if (!auth_.has_value()) {
     return absl::UnauthenticatedError(
         absl::StrCat("registry ", registry_,
-                     " wants a user and password; run "
-                     "`ctl login ",
-                     registry_, "`"));
+                     " wants a user and password; `ctl pull -u USER "
+                     "--password-stdin` takes them"));
   }
   absl::MutexLock lock(&mu_);
   authorization_ = absl::StrCat(

@@ -214,9 +214,9 @@ TEST_F(RegistryClientTest, WhenBasicIsWanted_SendsCredentialsOrAsksForThem) {
   EXPECT_THAT(Client(RegistryAuth{"user", "no"})->FetchManifest("1.0"),
               StatusIs(absl::StatusCode::kUnauthenticated,
                        HasSubstr("these credentials")));
-  EXPECT_THAT(
-      Client()->FetchManifest("1.0"),
-      StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("ctl login")));
+  EXPECT_THAT(Client()->FetchManifest("1.0"),
+              StatusIs(absl::StatusCode::kUnauthenticated,
+                       HasSubstr("ctl pull -u USER --password-stdin")));
 }
 
 TEST_F(RegistryClientTest, WhenRedirected_CredentialsStayBehind) {

@@ -121,8 +121,10 @@ absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
-    case CURLE_OPERATION_TIMEDOUT:
       return absl::UnavailableError(absl::StrCat("read ", url, ": ", reason));
+    case CURLE_OPERATION_TIMEDOUT:
+      return absl::DeadlineExceededError(
+          absl::StrCat("read ", url, ": ", reason));
     default:
       return absl::UnavailableError(message);
   }

@@ -27,8 +27,8 @@ v1::Condition Describe(const std::string& service,
       condition.set_reason("PortInUse");
       condition.set_message(absl::StrCat(
           error.message(),
-          "; another program holds the port: stop it, or choose another "
-          "hostPort"));
+          "; another program holds the port (ss -ltunp says which): stop it, "
+          "or choose another hostPort; it is tried again by itself"));
     } else {
       condition.set_reason("ListenFailed");
       condition.set_message(error.message());

@@ -139,8 +139,12 @@ Step Run(const ReplicaView& view) {
   }
   if (std::optional<size_t> i = Culprit(view); i.has_value()) {
     const ContainerView& c = view.containers[*i];
-    return Fail(view, ExitReason(c.info->exit),
-                absl::StrCat(c.name, " ", ExitSentence(c.info->exit)), i);
+    return Fail(
+        view, ExitReason(c.info->exit),
+        absl::StrCat(
+            c.name, " ", ExitSentence(c.info->exit),
+            c.info->exit.oom_killed ? "; resources.memory gives it more" : ""),
+        i);
   }
   if (status.state() == State::PENDING ||
       status.state() == State::STATE_UNSPECIFIED) {

@@ -1,12 +1,14 @@
 #include "scheduler/services/resolver.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
@@ -19,6 +21,8 @@ namespace bulwark::scheduler {
 namespace {
 
 constexpr int kCommitTries = 20;
+// Between two looks at whether an image is still wanted.
+constexpr absl::Duration kLookPeriod = absl::Seconds(1);
 
 bool Exists(const std::vector<v1::Revision>& revisions,
             const v1::Template& declared) {
@@ -46,11 +50,13 @@ ImageTrouble TroubleOf(const absl::Status& error) {
                 "use an image that is made for this host's platform"};
       }
       return {"ImageNotFound",
-              "check the image's name and tag, or load or build it first"};
+              "load or build it first if it is in no registry; it is tried "
+              "again by itself"};
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kPermissionDenied:
       return {"RegistryDenied",
-              "log in to the registry, and check that the account may pull"};
+              "what `ctl pull` has fetched is used; it is tried again by "
+              "itself"};
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
       return {
@@ -61,8 +67,10 @@ ImageTrouble TroubleOf(const absl::Status& error) {
     case absl::StatusCode::kInvalidArgument:
       return {"InvalidReference", "correct the image's name"};
     case absl::StatusCode::kDataLoss:
-      return {"ImageCorrupt",
-              "the registry sent other bytes than promised; push it again"};
+      return {
+          "ImageCorrupt",
+          "the registry sent other bytes than promised; push it again; it is "
+          "tried again by itself"};
     default:
       return {"PullFailed", "it is tried again by itself"};
   }
@@ -91,12 +99,16 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
       ListRevisions(store_, service_key.project, service_key.name));
   if (Exists(revisions, declared)) return Result{};
 
-  absl::StatusOr<Digests> digests = Resolve(declared);
+  absl::StatusOr<Digests> digests =
+      Resolve(declared, Wanted(service_key, declared));
   if (!digests.ok()) {
-    if (!absl::IsCancelled(digests.status())) {
-      Report(service_key, declared, digests.status())
-          .IgnoreError();  // told below
+    if (absl::IsCancelled(digests.status())) {
+      // What is declared instead is in the queue.
+      if (!cancelled_) return Result{};
+      return digests.status();
     }
+    Report(service_key, declared, digests.status())
+        .IgnoreError();  // told below
     return digests.status();
   }
   RETURN_IF_ERROR(Record(service_key, declared, *digests));
@@ -104,8 +116,28 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
   return Result{};
 }
 
+std::function<bool()> ImageResolver::Wanted(const store::Key& key,
+                                            const v1::Template& declared) {
+  struct Memory {
+    absl::Mutex mu;
+    bool wanted = true;
+    absl::Duration look_at = absl::ZeroDuration();  // steady
+  };
+  return [this, key, &declared, memory = std::make_shared<Memory>()] {
+    if (cancelled_) return false;
+    absl::MutexLock lock(&memory->mu);
+    const absl::Duration now = clock_.Steady();
+    if (now >= memory->look_at) {
+      memory->look_at = now + kLookPeriod;
+      auto service = FindService(store_, key.project, key.name);
+      memory->wanted = !service.ok() || Declares(*service, declared);
+    }
+    return memory->wanted;
+  };
+}
+
 absl::StatusOr<ImageResolver::Digests> ImageResolver::Resolve(
-    const v1::Template& declared) {
+    const v1::Template& declared, const std::function<bool()>& wanted) {
   // Of two policies for one image the stricter holds: ALWAYS, MISSING, NEVER.
   std::map<std::string, v1::Container::PullPolicy> policies;
   for (const v1::Container* c : ContainersOf(declared)) {
@@ -119,13 +151,14 @@ absl::StatusOr<ImageResolver::Digests> ImageResolver::Resolve(
   }
   Digests digests;
   for (const auto& [image, policy] : policies) {
-    ASSIGN_OR_RETURN(digests[image], Digest(image, policy));
+    ASSIGN_OR_RETURN(digests[image], Digest(image, policy, wanted));
   }
   return digests;
 }
 
 absl::StatusOr<std::string> ImageResolver::Digest(
-    const std::string& image, v1::Container::PullPolicy policy) {
+    const std::string& image, v1::Container::PullPolicy policy,
+    const std::function<bool()>& wanted) {
   if (policy == v1::Container::NEVER) {
     ASSIGN_OR_RETURN(engine::Image found, images_.Get(image));
     return found.digest;
@@ -133,10 +166,8 @@ absl::StatusOr<std::string> ImageResolver::Digest(
   engine::PullRequest request;
   request.reference = image;
   request.always = policy == v1::Container::ALWAYS;
-  ASSIGN_OR_RETURN(engine::Image pulled,
-                   images_.Pull(request, [this](const engine::Progress&) {
-                     return !cancelled_.load();
-                   }));
+  request.wanted = wanted;
+  ASSIGN_OR_RETURN(engine::Image pulled, images_.Pull(request, nullptr));
   return pulled.digest;
 }
 
@@ -211,7 +242,8 @@ absl::Status ImageResolver::Report(const store::Key& key,
             .Commit(store::Batch()
                         .Put(key, store::Encode(*service),
                              store::RevisionOf(*service))
-                        .NotDurable())
+                        .NotDurable()
+                        .Essential())
             .status();
     if (absl::IsAborted(committed)) continue;
     RETURN_IF_ERROR(committed);

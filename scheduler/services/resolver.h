@@ -44,9 +44,14 @@ class ImageResolver {
  private:
   using Digests = std::map<std::string, std::string>;
 
-  absl::StatusOr<Digests> Resolve(const v1::Template& declared);
+  absl::StatusOr<Digests> Resolve(const v1::Template& declared,
+                                  const std::function<bool()>& wanted);
   absl::StatusOr<std::string> Digest(const std::string& image,
-                                     v1::Container::PullPolicy policy);
+                                     v1::Container::PullPolicy policy,
+                                     const std::function<bool()>& wanted);
+  // Whether the service still declares that. Looked up once a second.
+  std::function<bool()> Wanted(const store::Key& key,
+                               const v1::Template& declared);
   absl::Status Record(const store::Key& key, const v1::Template& declared,
                       const Digests& digests);
   absl::Status Report(const store::Key& key, const v1::Template& declared,
