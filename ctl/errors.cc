@@ -19,6 +19,22 @@ std::string Payload(const absl::Status& status, absl::string_view url) {
   return payload.has_value() ? std::string(*payload) : std::string();
 }
 
+// What others wrote must not steer the terminal.
+std::string Harmless(absl::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const unsigned char byte = static_cast<unsigned char>(c);
+    const bool control =
+        (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
+    if (control) {
+      absl::StrAppend(&out, "\\x", absl::Hex(byte, absl::kZeroPad2));
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::Status UsageError(absl::string_view message) {
@@ -76,7 +92,7 @@ std::string FormatError(const absl::Status& status) {
   std::string remedy = Payload(status, kRemedy);
   if (remedy.empty()) remedy = detail.remedy();
   if (!remedy.empty()) absl::StrAppend(&out, "hint: ", remedy, "\n");
-  return out;
+  return Harmless(out);
 }
 
 int ExitCodeOf(const absl::Status& status) {
