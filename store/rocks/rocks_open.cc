@@ -259,6 +259,41 @@ absl::Status RocksStore::Checkpoint(const std::string& directory) {
                    directory);
 }
 
+// RocksDB puts tables into a checkpoint by hard link. What ruins the blocks of
+// such a table would ruin both: it gets blocks of its own.
+absl::Status RocksStore::OwnTables(const std::string& directory) const {
+  rocksdb::Env* env = options_.env;
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(
+      FromRocks(env->GetChildren(directory, &names), "list", directory));
+  for (const std::string& name : names) {
+    if (!absl::EndsWith(name, ".sst")) continue;
+    const std::string file = absl::StrCat(directory, "/", name);
+    std::string bytes;
+    RETURN_IF_ERROR(
+        FromRocks(rocksdb::ReadFileToString(env, file, &bytes), "read", file));
+    RETURN_IF_ERROR(
+        FromRocks(rocksdb::WriteStringToFile(env, bytes, file + ".own", true),
+                  "write", file));
+    RETURN_IF_ERROR(
+        FromRocks(env->RenameFile(file + ".own", file), "write", file));
+  }
+  return home_->SyncDirectory(directory);
+}
+
+// What cannot be removed now is tried again with the next checkpoint.
+void RocksStore::RemoveCopy(const std::string& directory) const {
+  rocksdb::Env* env = options_.env;
+  std::vector<std::string> names;
+  if (!env->GetChildren(directory, &names).ok()) return;
+  for (const std::string& name : names) {
+    if (name == "." || name == "..") continue;
+    env->DeleteFile(absl::StrCat(directory, "/", name)).PermitUncheckedError();
+  }
+  if (!home_->SyncDirectory(directory).ok()) return;
+  env->DeleteDir(directory).PermitUncheckedError();
+}
+
 void RocksStore::KeepCheckpoints(absl::Time now) {
   const fs::path directory = home_->checkpoints();
   std::error_code error;
@@ -266,15 +301,23 @@ void RocksStore::KeepCheckpoints(absl::Time now) {
   // Left by a crash.
   for (fs::directory_iterator it(directory, error), end; !error && it != end;
        it.increment(error)) {
-    if (it->path().extension() == ".tmp") {
-      std::error_code ignored;
-      fs::remove_all(it->path(), ignored);
-    }
+    if (it->path().extension() == ".tmp") RemoveCopy(it->path().string());
   }
-  const std::string name =
+  const fs::path path =
+      directory /
       absl::StrFormat("%010d-%d", absl::ToUnixSeconds(now), feed_->Current());
-  if (absl::Status s = Checkpoint((directory / name).string()); !s.ok()) {
-    LOG_WARN("cannot make a checkpoint of the store", {{"error", s}});
+  const fs::path temporary = path.string() + ".tmp";
+  absl::Status made = Checkpoint(temporary.string());
+  if (made.ok()) made = OwnTables(temporary.string());
+  if (made.ok()) {
+    made =
+        FromRocks(options_.env->RenameFile(temporary.string(), path.string()),
+                  "rename", temporary.string());
+  }
+  if (made.ok()) made = home_->SyncDirectory(directory.string());
+  if (!made.ok()) {
+    LOG_WARN("cannot make a checkpoint of the store", {{"error", made}});
+    RemoveCopy(temporary.string());
     return;
   }
   std::vector<std::string> copies = Checkpoints(directory.string());

@@ -83,6 +83,8 @@ class RocksStore final : public MetadataStore {
   absl::Status LoadNumbers() ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
   absl::Status Recover();
   void KeepCheckpoints(absl::Time now);
+  absl::Status OwnTables(const std::string& directory) const;
+  void RemoveCopy(const std::string& directory) const;
 
   // rocks_store.cc; all run only on the one committing thread.
   void CommitGroup(const std::vector<Pending*>& pending);

@@ -262,12 +262,8 @@ TEST_F(StoreFaultsTest, WhenTableIsDamaged_RefusesAndNamesTheCheckpoint) {
   clock_.Advance(absl::Minutes(2));
   ASSERT_OK(Put(kB, "2"));  // makes a checkpoint, and flushes
   store_ = nullptr;
-  // Checkpoints share tables by hard link: write a new damaged file instead.
-  for (const std::string& table : Files(".sst")) {
-    fs::copy(table, table + ".new");
-    fs::rename(table + ".new", table);
-    FlipByte(table, 40);
-  }
+  // The checkpoint shares no block with it.
+  for (const std::string& table : Files(".sst")) FlipByte(table, 40);
   const absl::Status damaged = Open();
   ASSERT_THAT(damaged, StatusIs(absl::StatusCode::kDataLoss,
                                 AllOf(HasSubstr("to go back to 2030-01-01"),
