@@ -23,6 +23,8 @@ namespace {
 constexpr int kCommitTries = 20;
 // Between two looks at whether an image is still wanted.
 constexpr absl::Duration kLookPeriod = absl::Seconds(1);
+// Until the controller of a service has seen its new declaration.
+constexpr absl::Duration kReportPoll = absl::Milliseconds(20);
 
 bool Exists(const std::vector<v1::Revision>& revisions,
             const v1::Template& declared) {
@@ -99,21 +101,37 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
       ListRevisions(store_, service_key.project, service_key.name));
   if (Exists(revisions, declared)) return Result{};
 
+  const absl::Status earlier = TakeUnreported(key, declared);
   absl::StatusOr<Digests> digests =
-      Resolve(declared, Wanted(service_key, declared));
+      earlier.ok() ? Resolve(declared, Wanted(service_key, declared))
+                   : absl::StatusOr<Digests>(earlier);
   if (!digests.ok()) {
     if (absl::IsCancelled(digests.status())) {
       // What is declared instead is in the queue.
       if (!cancelled_) return Result{};
       return digests.status();
     }
-    Report(service_key, declared, digests.status())
-        .IgnoreError();  // told below
+    if (absl::IsUnavailable(Report(service_key, declared, digests.status()))) {
+      absl::MutexLock lock(&mu_);
+      unreported_[key] = {declared, digests.status()};
+      return Result{kReportPoll};
+    }
     return digests.status();
   }
   RETURN_IF_ERROR(Record(service_key, declared, *digests));
   changed_(key);
   return Result{};
+}
+
+absl::Status ImageResolver::TakeUnreported(const std::string& key,
+                                           const v1::Template& declared) {
+  absl::MutexLock lock(&mu_);
+  auto it = unreported_.find(key);
+  if (it == unreported_.end()) return absl::OkStatus();
+  const Unreported found = std::move(it->second);
+  unreported_.erase(it);
+  return SameTemplate(found.declared, declared) ? found.error
+                                                : absl::OkStatus();
 }
 
 std::function<bool()> ImageResolver::Wanted(const store::Key& key,
@@ -234,6 +252,11 @@ absl::Status ImageResolver::Report(const store::Key& key,
                      FindService(store_, key.project, key.name));
     if (!Declares(service, declared)) return absl::OkStatus();
     v1::ServiceStatus& status = *service->mutable_service()->mutable_status();
+    if (status.observed_generation() <
+        service->service().metadata().generation()) {
+      return absl::UnavailableError(absl::StrCat(
+          "report on ", key.ToString(), ": its declaration is not seen yet"));
+    }
     if (!SetCondition(*status.mutable_conditions(), condition, clock_.Now())) {
       return absl::OkStatus();
     }

@@ -7,8 +7,10 @@
 #include <map>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "engine/images.h"
@@ -54,8 +56,13 @@ class ImageResolver {
                                const v1::Template& declared);
   absl::Status Record(const store::Key& key, const v1::Template& declared,
                       const Digests& digests);
+  // UNAVAILABLE until the service's controller has seen the declaration: it
+  // removes what was said of older ones.
   absl::Status Report(const store::Key& key, const v1::Template& declared,
                       const absl::Status& error);
+  // The error of this declaration that could not be reported yet; OK if none.
+  absl::Status TakeUnreported(const std::string& key,
+                              const v1::Template& declared);
 
   store::MetadataStore& store_;
   engine::Images& images_;
@@ -64,6 +71,13 @@ class ImageResolver {
   EventRecorder& events_;
   const Changed changed_;
   std::atomic<bool> cancelled_{false};
+
+  struct Unreported {
+    v1::Template declared;
+    absl::Status error;
+  };
+  absl::Mutex mu_;
+  std::map<std::string, Unreported> unreported_ ABSL_GUARDED_BY(mu_);
 };
 
 // "ImageNotFound", "RegistryUnavailable", … and what would mend it. Pure.
