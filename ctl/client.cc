@@ -22,6 +22,9 @@
 namespace bulwark::ctl {
 namespace {
 
+constexpr absl::Duration kPause = absl::Milliseconds(20);
+constexpr absl::Duration kBetweenTries = absl::Milliseconds(200);
+
 std::string SocketPath(absl::string_view socket) {
   if (!absl::ConsumePrefix(&socket, "unix://")) {
     absl::ConsumePrefix(&socket, "unix:");
@@ -75,6 +78,7 @@ struct Client::Impl {
   std::string path;
   absl::Duration timeout;
   Clock* clock;
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Resources::Stub> resources;
   std::unique_ptr<v1::Services::Stub> services;
   std::unique_ptr<v1::Containers::Stub> containers;
@@ -197,6 +201,7 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   std::shared_ptr<grpc::Channel> channel =
       grpc::CreateCustomChannel(absl::StrCat("unix:", impl_->path),
                                 grpc::InsecureChannelCredentials(), arguments);
+  impl_->channel = channel;
   impl_->resources = v1::Resources::NewStub(channel);
   impl_->services = v1::Services::NewStub(channel);
   impl_->containers = v1::Containers::NewStub(channel);
@@ -347,6 +352,13 @@ std::unique_ptr<ExecStream> Client::Exec() {
   return std::make_unique<ExecStreamImpl<Impl>>(*impl_);
 }
 
+void Client::AwaitConnection() {
+  // A stream that was closed leaves the connection as it is.
+  impl_->clock->Sleep(kPause);
+  impl_->channel->WaitForConnected(
+      absl::ToChronoTime(impl_->clock->Now() + kBetweenTries));
+}
+
 void Client::CancelStreams() {
   absl::MutexLock lock(&impl_->mu);
   for (grpc::ClientContext* context : impl_->streams) context->TryCancel();
@@ -354,8 +366,10 @@ void Client::CancelStreams() {
 
 absl::Status Client::Impl::ToStatus(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-      status.error_details().empty()) {
+  const bool unreachable =
+      status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+      path.size() >= sizeof(sockaddr_un::sun_path);
+  if (unreachable && status.error_details().empty()) {
     return ExplainUnavailable(status);
   }
   absl::Status out(static_cast<absl::StatusCode>(status.error_code()),

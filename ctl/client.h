@@ -75,6 +75,11 @@ class Client {
   // Not null; errors come with Finish().
   std::unique_ptr<ExecStream> Exec();
 
+  // After a call failed with UNAVAILABLE: returns when there is a connection
+  // again, or somewhat later. Calls fail at once without one, and none is made
+  // while nobody waits for it.
+  void AwaitConnection();
+
   // Ends every stream that runs, with CANCELLED. From any thread.
   void CancelStreams();
 

@@ -73,7 +73,8 @@ class Follower {
       absl::MutexLock lock(&mu_);
       ++ended_threads_;
     });
-    const bool interrupted = AwaitEnd(signals);
+    const End end = AwaitEnd(signals);
+    const bool interrupted = end != End::kByItself;
     EndThreads();
     logs.join();
     watch.join();
@@ -90,6 +91,10 @@ class Follower {
       context_.io.Err(
           absl::StrCat("warning: ", service_.metadata().name(),
                        " was killed: out of memory; -m gives it more\n"));
+    }
+    if (end == End::kGivenUp) {
+      RETURN_IF_ERROR(Delete());
+      return kExitInterrupted;
     }
     if (!keep || interrupted) {
       const absl::Status removed = Remove();
@@ -128,7 +133,7 @@ class Follower {
       // What matters is how the replica ends.
       client_.Logs(request, [this](const v1::LogLine& line) { Print(line); })
           .IgnoreError();
-      if (!Done()) context_.clock.Sleep(absl::Milliseconds(100));
+      if (!Done()) client_.AwaitConnection();
     }
   }
 
@@ -171,16 +176,16 @@ class Follower {
             if (!ending_) ending_ = EndingOf(replica);
             return false;
           });
-      absl::MutexLock lock(&mu_);
-      if (ending_ || done_) break;
-      if (!IsRetryable(status) &&
-          status.code() != absl::StatusCode::kOutOfRange) {
-        error_ = status;
-        break;
+      {
+        absl::MutexLock lock(&mu_);
+        if (ending_ || done_) break;
+        if (!IsRetryable(status) &&
+            status.code() != absl::StatusCode::kOutOfRange) {
+          error_ = status;
+          break;
+        }
       }
-      context_.clock.AwaitUntil(
-          mu_, absl::Condition(&done_),
-          context_.clock.Steady() + absl::Milliseconds(200));
+      client_.AwaitConnection();
     }
     wake_.Wake();
   }
@@ -197,26 +202,29 @@ class Follower {
     }
   }
 
-  // True if a signal came. After the first the service is asked to stop, and
-  // its output goes on; the second gives up.
-  bool AwaitEnd(SignalPoll& signals) {
+  enum class End { kByItself, kInterrupted, kGivenUp };
+
+  // After the first signal the service is asked to stop, and its output goes
+  // on; the second gives up.
+  End AwaitEnd(SignalPoll& signals) {
     bool interrupted = false;
     while (true) {
       pollfd fds[2] = {{wake_.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
       const int ready = poll(fds, 2, interrupted ? 500 : HasRun() ? -1 : 1000);
-      if (ready < 0 && errno != EINTR) return interrupted;
+      const End end = interrupted ? End::kInterrupted : End::kByItself;
+      if (ready < 0 && errno != EINTR) return end;
       // A service that never had a replica ends without one.
-      if (ready == 0 && interrupted && IsGone()) return true;
+      if (ready == 0 && interrupted && IsGone()) return end;
       if (ready == 0 && !interrupted) TellDelay();
       if (ready <= 0) continue;
       if (fds[1].revents != 0 && signals.Take() != 0) {
-        if (interrupted) return true;
+        if (interrupted) return End::kGivenUp;
         interrupted = true;
         context_.io.Err(absl::StrCat("stopping ", service_.metadata().name(),
                                      " (again: do not wait)\n"));
         Delete().IgnoreError();  // Remove() tries again and tells.
       }
-      if (fds[0].revents != 0) return interrupted;
+      if (fds[0].revents != 0) return end;
     }
   }
 

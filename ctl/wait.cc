@@ -10,9 +10,6 @@
 namespace bulwark::ctl {
 namespace {
 
-// How long a lost daemon is waited for before the next try.
-constexpr absl::Duration kReconnect = absl::Milliseconds(200);
-
 bool IsTrue(const v1::Condition* condition) {
   return condition != nullptr && condition->status() == v1::Condition::TRUE;
 }
@@ -172,8 +169,8 @@ absl::Status WaitFor(Context& context, const manifest::Kind& kind,
         status.code() != absl::StatusCode::kOutOfRange) {
       return status;
     }
-    if (context.clock.Now() + kReconnect >= deadline) return status;
-    context.clock.Sleep(kReconnect);
+    if (context.clock.Now() >= deadline) return status;
+    context.client().AwaitConnection();
   }
   const std::string who = absl::StrCat(kind.api_name, " ", name, ": ");
   if (timed_out && !done) {

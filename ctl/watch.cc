@@ -7,7 +7,6 @@
 namespace bulwark::ctl {
 namespace {
 
-constexpr absl::Duration kBetweenTries = absl::Milliseconds(200);
 constexpr absl::Duration kPatience = absl::Minutes(1);
 
 std::string KeyOf(const v1::Object& object) {
@@ -23,12 +22,12 @@ absl::Status AwaitDaemon(Context& context, const absl::Status& status,
   const absl::Time give_up = context.clock.Now() + kPatience;
   bool told = false;
   while (last.code() == absl::StatusCode::kUnavailable) {
-    const absl::Time next = context.clock.Now() + kBetweenTries;
-    if (next >= deadline) {
+    const absl::Time now = context.clock.Now();
+    if (now >= deadline) {
       return absl::DeadlineExceededError("the daemon is away");
     }
-    if (next >= give_up) return last;
-    context.clock.Sleep(kBetweenTries);
+    if (now >= give_up) return last;
+    context.client().AwaitConnection();
     last = context.client().Version().status();
     if (last.code() == absl::StatusCode::kUnavailable && !told) {
       told = true;
