@@ -108,18 +108,27 @@ absl::StatusOr<v1::Revision> FindRevision(store::MetadataStore& store,
 }
 
 // A revision that somebody asks for by its number is tried again, although it
-// was rolled back once.
+// was rolled back once. What is declared may be this very revision: the service
+// is written as it is, so that its controller looks at it now.
 absl::Status Thaw(store::MetadataStore& store, const v1::Revision& revision) {
   if (revision.failure().empty()) return absl::OkStatus();
-  const store::Key key = store::ObjectKey(
-      "revision", revision.metadata().project(), revision.metadata().name());
+  const std::string& project = revision.metadata().project();
+  const store::Key key =
+      store::ObjectKey("revision", project, revision.metadata().name());
+  const store::Key service_key =
+      store::ObjectKey("service", project, revision.service());
   for (int attempt = 0; attempt < kThawAttempts; ++attempt) {
     ASSIGN_OR_RETURN(v1::Object object, store::GetObject(store, key));
     object.mutable_revision()->clear_failure();
+    ASSIGN_OR_RETURN(const v1::Object service,
+                     store::GetObject(store, service_key));
     const absl::Status status =
         store
-            .Commit(store::Batch().Put(key, store::Encode(object),
-                                       store::RevisionOf(object)))
+            .Commit(
+                store::Batch()
+                    .Put(key, store::Encode(object), store::RevisionOf(object))
+                    .Put(service_key, store::Encode(service),
+                         store::RevisionOf(service)))
             .status();
     if (!absl::IsAborted(status)) return status;
   }
