@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 
+sys.dont_write_bytecode = True  # not into the source tree
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import nginx_image  # pylint: disable=wrong-import-position
 

@@ -17,6 +17,7 @@ The repository's name says what goes wrong, and POST /mend/NAME makes it right:
   alien           the image is for another platform, and there is no index
   nonsense        the manifest is no JSON
   silent          the manifest's answer never begins
+  fat             nothing, but there are 40 MiB that do not compress
   unknown         the repository does not exist
   missing         it has no tag `missing`
 """
@@ -32,6 +33,7 @@ import socketserver
 import sys
 import threading
 
+sys.dont_write_bytecode = True  # not into the source tree
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import busybox_image  # pylint: disable=wrong-import-position
 
@@ -50,6 +52,8 @@ class Image:
     def __init__(self, repository, architecture):
         layer = busybox_image.layer()
         layer.data("/etc/repository", repository.encode())
+        if repository == "fat":
+            layer.data("/fat", os.urandom(40 << 20))
         plain = layer.bytes()
         packed = gzip.compress(plain, 1, mtime=0)
         config = json.dumps({

@@ -1,0 +1,227 @@
+// A state directory on a disk that fills up: what runs goes on, what cannot be
+// done says why, and all of it is done when there is room again.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+#include "tests/e2e/anchor.h"
+#include "tests/e2e/suite.h"
+
+namespace bulwark::e2e {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr int64_t kMiB = 1 << 20;
+constexpr int kRegistryPort = 5097;
+
+class FullDiskTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    world_ = new World("e2efull");
+    std::filesystem::create_directories(Disk());
+    ASSERT_EQ(mount("none", Disk().c_str(), "tmpfs", 0, "size=256m"), 0);
+    before_ = world_->LeakReport();  // the mount
+    registry_ = new Background(
+        {"python3", World::Runfile("tests/e2e/images/faulty_registry.py"),
+         "--port", absl::StrCat(kRegistryPort)},
+        world_->Path("faulty.log"));
+    ASSERT_TRUE(Eventually([] {
+      return e2e::Run(
+                 {"curl", "-sf",
+                  absl::StrCat("http://127.0.0.1:", kRegistryPort, "/v2/")})
+          .ok();
+    }));
+    world_->StartDaemon();
+    anchor_ = new Anchor(*world_, Image("good"));
+    ASSERT_TRUE(world_
+                    ->Apply(Service("chatty",
+                                    "command: [sh, -c, 'i=0; while true; do "
+                                    "i=$$((i+1)); echo line $$i; sleep 0.02; "
+                                    "done']") +
+                            Service("victim", "command: [sleep, '1000']"))
+                    .ok());
+    ASSERT_TRUE(world_->AwaitReady("chatty", 1));
+    ASSERT_TRUE(world_->AwaitReady("victim", 1));
+  }
+  static void TearDownTestSuite() {
+    if (HasFailure()) fprintf(stderr, "%s\n", world_->DaemonLog().c_str());
+    delete anchor_;
+    Free();
+    world_->Teardown();
+    EXPECT_EQ(world_->Leaked(before_), "");
+    delete registry_;
+    EXPECT_EQ(umount(Disk().c_str()), 0);
+    delete world_;
+  }
+  void TearDown() override {
+    EXPECT_EQ(anchor_->Check(), "");
+    Free();
+  }
+
+  static std::string Disk() { return world_->Path("s"); }
+  static std::string Image(const std::string& name) {
+    return absl::StrCat("127.0.0.1:", kRegistryPort, "/", name, ":1");
+  }
+  static std::string Service(const std::string& name, const std::string& more,
+                             const std::string& image = "good") {
+    return absl::StrCat("kind: Service\nname: ", name,
+                        "\nimage: ", Image(image), "\n", more,
+                        "\nstop: {timeout: 1s}\nresources: {memory: 64Mi}\n"
+                        "rollout: {minHealthyTime: 100ms}\n---\n");
+  }
+
+  static int64_t FreeBytes() {
+    struct statvfs s;
+    EXPECT_EQ(statvfs(Disk().c_str(), &s), 0);
+    return static_cast<int64_t>(s.f_bavail * s.f_frsize);
+  }
+  static void Free() {
+    for (const char* name : {"/ballast0", "/ballast1", "/ballast2"}) {
+      unlink((Disk() + name).c_str());
+    }
+  }
+  // Fills the disk up to that many bytes, with one of three files.
+  static void Leave(int64_t bytes, int file = 0) {
+    const std::string path = absl::StrCat(Disk(), "/ballast", file);
+    UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    const int64_t size = FreeBytes() - bytes;
+    ASSERT_EQ(size > 0 ? posix_fallocate(fd.get(), 0, size) : 0, 0) << path;
+  }
+  // Not a byte is left, nor any reserve.
+  static void Fill() {
+    Leave(0, 0);
+    // Whatever is to be committed makes the store give its reserve back.
+    for (int i = 1; i < 3; ++i) {
+      ApplyFails("filler");
+      Leave(0, i);
+    }
+    ASSERT_LT(FreeBytes(), kMiB);
+  }
+  static std::string ApplyFails(const std::string& name) {
+    const Result result = world_->Ctl({"apply", "-f", "-"}, absl::Seconds(60),
+                                      Service(name, "replicas: 0"));
+    EXPECT_EQ(result.code, 1) << result.ToString();
+    return result.err;
+  }
+  static int Pid(const std::string& service) {
+    const std::vector<ReplicaInfo> ready = world_->Ready(service);
+    return ready.size() == 1 ? ready[0].pid : 0;
+  }
+  // Bytes that the process has written to anything.
+  static int64_t PrintedBy(int pid) {
+    const std::string io = ReadFile(absl::StrCat("/proc/", pid, "/io"));
+    const size_t at = io.find("wchar: ");
+    return at == std::string::npos ? -1 : std::atoll(io.c_str() + at + 7);
+  }
+  static std::string LastLine() {
+    return world_->Ctl({"logs", "chatty", "--tail", "1"}).out;
+  }
+
+  static World* world_;
+  static std::string before_;
+  static Background* registry_;
+  static Anchor* anchor_;
+};
+
+World* FullDiskTest::world_;
+std::string FullDiskTest::before_;
+Background* FullDiskTest::registry_;
+Anchor* FullDiskTest::anchor_;
+
+TEST_F(FullDiskTest, WhenItFillsDuringAPull_ThePullSucceedsOnceThereIsRoom) {
+  Leave(70 * kMiB);  // 40 are fetched, and 40 unpacked
+  ASSERT_TRUE(
+      world_->Apply(Service("fat", "command: [sleep, '1000']", "fat")).ok());
+  EXPECT_EQ(
+      AwaitCondition(*world_, "fat", "ImageResolved", "FALSE",
+                     {"NoSpace", "No space left on device",
+                      "free some disk space", "it is tried again by itself"}),
+      "");
+  EXPECT_THAT(Describe(*world_, "fat"), HasSubstr("NoSpace"));
+  EXPECT_THAT(world_->Ctl({"pull", "-q", Image("fat")}).err,
+              HasSubstr("No space left on device"));
+  // What had come is gone again.
+  EXPECT_TRUE(Eventually([] { return FreeBytes() > 60 * kMiB; }));
+  Free();
+  EXPECT_TRUE(world_->AwaitReady("fat", 1, absl::Seconds(60)))
+      << Describe(*world_, "fat");
+  EXPECT_TRUE(world_->Ctl({"delete", "service", "fat", "--wait"}).ok());
+}
+
+TEST_F(FullDiskTest, WhenLittleIsLeft_NothingNewIsTakenAndWhatRunsIsKept) {
+  Leave(40 * kMiB);
+  EXPECT_THAT(ApplyFails("new"),
+              AllOf(HasSubstr("MiB are left on the disk of " + Disk()),
+                    HasSubstr("free some space there")));
+  // A failed replica is replaced all the same.
+  const int before = Pid("victim");
+  ASSERT_GT(before, 0);
+  ASSERT_EQ(kill(before, SIGKILL), 0);
+  EXPECT_TRUE(Eventually([&] {
+    const int now = Pid("victim");
+    return now > 0 && now != before;
+  })) << Describe(*world_, "victim");
+  // So is what a user takes away.
+  EXPECT_TRUE(world_->Ctl({"scale", "victim", "2"}).ok());
+  EXPECT_TRUE(world_->AwaitReady("victim", 2)) << Describe(*world_, "victim");
+  EXPECT_TRUE(world_->Ctl({"stop", "victim"}).ok());
+  EXPECT_TRUE(world_->AwaitReady("victim", 0));
+  EXPECT_TRUE(world_->Ctl({"start", "victim"}).ok());
+  EXPECT_TRUE(world_->Ctl({"scale", "victim", "1"}).ok());
+  EXPECT_TRUE(world_->AwaitReady("victim", 1));
+  Free();
+  EXPECT_TRUE(world_->Apply(Service("new", "replicas: 0")).ok());
+  EXPECT_TRUE(world_->Ctl({"delete", "service", "new", "--wait"}).ok());
+}
+
+TEST_F(FullDiskTest, WhenNothingIsLeft_WhatRunsRunsOn) {
+  const int chatty = Pid("chatty"), victim = Pid("victim");
+  ASSERT_GT(chatty, 0);
+  Fill();
+  EXPECT_THAT(ApplyFails("new"), HasSubstr("free some space there"));
+  EXPECT_THAT(world_->Ctl({"pull", "-q", Image("unseen")}).err,
+              HasSubstr("No space left on device"));
+  // It goes on printing where there is no room to keep that.
+  const int64_t printed = PrintedBy(chatty);
+  EXPECT_TRUE(Eventually([&] { return PrintedBy(chatty) > printed + 500; }));
+  EXPECT_EQ(Pid("chatty"), chatty) << Describe(*world_, "chatty");
+  EXPECT_EQ(Pid("victim"), victim);
+  EXPECT_EQ(anchor_->Check(), "");
+  Free();
+  const std::string before = LastLine();
+  EXPECT_TRUE(Eventually([&] { return LastLine() != before; })) << before;
+  EXPECT_EQ(Pid("chatty"), chatty);
+  EXPECT_TRUE(world_->Apply(Service("new", "replicas: 0")).ok());
+  EXPECT_TRUE(world_->Ctl({"delete", "service", "new", "--wait"}).ok());
+}
+
+TEST_F(FullDiskTest, WhenTheDaemonStartsOnAFullDisk_SaysWhatItNeeds) {
+  const int chatty = Pid("chatty");
+  Fill();
+  world_->KillDaemon();
+  const size_t log = world_->DaemonLog().size();
+  world_->LaunchDaemon();
+  EXPECT_TRUE(Eventually([] { return !world_->daemon_alive(); }));
+  EXPECT_THAT(world_->DaemonLog().substr(log),
+              AllOf(HasSubstr("are left on its disk"), HasSubstr("are needed"),
+                    HasSubstr("free some space there")));
+  EXPECT_EQ(anchor_->CheckWithoutDaemon(), "");
+  Free();
+  world_->LaunchDaemon();
+  world_->AwaitDaemon();
+  EXPECT_TRUE(Eventually([&] { return Pid("chatty") == chatty; }))
+      << Describe(*world_, "chatty");
+}
+
+}  // namespace
+}  // namespace bulwark::e2e
