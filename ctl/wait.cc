@@ -53,7 +53,11 @@ Judgement JudgeService(const v1::Service& service) {
   const v1::Condition* progressing =
       FindCondition(status.conditions(), "Progressing");
   const int desired = status.desired_replicas();
-  if (!IsTrue(progressing) && status.updated_replicas() >= desired &&
+  // Whoever waits wants to reach the service.
+  const v1::Condition* ports = FindCondition(status.conditions(), "PortsOpen");
+  const bool closed =
+      ports != nullptr && ports->status() == v1::Condition::FALSE;
+  if (!closed && !IsTrue(progressing) && status.updated_replicas() >= desired &&
       status.available_replicas() >= desired && status.replicas() <= desired) {
     return {Verdict::kDone,
             absl::StrCat("revision ", status.revision(), " is available, ",
@@ -76,6 +80,8 @@ Judgement JudgeService(const v1::Service& service) {
   // The condition repeats the counts; what follows them is the cause.
   if (unresolved) {
     absl::StrAppend(&message, "; ", resolved->message());
+  } else if (closed) {
+    absl::StrAppend(&message, "; ", ports->message());
   } else if (available != nullptr) {
     const size_t cause = available->message().find("; ");
     if (cause != std::string::npos) {

@@ -213,14 +213,17 @@ TEST_F(BadInputTest, WhenAForeignProgramHoldsTheHostPort_OpensItWhenItIsFree) {
                  sizeof(address)),
             0);
   ASSERT_EQ(listen(listener.get(), 8), 0);
-  ASSERT_TRUE(
-      world()
-          .Apply(absl::StrCat("kind: Service\nname: taken\nimage: ", busybox(),
-                              "\ncommand: [httpd, -f, -p, '80', -h, /etc]\n"
-                              "ports: ['8099:80']\nstop: {timeout: 1s}\n"
-                              "health: {tcp: ':80', period: 200ms}\n"
-                              "rollout: {minHealthyTime: 100ms}\n"))
-          .ok());
+  const std::string manifest =
+      absl::StrCat("kind: Service\nname: taken\nimage: ", busybox(),
+                   "\ncommand: [httpd, -f, -p, '80', -h, /etc]\n"
+                   "ports: ['8099:80']\nstop: {timeout: 1s}\n"
+                   "health: {tcp: ':80', period: 200ms}\n"
+                   "rollout: {minHealthyTime: 100ms}\n");
+  const Result late =
+      world().Ctl({"apply", "-f", "-", "--wait", "--timeout", "3s"},
+                  absl::Seconds(30), manifest);
+  EXPECT_EQ(late.code, 124) << late.ToString();
+  EXPECT_THAT(late.err, HasSubstr("another program holds the port"));
 
   EXPECT_EQ(AwaitCondition(world(), "taken", "PortsOpen", "FALSE",
                            {"PortInUse", "127.0.0.1:8099", "another program",
@@ -232,6 +235,10 @@ TEST_F(BadInputTest, WhenAForeignProgramHoldsTheHostPort_OpensItWhenItIsFree) {
 
   EXPECT_EQ(AwaitCondition(world(), "taken", "PortsOpen", "TRUE", {}), "");
   EXPECT_TRUE(Eventually([] { return Answers(8099); }));
+  EXPECT_TRUE(world()
+                  .Ctl({"apply", "-f", "-", "--wait", "--timeout", "20s"},
+                       absl::Seconds(30), manifest)
+                  .ok());
   Delete({"taken"});
 }
 
