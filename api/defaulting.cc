@@ -235,6 +235,7 @@ void SetDefaults(v1::Object& object) {
     case v1::Object::kReplica:
     case v1::Object::kEvent:
     case v1::Object::kNode:
+    case v1::Object::kScale:
     case v1::Object::OBJECT_NOT_SET:
       break;
   }

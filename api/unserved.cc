@@ -20,7 +20,12 @@ constexpr Unserved kUnserved[] = {
     {"secret", "", "secrets"},
     {"config", "", "configs"},
     {"network_policy", "", "network policies"},
+    {"project.spec.members", "", "roles"},
     {"service.spec.autoscale", "", "autoscalers"},
+    {"service.spec.on_change", "", "secrets and configs"},
+    {"service.spec.containers.pre_stop", "", "hooks"},
+    {"service.spec.init_containers.pre_stop", "", "hooks"},
+    {"service.spec.sidecars.pre_stop", "", "hooks"},
     {"service.spec.containers.secrets", "", "secrets"},
     {"service.spec.init_containers.secrets", "", "secrets"},
     {"service.spec.sidecars.secrets", "", "secrets"},
@@ -32,6 +37,7 @@ constexpr Unserved kUnserved[] = {
     {"volume.spec.driver", "IMAGE", "volumes in a file system of their own"},
     {"volume.spec.driver", "TMPFS", "volumes in memory"},
     {"volume.spec.size", "", "volume quotas"},
+    {"volume.spec.access", "SINGLE_WRITER", "volumes for one writer"},
     {"network.spec.internal", "", "networks without a way out"},
 };
 
