@@ -96,8 +96,8 @@ absl::Status CheckSubnets(const Config& config) {
     const char* needs;
   };
   const Flag flags[] = {
-      {"container-pool", config.container_pool, 24,
-       "each network takes a /24 of it"},
+      {"container-pool", config.container_pool, 22,
+       "each network takes a /22 of it"},
       {"virtual-pool", config.virtual_pool, 30,
        "each service takes an address of it"},
       {"uplink-subnet", config.uplink_subnet, 30, "it holds two hosts"},

@@ -11,7 +11,8 @@
 namespace bulwark::netmesh {
 
 inline constexpr absl::string_view kDefaultContainerPool = "10.210.0.0/16";
-inline constexpr int kDefaultSubnetBits = 24;
+// 1,021 replicas: a bridge has at most 1,024 ports (BR_MAX_PORTS).
+inline constexpr int kDefaultSubnetBits = 22;
 inline constexpr absl::string_view kDefaultVirtualPool = "10.211.0.0/16";
 inline constexpr absl::string_view kDefaultUplinkSubnet = "10.212.0.0/30";
 inline constexpr int kSubnet6Bits = 64;  // ULA networks, from a /48

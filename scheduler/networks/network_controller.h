@@ -17,7 +17,7 @@
 namespace bulwark::scheduler {
 
 struct NetworkControllerOptions {
-  std::string pool = "10.210.0.0/16";  // subnets of /24 are taken from it
+  std::string pool = "10.210.0.0/16";  // subnets of /22 are taken from it
 };
 
 // For each Network: a subnet (recorded durably before it is used), a bridge,

@@ -54,9 +54,9 @@ TEST_F(NetworkControllerTest, MakesTheDefaultNetworkOfEachUsedProject) {
   ASSERT_OK(controller_.ReconcileOnce());
   v1::Network first = Get("default", "default");
   v1::Network second = Get("shop", "default");
-  EXPECT_EQ(first.status().subnet(), "10.210.0.0/24");
+  EXPECT_EQ(first.status().subnet(), "10.210.0.0/22");
   EXPECT_EQ(first.status().gateway(), "10.210.0.1");
-  EXPECT_EQ(second.status().subnet(), "10.210.1.0/24");
+  EXPECT_EQ(second.status().subnet(), "10.210.4.0/22");
   EXPECT_EQ(FindCondition(first.status().conditions(), "Ready")->status(),
             v1::Condition::TRUE);
   EXPECT_THAT(network_.ListNetworks(), SizeIs(2));
@@ -75,7 +75,7 @@ TEST_F(NetworkControllerTest, WhenASubnetIsDeclared_OthersAvoidIt) {
   Put(wanted);
   ASSERT_OK(controller_.ReconcileOnce());
   EXPECT_EQ(Get("default", "back").status().subnet(), "10.210.0.0/24");
-  EXPECT_EQ(Get("default", "default").status().subnet(), "10.210.1.0/24");
+  EXPECT_EQ(Get("default", "default").status().subnet(), "10.210.4.0/22");
 }
 
 TEST_F(NetworkControllerTest, WhenTwoWantOneSubnet_TheSecondSaysSo) {

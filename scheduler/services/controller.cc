@@ -20,8 +20,10 @@ namespace {
 
 // A plan leads to the next at most so often in one go.
 constexpr int kMaxPasses = 10;
-// Until a network that is being made, or a full one, is looked at again.
+// Until a network that is being made is looked at again, and a full one, which
+// takes reading every replica of the project.
 constexpr absl::Duration kNetworkPoll = absl::Milliseconds(500);
+constexpr absl::Duration kFullNetworkPoll = absl::Seconds(5);
 
 bool Holds(const v1::Service& service, const char* type) {
   const v1::Condition* c = FindCondition(service.status().conditions(), type);
@@ -163,7 +165,9 @@ absl::Status ServiceController::AddReplicas(Pass& pass) {
     absl::StatusOr<SlotAddress> address = AddressFor(pass, wanted);
     if (absl::IsUnavailable(address.status()) ||
         absl::IsResourceExhausted(address.status())) {
-      pass.retry_at = clock_.Now() + kNetworkPoll;
+      pass.retry_at = clock_.Now() + (absl::IsUnavailable(address.status())
+                                          ? kNetworkPoll
+                                          : kFullNetworkPoll);
       pass.events.push_back({"AddressUnavailable",
                              std::string(address.status().message()),
                              v1::Event::WARNING});

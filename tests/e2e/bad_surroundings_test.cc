@@ -252,7 +252,7 @@ TEST_F(BadSurroundingsTest, WhenAFlagMakesNoSense_SaysWhyAndStartsNothing) {
       {{"--container-pool", "10.0.0.0"},
        "--container-pool: \"10.0.0.0\" is not a subnet such as 10.0.0.0/24"},
       {{"--container-pool", "10.0.0.0/26"},
-       "--container-pool: 10.0.0.0/26 is too small: each network takes a /24"},
+       "--container-pool: 10.0.0.0/26 is too small: each network takes a /22"},
       {{"--virtual-pool", "10.210.0.0/20"},
        "--virtual-pool: 10.210.0.0/20 overlaps --container-pool 10.210.0.0/16"},
       {{"--uplink-subnet", "10.212.0.1/30"}, "--uplink-subnet: "},
