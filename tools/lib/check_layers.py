@@ -13,7 +13,7 @@ import sys
 _PORTS = [
     "engine/engine.h", "engine/images.h", "engine/container_spec.h",
     "netmesh/network.h", "netmesh/ipam.h", "volumes/volume.h",
-    "secrets/secrets.h", "lb/proxy.h"
+    "secrets/secrets.h", "secrets/delivery.h", "lb/proxy.h"
 ]
 _DOMAIN = ["base/", "os/", "metrics/", "proto/bulwark/dataplane/"]
 
@@ -26,7 +26,7 @@ ALLOWED = {
     "engine/": _DOMAIN,
     "netmesh/": _DOMAIN,
     "volumes/": _DOMAIN,
-    "secrets/": _DOMAIN,
+    "secrets/": _DOMAIN + ["proto/bulwark/secrets/"],
     "lb/": _DOMAIN,
     "metrics/": ["base/"],
     "manifest/": ["base/", "proto/"],
