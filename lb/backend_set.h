@@ -29,6 +29,8 @@ struct Endpoint {
   // From the client, and to the client.
   std::atomic<uint64_t> bytes_in_total = 0;
   std::atomic<uint64_t> bytes_out_total = 0;
+  // That the connections of connections_total took to connect.
+  std::atomic<uint64_t> connect_nanoseconds_total = 0;
   TargetState target;
 };
 

@@ -140,8 +140,8 @@ absl::Status LocalProxy::Spawn() {
           : std::string(absl::StripSuffix(launched.error_text, "\n"))));
 }
 
-absl::Status LocalProxy::Connect() {
-  if (connection_.ok()) return absl::OkStatus();
+absl::Status LocalProxy::Connect(Channel& channel) {
+  if (channel.fd.ok()) return absl::OkStatus();
   const std::string path = config_.runtime_dir + "/proxy.sock";
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
@@ -157,22 +157,22 @@ absl::Status LocalProxy::Connect() {
     return absl::UnavailableError(
         absl::StrCat("connect ", path, ": ", strerror(errno)));
   }
-  connection_ = std::move(fd);
+  channel.fd = std::move(fd);
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::Response> LocalProxy::TryOnce(const v1::Request& request,
+absl::StatusOr<v1::Response> LocalProxy::TryOnce(Channel& channel,
+                                                 const v1::Request& request,
                                                  absl::Duration deadline) {
-  RETURN_IF_ERROR(Connect());
-  absl::Status status =
-      WriteFrame(connection_.get(), request, clock_, deadline);
+  RETURN_IF_ERROR(Connect(channel));
+  absl::Status status = WriteFrame(channel.fd.get(), request, clock_, deadline);
   v1::Response response;
   if (status.ok()) {
-    status = ReadFrame(connection_.get(), response, clock_, deadline);
+    status = ReadFrame(channel.fd.get(), response, clock_, deadline);
   }
   if (status.ok()) return response;
   // An answer that comes later must not be taken for the next one.
-  connection_.Reset();
+  channel.fd.Reset();
   if (absl::IsNotFound(status)) {
     return absl::UnavailableError("call proxy: it closed the connection");
   }
@@ -182,15 +182,16 @@ absl::StatusOr<v1::Response> LocalProxy::TryOnce(const v1::Request& request,
   return status;
 }
 
-absl::StatusOr<v1::Response> LocalProxy::Call(const v1::Request& request,
+absl::StatusOr<v1::Response> LocalProxy::Call(Channel& channel,
+                                              const v1::Request& request,
                                               absl::Duration timeout) {
   const absl::Duration deadline = clock_.Steady() + timeout;
   absl::StatusOr<v1::Response> response;
   while (true) {
     Revive();
     {
-      absl::MutexLock lock(&mu_);
-      response = TryOnce(request, deadline);
+      absl::MutexLock lock(&channel.mu);
+      response = TryOnce(channel, request, deadline);
     }
     if (response.ok() || !absl::IsUnavailable(response.status())) break;
     if (clock_.Steady() + kRetryPause >= deadline) return response.status();
@@ -214,7 +215,7 @@ absl::StatusOr<v1::Applied> LocalProxy::Apply(const v1::Snapshot& snapshot,
   }
   v1::Request request;
   *request.mutable_apply() = snapshot;
-  ASSIGN_OR_RETURN(v1::Response response, Call(request, timeout));
+  ASSIGN_OR_RETURN(v1::Response response, Call(apply_, request, timeout));
   if (!response.has_applied()) {
     return absl::InternalError("apply snapshot: the answer is of another kind");
   }
@@ -226,7 +227,7 @@ absl::StatusOr<v1::Applied> LocalProxy::Apply(const v1::Snapshot& snapshot,
 absl::StatusOr<v1::Stats> LocalProxy::Stats(absl::Duration timeout) {
   v1::Request request;
   request.mutable_stats();
-  ASSIGN_OR_RETURN(v1::Response response, Call(request, timeout));
+  ASSIGN_OR_RETURN(v1::Response response, Call(stats_, request, timeout));
   if (!response.has_stats()) {
     return absl::InternalError("read stats: the answer is of another kind");
   }
@@ -259,8 +260,11 @@ absl::Status LocalProxy::Shutdown() {
   // The connection ends with the process, and with it the lock.
   pollfd ended = {keeper->get(), POLLIN, 0};
   poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(kStartTimeout)));
+  for (Channel* channel : {&apply_, &stats_}) {
+    absl::MutexLock lock(&channel->mu);
+    channel->fd.Reset();
+  }
   absl::MutexLock lock(&mu_);
-  connection_.Reset();
   started_ = false;
   applied_version_ = 0;
   // The next installation starts from nothing.

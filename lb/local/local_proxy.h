@@ -29,7 +29,8 @@ struct LocalProxyConfig {
   std::string engine = "auto";
 };
 
-// Thread-safe; calls are served one at a time. Start() is cheap when all runs,
+// Thread-safe; calls of Apply are served one at a time, and so are those of
+// Stats, beside them. Start() is cheap when all runs,
 // and may be called again at any time: it brings back a keeper that was killed.
 // Once it has succeeded, Apply and Stats do the same, at most once a second.
 class LocalProxy final : public Proxy {
@@ -52,18 +53,28 @@ class LocalProxy final : public Proxy {
   // Brings keeper and proxy back if they are gone; a failure is logged, since
   // the call itself will tell.
   void Revive();
-  absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A connection to the proxy, for one call at a time.
+  struct Channel {
+    absl::Mutex mu;
+    UniqueFd fd ABSL_GUARDED_BY(mu);
+  };
+
+  absl::Status Connect(Channel& channel)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(channel.mu);
   // Sends until it is answered, over a new connection if the old one breaks.
   absl::StatusOr<dataplane::v1::Response> Call(
-      const dataplane::v1::Request& request, absl::Duration timeout);
+      Channel& channel, const dataplane::v1::Request& request,
+      absl::Duration timeout);
   absl::StatusOr<dataplane::v1::Response> TryOnce(
-      const dataplane::v1::Request& request, absl::Duration deadline)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      Channel& channel, const dataplane::v1::Request& request,
+      absl::Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(channel.mu);
 
   const LocalProxyConfig config_;
   Clock& clock_;
+  Channel apply_;
+  // Nobody who only reads numbers waits for a change of the configuration.
+  Channel stats_;
   absl::Mutex mu_;
-  UniqueFd connection_ ABSL_GUARDED_BY(mu_);
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   absl::Duration last_check_ ABSL_GUARDED_BY(mu_);
   // Highest version acknowledged to us.

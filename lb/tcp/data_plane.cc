@@ -142,6 +142,8 @@ v1::Stats DataPlane::GetStats() const {
       e.set_connect_failures_total(Get(b.endpoint->connect_failures_total));
       e.set_bytes_in_total(Get(b.endpoint->bytes_in_total));
       e.set_bytes_out_total(Get(b.endpoint->bytes_out_total));
+      e.set_connect_nanoseconds_total(
+          Get(b.endpoint->connect_nanoseconds_total));
       e.set_ejected(b.endpoint->target.Ejected(now_ns));
     }
   }

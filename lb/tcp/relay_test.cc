@@ -34,7 +34,8 @@ TEST_P(RelayTest, WhenBytesAreSent_TheyArriveBothWays) {
   EXPECT_TRUE(Eventually([&] {
     const auto e = EndpointOf("a");
     return e.active() == 1 && e.connections_total() == 1 &&
-           e.bytes_in_total() == 4 && e.bytes_out_total() == 5;
+           e.connect_nanoseconds_total() > 0 && e.bytes_in_total() == 4 &&
+           e.bytes_out_total() == 5;
   }));
 }
 

@@ -73,6 +73,8 @@ struct Session : Link {
   // Its pool is no longer served: no endpoint of it may be connected to.
   bool orphan = false;
   uint64_t source_hash = 0;
+  // When the last connect was begun.
+  int64_t connect_began_ns = 0;
   // When the session must be connected, else it fails; 0 until first tried.
   int64_t give_up_ns = 0;
   // When the hold ends; 0 until first held.

@@ -178,6 +178,7 @@ void Worker::Hold(Session& session) {
 void Worker::ConnectTo(Session& session, const Backend& backend) {
   session.endpoint = backend.endpoint;
   session.state = Session::State::kConnecting;
+  session.connect_began_ns = now_ns_;
   session.MoveTo(sessions_);
   if (session.give_up_ns == 0) {
     session.give_up_ns = now_ns_ + kConnectTotalNs;
@@ -196,7 +197,11 @@ void Worker::OnConnect(Session& session, int error) {
   if (error != 0) return ConnectFailed(session, error);
   ClearTimer(session);
   session.state = Session::State::kRelaying;
-  session.endpoint->connections_total.fetch_add(1, std::memory_order_relaxed);
+  Endpoint& endpoint = *session.endpoint;
+  endpoint.connections_total.fetch_add(1, std::memory_order_relaxed);
+  endpoint.connect_nanoseconds_total.fetch_add(
+      absl::ToInt64Nanoseconds(clock_.Steady()) - session.connect_began_ns,
+      std::memory_order_relaxed);
   engine_->Relay(session);
 }
 
