@@ -65,6 +65,7 @@ class ServerImpl final : public Server {
   ServerImpl(const ServerOptions& options, const ServerDependencies& d)
       : options_(options),
         clock_(d.clock),
+        calls_(d.clock),
         gate_(identities_, d.authorizer),
         writer_(d.store, d.clock, d.entropy, d.normalize),
         resources_(gate_, d.store, writer_, stopper_),
@@ -92,6 +93,11 @@ class ServerImpl final : public Server {
              &resources_, &services_, &system_, &containers_, &images_}) {
       builder.RegisterService(service);
     }
+    std::vector<
+        std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors;
+    interceptors.push_back(calls_.NewInterceptors());
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
       return absl::InternalError("start the API server: gRPC refused");
@@ -114,9 +120,14 @@ class ServerImpl final : public Server {
     server_.reset();
   }
 
+  std::vector<CallStats::Method> GetStats() const override {
+    return calls_.Get();
+  }
+
  private:
   const ServerOptions options_;
   Clock& clock_;
+  CallStats calls_;
   Stopper stopper_;
   IdentityTable identities_;
   const Gate gate_;

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "api/call_stats.h"
 #include "api/gate.h"
 #include "api/images_service.h"
 #include "api/system_service.h"
@@ -67,6 +69,9 @@ class Server {
   // (UNAVAILABLE: clients resume), waits up to `grace` for the other calls, and
   // cancels what is left. Idempotent; the destructor calls it with 5 s.
   virtual void Stop(absl::Duration grace) = 0;
+
+  // Of all calls since the start. Thread-safe.
+  virtual std::vector<CallStats::Method> GetStats() const = 0;
 };
 
 }  // namespace bulwark::api

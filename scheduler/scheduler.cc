@@ -152,6 +152,15 @@ std::string Scheduler::degraded() const {
   return degraded_;
 }
 
+std::vector<Runner::Stats> Scheduler::GetStats() const {
+  std::vector<Runner::Stats> stats;
+  for (const auto* runner :
+       {&service_runner_, &replica_runner_, &pull_runner_, &reap_runner_}) {
+    stats.push_back((*runner)->GetStats());
+  }
+  return stats;
+}
+
 void Scheduler::OnServiceChange(const store::Change& change) {
   const std::string key = QueueKey(change.key);
   service_runner_->Add(key);

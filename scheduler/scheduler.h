@@ -83,6 +83,9 @@ class Scheduler {
   // Why leftovers were not removed; empty if they were.
   std::string degraded() const;
 
+  // What its queues and workers do.
+  std::vector<Runner::Stats> GetStats() const;
+
   EventRecorder& events() { return events_; }
 
  private:

@@ -46,7 +46,9 @@ void Runner::RunOne(const std::string& key) {
   ++busy_;
   const absl::Duration start = clock_.Steady();
   const absl::StatusOr<Result> result = reconcile_(key);
-  nanoseconds_ += absl::ToInt64Nanoseconds(clock_.Steady() - start);
+  const absl::Duration took = clock_.Steady() - start;
+  nanoseconds_ += absl::ToInt64Nanoseconds(took);
+  durations_.Observe(took);
   ++runs_;
   --busy_;
   if (!result.ok()) return Failed(key, result.status());
@@ -63,6 +65,7 @@ void Runner::RunOne(const std::string& key) {
 void Runner::Failed(const std::string& key, const absl::Status& error) {
   ++failures_;
   const bool retry = IsRetryable(error);
+  if (retry) ++retries_;
   const absl::Duration delay = queue_.AddAfterFailure(
       key, retry ? absl::ZeroDuration() : options_.hopeless_delay);
   // Another writer was faster: nothing that anyone needs to hear of.
@@ -97,10 +100,15 @@ void Runner::Resync() {
 }
 
 Runner::Stats Runner::GetStats() const {
-  return {.runs = runs_,
+  return {.name = options_.name,
+          .runs = runs_,
           .failures = failures_,
+          .retries = retries_,
           .busy_workers = busy_,
-          .time = absl::Nanoseconds(nanoseconds_.load())};
+          .ready = queue_.Ready(),
+          .delayed = queue_.Delayed(),
+          .time = absl::Nanoseconds(nanoseconds_.load()),
+          .durations = durations_.Get()};
 }
 
 }  // namespace bulwark::scheduler

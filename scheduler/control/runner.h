@@ -17,6 +17,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "base/histogram.h"
 #include "scheduler/control/work_queue.h"
 
 namespace bulwark::scheduler {
@@ -53,10 +54,15 @@ class Runner {
   using Lister = std::function<std::vector<std::string>()>;
 
   struct Stats {
+    std::string name;
     int64_t runs = 0;
     int64_t failures = 0;
+    int64_t retries = 0;  // failures after which the back-off was begun
     int64_t busy_workers = 0;
+    size_t ready = 0;     // keys that wait for a worker
+    size_t delayed = 0;   // keys that wait for their time
     absl::Duration time;  // spent in `reconcile`, by all workers together
+    Histogram::Snapshot durations;  // of each `reconcile`
   };
 
   // The references must outlive the runner.
@@ -88,8 +94,10 @@ class Runner {
 
   std::atomic<int64_t> runs_{0};
   std::atomic<int64_t> failures_{0};
+  std::atomic<int64_t> retries_{0};
   std::atomic<int64_t> busy_{0};
   std::atomic<int64_t> nanoseconds_{0};
+  Histogram durations_;
 
   absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;

@@ -119,7 +119,11 @@ TEST_F(RunnerTest, WhenErrorMayPass_RetriesUntilItDoes) {
   ASSERT_TRUE(Idle(*runner, 5));
   EXPECT_EQ(runner->queue().Failures("a"), 0);
   EXPECT_EQ(runner->queue().Delayed(), 0);
-  EXPECT_EQ(runner->GetStats().failures, 4);
+  const Runner::Stats stats = runner->GetStats();
+  EXPECT_EQ(stats.failures, 4);
+  EXPECT_EQ(stats.retries, 4);
+  EXPECT_EQ(stats.delayed, 0);
+  EXPECT_EQ(stats.durations.counts.back(), 5);
 }
 
 TEST_F(RunnerTest, WhenErrorIsHopeless_WaitsLongUnlessTold) {

@@ -192,6 +192,7 @@ absl::Status RocksStore::LoadNumbers() {
                    ReadNumber(rows::kRevision, nullptr));
   ASSIGN_OR_RETURN(limit_, ReadNumber(rows::kLimit, nullptr));
   ASSIGN_OR_RETURN(floor_, ReadNumber(rows::kFloor, nullptr));
+  kept_floor_ = floor_;
   last_ = std::max(revision, limit_);
   synced_ = revision;  // RocksDB flushed what it recovered
   return absl::OkStatus();

@@ -268,18 +268,23 @@ absl::Status RocksStore::Write(Group& group) {
   const absl::Duration start = clock_.Steady();
   const absl::Status status =
       FromRocks(db_->Write(options, &group.rows), "write", home_->db());
-  write_nanoseconds_ += absl::ToInt64Nanoseconds(clock_.Steady() - start);
+  write_time_.Observe(clock_.Steady() - start);
   ++writes_;
   if (!status.ok()) ++failures_;
   return status;
 }
 
 RocksStore::Stats RocksStore::GetStats() const {
+  // In this order: the floor only rises towards the revision.
+  const uint64_t floor = kept_floor_;
+  const uint64_t revision = feed_->Current();
   return {.commits = commits_,
           .writes = writes_,
           .failures = failures_,
           .reopened = reopened_,
-          .write_time = absl::Nanoseconds(write_nanoseconds_.load())};
+          .write_time = write_time_.Get(),
+          .revision = revision,
+          .log_revisions = revision - std::min(floor, revision)};
 }
 
 void RocksStore::Resolve(Group& group, absl::Status written) {
@@ -288,6 +293,7 @@ void RocksStore::Resolve(Group& group, absl::Status written) {
     if (group.sync) synced_ = group.last;
     limit_ = group.limit;
     floor_ = group.floor;
+    kept_floor_ = floor_;
     commits_ += static_cast<int64_t>(group.commits.size());
     if (!group.commits.empty()) feed_->Publish(std::move(group.commits));
     feed_->DropOlder(group.now - options_.retention.age,

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "base/histogram.h"
 #include "store/feed.h"
 #include "store/rocks/rocks_options.h"
 #include "store/store.h"
@@ -58,11 +59,13 @@ class RocksStore final : public MetadataStore {
 
   // Counters since the start.
   struct Stats {
-    int64_t commits = 0;        // that changed something
-    int64_t writes = 0;         // groups of commits, with one fsync at most
-    int64_t failures = 0;       // writes that failed
-    int64_t reopened = 0;       // times a failed database was opened again
-    absl::Duration write_time;  // of all writes
+    int64_t commits = 0;   // that changed something
+    int64_t writes = 0;    // groups of commits, with one fsync at most
+    int64_t failures = 0;  // writes that failed
+    int64_t reopened = 0;  // times a failed database was opened again
+    Histogram::Snapshot write_time;
+    uint64_t revision = 0;       // of the last commit
+    uint64_t log_revisions = 0;  // that the change log reaches back
   };
   Stats GetStats() const;
 
@@ -139,7 +142,8 @@ class RocksStore final : public MetadataStore {
   std::atomic<int64_t> writes_{0};
   std::atomic<int64_t> failures_{0};
   std::atomic<int64_t> reopened_{0};
-  std::atomic<int64_t> write_nanoseconds_{0};
+  std::atomic<uint64_t> kept_floor_{0};  // floor_, for other threads
+  Histogram write_time_;
 };
 
 // RocksStore::Open, for those who only need the port.
