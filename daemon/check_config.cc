@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status.h"
+#include "metrics/server.h"
 #include "netmesh/dns/forwarder.h"
 #include "os/ip_address.h"
 #include "os/kernel.h"
@@ -140,6 +141,12 @@ absl::Status CheckRegistry(const std::string& text) {
                           "registry.lan:5000"));
 }
 
+absl::Status CheckMetrics(const Config& config) {
+  if (config.metrics_listen.empty()) return absl::OkStatus();
+  const absl::Status status = metrics::CheckAddresses(config.metrics_listen);
+  return status.ok() ? status : Bad("metrics-listen", status.message());
+}
+
 absl::Status CheckProxy(const Config& config) {
   if (config.proxy_workers < 0 || config.proxy_workers > kMaxWorkers) {
     return Bad("proxy-workers",
@@ -177,6 +184,7 @@ absl::Status CheckConfig(const Config& config) {
     if (!version.ok()) return Bad("max-kernel", version.status().message());
   }
   RETURN_IF_ERROR(CheckProxy(config));
+  RETURN_IF_ERROR(CheckMetrics(config));
   RETURN_IF_ERROR(CheckGroup(config.socket_group));
   return CheckPrograms(config);
 }

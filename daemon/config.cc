@@ -59,6 +59,9 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
                  "threads of the proxy (default: one for each processor)");
   app.add_option("--proxy-engine", config.proxy_engine,
                  "auto, io_uring or epoll");
+  app.add_option("--metrics-listen", config.metrics_listen,
+                 "where Prometheus finds metrics, ADDRESS:PORT[,...] (empty: "
+                 "nowhere)");
   app.add_option("--log-level", config.log_level, "debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
   app.add_option("--log-format", config.log_format, "text or json")

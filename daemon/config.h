@@ -27,6 +27,8 @@ struct Config {
   int proxy_workers = 0;
   std::string proxy_engine = "auto";
 
+  std::string metrics_listen = "127.0.0.1:9464";  // empty: nowhere
+
   std::string log_level = "info";
   std::string log_format = "text";
 

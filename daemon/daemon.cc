@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
+#include <sys/utsname.h>
 
 #include <filesystem>
 #include <string>
@@ -119,6 +120,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
   RETURN_IF_ERROR(daemon->OpenKernel());
   RETURN_IF_ERROR(daemon->StartControllers());
   RETURN_IF_ERROR(daemon->StartServer());
+  daemon->StartMetrics();
   return daemon;
 }
 
@@ -156,7 +158,8 @@ absl::Status Daemon::OpenKernel() {
   images.entropy = &entropy_;
   images.engine = engine_.get();
   images.build_network = [this] { return build_networks_->Acquire(); };
-  ASSIGN_OR_RETURN(images_, engine::LocalImages::Open(std::move(images)));
+  ASSIGN_OR_RETURN(local_images_, engine::LocalImages::Open(std::move(images)));
+  images_ = std::make_unique<MeasuredImages>(*local_images_, clock_);
   proxy_ = std::make_unique<lb::LocalProxy>(
       ProxyConfig(config_, network_->dataplane_netns()), clock_);
   return proxy_->Start();
@@ -221,6 +224,22 @@ absl::Status Daemon::StartServer() {
   return absl::OkStatus();
 }
 
+void Daemon::StartMetrics() {
+  if (config_.metrics_listen.empty()) return;
+  utsname kernel{};
+  uname(&kernel);
+  collector_ = std::make_unique<Collector>(
+      MetricSources{*store_, *proxy_, *images_, *server_,
+                    [this] { return scheduler_->GetStats(); },
+                    [this] { return !scheduler_->degraded().empty(); },
+                    kVersion, kernel.release, config_.state_dir + "/store"},
+      clock_);
+  collector_->Start();
+  metrics_ = std::make_unique<metrics::Server>(
+      config_.metrics_listen, clock_, [this] { return collector_->Collect(); });
+  metrics_->Start();
+}
+
 void Daemon::RepairLoop() {
   std::string last;
   while (true) {
@@ -240,6 +259,8 @@ void Daemon::RepairLoop() {
 }
 
 Daemon::~Daemon() {
+  metrics_.reset();
+  if (collector_ != nullptr) collector_->Stop();
   if (server_ != nullptr) server_->Stop(absl::Seconds(5));
   server_.reset();
   {

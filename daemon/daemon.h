@@ -16,10 +16,13 @@
 #include "daemon/build_networks.h"
 #include "daemon/config.h"
 #include "daemon/instance_lock.h"
+#include "daemon/metrics/collector.h"
+#include "daemon/metrics/measured_images.h"
 #include "daemon/prober.h"
 #include "engine/image/local_images.h"
 #include "engine/local/local_engine.h"
 #include "lb/local/local_proxy.h"
+#include "metrics/server.h"
 #include "netmesh/linux/linux_network.h"
 #include "scheduler/health/health_monitor.h"
 #include "scheduler/networks/network_controller.h"
@@ -56,6 +59,7 @@ class Daemon {
   absl::Status OpenKernel();
   absl::Status StartControllers();
   absl::Status StartServer();
+  void StartMetrics();
   void RepairLoop();
 
   const Config config_;
@@ -68,7 +72,8 @@ class Daemon {
   std::unique_ptr<engine::LocalEngine> engine_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;
   std::unique_ptr<BuildNetworks> build_networks_;
-  std::unique_ptr<engine::LocalImages> images_;
+  std::unique_ptr<engine::LocalImages> local_images_;
+  std::unique_ptr<MeasuredImages> images_;  // the same, counted
   std::unique_ptr<volumes::LocalVolumes> volumes_;
   std::unique_ptr<lb::LocalProxy> proxy_;
   std::unique_ptr<LocalProber> prober_;
@@ -83,6 +88,8 @@ class Daemon {
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread repair_;
   std::unique_ptr<api::Server> server_;
+  std::unique_ptr<Collector> collector_;
+  std::unique_ptr<metrics::Server> metrics_;  // null: off
 };
 
 }  // namespace bulwark::daemon

@@ -1,0 +1,65 @@
+#include "daemon/metrics/collector.h"
+
+#include <utility>
+
+#include "daemon/metrics/host.h"
+#include "daemon/metrics/objects.h"
+#include "daemon/metrics/runtime.h"
+#include "store/objects.h"
+
+namespace bulwark::daemon {
+namespace {
+
+// A scrape does not wait longer for the proxy.
+constexpr absl::Duration kProxyTimeout = absl::Milliseconds(500);
+
+}  // namespace
+
+Collector::Collector(MetricSources sources, Clock& clock)
+    : sources_(std::move(sources)), lifecycle_(sources_.store, clock) {}
+
+std::vector<prometheus::MetricFamily> Collector::Collect() {
+  metrics::Samples samples;
+  samples.Add("bulwark_build_info", {sources_.version, sources_.kernel}, 1);
+  samples.Add("bulwark_daemon_degraded", sources_.degraded());
+  const ReplicaNames names = AddObjects(samples);
+  lifecycle_.AddTo(samples);
+  AddDataPlane(names, samples);
+  AddControllers(sources_.controllers(), samples);
+  AddStore(sources_.store.GetStats(), samples);
+  samples.Add("bulwark_store_size_bytes",
+              static_cast<double>(DiskUse(sources_.store_dir)));
+  AddCalls(sources_.server.GetStats(), samples);
+  samples.Add("bulwark_images",
+              static_cast<double>(sources_.images.List().size()));
+  AddPulls(sources_.images.GetStats(), samples);
+  AddHost(samples);
+  AddProcess(samples);
+  return std::move(samples).Take();
+}
+
+ReplicaNames Collector::AddObjects(metrics::Samples& samples) {
+  ReplicaNames names;
+  for (const char* kind :
+       {"service", "scale", "replica", "volume", "job", "cron-job"}) {
+    const auto listing = store::ListObjects(sources_.store, kind);
+    if (!listing.ok()) continue;  // the store says so itself
+    samples.Add("bulwark_objects", {kind},
+                static_cast<double>(listing->objects.size()));
+    for (const v1::Object& object : listing->objects) {
+      AddObject(object, samples);
+      if (!object.has_replica()) continue;
+      names[object.replica().metadata().uid()] = LabelsOf(object.replica());
+    }
+  }
+  return names;
+}
+
+void Collector::AddDataPlane(const ReplicaNames& names,
+                             metrics::Samples& samples) {
+  const auto stats = sources_.proxy.Stats(kProxyTimeout);
+  samples.Add("bulwark_proxy_up", stats.ok());
+  if (stats.ok()) AddProxy(*stats, names, samples);
+}
+
+}  // namespace bulwark::daemon

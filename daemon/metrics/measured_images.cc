@@ -1,0 +1,35 @@
+#include "daemon/metrics/measured_images.h"
+
+#include <algorithm>
+#include <map>
+
+namespace bulwark::daemon {
+
+absl::StatusOr<engine::Image> MeasuredImages::Pull(
+    const engine::PullRequest& request, const engine::ProgressSink& progress) {
+  const absl::Duration begin = clock_.Steady();
+  // A layer's reports only grow, unless its download begins anew.
+  std::map<std::string, int64_t> seen;
+  absl::StatusOr<engine::Image> image =
+      images_.Pull(request, [&](const engine::Progress& p) {
+        if (p.status == "downloading") {
+          int64_t& last = seen[p.id];
+          bytes_ += std::max<int64_t>(0, p.current - last);
+          last = p.current;
+        }
+        return progress == nullptr || progress(p);
+      });
+  if (image.ok() && !seen.empty()) {
+    ++pulls_;
+    durations_.Observe(clock_.Steady() - begin);
+  } else if (!image.ok() && !absl::IsCancelled(image.status())) {
+    ++failures_;
+  }
+  return image;
+}
+
+MeasuredImages::Stats MeasuredImages::GetStats() const {
+  return {pulls_, failures_, bytes_, durations_.Get()};
+}
+
+}  // namespace bulwark::daemon

@@ -1,0 +1,68 @@
+// Counts and times what an Images pulls.
+#ifndef DAEMON_METRICS_MEASURED_IMAGES_H_
+#define DAEMON_METRICS_MEASURED_IMAGES_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/histogram.h"
+#include "engine/images.h"
+
+namespace bulwark::daemon {
+
+// Thread-safe; hands every call on.
+class MeasuredImages final : public engine::Images {
+ public:
+  struct Stats {
+    int64_t pulls = 0;     // that downloaded something
+    int64_t failures = 0;  // cancelled ones are in neither
+    int64_t bytes = 0;     // downloaded, also by pulls that then failed
+    Histogram::Snapshot durations;  // of `pulls`
+  };
+
+  // The references must outlive this object.
+  MeasuredImages(engine::Images& images, Clock& clock)
+      : images_(images), clock_(clock) {}
+
+  Stats GetStats() const;
+
+  absl::StatusOr<engine::Image> Pull(
+      const engine::PullRequest& request,
+      const engine::ProgressSink& progress) override;
+  absl::StatusOr<std::vector<engine::Image>> Load(
+      int fd, const engine::ProgressSink& progress) override {
+    return images_.Load(fd, progress);
+  }
+  absl::StatusOr<engine::Image> Build(
+      const engine::BuildRequest& request,
+      const engine::ProgressSink& progress) override {
+    return images_.Build(request, progress);
+  }
+  absl::StatusOr<engine::Image> Get(absl::string_view reference) override {
+    return images_.Get(reference);
+  }
+  std::vector<engine::Image> List() override { return images_.List(); }
+  absl::Status Tag(absl::string_view source,
+                   absl::string_view target) override {
+    return images_.Tag(source, target);
+  }
+  absl::Status Remove(absl::string_view reference,
+                      const std::vector<std::string>& in_use) override {
+    return images_.Remove(reference, in_use);
+  }
+
+ private:
+  engine::Images& images_;
+  Clock& clock_;
+  std::atomic<int64_t> pulls_{0};
+  std::atomic<int64_t> failures_{0};
+  std::atomic<int64_t> bytes_{0};
+  Histogram durations_{kSlowBounds};
+};
+
+}  // namespace bulwark::daemon
+
+#endif  // DAEMON_METRICS_MEASURED_IMAGES_H_
