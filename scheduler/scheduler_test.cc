@@ -7,10 +7,12 @@
 #include <atomic>
 #include <functional>
 
+#include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
 #include "engine/fake/fake_engine.h"
 #include "engine/fake/images/fake_images.h"
 #include "netmesh/fake/fake_network.h"
+#include "scheduler/conditions.h"
 #include "scheduler/reap/reaper.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
@@ -25,6 +27,7 @@ using ::bulwark::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 // Whoever drains is out at once and has no connection.
 class NoDataPlane final : public Endpoints {
@@ -72,7 +75,8 @@ class SchedulerTest : public ::testing::Test {
         store::Batch().Put(store::KeyOf(object), store::Encode(object))));
   }
   void Apply(const std::string& name, int replicas,
-             const std::string& needs = "") {
+             const std::string& needs = "",
+             v1::Restart::Policy restart = v1::Restart::ALWAYS) {
     v1::Object object;
     v1::Service& s = *object.mutable_service();
     s.mutable_metadata()->set_name(name);
@@ -80,6 +84,7 @@ class SchedulerTest : public ::testing::Test {
     s.mutable_metadata()->set_uid(NewUid(entropy_));
     s.mutable_metadata()->set_generation(1);
     s.mutable_spec()->set_replicas(replicas);
+    s.mutable_spec()->mutable_restart()->set_policy(restart);
     v1::Container& c = *s.mutable_spec()->add_containers();
     c.set_name(name);
     c.set_image("app:1");
@@ -97,6 +102,15 @@ class SchedulerTest : public ::testing::Test {
       return r.status().state() != v1::ReplicaStatus::RUNNING;
     });
     return *replicas;
+  }
+  std::string ConditionOf(const std::string& service, const char* type) {
+    auto object = store::GetObject(
+        store_, store::ObjectKey("service", "default", service));
+    const v1::Condition* found =
+        object.ok()
+            ? FindCondition(object->service().status().conditions(), type)
+            : nullptr;
+    return found == nullptr ? "" : found->message();
   }
   // Waits for what happens on other threads.
   bool Await(const std::function<bool()>& condition,
@@ -191,6 +205,41 @@ TEST_F(SchedulerTest, WhenAServiceDoesNotEndInTime_ItIsKilledAndNamed) {
     EXPECT_EQ(c.state, engine::ContainerState::kExited) << c.id;
   }
   engine_.SetExitOnTerm(true);
+}
+
+// Of five addresses.
+TEST_F(SchedulerTest, WhenReplicasEndedForGood_OthersGetTheirAddresses) {
+  v1::Object network;
+  network.mutable_network()->mutable_metadata()->set_name("default");
+  network.mutable_network()->mutable_metadata()->set_project("default");
+  network.mutable_network()->mutable_metadata()->set_uid("net0");
+  network.mutable_network()->mutable_status()->set_subnet("10.210.0.0/29");
+  Put(network);
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = absl::StrCat("once", i);
+    Apply(name, 1, "", v1::Restart::NEVER);
+    ASSERT_TRUE(AwaitRunning(name, 1));
+    ASSERT_TRUE(Await(
+        [&] { return Running(name)[0].status().containers_size() == 1; }));
+    ASSERT_OK(engine_.Exit(ContainerOf(Running(name)[0]), 0));
+    ASSERT_TRUE(AwaitRunning(name, 0));
+  }
+  Apply("web", 5);
+  EXPECT_TRUE(AwaitRunning("web", 5));
+  // Their records are still there.
+  EXPECT_THAT(*ListReplicas(store_, "default", "once0"), SizeIs(1));
+  Apply("late", 1);
+  EXPECT_TRUE(Await([&] {
+    return ConditionOf("late", "AddressesAssigned").find("all are in use") !=
+           std::string::npos;
+  }));
+  ASSERT_OK(store_.Commit(
+      store::Batch().Delete(store::ObjectKey("service", "default", "web"))));
+  EXPECT_TRUE(AwaitRunning("late", 1));
+  EXPECT_TRUE(Await([&] {
+    return ConditionOf("late", "AddressesAssigned") ==
+           "every replica has an address";
+  }));
 }
 
 TEST_F(SchedulerTest, WhenTheStoreIsEmptyButContainersRun_SaysDegraded) {

@@ -2,12 +2,45 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "scheduler/rollout/defaults.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/times.h"
 
 namespace bulwark::scheduler {
+namespace {
+
+// Whether one of the next replicas comes to `slot`, which nobody lives in: the
+// planner gives the lowest free slots to those that are missing.
+bool IsNext(int slot, const std::set<int>& held, int missing) {
+  int free_below = slot;
+  for (int other : held) free_below -= other < slot;
+  return free_below < missing;
+}
+
+void PlanRelease(const std::vector<v1::Replica>& replicas,
+                 const RolloutSettings& settings, ReapPlan& plan) {
+  std::set<int> live, held;
+  int missing = settings.replicas;
+  for (const v1::Replica& r : replicas) {
+    const bool done = IsDone(r, settings.restart);
+    if (HasEnded(r) && !done) continue;
+    if (!done) live.insert(r.spec().slot());
+    if (held.insert(r.spec().slot()).second) --missing;
+  }
+  for (const v1::Replica& r : replicas) {
+    const int slot = r.spec().slot();
+    if (!HasEnded(r) || live.contains(slot) || r.spec().address().empty()) {
+      continue;
+    }
+    if (held.contains(slot) || !IsNext(slot, held, missing)) {
+      plan.release.push_back(r.metadata().name());
+    }
+  }
+}
+
+}  // namespace
 
 ReapPlan PlanReap(const v1::Service* service,
                   const std::vector<v1::Replica>& replicas, absl::Time now) {
@@ -24,7 +57,7 @@ ReapPlan PlanReap(const v1::Service* service,
     }
   }
   if (service == nullptr) return plan;
-  const v1::Restart::Policy policy = SettingsOf(*service).restart;
+  const RolloutSettings settings = SettingsOf(*service);
   for (auto& [slot, list] : failed) {
     std::sort(list.begin(), list.end(),
               [](const v1::Replica* a, const v1::Replica* b) {
@@ -34,7 +67,7 @@ ReapPlan PlanReap(const v1::Service* service,
     for (size_t i = 0; i < list.size(); ++i) {
       const absl::Time until =
           ToTime(list[i]->status().finish_time()) + kKeptFor;
-      if (i == 0 && IsDone(*list[i], policy)) continue;
+      if (i == 0 && IsDone(*list[i], settings.restart)) continue;
       if (i >= kKeptFailures || until <= now) {
         plan.remove.push_back(list[i]->metadata().name());
       } else {
@@ -42,6 +75,7 @@ ReapPlan PlanReap(const v1::Service* service,
       }
     }
   }
+  PlanRelease(replicas, settings, plan);
   return plan;
 }
 

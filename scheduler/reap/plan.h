@@ -17,13 +17,18 @@ inline constexpr absl::Duration kKeptFor = absl::Hours(1);
 
 struct ReapPlan {
   std::vector<std::string> remove;  // names of replicas
+  // Names of ended ones whose records stay, but not their slot's sandbox and
+  // address: no replica comes to that slot next.
+  std::vector<std::string> release;
   absl::Time wake_at = absl::InfiniteFuture();
 };
 
 // `service` is null if it does not exist. Stopped replicas go at once, failed
 // ones when there are kKeptFailures newer ones in their slot or after kKeptFor;
 // but one that the restart policy does not replace stays as long as the slot
-// is its. With the service everything goes.
+// is its. With the service everything goes. A replacement takes the lowest free
+// slot, at times another than that of the replica which it replaces: what
+// nobody comes back for would keep addresses from those who need them.
 ReapPlan PlanReap(const v1::Service* service,
                   const std::vector<v1::Replica>& replicas, absl::Time now);
 

@@ -65,6 +65,59 @@ TEST(PlanReapTest, WhenThePolicyLeavesItAtThat_TheRecordStays) {
               IsEmpty());
 }
 
+v1::Replica WithAddress(v1::Replica r) {
+  r.mutable_spec()->set_address("10.210.0.2");
+  return r;
+}
+
+TEST(PlanReapTest, WhenNobodyComesBackToASlot_ItsAddressIsReleased) {
+  const auto failed = [](const char* name, int slot) {
+    return WithAddress(Ended(name, slot, absl::Minutes(1)));
+  };
+  const auto live = [](const char* name, int slot) {
+    return WithAddress(
+        Ended(name, slot, absl::Minutes(1), v1::ReplicaStatus::RUNNING));
+  };
+  const struct {
+    const char* what;
+    int replicas;
+    std::vector<v1::Replica> records;
+    std::vector<std::string> released;
+  } cases[] = {
+      {"the next comes to it", 1, {failed("a", 0)}, {}},
+      {"the next comes to slot 0", 1, {failed("a", 1)}, {"a"}},
+      {"two come: to slots 0 and 1",
+       2,
+       {failed("a", 1), failed("b", 2)},
+       {"b"}},
+      {"slot 0 is taken, the next comes to it",
+       2,
+       {live("a", 0), failed("b", 1)},
+       {}},
+      {"all live", 2, {live("a", 0), live("b", 2), failed("c", 1)}, {"c"}},
+      {"a live one has the slot", 1, {live("a", 1), failed("b", 1)}, {}},
+      {"each record of the slot",
+       1,
+       {live("a", 0), failed("b", 1), failed("c", 1)},
+       {"b", "c"}},
+      {"stopped", 0, {failed("a", 0)}, {"a"}},
+      {"released before", 0, {Ended("a", 0, absl::Minutes(1))}, {}},
+  };
+  for (const auto& c : cases) {
+    v1::Service web = Web();
+    web.mutable_spec()->set_replicas(c.replicas);
+    const ReapPlan plan = PlanReap(&web, c.records, kNow);
+    EXPECT_THAT(plan.release, ::testing::ElementsAreArray(c.released))
+        << c.what;
+    EXPECT_THAT(plan.remove, IsEmpty()) << c.what;
+  }
+  v1::Service web = Web();
+  web.mutable_spec()->set_replicas(1);
+  web.mutable_spec()->mutable_restart()->set_policy(v1::Restart::NEVER);
+  EXPECT_THAT(PlanReap(&web, {failed("a", 0)}, kNow).release,
+              UnorderedElementsAre("a"));
+}
+
 TEST(PlanReapTest, WhenTheServiceGoes_EverythingThatEndedGoes) {
   v1::Service web = Web();
   SetTime(web.mutable_metadata()->mutable_delete_time(), kNow);

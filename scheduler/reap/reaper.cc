@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "scheduler/names.h"
 #include "scheduler/reap/plan.h"
+#include "scheduler/rollout/restart.h"
 #include "scheduler/services/reader.h"
 #include "store/objects.h"
 
@@ -19,6 +20,21 @@ namespace {
 std::string OwnerOf(const engine::ContainerInfo& info) {
   auto it = info.labels.find(kReplicaLabel);
   return it == info.labels.end() ? "" : it->second;
+}
+
+std::string SandboxOf(const v1::Replica& replica) {
+  return SandboxId(replica.spec().service_uid(), replica.spec().slot());
+}
+
+// Whether a replica of the same slot needs the sandbox that `replica` has: a
+// live one, or the record of an ended one that still holds the address.
+bool KeepsSandbox(const v1::Replica& other, const v1::Replica& replica,
+                  bool for_records) {
+  return other.metadata().uid() != replica.metadata().uid() &&
+         other.spec().service_uid() == replica.spec().service_uid() &&
+         other.spec().slot() == replica.spec().slot() &&
+         (!HasEnded(other) ||
+          (for_records && other.spec().address() == replica.spec().address()));
 }
 
 absl::StatusOr<bool> HoldsServices(store::MetadataStore& store) {
@@ -69,16 +85,21 @@ absl::StatusOr<Result> Reaper::Reconcile(const std::string& key) {
   const ReapPlan plan =
       PlanReap(service.has_value() ? &service->service() : nullptr, replicas,
                clock_.Now());
+  const auto listed = [](const std::vector<std::string>& names,
+                         const v1::Replica& r) {
+    return std::find(names.begin(), names.end(), r.metadata().name()) !=
+           names.end();
+  };
   absl::Status first;
   for (const v1::Replica& r : replicas) {
-    if (std::find(plan.remove.begin(), plan.remove.end(),
-                  r.metadata().name()) == plan.remove.end()) {
-      continue;
-    }
     // One that resists does not hold up the others.
-    first.Update(Remove(service_key.project, service_key.name, r));
+    if (listed(plan.remove, r)) {
+      first.Update(Remove(service_key.project, service_key.name, r));
+    } else if (listed(plan.release, r)) {
+      first.Update(Release(service_key.project, service_key.name, r));
+    }
   }
-  if (!plan.remove.empty()) changed_(key);
+  if (!plan.remove.empty() || !plan.release.empty()) changed_(key);
   RETURN_IF_ERROR(first);
   Result result;
   if (plan.wake_at != absl::InfiniteFuture()) {
@@ -93,8 +114,7 @@ absl::Status Reaper::Remove(const std::string& project,
   const std::string& uid = replica.metadata().uid();
   RETURN_IF_ERROR(RemoveContainers(
       [&](const engine::ContainerInfo& info) { return OwnerOf(info) == uid; }));
-  const std::string sandbox =
-      SandboxId(replica.spec().service_uid(), replica.spec().slot());
+  const std::string sandbox = SandboxOf(replica);
   SlotGuard::Hold hold(slots_, sandbox);
   // Read under the hold: whoever came to the slot before has a record, and
   // whoever comes later makes the sandbox anew.
@@ -102,9 +122,7 @@ absl::Status Reaper::Remove(const std::string& project,
                    ListReplicas(store_, project, service));
   const bool used =
       std::any_of(now.begin(), now.end(), [&](const v1::Replica& other) {
-        return other.metadata().uid() != uid &&
-               other.spec().service_uid() == replica.spec().service_uid() &&
-               other.spec().slot() == replica.spec().slot();
+        return KeepsSandbox(other, replica, /*for_records=*/true);
       });
   if (!used) RETURN_IF_ERROR(network_.DeleteSandbox(sandbox));
   // Not fsynced: a record that comes back is reaped again.
@@ -114,6 +132,35 @@ absl::Status Reaper::Remove(const std::string& project,
                                            replica.metadata().name()))
                   .NotDurable())
       .status();
+}
+
+absl::Status Reaper::Release(const std::string& project,
+                             const std::string& service,
+                             const v1::Replica& replica) {
+  const std::string sandbox = SandboxOf(replica);
+  SlotGuard::Hold hold(slots_, sandbox);
+  ASSIGN_OR_RETURN(std::vector<v1::Replica> now,
+                   ListReplicas(store_, project, service));
+  const bool lived_in =
+      std::any_of(now.begin(), now.end(), [&](const v1::Replica& other) {
+        return KeepsSandbox(other, replica, /*for_records=*/false);
+      });
+  if (lived_in) return absl::OkStatus();
+  RETURN_IF_ERROR(network_.DeleteSandbox(sandbox));
+  v1::Object object;
+  *object.mutable_replica() = replica;
+  object.mutable_replica()->mutable_spec()->clear_address();
+  object.mutable_replica()->mutable_spec()->clear_address6();
+  // Not fsynced: an address that comes back is released again.
+  const absl::Status status =
+      store_
+          .Commit(store::Batch()
+                      .Put(store::KeyOf(object), store::Encode(object),
+                           store::RevisionOf(object))
+                      .NotDurable())
+          .status();
+  // Somebody else wrote the record, and is heard of.
+  return absl::IsAborted(status) ? absl::OkStatus() : status;
 }
 
 absl::Status Reaper::RemoveContainers(
@@ -152,6 +199,7 @@ absl::Status Reaper::SweepOrphans() {
   for (const v1::Object& object : replicas.objects) {
     const v1::Replica& r = object.replica();
     uids.insert(r.metadata().uid());
+    if (HasEnded(r) && r.spec().address().empty()) continue;  // released
     sandboxes.insert(SandboxId(r.spec().service_uid(), r.spec().slot()));
   }
   absl::Status first = RemoveContainers([&](const engine::ContainerInfo& info) {

@@ -50,6 +50,10 @@ class Reaper {
  private:
   absl::Status Remove(const std::string& project, const std::string& service,
                       const v1::Replica& replica);
+  // The sandbox and address of a slot that nobody comes back to; the record and
+  // its containers stay.
+  absl::Status Release(const std::string& project, const std::string& service,
+                       const v1::Replica& replica);
   absl::Status RemoveContainers(
       const std::function<bool(const engine::ContainerInfo&)>& belongs);
 

@@ -24,6 +24,7 @@ constexpr int kMaxPasses = 10;
 // takes reading every replica of the project.
 constexpr absl::Duration kNetworkPoll = absl::Milliseconds(500);
 constexpr absl::Duration kFullNetworkPoll = absl::Seconds(5);
+constexpr char kAddresses[] = "AddressesAssigned";
 
 bool Holds(const v1::Service& service, const char* type) {
   const v1::Condition* c = FindCondition(service.status().conditions(), type);
@@ -161,16 +162,12 @@ absl::StatusOr<std::vector<std::string>> ServiceController::Unmet(
 }
 
 absl::Status ServiceController::AddReplicas(Pass& pass) {
+  absl::Status problem;
   for (const NewReplica& wanted : pass.plan.create) {
     absl::StatusOr<SlotAddress> address = AddressFor(pass, wanted);
     if (absl::IsUnavailable(address.status()) ||
         absl::IsResourceExhausted(address.status())) {
-      pass.retry_at = clock_.Now() + (absl::IsUnavailable(address.status())
-                                          ? kNetworkPoll
-                                          : kFullNetworkPoll);
-      pass.events.push_back({"AddressUnavailable",
-                             std::string(address.status().message()),
-                             v1::Event::WARNING});
+      problem = address.status();
       continue;
     }
     if (!address.ok()) return address.status();
@@ -201,7 +198,38 @@ absl::Status ServiceController::AddReplicas(Pass& pass) {
         {"ReplicaCreated",
          absl::StrCat(metadata.name(), " is started: ", wanted.reason)});
   }
+  TellOfAddresses(pass, problem);
   return absl::OkStatus();
+}
+
+// `problem` is why some replica got none.
+void ServiceController::TellOfAddresses(Pass& pass,
+                                        const absl::Status& problem) {
+  v1::ServiceStatus& status = *pass.service.mutable_service()->mutable_status();
+  v1::Condition condition;
+  condition.set_type(kAddresses);
+  if (problem.ok()) {
+    if (FindCondition(status.conditions(), kAddresses) != nullptr) {
+      condition.set_status(v1::Condition::TRUE);
+      condition.set_reason("Assigned");
+      condition.set_message("every replica has an address");
+      SetCondition(*status.mutable_conditions(), std::move(condition),
+                   pass.view.now);
+    }
+    return;
+  }
+  pass.retry_at =
+      clock_.Now() +
+      (absl::IsResourceExhausted(problem) ? kFullNetworkPoll : kNetworkPoll);
+  condition.set_status(v1::Condition::FALSE);
+  condition.set_reason("AddressUnavailable");
+  condition.set_message(std::string(problem.message()));
+  // Told once, not with each try.
+  if (SetCondition(*status.mutable_conditions(), std::move(condition),
+                   pass.view.now)) {
+    pass.events.push_back({"AddressUnavailable", std::string(problem.message()),
+                           v1::Event::WARNING});
+  }
 }
 
 absl::StatusOr<SlotAddress> ServiceController::AddressFor(
@@ -222,7 +250,10 @@ absl::StatusOr<SlotAddress> ServiceController::AddressFor(
   if (!network.ok()) return network.status();
   const v1::NetworkStatus& status = network->network().status();
   SlotAddress kept = KeptAddress(pass.view.replicas, wanted.slot, status);
-  if (!kept.address.empty()) return kept;
+  if (!kept.address.empty()) {
+    RequireAddress(pass, wanted.slot, kept.address);
+    return kept;
+  }
   if (pass.address_hold == nullptr) {
     pass.address_hold =
         std::make_unique<SlotGuard::Hold>(addresses_, "addresses");
@@ -234,6 +265,21 @@ absl::StatusOr<SlotAddress> ServiceController::AddressFor(
                    FreeAddress(pass.all_replicas, pass.taken, status));
   pass.taken.push_back(address);
   return address;
+}
+
+// The records that hold a slot's address must not have given it back since they
+// were read: it may be another's by now.
+void ServiceController::RequireAddress(Pass& pass, int slot,
+                                       const std::string& address) {
+  for (const v1::Replica& r : pass.view.replicas) {
+    if (!HasEnded(r) || r.spec().slot() != slot ||
+        r.spec().address() != address) {
+      continue;
+    }
+    v1::Object object;
+    *object.mutable_replica() = r;
+    pass.batch.Require(store::KeyOf(object), store::RevisionOf(object));
+  }
 }
 
 absl::Status ServiceController::AddStops(Pass& pass) {
@@ -378,13 +424,13 @@ absl::Status ServiceController::StopOrphans(Pass& pass,
     *object.mutable_replica() = std::move(replica);
     object.mutable_replica()->mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
     object.mutable_replica()->mutable_spec()->set_reason("ServiceGone");
-    RETURN_IF_ERROR(store_
-                        .Commit(store::Batch()
-                                    .Put(store::KeyOf(object),
-                                         store::Encode(object),
-                                         store::RevisionOf(object))
-                                    .Essential())
-                        .status());
+    RETURN_IF_ERROR(
+        store_
+            .Commit(store::Batch()
+                        .Put(store::KeyOf(object), store::Encode(object),
+                             store::RevisionOf(object))
+                        .Essential())
+            .status());
     hooks_.replica_changed(QueueKey(object.replica().metadata()));
   }
   return absl::OkStatus();

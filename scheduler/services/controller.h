@@ -59,7 +59,9 @@ class ServiceController {
   absl::StatusOr<std::vector<std::string>> Unmet(const v1::Service& service);
   // Adds to the pass's batch.
   absl::Status AddReplicas(Pass& pass);
+  void TellOfAddresses(Pass& pass, const absl::Status& problem);
   absl::StatusOr<SlotAddress> AddressFor(Pass& pass, const NewReplica& wanted);
+  void RequireAddress(Pass& pass, int slot, const std::string& address);
   absl::Status AddStops(Pass& pass);
   absl::Status AddVirtualAddress(Pass& pass);
   void AddRevisions(Pass& pass);
