@@ -85,8 +85,9 @@ ProbeResult LocalProber::RunExec(const ProbeTarget& target) {
     return {false, absl::StrCat(name, ": ", code.status().message())};
   }
   if (*code == 0) return {true, ""};
-  return {false, absl::StrCat(name, ": exit status ", *code, ": ",
-                              absl::StripAsciiWhitespace(output))};
+  const absl::string_view said = absl::StripAsciiWhitespace(output);
+  return {false, absl::StrCat(name, ": exit status ", *code,
+                              said.empty() ? "" : ": ", said)};
 }
 
 }  // namespace bulwark::daemon

@@ -26,6 +26,49 @@ std::string KindName(const FieldDescriptor& field) {
   return absl::StrReplaceAll(std::string(field.name()), {{"_", "-"}});
 }
 
+// Whether there was something to replace.
+bool MakeUtf8(std::string& text) {
+  if (google::protobuf::internal::IsStructurallyValidUTF8(text)) return false;
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  }
+  return true;
+}
+
+// Protobuf writes a string that is no UTF-8, and then refuses to read it: one
+// such record would hide every record of its kind. Nobody should put one in;
+// but what programs print ends in messages.
+void MakeUtf8(google::protobuf::Message& message) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const bool is_string = field->type() == FieldDescriptor::TYPE_STRING;
+    const bool is_message =
+        field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!is_string && !is_message) continue;
+    const int size =
+        field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < size; ++i) {
+      if (is_message) {
+        MakeUtf8(field->is_repeated()
+                     ? *reflection.MutableRepeatedMessage(&message, field, i)
+                     : *reflection.MutableMessage(&message, field));
+        continue;
+      }
+      std::string text = field->is_repeated()
+                             ? reflection.GetRepeatedString(message, field, i)
+                             : reflection.GetString(message, field);
+      if (!MakeUtf8(text)) continue;
+      if (field->is_repeated()) {
+        reflection.SetRepeatedString(&message, field, i, std::move(text));
+      } else {
+        reflection.SetString(&message, field, std::move(text));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 std::string KindOf(const v1::Object& object) {
@@ -85,6 +128,7 @@ Key KeyOf(const v1::Object& object) {
 std::string Encode(const v1::Object& object) {
   v1::Object copy = object;
   MutableMetadata(copy).clear_resource_version();
+  MakeUtf8(copy);
   return copy.SerializeAsString();
 }
 

@@ -40,6 +40,21 @@ TEST(ObjectsTest, RoundTripKeepsAllButTheVersion) {
   EXPECT_EQ(RevisionOf(object), 12);
 }
 
+TEST(ObjectsTest, WhenAStringIsNoUtf8_TheRecordCanStillBeRead) {
+  v1::Object object = Web();
+  v1::Service& web = *object.mutable_service();
+  (*web.mutable_metadata()->mutable_labels())["tier"] = "gr\xfcn";
+  web.mutable_spec()->add_containers()->add_command("\xff\xfe");
+  web.mutable_status()->add_conditions()->set_message("\xc3\xbc \xc3");
+  web.mutable_status()->add_published("\xc3\xbc");
+  ASSERT_OK_AND_ASSIGN(object,
+                       Decode(Record{KeyOf(object), Encode(object), 12}));
+  EXPECT_EQ(object.service().metadata().labels().at("tier"), "gr?n");
+  EXPECT_EQ(object.service().spec().containers(0).command(0), "??");
+  EXPECT_EQ(object.service().status().conditions(0).message(), "?? ?");
+  EXPECT_EQ(object.service().status().published(0), "\xc3\xbc");
+}
+
 TEST(ObjectsTest, WhenVersionIsNoNumber_ItMatchesNoRecord) {
   v1::Object object = Web();
   MutableMetadata(object).set_resource_version("x");

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "scheduler/readable.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -315,7 +316,7 @@ absl::Status HealthMonitor::Write(const Verdict& verdict) {
     }
     s.set_ready(verdict.ready);
     s.set_liveness_failed(verdict.liveness_failed);
-    s.set_probe_message(verdict.message);
+    s.set_probe_message(Readable(verdict.message));
     status = store_
                  .Commit(store::Batch()
                              .Put(verdict.key, store::Encode(object),

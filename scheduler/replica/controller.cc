@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "scheduler/names.h"
+#include "scheduler/readable.h"
 #include "scheduler/replica/view.h"
 #include "scheduler/rollout/defaults.h"
 #include "scheduler/times.h"
@@ -27,37 +28,6 @@ constexpr int kMaxSteps = 200;
 constexpr absl::Duration kBackSoon = absl::Milliseconds(100);
 constexpr int kLogLines = 5;
 constexpr size_t kMaxLogBytes = 600;
-
-// Log lines are bytes; a record takes only UTF-8, and people only what they can
-// read. Everything else becomes '?'.
-std::string Readable(absl::string_view bytes) {
-  std::string out;
-  for (size_t i = 0; i < bytes.size();) {
-    const unsigned char c = bytes[i];
-    // Length of the sequence that begins here; 0 if none can.
-    const size_t n = c < 0x80                ? 1
-                     : c >= 0xc2 && c < 0xe0 ? 2
-                     : c >= 0xe0 && c < 0xf0 ? 3
-                                             : 0;
-    bool valid =
-        n != 0 && i + n <= bytes.size() && (n > 1 || (c >= 0x20 && c != 0x7f));
-    for (size_t k = 1; valid && k < n; ++k) {
-      valid = (bytes[i + k] & 0xc0) == 0x80;
-    }
-    const unsigned char next = valid && n == 3 ? bytes[i + 1] : 0x80;
-    // Overlong forms and surrogates.
-    if (n == 3 && ((c == 0xe0 && next < 0xa0) || (c == 0xed && next >= 0xa0))) {
-      valid = false;
-    }
-    if (valid) {
-      out.append(bytes.data() + i, n);
-    } else {
-      out.push_back('?');
-    }
-    i += valid ? n : 1;
-  }
-  return out;
-}
 
 bool Ended(const v1::Replica& r) {
   return r.status().state() == State::FAILED ||

@@ -133,6 +133,29 @@ TEST_F(BadCommandTest, WhenItListensNowhere_SaysWhatTheProbeMet) {
   Delete({"deaf"});
 }
 
+// What a probe prints goes into records. One that was no text once hid every
+// replica.
+TEST_F(BadCommandTest, WhenAProbePrintsNoText_ItsRecordCanBeRead) {
+  ASSERT_TRUE(world()
+                  .Apply(Service("binary",
+                                 "command: [sleep, '1000']\n"
+                                 "health: {exec: [sh, -c, \"test -e /ok || { "
+                                 "printf '\\\\377\\\\033[31mno'; exit 3; }\"], "
+                                 "period: 200ms}"))
+                  .ok());
+  EXPECT_EQ(AwaitCondition(world(), "binary", "Available", "FALSE",
+                           {"0 of 1", "exit status 3: ??[31mno"}),
+            "");
+  // Not ready: its replica has to be named.
+  const std::vector<ReplicaInfo> replicas = world().Replicas("binary");
+  ASSERT_EQ(replicas.size(), 1u);
+  EXPECT_TRUE(world().Ctl({"exec", replicas[0].name, "touch", "/ok"}).ok());
+  EXPECT_TRUE(world().AwaitReady("binary", 1)) << Describe(world(), "binary");
+  EXPECT_TRUE(world().Ctl({"exec", replicas[0].name, "rm", "/ok"}).ok());
+  EXPECT_TRUE(world().AwaitReady("binary", 0)) << Describe(world(), "binary");
+  Delete({"binary"});
+}
+
 TEST_F(BadCommandTest, WhenAnUpdateCrashes_ItRollsBackAndSaysWhy) {
   const std::string good =
       "command: [httpd, -f, -p, '80', -h, /etc]\nports: ['8092:80']\n"
