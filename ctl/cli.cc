@@ -4,11 +4,13 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/status.h"
 #include "base/units.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
@@ -170,6 +172,11 @@ int RunCtl(const std::vector<std::string>& arguments, Context& context) {
   }
   if (!context.action) return kExitOk;
   absl::StatusOr<int> code = context.action(context);
+  const int lost = context.io.out_error();
+  // A reader that has left, such as `head`, has what it wanted.
+  if (code.ok() && lost != 0 && lost != EPIPE) {
+    code = ErrnoStatus(lost, "write", "standard output");
+  }
   if (code.ok()) return *code;
   context.io.Err(FormatError(code.status()));
   return ExitCodeOf(code.status());

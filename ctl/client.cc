@@ -401,6 +401,15 @@ absl::Status Client::Impl::ExplainUnavailable(
   };
   switch (error) {
     case 0:
+      if (absl::StrContains(status.error_message(), "SETTINGS")) {
+        return fail("who listens there does not answer",
+                    absl::StrCat("if it is bulwarkd, it is stopped or has too "
+                                 "much to do (ps -C bulwarkd -o pid,stat,pcpu "
+                                 "shows it); if not, another program serves ",
+                                 path,
+                                 " (ss -lxp says which): look at "
+                                 "--socket"));
+      }
       // Somebody listens now.
       return WithRemedy(
           absl::UnavailableError(status.error_message()),

@@ -11,13 +11,15 @@
 namespace bulwark::ctl {
 namespace {
 
-void WriteAll(int fd, absl::string_view text) {
+// 0, or the errno of what went wrong.
+int WriteAll(int fd, absl::string_view text) {
   while (!text.empty()) {
     const ssize_t n = write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
+    if (n <= 0) return n < 0 ? errno : EIO;
     text.remove_prefix(static_cast<size_t>(n));
   }
+  return 0;
 }
 
 winsize Size() {
@@ -43,7 +45,9 @@ RealIo::RealIo()
            (term == nullptr || absl::string_view(term) != "dumb");
 }
 
-void RealIo::Out(absl::string_view text) { WriteAll(STDOUT_FILENO, text); }
+void RealIo::Out(absl::string_view text) {
+  if (const int error = WriteAll(STDOUT_FILENO, text)) out_error_ = error;
+}
 void RealIo::Err(absl::string_view text) { WriteAll(STDERR_FILENO, text); }
 int RealIo::columns() const { return Size().ws_col; }
 int RealIo::rows() const { return Size().ws_row; }

@@ -2,6 +2,7 @@
 #ifndef CTL_IO_H_
 #define CTL_IO_H_
 
+#include <atomic>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -16,6 +17,8 @@ class Io {
   // Write all of `text`; what cannot be written is lost.
   virtual void Out(absl::string_view text) = 0;
   virtual void Err(absl::string_view text) = 0;
+  // Why something of Out() was lost, as an errno; 0 if nothing was.
+  virtual int out_error() const { return 0; }
 
   // Descriptor of standard input.
   virtual int in_fd() const { return 0; }
@@ -35,6 +38,7 @@ class RealIo final : public Io {
   RealIo();
   void Out(absl::string_view text) override;
   void Err(absl::string_view text) override;
+  int out_error() const override { return out_error_; }
   bool in_tty() const override { return in_tty_; }
   bool out_tty() const override { return out_tty_; }
   bool err_tty() const override { return err_tty_; }
@@ -44,6 +48,7 @@ class RealIo final : public Io {
 
  private:
   bool in_tty_, out_tty_, err_tty_, color_;
+  std::atomic<int> out_error_{0};
 };
 
 // ANSI colours, 1 to 6: red, green, yellow, blue, magenta, cyan.

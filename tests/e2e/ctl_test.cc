@@ -93,6 +93,19 @@ TEST_F(CtlTest, WhenPrinted_EachFormIsItsOwn) {
   EXPECT_EQ(Ctl({"get", "volumes"}).err, "no volumes in project default\n");
 }
 
+TEST_F(CtlTest, WhenTheOutputCannotBeWritten_SaysSo) {
+  const std::string ctl =
+      absl::StrCat(world().bin("ctl"), " --socket unix://",
+                   world().Path("r/bulwarkd.sock"), " get services");
+  const Result full = e2e::Run({"sh", "-c", ctl + " > /dev/full"});
+  EXPECT_EQ(full.code, 1) << full.ToString();
+  EXPECT_EQ(full.err,
+            "error: write standard output: No space left on device\n");
+  // A reader that has seen enough is no error.
+  const Result head = e2e::Run({"sh", "-c", ctl + " | head -c 1"});
+  EXPECT_EQ(head.ToString(), "exit 0\nstdout: N\nstderr: ");
+}
+
 TEST_F(CtlTest, WhenDescribed_TellsCausesReplicasAndEvents) {
   world().Apply(Manifest("sick", "echo the cause; exit 3"));
   ASSERT_TRUE(Eventually([] {
