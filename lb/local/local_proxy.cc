@@ -93,6 +93,15 @@ absl::Status LocalProxy::Start() {
     absl::MutexLock lock(&mu_);
     started_ = true;
     last_check_ = clock_.Steady();
+  } else if (absl::IsUnavailable(status) &&
+             access(KeeperSocket(config_).c_str(), F_OK) != 0) {
+    // Somebody cleaned the directory under a keeper that runs.
+    return absl::FailedPreconditionError(absl::StrCat(
+        "start proxy: a keeper runs, but its socket ", KeeperSocket(config_),
+        " is gone; end it and its proxy (pkill -KILL -f 'bulwark-(keeper|proxy)"
+        " --runtime-dir ",
+        config_.runtime_dir,
+        " '), then start again: open connections break, containers run on"));
   }
   return status;
 }

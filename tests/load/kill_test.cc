@@ -14,6 +14,7 @@ namespace bulwark::load {
 namespace {
 
 using bulwark::testing::IsOk;
+using bulwark::testing::StatusIs;
 using lb::testing::Eventually;
 
 // As in --engine, and in the names of tests.
@@ -148,6 +149,21 @@ TEST_F(KillTest, WhenKeeperIsKilled_NothingIsLost) {
   LoadReport report = StopLoad();
   ForgiveKilled(report, {kill_of_proxy});
   EXPECT_EQ(report.failed, 0u) << ToJson(report);
+}
+
+TEST_F(KillTest, WhenItsSocketIsRemoved_SaysHowToGoOn) {
+  Apply();
+  const std::string path = installation_.config().runtime_dir + "/keeper.sock";
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  EXPECT_THAT(
+      proxy().Start(),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               ::testing::HasSubstr("pkill -KILL -f 'bulwark-(keeper|proxy)")));
+  // What it says.
+  kill(installation_.keeper_pid(), SIGKILL);
+  kill(installation_.proxy_pid(), SIGKILL);
+  EXPECT_OK(proxy().Start());
+  EXPECT_OK(proxy().Stats(kTimeout));
 }
 
 TEST_F(KillTest, WhenBothAreKilled_ACallBringsBackTheLastSnapshot) {
