@@ -8,6 +8,17 @@ namespace {
 constexpr absl::Duration kEvery = absl::Milliseconds(100);
 constexpr size_t kMostIds = 10000;
 
+// What a build prints is bytes, but a message takes only UTF-8: the client
+// would not read another one.
+std::string AsUtf8(const std::string& text) {
+  if (google::protobuf::internal::IsStructurallyValidUTF8(text)) return text;
+  std::string out = text;
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+  }
+  return out;
+}
+
 }  // namespace
 
 v1::ImageInfo ToImageInfo(const engine::Image& image) {
@@ -38,11 +49,11 @@ bool ProgressFilter::Report(const engine::Progress& progress) {
     it->second = {progress.status, now};
   }
   v1::ImageProgress message;
-  message.set_id(progress.id);
-  message.set_status(progress.status);
+  message.set_id(AsUtf8(progress.id));
+  message.set_status(AsUtf8(progress.status));
   message.set_current(progress.current);
   message.set_total(progress.total);
-  message.set_output(progress.output);
+  message.set_output(AsUtf8(progress.output));
   return send_(message);
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <sstream>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -15,6 +16,7 @@
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
 #include "manifest/suggest.h"
+#include "manifest/utf8.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -162,6 +164,16 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
 }
 
 int RunCtl(const std::vector<std::string>& arguments, Context& context) {
+  // The API's strings are UTF-8; the server could not read a request with
+  // another one.
+  for (const std::string& argument : arguments) {
+    if (manifest::FindInvalidUtf8(argument) == std::string::npos) continue;
+    context.io.Err(absl::StrCat("error: argument \"",
+                                absl::CHexEscape(argument),
+                                "\" is not UTF-8 text; give it as such, or let "
+                                "the command read it from a file\n"));
+    return kExitUsage;
+  }
   std::shared_ptr<CLI::App> app = MakeApp(context);
   const std::vector<std::string> head = SplitTail(arguments, *app, context);
   try {

@@ -28,6 +28,11 @@ TEST_F(CtlTest, WhenApplied_PrintsWhatChangedAndWarnings) {
   EXPECT_EQ(out_, "service web configured\n");
 }
 
+TEST_F(CtlTest, WhenAnArgumentIsNotUtf8_SaysSo) {
+  EXPECT_EQ(Ctl({"exec", "web", "echo", "gr\xfcn"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("argument \"gr\\xfcn\" is not UTF-8 text"));
+}
+
 TEST_F(CtlTest, WhenManifestIsWrong_PrintsEachPlaceAndSendsNothing) {
   const std::string path =
       File("bad.yaml", "kind: Service\nname: web\nimage: x\nreplcias: 3\n");

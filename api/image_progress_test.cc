@@ -1,0 +1,25 @@
+#include "api/image_progress.h"
+
+#include <gtest/gtest.h>
+
+#include "base/testing/fake_clock.h"
+
+namespace bulwark::api {
+namespace {
+
+TEST(ProgressFilterTest, WhenOutputIsNotUtf8_TheMessageCanBeRead) {
+  testing::FakeClock clock;
+  v1::ImageProgress received;
+  const auto send = [&](const v1::ImageProgress& message) {
+    return received.ParseFromString(message.SerializeAsString());
+  };
+  const auto done = [] { return false; };
+  ProgressFilter filter(clock, send, done);
+  EXPECT_TRUE(filter.Report({"1/1", "running", 0, 0, "gr\xfcn \x1b[32mok"}));
+  EXPECT_EQ(received.output(), "gr?n \x1b[32mok");
+  EXPECT_TRUE(filter.Report({"1/1", "running", 0, 0, "gr\xc3\xbcn"}));
+  EXPECT_EQ(received.output(), "gr\xc3\xbcn");
+}
+
+}  // namespace
+}  // namespace bulwark::api
