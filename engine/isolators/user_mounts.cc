@@ -43,7 +43,7 @@ void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
       source.flags = child::kRecursive;
       source.blame = Blame::kSpec;
       plan.Add(Stage::kDetachedMounts, StepKind::kCloneTree,
-               absl::StrCat("open ", mount->source), source);
+               absl::StrCat("bind ", mount->source, " of the host"), source);
     } else {
       source.str = "tmpfs";
       source.str2 = absl::StrFormat("mode=%o,size=%d", mount->mode & 07777,

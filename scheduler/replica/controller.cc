@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -170,9 +171,12 @@ absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,
         end.reason = "LaunchFailed";
         end.message = std::string(started.message());
         if (absl::IsInvalidArgument(started)) {
-          absl::StrAppend(&end.message,
-                          "; correct command, user or workingDir, or use "
-                          "another image");
+          absl::StrAppend(
+              &end.message,
+              absl::StrContains(started.message(), " of the host: ")
+                  ? "; make that path, or correct volumes"
+                  : "; correct command, user or workingDir, or use another "
+                    "image");
         }
         RETURN_IF_ERROR(Kill(loaded, end));  // what runs already
         RETURN_IF_ERROR(End(loaded, end));

@@ -54,6 +54,10 @@ const Case kLaunches[] = {
      "command: [sleep, '1000']\nworkingDir: /etc/passwd",
      {"change to directory /etc/passwd: Not a directory",
       "correct command, user or workingDir"}},
+    {"nobind",
+     "command: [sleep, '1000']\nvolumes: ['/nothing/there:/data']",
+     {"bind /nothing/there of the host: No such file or directory; make that "
+      "path, or correct volumes"}},
     {"nouser",
      "command: [sleep, '1000']\nuser: nobodyhere",
      {"find user \"nobodyhere\": no such user or group in the image",
