@@ -132,6 +132,55 @@ TEST_F(BadImageTest, WhenTheRegistryIsFaulty_SaysHowAndRecoversByItself) {
   Delete(names);
 }
 
+// Debian's registry with a token service beside it.
+TEST_F(BadImageTest,
+       WhenTokensAreWanted_PullsWithThemAndSaysWhenTheyAreRefused) {
+  const std::string certificate = world().Path("token.pem");
+  Background service(
+      {"python3", World::Runfile("tests/e2e/images/token_server.py"), "--port",
+       "5096", "--certificate", certificate},
+      world().Path("token.log"));
+  ASSERT_TRUE(Eventually([] {
+    return e2e::Run({"curl", "-sf", "http://127.0.0.1:5096/count"}).ok();
+  })) << ReadFile(world().Path("token.log"));
+  const std::string config = world().Path("tokens.yml");
+  WriteFile(config,
+            absl::StrCat("version: 0.1\nlog: {level: error}\nstorage:\n"
+                         "  filesystem: {rootdirectory: ",
+                         world().Path("tokens"),
+                         "}\nhttp: {addr: \"127.0.0.1:5097\"}\n"
+                         "auth: {token: {realm: 'http://127.0.0.1:5096/token',"
+                         " service: test, issuer: token-server, "
+                         "rootcertbundle: ",
+                         certificate, "}}\n"));
+  Background registry({"docker-registry", "serve", config},
+                      world().Path("tokens.log"));
+  ASSERT_TRUE(Eventually([] {
+    return e2e::Run({"curl", "-s", "http://127.0.0.1:5097/v2/"}).ok();
+  }));
+  for (const char* name : {"open/box:1", "closed/box:1"}) {
+    const Result pushed =
+        e2e::Run({"skopeo", "copy", "--quiet", "--src-tls-verify=false",
+                  "--dest-tls-verify=false", "--dest-creds", "user:secret",
+                  "docker://" + busybox(),
+                  absl::StrCat("docker://127.0.0.1:5097/", name)});
+    ASSERT_TRUE(pushed.ok()) << pushed.ToString();
+  }
+  Ctl({"pull", "-q", "127.0.0.1:5097/open/box:1"});
+  const std::vector<std::string> closed = {"pull",
+                                           "-q",
+                                           "-u",
+                                           "user",
+                                           "--password-stdin",
+                                           "127.0.0.1:5097/closed/box:1"};
+  EXPECT_THAT(CtlFails({"pull", "-q", "127.0.0.1:5097/closed/box:1"}).err,
+              HasSubstr("refuses anonymous access"));
+  EXPECT_THAT(world().Ctl(closed, absl::Seconds(60), "wrong").err,
+              HasSubstr("refuses these credentials"));
+  const Result pulled = world().Ctl(closed, absl::Seconds(60), "secret");
+  EXPECT_TRUE(pulled.ok()) << pulled.ToString();
+}
+
 TEST_F(BadImageTest, WhenADigestIsNotThatOfTheContent_TellsBoth) {
   const std::string digest = "sha256:" + std::string(64, 'a');
   const Result pulled =
