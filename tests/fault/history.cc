@@ -68,6 +68,11 @@ std::vector<Sleeper> Sleepers(const std::string& instance) {
   return sleepers;
 }
 
+std::string Serving(int seconds) {
+  return absl::StrCat("[/bin/sh, -c, \"httpd -p 80 -h /etc; exec /bin/sleep ",
+                      seconds, "\"]");
+}
+
 History::History(e2e::World& world, std::string image, uint64_t seed)
     : world_(world), image_(std::move(image)), seed_(seed) {
   for (int i = 0; i < kServices; ++i) {
@@ -171,8 +176,9 @@ std::string History::Manifest(const Service& service,
                               const Declared& declared) const {
   std::string manifest = absl::StrCat(
       "kind: Service\nname: ", service.name, "\nimage: ", image_,
-      "\nlabels: {note: ", declared.note, "}\ncommand: [/bin/sleep, \"",
-      service.seconds, "\"]\nreplicas: ", declared.replicas,
+      "\nlabels: {note: ", declared.note,
+      "}\ncommand: ", Serving(service.seconds),
+      "\nreplicas: ", declared.replicas,
       "\nstop: {timeout: 100ms}\nloadBalancer: {drainTimeout: 100ms}\n"
       "rollout: {minHealthyTime: 0s}\n");
   // Every second one has a port of the host, every third change rolls out.

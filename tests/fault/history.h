@@ -98,6 +98,10 @@ struct Sleeper {
 };
 std::vector<Sleeper> Sleepers(const std::string& instance);
 
+// The command of such a main process that has a child which serves port 80: a
+// replica with a port is ready when it accepts connections.
+std::string Serving(int seconds);
+
 }  // namespace bulwark::fault
 
 #endif  // TESTS_FAULT_HISTORY_H_
