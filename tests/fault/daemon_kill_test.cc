@@ -69,6 +69,8 @@ class DaemonKillTest : public ::testing::Test {
                                  "\nreplicas: 2\nports: [\"20999:80\"]\n"))
             .ok());
     ASSERT_TRUE(world_->AwaitReady("anchor", 2)) << world_->DaemonLog();
+    // Ready a moment before the last step to what runs from then on.
+    e2e::Eventually([this] { return Anchors().size() == 2; });
     anchors_ = Anchors();
     ASSERT_THAT(anchors_, SizeIs(2));
   }
