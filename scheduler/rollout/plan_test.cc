@@ -137,6 +137,20 @@ TEST(PlanServiceTest, DecidesWhatToMakeAndToStop) {
            .Draining(1, {0})
            .SlotVolumes(),
        ""},
+      {"slot volumes, scaled down meanwhile: who goes anyway is no support",
+       World()
+           .Declares(2)
+           .Replicas(3)
+           .Surge(0, 1)
+           .Revision(1)
+           .Good()
+           .Revision(2)
+           .Begun(absl::Seconds(60))
+           .Running(1, {2})
+           .Running(2, {0, 3})
+           .Unready(2, {1})
+           .SlotVolumes(),
+       "stop 3@2 ScaledDown"},
       {"policy never: the end is the end",
        World()
            .Declares(1)

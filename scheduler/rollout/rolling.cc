@@ -153,11 +153,20 @@ class ReplicaPlanner {
            c_.complete ? "fewer replicas than declared" : "rollout");
   }
 
+  // In a stable slot that is not declared any more: it goes, whatever else
+  // does.
+  bool IsMisplaced(const v1::Replica* r) const {
+    return c_.settings.stable_slots && r->spec().slot() >= c_.settings.replicas;
+  }
+
   void StopOld() {
-    const int available = Count(c_.fresh) + Count(c_.old);
-    const int unavailable_fresh =
-        static_cast<int>(c_.fresh.size()) - Count(c_.fresh);
-    int budget = Total() - MinAvailable() - unavailable_fresh;
+    Replicas fresh = c_.fresh;
+    std::erase_if(fresh,
+                  [this](const v1::Replica* r) { return IsMisplaced(r); });
+    const int total = static_cast<int>(fresh.size() + c_.old.size());
+    const int available = Count(fresh) + Count(c_.old);
+    const int unavailable_fresh = static_cast<int>(fresh.size()) - Count(fresh);
+    int budget = total - MinAvailable() - unavailable_fresh;
     int available_budget = available - MinAvailable();
     Replicas order = c_.old;
     std::sort(order.begin(), order.end(),
@@ -195,7 +204,6 @@ class ReplicaPlanner {
   }
 
   void StopExcess() {
-    const int n = c_.settings.replicas;
     Replicas order = c_.fresh;
     std::sort(
         order.begin(), order.end(),
@@ -206,8 +214,7 @@ class ReplicaPlanner {
         });
     int excess = -Missing();
     for (const v1::Replica* r : order) {
-      const bool misplaced = c_.settings.stable_slots && r->spec().slot() >= n;
-      if (excess <= 0 && !misplaced) continue;
+      if (excess <= 0 && !IsMisplaced(r)) continue;
       --excess;
       Stop(r, "ScaledDown");
     }
