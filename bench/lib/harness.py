@@ -25,16 +25,8 @@ def repetitions(default):
 
 def prepare():
     """Installs what is missing and builds; outside of the namespaces."""
-    missing = [p for p in PEERS if subprocess.run(
-        ["dpkg-query", "-W", p], capture_output=True).returncode]
-    if missing:
-        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-        subprocess.run(["apt-get", "update", "-q"], check=True,
-                       stdout=subprocess.DEVNULL)
-        subprocess.run(["apt-get", "install", "-y", "-q",
-                        "--no-install-recommends"] + missing, check=True,
-                       env=environment, stdout=subprocess.DEVNULL)
-    subprocess.run([os.path.join(ROOT, "tools", "deps")], check=True)
+    # It keeps the packages' services from starting.
+    subprocess.run([os.path.join(ROOT, "tools", "deps")] + PEERS, check=True)
     subprocess.run(["bazel", "build", "--noshow_progress",
                     "--ui_event_filters=-info,-stdout,-stderr"] + TARGETS,
                    check=True, cwd=ROOT)
