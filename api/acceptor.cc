@@ -77,14 +77,12 @@ void Acceptor::Take(UniqueFd connection) {
                      " are open, and more are not allowed")));
     return;
   }
-  absl::StatusOr<v1::Identity> identity =
-      PeerIdentity(connection.get(), names_);
-  if (!identity.ok()) {
-    Warn(identity.status());
+  absl::StatusOr<Peer> peer = PeerOf(connection.get(), names_);
+  if (!peer.ok()) {
+    Warn(peer.status());
     return;
   }
-  absl::StatusOr<int> fd =
-      table_.Add(std::move(connection), *std::move(identity));
+  absl::StatusOr<int> fd = table_.Add(std::move(connection), *std::move(peer));
   if (!fd.ok()) {
     Warn(fd.status());
     return;

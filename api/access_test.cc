@@ -14,9 +14,9 @@
 #include "api/gate.h"
 #include "api/identity.h"
 #include "api/listen_socket.h"
+#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
-#include "proto/bulwark/v1/api.pb.h"
 
 namespace bulwark::api {
 namespace {
@@ -30,50 +30,41 @@ std::pair<UniqueFd, UniqueFd> SocketPair() {
   return {UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-v1::Identity Named(const std::string& name) {
-  v1::Identity identity;
-  identity.set_name(name);
-  return identity;
+Peer Named(const std::string& name) {
+  Peer peer;
+  peer.identity.set_name(name);
+  return peer;
 }
 
-TEST(GateTest, WhenAnRpcExists_ItHasExactlyOneRule) {
-  std::set<std::string> methods;
-  const auto* file = v1::ApplyRequest::descriptor()->file();
-  for (int s = 0; s < file->service_count(); ++s) {
-    for (int m = 0; m < file->service(s)->method_count(); ++m) {
-      methods.insert(absl::StrCat("/", file->service(s)->full_name(), "/",
-                                  file->service(s)->method(m)->name()));
-    }
-  }
-  ASSERT_FALSE(methods.empty());
-  std::set<std::string> ruled;
-  for (const AccessRule& rule : AccessRules()) {
-    EXPECT_TRUE(ruled.insert(std::string(rule.method)).second) << rule.method;
-  }
-  EXPECT_EQ(ruled, methods);
-}
-
-TEST(GateTest, WhenTheMethodHasNoRule_ItIsDenied) {
+TEST(GateTest, WhenTheConnectionIsUnknown_NobodyEnters) {
   IdentityTable table;
   auto [ours, theirs] = SocketPair();
   ASSERT_OK_AND_ASSIGN(const int number,
                        table.Add(std::move(ours), Named("alice")));
   UniqueFd connection(number);
   const std::string peer = absl::StrCat("fd:", number);
-  Right asked = Right::kView;
-  Gate gate(table, [&](const v1::Identity& caller, Right right) {
-    asked = right;
-    return caller.name() == "alice" ? absl::OkStatus()
-                                    : absl::PermissionDeniedError("no");
-  });
+  std::string asked;
+  testing::FakeClock clock;
+  Gate gate(
+      table,
+      [&](const Peer& who, const std::string& project) {
+        asked = absl::StrCat(who.identity.name(), "@", project);
+        return Rights{Right::kExec};
+      },
+      nullptr, clock);
+  const AccessRule& exec = *FindRule("/bulwark.v1.Containers/Exec");
+  const AccessRule& stop = *FindRule("/bulwark.v1.System/Shutdown");
 
-  EXPECT_OK(gate.Enter(peer, "/bulwark.v1.Containers/Exec"));
-  EXPECT_EQ(asked, Right::kExec);
-  EXPECT_THAT(gate.Enter(peer, "/bulwark.v1.Containers/Nothing"),
-              StatusIs(absl::StatusCode::kPermissionDenied));
-  EXPECT_THAT(gate.Enter("fd:1", "/bulwark.v1.Containers/Exec"),
+  ASSERT_OK_AND_ASSIGN(const Caller caller, gate.Enter(peer, exec, nullptr));
+  EXPECT_EQ(caller.identity().name(), "alice");
+  EXPECT_EQ(asked, "alice@*");
+  EXPECT_THAT(gate.Enter(peer, stop, nullptr),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       "call System.Shutdown: alice lacks the right \"admin\" "
+                       "in project default"));
+  EXPECT_THAT(gate.Enter("fd:1", exec, nullptr),
               StatusIs(absl::StatusCode::kUnauthenticated));
-  EXPECT_THAT(gate.Enter("unix:", "/bulwark.v1.Containers/Exec"),
+  EXPECT_THAT(gate.Enter("unix:", exec, nullptr),
               StatusIs(absl::StatusCode::kUnauthenticated));
 }
 
@@ -81,12 +72,16 @@ TEST(IdentityTest, WhenAsked_TheKernelNamesThePeer) {
   auto [ours, theirs] = SocketPair();
   UserNames names;
 
-  ASSERT_OK_AND_ASSIGN(const v1::Identity identity,
-                       PeerIdentity(ours.get(), names));
+  ASSERT_OK_AND_ASSIGN(const Peer peer, PeerOf(ours.get(), names));
 
-  EXPECT_EQ(identity.uid(), getuid());
-  EXPECT_EQ(identity.gid(), getgid());
-  EXPECT_EQ(identity.pid(), getpid());
+  EXPECT_EQ(peer.identity.uid(), getuid());
+  EXPECT_EQ(peer.identity.gid(), getgid());
+  EXPECT_EQ(peer.identity.pid(), getpid());
+  std::vector<gid_t> groups(getgroups(0, nullptr));
+  getgroups(groups.size(), groups.data());
+  EXPECT_EQ(peer.groups, groups);
+  EXPECT_EQ(names.FindGroup(0), "root");
+  EXPECT_EQ(names.FindGroup(3999999), "gid:3999999");
   EXPECT_EQ(names.Find(0), "root");
   EXPECT_EQ(names.Find(3999999), "uid:3999999");
 }
@@ -97,7 +92,7 @@ TEST(IdentityTest, WhenAConnectionCloses_ItsNumberNamesNobody) {
   ASSERT_OK_AND_ASSIGN(const int number,
                        table.Add(std::move(ours), Named("alice")));
   const std::string peer = absl::StrCat("fd:", number);
-  EXPECT_EQ(table.Find(peer)->name(), "alice");
+  EXPECT_EQ(table.Find(peer)->identity.name(), "alice");
 
   close(number);
   EXPECT_FALSE(table.Find(peer).has_value());

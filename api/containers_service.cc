@@ -1,7 +1,9 @@
 #include "api/containers_service.h"
 
+#include <optional>
+
+#include "api/convert.h"
 #include "api/log_stream.h"
-#include "base/log.h"
 #include "base/status.h"
 
 namespace bulwark::api {
@@ -21,12 +23,18 @@ grpc::Status ContainersService::Logs(grpc::ServerContext* context,
                                      const v1::LogsRequest* request,
                                      grpc::ServerWriter<v1::LogLine>* writer) {
   return gate_.Run(
-      *context, "/bulwark.v1.Containers/Logs",
-      [&](const v1::Identity&) -> absl::Status {
+      *context, "/bulwark.v1.Containers/Logs", *request,
+      [&](const Caller& caller) -> absl::Status {
+        const std::string project = ProjectOr(request->project());
         LogStream stream(store_, engine_, *request);
         RETURN_IF_ERROR(stream.Run(
             [&](const v1::LogLine& line) { return writer->Write(line); },
-            [&] { return context->IsCancelled() || stopper_.stopping(); }));
+            [&] {
+              return context->IsCancelled() || stopper_.stopping() ||
+                     !caller.Can(Right::kView, project);
+            }));
+        // It may have been taken away meanwhile.
+        RETURN_IF_ERROR(caller.Require(Right::kView, project, "read logs"));
         if (stopper_.stopping()) {
           return absl::UnavailableError("read logs: the daemon is stopping");
         }
@@ -36,18 +44,19 @@ grpc::Status ContainersService::Logs(grpc::ServerContext* context,
 
 grpc::ServerBidiReactor<v1::ExecRequest, v1::ExecResponse>*
 ContainersService::Exec(grpc::CallbackServerContext* context) {
-  const grpc::Status admitted = gate_.Run(
-      *context, "/bulwark.v1.Containers/Exec",
-      [&](const v1::Identity& caller) -> absl::Status {
-        if (!calls_.Enter()) {
-          return absl::ResourceExhaustedError(
-              "run a command: too many run at once; try again later");
-        }
-        LOG_INFO("exec", {{"by", caller.name()}, {"pid", caller.pid()}});
-        return absl::OkStatus();
-      });
+  std::optional<Caller> who;
+  const grpc::Status admitted =
+      gate_.Run(*context, "/bulwark.v1.Containers/Exec",
+                [&](const Caller& caller) -> absl::Status {
+                  if (!calls_.Enter()) {
+                    return absl::ResourceExhaustedError(
+                        "run a command: too many run at once; try again later");
+                  }
+                  who = caller;
+                  return absl::OkStatus();
+                });
   if (!admitted.ok()) return new RefusedCall(admitted);
-  return ExecCall::Start({store_, engine_, clock_, stopper_, calls_});
+  return ExecCall::Start({store_, engine_, clock_, stopper_, calls_, *who});
 }
 
 }  // namespace bulwark::api

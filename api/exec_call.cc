@@ -8,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "api/audit/describe.h"
 #include "api/container_lookup.h"
+#include "api/convert.h"
 #include "api/errors.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -93,6 +95,7 @@ ExecCall::ExecCall(const Environment& environment)
 void ExecCall::Run() {
   BlockSigpipe();
   const absl::Status status = RunProcess();
+  environment_.caller.record()->End(status);
   Finish(ToGrpc(status));
   Unref();
 }
@@ -107,9 +110,15 @@ absl::Status ExecCall::RunProcess() {
     return absl::InvalidArgumentError(
         "run a command: the first message must start it");
   }
+  project_ = ProjectOr(first->start().project());
+  CallRecord& record = *environment_.caller.record();
+  record.record() =
+      Describe(record.record().method(), environment_.caller, &first->start());
+  RETURN_IF_ERROR(CheckRight());
   ASSIGN_OR_RETURN(const engine::ExecSpec spec, SpecOf(first->start()));
   ASSIGN_OR_RETURN(const ContainerRef target,
                    FindExecTarget(environment_.store, first->start()));
+  RETURN_IF_ERROR(record.Begin());
   absl::StatusOr<std::unique_ptr<engine::ExecSession>> started =
       environment_.engine.Exec(target.id, spec);
   if (!started.ok()) return InWordsOfUsers(started.status(), target);
@@ -125,7 +134,13 @@ absl::Status ExecCall::RunProcess() {
   if (absl::IsCancelled(status) && environment_.stopper.stopping()) {
     return absl::UnavailableError("run a command: the daemon is stopping");
   }
+  if (absl::IsCancelled(status)) RETURN_IF_ERROR(CheckRight());
   return status;
+}
+
+absl::Status ExecCall::CheckRight() const {
+  if (project_.empty()) return absl::OkStatus();  // nothing runs yet
+  return environment_.caller.Require(Right::kExec, project_, "run a command");
 }
 
 std::optional<v1::ExecRequest> ExecCall::ReceiveFirst() {
@@ -144,10 +159,11 @@ ExecCall::Inbox ExecCall::Receive() {
   Inbox inbox;
   eventfd_t ignored;
   eventfd_read(wake_.get(), &ignored);
+  const bool allowed = CheckRight().ok();
   {
     absl::MutexLock lock(&mu_);
     inbox.input_ended = input_ended_;
-    inbox.cancelled = cancelled_ || environment_.stopper.stopping();
+    inbox.cancelled = cancelled_ || !allowed || environment_.stopper.stopping();
     if (!has_request_) return inbox;
     has_request_ = false;
   }

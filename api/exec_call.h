@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "api/caller.h"
 #include "api/stopper.h"
 #include "base/clock.h"
 #include "base/unique_fd.h"
@@ -47,6 +48,7 @@ class ExecCall final
     Clock& clock;
     const Stopper& stopper;
     ExecCalls& calls;
+    Caller caller;
   };
 
   // The caller has entered `environment.calls`, which this leaves. All of it
@@ -77,6 +79,8 @@ class ExecCall final
   void Run();
   absl::Status RunProcess();
   void Unref();
+  // Whether the caller may (still) run commands there.
+  absl::Status CheckRight() const;
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -85,6 +89,7 @@ class ExecCall final
 
   const Environment environment_;
   UniqueFd wake_;
+  std::string project_;        // the thread's, once it is known
   v1::ExecRequest incoming_;   // gRPC's while a read is on
   v1::ExecResponse outgoing_;  // gRPC's while a write is on
 

@@ -1,75 +1,67 @@
 #include "api/gate.h"
 
+#include <iterator>
+#include <memory>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "api/audit/describe.h"
 #include "base/status.h"
 
 namespace bulwark::api {
 namespace {
 
-constexpr AccessRule kRules[] = {
-    {"/bulwark.v1.Resources/Apply", Right::kDeploy},
-    {"/bulwark.v1.Resources/Get", Right::kView},
-    {"/bulwark.v1.Resources/List", Right::kView},
-    {"/bulwark.v1.Resources/Watch", Right::kView},
-    {"/bulwark.v1.Resources/Delete", Right::kDeploy},
-    {"/bulwark.v1.Services/Scale", Right::kOperate},
-    {"/bulwark.v1.Services/Stop", Right::kOperate},
-    {"/bulwark.v1.Services/Start", Right::kOperate},
-    {"/bulwark.v1.Services/Undo", Right::kOperate},
-    {"/bulwark.v1.Containers/Logs", Right::kView},
-    {"/bulwark.v1.Containers/Exec", Right::kExec},
-    {"/bulwark.v1.Containers/Stats", Right::kView},
-    {"/bulwark.v1.Images/Pull", Right::kImages},
-    {"/bulwark.v1.Images/Load", Right::kImages},
-    {"/bulwark.v1.Images/Build", Right::kImages},
-    {"/bulwark.v1.Images/List", Right::kView},
-    {"/bulwark.v1.Images/Remove", Right::kImages},
-    {"/bulwark.v1.Images/Tag", Right::kImages},
-    {"/bulwark.v1.Images/Login", Right::kImages},
-    {"/bulwark.v1.Images/Logout", Right::kImages},
-    {"/bulwark.v1.Secrets/Status", Right::kView},
-    {"/bulwark.v1.Secrets/Set", Right::kDeploy},
-    {"/bulwark.v1.Secrets/Rollback", Right::kDeploy},
-    {"/bulwark.v1.Secrets/RotateKey", Right::kAdmin},
-    {"/bulwark.v1.Secrets/Unseal", Right::kAdmin},
-    {"/bulwark.v1.Volumes/Snapshot", Right::kOperate},
-    {"/bulwark.v1.Volumes/DeleteSnapshot", Right::kOperate},
-    {"/bulwark.v1.Volumes/Restore", Right::kOperate},
-    {"/bulwark.v1.Volumes/Clone", Right::kOperate},
-    {"/bulwark.v1.Volumes/Backup", Right::kOperate},
-    {"/bulwark.v1.Volumes/ListBackups", Right::kView},
-    {"/bulwark.v1.Jobs/Trigger", Right::kOperate},
-    {"/bulwark.v1.System/Version", Right::kView},
-    {"/bulwark.v1.System/Doctor", Right::kView},
-    {"/bulwark.v1.System/DiskUsage", Right::kView},
-    {"/bulwark.v1.System/Prune", Right::kAdmin},
-    {"/bulwark.v1.System/Audit", Right::kAdmin},
-    {"/bulwark.v1.System/VerifyAudit", Right::kAdmin},
-    {"/bulwark.v1.System/Backup", Right::kAdmin},
-    {"/bulwark.v1.System/Restore", Right::kAdmin},
-    {"/bulwark.v1.System/Shutdown", Right::kAdmin},
+// Every RPC of api.proto, generated from it.
+constexpr absl::string_view kMethods[] = {
+#include "api/methods.inc"
 };
+
+constexpr bool EveryMethodHasOneRule() {
+  for (const absl::string_view method : kMethods) {
+    int rules = 0;
+    for (const AccessRule& rule : kAccessRules) {
+      if (rule.method == method) ++rules;
+    }
+    if (rules != 1) return false;
+  }
+  return std::size(kMethods) == std::size(kAccessRules);
+}
+
+static_assert(EveryMethodHasOneRule(),
+              "each RPC of api.proto needs exactly one row in "
+              "api/access_rules.h, and each row an RPC");
 
 }  // namespace
 
-absl::Span<const AccessRule> AccessRules() { return kRules; }
+std::string ShortName(absl::string_view method) {
+  return absl::StrReplaceAll(absl::StripPrefix(method, "/bulwark.v1."),
+                             {{"/", "."}});
+}
 
-absl::Status AllowAll(const v1::Identity&, Right) { return absl::OkStatus(); }
-
-absl::StatusOr<v1::Identity> Gate::Enter(const std::string& peer,
-                                         absl::string_view method) const {
-  std::optional<v1::Identity> caller = identities_.Find(peer);
-  if (!caller.has_value()) {
+absl::StatusOr<Caller> Gate::Enter(
+    const std::string& peer, const AccessRule& rule,
+    const google::protobuf::Message* request) const {
+  std::optional<Peer> who = identities_.Find(peer);
+  if (!who.has_value()) {
     return absl::UnauthenticatedError(
-        absl::StrCat("call ", method, ": the connection is not known"));
+        absl::StrCat("call ", rule.method, ": the connection is not known"));
   }
-  for (const AccessRule& rule : kRules) {
-    if (rule.method != method) continue;
-    RETURN_IF_ERROR(authorizer_(*caller, rule.right));
-    return *std::move(caller);
+  Caller caller(*std::move(who), authorizer_);
+  caller.set_record(std::make_shared<CallRecord>(
+      log_, &refusals_, rule,
+      Describe(rule.method, caller.identity(), request)));
+  const absl::Status allowed =
+      Annotate(caller.Require(DemandsOf(rule, request)),
+               absl::StrCat("call ", ShortName(rule.method)));
+  if (!allowed.ok()) {
+    caller.record()->End(allowed);
+    return allowed;
   }
-  return absl::PermissionDeniedError(
-      absl::StrCat("call ", method, ": no rule allows it"));
+  if (rule.scope != Scope::kMessage) {
+    RETURN_IF_ERROR(caller.record()->Begin());
+  }
+  return caller;
 }
 
 }  // namespace bulwark::api

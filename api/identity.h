@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,20 +22,30 @@
 
 namespace bulwark::api {
 
-// Names of users by uid, from the system's database, cached: it may ask a
+// Names of users and groups, from the system's database, cached: it may ask a
 // server. Thread-safe.
 class UserNames {
  public:
   // "uid:N" if there is no such user.
   std::string Find(uid_t uid);
+  // "gid:N" if there is no such group.
+  std::string FindGroup(gid_t gid);
 
  private:
   absl::Mutex mu_;
   std::map<uid_t, std::string> names_ ABSL_GUARDED_BY(mu_);
+  std::map<gid_t, std::string> groups_ ABSL_GUARDED_BY(mu_);
+};
+
+// Who is at the other end.
+struct Peer {
+  v1::Identity identity;
+  // Beside the one in `identity`.
+  std::vector<gid_t> groups;
 };
 
 // The credentials of a connected unix socket's peer.
-absl::StatusOr<v1::Identity> PeerIdentity(int fd, UserNames& names);
+absl::StatusOr<Peer> PeerOf(int fd, UserNames& names);
 
 // Identities of the connections that gRPC holds. Entries cannot be mistaken
 // for one another when a descriptor's number is used again: each remembers the
@@ -48,11 +59,11 @@ class IdentityTable {
   // Moves `connection` to the next number and remembers who it is. The result
   // belongs to the caller, who gives it to gRPC. RESOURCE_EXHAUSTED if no
   // descriptor is left.
-  absl::StatusOr<int> Add(UniqueFd connection, v1::Identity identity);
+  absl::StatusOr<int> Add(UniqueFd connection, Peer who);
 
   // Who is behind `peer`, "fd:N"; none for anything else, and once the
   // connection is closed.
-  std::optional<v1::Identity> Find(absl::string_view peer) const;
+  std::optional<Peer> Find(absl::string_view peer) const;
 
   // Forgets closed connections, and counts the others.
   size_t Sweep();
@@ -60,7 +71,7 @@ class IdentityTable {
  private:
   struct Entry {
     ino_t inode;
-    v1::Identity identity;
+    Peer peer;
   };
 
   const int first_;

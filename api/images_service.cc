@@ -91,7 +91,7 @@ grpc::Status ImagesService::Pull(
     grpc::ServerContext* context, const v1::PullImageRequest* request,
     grpc::ServerWriter<v1::ImageProgress>* writer) {
   return env_.gate.Run(
-      *context, "/bulwark.v1.Images/Pull",
+      *context, "/bulwark.v1.Images/Pull", *request,
       [&](const v1::Identity&) -> absl::Status {
         engine::PullRequest pull;
         pull.reference = request->reference();
@@ -180,9 +180,9 @@ grpc::Status ImagesService::Build(
 }
 
 grpc::Status ImagesService::List(grpc::ServerContext* context,
-                                 const v1::ListImagesRequest*,
+                                 const v1::ListImagesRequest* request,
                                  v1::ListImagesResponse* response) {
-  return env_.gate.Run(*context, "/bulwark.v1.Images/List",
+  return env_.gate.Run(*context, "/bulwark.v1.Images/List", *request,
                        [&](const v1::Identity&) {
                          for (const engine::Image& image : env_.images.List()) {
                            *response->add_images() = ToImageInfo(image);
@@ -194,7 +194,7 @@ grpc::Status ImagesService::List(grpc::ServerContext* context,
 grpc::Status ImagesService::Remove(grpc::ServerContext* context,
                                    const v1::RemoveImageRequest* request,
                                    v1::RemoveImageResponse*) {
-  return env_.gate.Run(*context, "/bulwark.v1.Images/Remove",
+  return env_.gate.Run(*context, "/bulwark.v1.Images/Remove", *request,
                        [&](const v1::Identity&) -> absl::Status {
                          ASSIGN_OR_RETURN(const std::vector<std::string> in_use,
                                           DigestsInUse(env_.store));
@@ -207,7 +207,7 @@ grpc::Status ImagesService::Tag(grpc::ServerContext* context,
                                 const v1::TagImageRequest* request,
                                 v1::TagImageResponse*) {
   return env_.gate.Run(
-      *context, "/bulwark.v1.Images/Tag", [&](const v1::Identity&) {
+      *context, "/bulwark.v1.Images/Tag", *request, [&](const v1::Identity&) {
         return env_.images.Tag(request->source(), request->target());
       });
 }

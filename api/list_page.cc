@@ -7,7 +7,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "api/fields.h"
-#include "api/selection.h"
 #include "base/status.h"
 #include "store/objects.h"
 
@@ -42,7 +41,8 @@ absl::StatusOr<PageToken> PageToken::Decode(absl::string_view text) {
 }
 
 absl::StatusOr<v1::ListResponse> ListPage(store::MetadataStore& store,
-                                          const v1::ListRequest& request) {
+                                          const v1::ListRequest& request,
+                                          const Visible& visible) {
   ASSIGN_OR_RETURN(const Selection selection, Selection::Of(request));
   ASSIGN_OR_RETURN(PageToken token, PageToken::Decode(request.page_token()));
   if (request.page_size() < 0) {
@@ -61,7 +61,7 @@ absl::StatusOr<v1::ListResponse> ListPage(store::MetadataStore& store,
     std::string key = record.key.ToString();
     if (key <= token.after) continue;
     ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
-    if (!selection.Matches(object)) continue;
+    if (!selection.Matches(object) || !visible(object)) continue;
     bytes += record.value.size() + 16;
     const bool full = response.objects_size() == most ||
                       (response.objects_size() > 0 && bytes > kMaxBytes);

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "api/selection.h"
 #include "proto/bulwark/v1/api.pb.h"
 #include "store/store.h"
 
@@ -22,9 +23,10 @@ struct PageToken {
   static absl::StatusOr<PageToken> Decode(absl::string_view text);
 };
 
-// One page. Each is a snapshot of its own.
+// One page, of what is visible. Each is a snapshot of its own.
 absl::StatusOr<v1::ListResponse> ListPage(store::MetadataStore& store,
-                                          const v1::ListRequest& request);
+                                          const v1::ListRequest& request,
+                                          const Visible& visible);
 
 }  // namespace bulwark::api
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "api/demands.h"
 #include "api/validation.h"
 #include "base/entropy.h"
 #include "proto/bulwark/v1/api.pb.h"
@@ -43,6 +44,8 @@ struct PlanContext {
 struct ApplyPlan {
   v1::ApplyResponse response;  // without revisions of what changes
   store::Batch batch;          // empty: nothing changes
+  // What the caller must have to make these changes.
+  std::vector<Demand> demands;
 };
 
 // Defaults, validates and compares every object of `request`, and chooses what

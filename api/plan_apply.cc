@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/changes.h"
 #include "api/convert.h"
 #include "api/defaulting.h"
 #include "api/errors.h"
@@ -94,6 +95,7 @@ class Planner {
       Decide(candidates_[i], request_.objects(static_cast<int>(i)));
     }
     for (const v1::Object* object : pruned_) {
+      Need(object, nullptr);
       MarkDeleted(*object, context_, plan_.batch);
       v1::ApplyResult& result = *plan_.response.add_results();
       result.set_action(v1::ApplyResult::DELETED);
@@ -227,6 +229,8 @@ class Planner {
     }
     if (candidate.before == nullptr) {
       Create(candidate.object);
+      Need(nullptr, &candidate.object);
+      Tell(nullptr, candidate.object, result);
       result.set_action(v1::ApplyResult::CREATED);
       PutWithEvent(candidate.object, Sentence("created", candidate.object),
                    context_, plan_.batch);
@@ -241,6 +245,8 @@ class Planner {
       *result.mutable_object() = *candidate.before;
       return;
     }
+    Need(candidate.before, &candidate.object);
+    Tell(candidate.before, candidate.object, result);
     v1::Object after = Merge(*candidate.before, candidate.object);
     *MutableMetadata(after).mutable_actor() = context_.caller;
     if (!same_spec) {
@@ -249,6 +255,18 @@ class Planner {
     result.set_action(v1::ApplyResult::CONFIGURED);
     PutWithEvent(after, Sentence("changed", after), context_, plan_.batch);
     *result.mutable_object() = std::move(after);
+  }
+
+  static void Tell(const v1::Object* before, const v1::Object& after,
+                   v1::ApplyResult& result) {
+    for (v1::FieldChange& change : ChangesOf(before, after)) {
+      *result.add_changes() = std::move(change);
+    }
+  }
+
+  void Need(const v1::Object* before, const v1::Object* after) {
+    std::vector<Demand> demands = DemandsOfChange(before, after);
+    plan_.demands.insert(plan_.demands.end(), demands.begin(), demands.end());
   }
 
   std::string Sentence(absl::string_view verb, const v1::Object& object) const {

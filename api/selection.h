@@ -2,6 +2,7 @@
 #ifndef API_SELECTION_H_
 #define API_SELECTION_H_
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -42,6 +43,9 @@ class Selection {
   std::string service_;
   std::map<std::string, std::string> labels_;
 };
+
+// Whether a caller may see an object.
+using Visible = std::function<bool(const v1::Object&)>;
 
 // OK if there is such a kind; else INVALID_ARGUMENT with those that exist.
 absl::Status CheckKind(absl::string_view kind);

@@ -7,11 +7,13 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
+#include <unistd.h>
 
 #include <utility>
 
 #include "api/acceptor.h"
 #include "api/containers_service.h"
+#include "api/members.h"
 #include "api/resources_service.h"
 #include "api/services_service.h"
 #include "api/spec_writer.h"
@@ -60,17 +62,27 @@ void KeepLibrary() {
   (void)kept;
 }
 
+Authorizer ByMembership(Members& members) {
+  return [&members](const Peer& peer, const std::string& project) {
+    return members.RightsOf(peer, project);
+  };
+}
+
 class ServerImpl final : public Server {
  public:
   ServerImpl(const ServerOptions& options, const ServerDependencies& d)
       : options_(options),
         clock_(d.clock),
         calls_(d.clock),
-        gate_(identities_, d.authorizer),
+        members_(d.store, getuid()),
+        audit_(d.store, d.clock),
+        gate_(identities_,
+              d.authorizer != nullptr ? d.authorizer : ByMembership(members_),
+              &audit_, d.clock),
         writer_(d.store, d.clock, d.entropy, d.normalize),
         resources_(gate_, d.store, writer_, stopper_),
         services_(gate_, d.store, writer_),
-        system_(gate_, d.store, options.version, d.shutdown),
+        system_(gate_, d.store, audit_, stopper_, options.version, d.shutdown),
         containers_(gate_, d.store, d.engine, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
         images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},
@@ -130,6 +142,8 @@ class ServerImpl final : public Server {
   CallStats calls_;
   Stopper stopper_;
   IdentityTable identities_;
+  Members members_;
+  AuditLog audit_;
   const Gate gate_;
   SpecWriter writer_;
   ResourcesService resources_;

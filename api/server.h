@@ -51,8 +51,8 @@ struct ServerDependencies {
   NormalizeReference normalize;
   UnpackFunction unpack;
   ShutdownFunction shutdown;
-  // Roles come later: see AllowAll().
-  Authorizer authorizer = AllowAll;
+  // Null: Members over the store.
+  Authorizer authorizer = nullptr;
 };
 
 // Thread-compatible.

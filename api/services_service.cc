@@ -150,8 +150,8 @@ grpc::Status ServicesService::Scale(grpc::ServerContext* context,
                                     const v1::ScaleRequest* request,
                                     v1::ScaleResponse* response) {
   return gate_.Run(
-      *context, "/bulwark.v1.Services/Scale",
-      [&](const v1::Identity& caller) -> absl::Status {
+      *context, "/bulwark.v1.Services/Scale", *request,
+      [&](const Caller& caller) -> absl::Status {
         ASSIGN_OR_RETURN(
             *response->mutable_service(),
             writer_.ChangeService(
@@ -168,8 +168,8 @@ grpc::Status ServicesService::Stop(grpc::ServerContext* context,
                                    const v1::StopRequest* request,
                                    v1::StopResponse* response) {
   return gate_.Run(
-      *context, "/bulwark.v1.Services/Stop",
-      [&](const v1::Identity& caller) -> absl::Status {
+      *context, "/bulwark.v1.Services/Stop", *request,
+      [&](const Caller& caller) -> absl::Status {
         ASSIGN_OR_RETURN(
             *response->mutable_service(),
             writer_.ChangeService({request->project(), request->service(),
@@ -187,8 +187,8 @@ grpc::Status ServicesService::Start(grpc::ServerContext* context,
                                     const v1::StartRequest* request,
                                     v1::StartResponse* response) {
   return gate_.Run(
-      *context, "/bulwark.v1.Services/Start",
-      [&](const v1::Identity& caller) -> absl::Status {
+      *context, "/bulwark.v1.Services/Start", *request,
+      [&](const Caller& caller) -> absl::Status {
         ASSIGN_OR_RETURN(
             *response->mutable_service(),
             writer_.ChangeService({request->project(), request->service(),
@@ -203,7 +203,7 @@ grpc::Status ServicesService::Start(grpc::ServerContext* context,
 }
 
 absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
-                                          const v1::Identity& caller,
+                                          const Caller& caller,
                                           v1::UndoResponse& response) {
   if (request.to_revision() < 0) {
     return absl::InvalidArgumentError(
@@ -211,12 +211,16 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
                      request.to_revision(), " is not a revision"));
   }
   ASSIGN_OR_RETURN(
-      v1::Object object,
+      const v1::Object object,
       store::GetObject(store_, store::ObjectKey("service", request.project(),
                                                 request.service())));
   ASSIGN_OR_RETURN(
       const v1::Revision revision,
       FindRevision(store_, object.service(), request.to_revision()));
+  // Before anything is written.
+  v1::Object restored = object;
+  Restore(revision.template_(), *restored.mutable_service()->mutable_spec());
+  RETURN_IF_ERROR(caller.Require(DemandsOfChange(&object, &restored)));
   RETURN_IF_ERROR(Thaw(store_, revision));
   ASSIGN_OR_RETURN(*response.mutable_service(),
                    writer_.ChangeService(
@@ -232,8 +236,8 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
 grpc::Status ServicesService::Undo(grpc::ServerContext* context,
                                    const v1::UndoRequest* request,
                                    v1::UndoResponse* response) {
-  return gate_.Run(*context, "/bulwark.v1.Services/Undo",
-                   [&](const v1::Identity& caller) {
+  return gate_.Run(*context, "/bulwark.v1.Services/Undo", *request,
+                   [&](const Caller& caller) {
                      return UndoChecked(*request, caller, *response);
                    });
 }

@@ -34,8 +34,7 @@ class ServicesService final : public v1::Services::Service {
                     v1::UndoResponse* response) override;
 
  private:
-  absl::Status UndoChecked(const v1::UndoRequest& request,
-                           const v1::Identity& caller,
+  absl::Status UndoChecked(const v1::UndoRequest& request, const Caller& caller,
                            v1::UndoResponse& response);
 
   const Gate& gate_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/audit/describe.h"
 #include "api/convert.h"
 #include "api/errors.h"
 #include "api/fields.h"
@@ -39,6 +40,7 @@ absl::StatusOr<StoredObjects> SpecWriter::Read() {
 }
 
 absl::StatusOr<uint64_t> SpecWriter::Run(
+    const Caller& caller,
     absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
         plan) {
   absl::MutexLock lock(&mu_);
@@ -46,7 +48,7 @@ absl::StatusOr<uint64_t> SpecWriter::Run(
     ASSIGN_OR_RETURN(const StoredObjects stored, Read());
     ASSIGN_OR_RETURN(const store::Batch batch, plan(stored));
     if (batch.empty()) return stored.revision;
-    absl::StatusOr<uint64_t> revision = store_.Commit(batch);
+    absl::StatusOr<uint64_t> revision = caller.record()->Commit(store_, batch);
     if (revision.ok() || !absl::IsAborted(revision.status()) ||
         attempt == kMostAttempts) {
       return revision;
@@ -55,18 +57,21 @@ absl::StatusOr<uint64_t> SpecWriter::Run(
 }
 
 absl::StatusOr<v1::ApplyResponse> SpecWriter::Apply(
-    const v1::ApplyRequest& request, const v1::Identity& caller) {
+    const v1::ApplyRequest& request, const Caller& caller) {
   v1::ApplyResponse response;
   ASSIGN_OR_RETURN(
       const uint64_t revision,
-      Run([&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-        const PlanContext context{stored, normalize_, caller, clock_.Now(),
-                                  entropy_};
-        ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
-        response = std::move(plan.response);
-        if (request.validate_only()) return store::Batch();
-        return std::move(plan.batch);
-      }));
+      Run(caller,
+          [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+            const PlanContext context{stored, normalize_, caller, clock_.Now(),
+                                      entropy_};
+            ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
+            RETURN_IF_ERROR(caller.Require(plan.demands));
+            response = std::move(plan.response);
+            if (request.validate_only()) return store::Batch();
+            DescribeResults(response, caller.record()->record());
+            return std::move(plan.batch);
+          }));
   response.set_revision(static_cast<int64_t>(revision));
   for (v1::ApplyResult& result : *response.mutable_results()) {
     ClearInputOnly(*result.mutable_object());
@@ -79,22 +84,24 @@ absl::StatusOr<v1::ApplyResponse> SpecWriter::Apply(
 }
 
 absl::StatusOr<v1::DeleteResponse> SpecWriter::Delete(
-    const v1::DeleteRequest& request, const v1::Identity& caller) {
+    const v1::DeleteRequest& request, const Caller& caller) {
   v1::DeleteResponse response;
   RETURN_IF_ERROR(
-      Run([&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-        const PlanContext context{stored, normalize_, caller, clock_.Now(),
-                                  entropy_};
-        ASSIGN_OR_RETURN(DeletePlan plan, PlanDelete(request, context));
-        response = std::move(plan.response);
-        if (request.validate_only()) return store::Batch();
-        return std::move(plan.batch);
-      }).status());
+      Run(caller,
+          [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+            const PlanContext context{stored, normalize_, caller, clock_.Now(),
+                                      entropy_};
+            ASSIGN_OR_RETURN(DeletePlan plan, PlanDelete(request, context));
+            response = std::move(plan.response);
+            if (request.validate_only()) return store::Batch();
+            return std::move(plan.batch);
+          })
+          .status());
   return response;
 }
 
 absl::StatusOr<v1::Service> SpecWriter::ChangeService(
-    const Action& action, const v1::Identity& caller,
+    const Action& action, const Caller& caller,
     absl::FunctionRef<absl::Status(const v1::Service&, v1::ServiceSpec&)>
         change) {
   const store::Key key =
@@ -102,24 +109,26 @@ absl::StatusOr<v1::Service> SpecWriter::ChangeService(
   v1::ApplyResponse response;
   ASSIGN_OR_RETURN(
       const uint64_t revision,
-      Run([&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-        const v1::Object* object = stored.Find(key);
-        if (object == nullptr) {
-          return absl::NotFoundError(absl::StrCat(
-              "get service ", key.project, "/", key.name, ": not found"));
-        }
-        v1::ApplyRequest request;
-        v1::Object& changed = *request.add_objects();
-        changed = *object;
-        RETURN_IF_ERROR(change(object->service(),
-                               *changed.mutable_service()->mutable_spec()));
-        const PlanContext context{stored,       normalize_, caller,
-                                  clock_.Now(), entropy_,   action.reason,
-                                  action.detail};
-        ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
-        response = std::move(plan.response);
-        return std::move(plan.batch.Essential());
-      }));
+      Run(caller,
+          [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+            const v1::Object* object = stored.Find(key);
+            if (object == nullptr) {
+              return absl::NotFoundError(absl::StrCat(
+                  "get service ", key.project, "/", key.name, ": not found"));
+            }
+            v1::ApplyRequest request;
+            v1::Object& changed = *request.add_objects();
+            changed = *object;
+            RETURN_IF_ERROR(change(object->service(),
+                                   *changed.mutable_service()->mutable_spec()));
+            const PlanContext context{stored,       normalize_, caller,
+                                      clock_.Now(), entropy_,   action.reason,
+                                      action.detail};
+            ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
+            RETURN_IF_ERROR(caller.Require(plan.demands));
+            response = std::move(plan.response);
+            return std::move(plan.batch.Essential());
+          }));
   v1::Object& object = *response.mutable_results(0)->mutable_object();
   if (response.results(0).action() != v1::ApplyResult::UNCHANGED) {
     store::MutableMetadata(object).set_resource_version(absl::StrCat(revision));

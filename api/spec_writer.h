@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "api/caller.h"
 #include "api/plan.h"
 #include "base/clock.h"
 #include "base/entropy.h"
@@ -29,11 +30,12 @@ class SpecWriter {
              NormalizeReference normalize);
 
   // See PlanApply() and PlanDelete() for errors; also those of
-  // MetadataStore::Commit().
+  // MetadataStore::Commit(), and PERMISSION_DENIED if what changes needs a
+  // right that the caller lacks.
   absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request,
-                                          const v1::Identity& caller);
+                                          const Caller& caller);
   absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request,
-                                            const v1::Identity& caller);
+                                            const Caller& caller);
 
   // An action on one service.
   struct Action {
@@ -47,14 +49,16 @@ class SpecWriter {
   // checks. NOT_FOUND if there is no such service; errors of `change` come back
   // as they are. `change` may run more than once.
   absl::StatusOr<v1::Service> ChangeService(
-      const Action& action, const v1::Identity& caller,
+      const Action& action, const Caller& caller,
       absl::FunctionRef<absl::Status(const v1::Service&, v1::ServiceSpec&)>
           change);
 
  private:
   absl::StatusOr<StoredObjects> Read();
-  // Commits what `plan` puts into its batch; again if it lost a race.
+  // Commits what `plan` puts into its batch, with its record in the audit log;
+  // again if it lost a race.
   absl::StatusOr<uint64_t> Run(
+      const Caller& caller,
       absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
           plan) ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -16,9 +16,9 @@ constexpr absl::Duration kMostTimeout = absl::Hours(24);
 }  // namespace
 
 grpc::Status SystemService::Version(grpc::ServerContext* context,
-                                    const v1::VersionRequest*,
+                                    const v1::VersionRequest* request,
                                     v1::VersionResponse* response) {
-  return gate_.Run(*context, "/bulwark.v1.System/Version",
+  return gate_.Run(*context, "/bulwark.v1.System/Version", *request,
                    [&](const v1::Identity&) -> absl::Status {
                      response->set_version(version_.version);
                      response->set_commit(version_.commit);
@@ -36,11 +36,45 @@ grpc::Status SystemService::Version(grpc::ServerContext* context,
                    });
 }
 
+grpc::Status SystemService::Audit(grpc::ServerContext* context,
+                                  const v1::AuditRequest* request,
+                                  grpc::ServerWriter<v1::AuditRecord>* writer) {
+  return gate_.Run(
+      *context, "/bulwark.v1.System/Audit", *request,
+      [&](const Caller& caller) -> absl::Status {
+        RETURN_IF_ERROR(audit_.Read(
+            *request,
+            [&](const v1::AuditRecord& record) {
+              return writer->Write(record);
+            },
+            [&] {
+              return context->IsCancelled() || stopper_.stopping() ||
+                     !caller.Can(Right::kAdmin, "default");
+            }));
+        if (stopper_.stopping()) {
+          return absl::UnavailableError(
+              "read the audit log: the daemon is stopping");
+        }
+        // It may have been taken away meanwhile.
+        return caller.Require(Right::kAdmin, "default", "read the audit log");
+      });
+}
+
+grpc::Status SystemService::VerifyAudit(grpc::ServerContext* context,
+                                        const v1::VerifyAuditRequest* request,
+                                        v1::VerifyAuditResponse* response) {
+  return gate_.Run(*context, "/bulwark.v1.System/VerifyAudit", *request,
+                   [&](const v1::Identity&) -> absl::Status {
+                     ASSIGN_OR_RETURN(*response, audit_.Verify());
+                     return absl::OkStatus();
+                   });
+}
+
 grpc::Status SystemService::Shutdown(grpc::ServerContext* context,
                                      const v1::ShutdownRequest* request,
                                      v1::ShutdownResponse* response) {
   return gate_.Run(
-      *context, "/bulwark.v1.System/Shutdown",
+      *context, "/bulwark.v1.System/Shutdown", *request,
       [&](const v1::Identity& caller) -> absl::Status {
         const absl::Duration timeout = request->has_timeout()
                                            ? ToDuration(request->timeout())

@@ -9,7 +9,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "api/audit/audit_log.h"
 #include "api/gate.h"
+#include "api/stopper.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
 #include "store/store.h"
 
@@ -31,16 +33,25 @@ using ShutdownFunction =
 // Thread-safe. The references must outlive this object.
 class SystemService final : public v1::System::Service {
  public:
-  SystemService(const Gate& gate, store::MetadataStore& store,
-                VersionInfo version, ShutdownFunction shutdown)
+  SystemService(const Gate& gate, store::MetadataStore& store, AuditLog& audit,
+                const Stopper& stopper, VersionInfo version,
+                ShutdownFunction shutdown)
       : gate_(gate),
         store_(store),
+        audit_(audit),
+        stopper_(stopper),
         version_(std::move(version)),
         shutdown_(std::move(shutdown)) {}
 
   grpc::Status Version(grpc::ServerContext* context,
                        const v1::VersionRequest* request,
                        v1::VersionResponse* response) override;
+  grpc::Status Audit(grpc::ServerContext* context,
+                     const v1::AuditRequest* request,
+                     grpc::ServerWriter<v1::AuditRecord>* writer) override;
+  grpc::Status VerifyAudit(grpc::ServerContext* context,
+                           const v1::VerifyAuditRequest* request,
+                           v1::VerifyAuditResponse* response) override;
   grpc::Status Shutdown(grpc::ServerContext* context,
                         const v1::ShutdownRequest* request,
                         v1::ShutdownResponse* response) override;
@@ -48,6 +59,8 @@ class SystemService final : public v1::System::Service {
  private:
   const Gate& gate_;
   store::MetadataStore& store_;
+  AuditLog& audit_;
+  const Stopper& stopper_;
   const VersionInfo version_;
   const ShutdownFunction shutdown_;
 };

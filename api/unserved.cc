@@ -20,7 +20,6 @@ constexpr Unserved kUnserved[] = {
     {"secret", "", "secrets"},
     {"config", "", "configs"},
     {"network_policy", "", "network policies"},
-    {"project.spec.members", "", "roles"},
     {"service.spec.autoscale", "", "autoscalers"},
     {"service.spec.on_change", "", "secrets and configs"},
     {"service.spec.containers.pre_stop", "", "hooks"},

@@ -29,6 +29,7 @@ void ValidateMetadata(const v1::Metadata& metadata, Report& report);
 void ValidateServiceSpec(const v1::ServiceSpec& spec,
                          const NormalizeReference& normalize, Report& report);
 void ValidateNetworkSpec(const v1::NetworkSpec& spec, Report& report);
+void ValidateProjectSpec(const v1::ProjectSpec& spec, Report& report);
 
 enum class ContainerRole { kMain, kInit, kSidecar };
 void ValidateContainer(const v1::Container& container, ContainerRole role,

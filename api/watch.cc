@@ -19,7 +19,7 @@ absl::StatusOr<uint64_t> WatchStream::SendExisting(Send send) {
   event.set_type(v1::WatchEvent::ADDED);
   for (const store::Record& record : listing.records) {
     ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
-    if (!selection_.Matches(object)) continue;
+    if (!selection_.Matches(object) || !visible_(object)) continue;
     if (selection_.DependsOnContent()) in_.insert(record.key);
     ClearInputOnly(object);
     *event.mutable_object() = std::move(object);
@@ -62,6 +62,7 @@ absl::StatusOr<bool> WatchStream::SendChange(const store::Change& change,
       v1::Object object,
       store::Decode(change.key, is_put ? change.value : change.previous,
                     change.revision));
+  if (!visible_(object)) return true;
   v1::WatchEvent event;
   event.set_revision(static_cast<int64_t>(change.revision));
   if (is_put) {

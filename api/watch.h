@@ -3,6 +3,7 @@
 #define API_WATCH_H_
 
 #include <set>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -21,8 +22,10 @@ class WatchStream {
   using Done = absl::FunctionRef<bool()>;
 
   // The references must outlive this object.
-  WatchStream(store::MetadataStore& store, Selection selection)
-      : store_(store), selection_(std::move(selection)) {}
+  WatchStream(store::MetadataStore& store, Selection selection, Visible visible)
+      : store_(store),
+        selection_(std::move(selection)),
+        visible_(std::move(visible)) {}
 
   // Runs until the client is gone or `done` (both OK). An object that a change
   // takes out of the selection (a label is gone) is sent as DELETED, one that
@@ -41,6 +44,7 @@ class WatchStream {
 
   store::MetadataStore& store_;
   const Selection selection_;
+  const Visible visible_;
   // Where content decides: the keys that the client has been told of, and those
   // known to be out. A key in neither may be with the client from before it
   // resumed.
