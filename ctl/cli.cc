@@ -23,7 +23,7 @@ namespace {
 
 constexpr absl::string_view kFooter =
     "Exit status: 0 success, 1 error, 2 wrong usage, 124 a wait ran out of "
-    "time;\nexec and run pass on the command's own.\n"
+    "time;\nexec and run pass on the command's own, diff has its own.\n"
     "Environment: BULWARK_SOCKET, BULWARK_PROJECT, NO_COLOR.";
 
 // Whether `argument`, a flag, takes the next argument as its value.
@@ -155,9 +155,9 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
                            : std::string(parsed.status().message());
       });
   for (auto add :
-       {AddApply, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
+       {AddApply, AddDiff, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
         AddRun, AddPs, AddScale, AddRollout, AddEvents, AddBuild, AddPull,
-        AddImages, AddExplain, AddShutdown, AddVersion, AddCompletion}) {
+        AddImages, AddExplain, AddAudit, AddShutdown, AddVersion, AddCompletion}) {
     add(*app, context);
   }
   return app;

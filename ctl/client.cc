@@ -269,6 +269,12 @@ absl::StatusOr<v1::VersionResponse> Client::Version() {
                      v1::VersionRequest());
 }
 
+absl::StatusOr<v1::VerifyAuditResponse> Client::VerifyAudit(
+    absl::Time deadline) {
+  return impl_->Call(*impl_->system, &v1::System::Stub::VerifyAudit,
+                     v1::VerifyAuditRequest(), deadline);
+}
+
 absl::StatusOr<v1::ShutdownResponse> Client::Shutdown(
     const v1::ShutdownRequest& request, absl::Time deadline) {
   return impl_->Call(*impl_->system, &v1::System::Stub::Shutdown, request,
@@ -304,6 +310,16 @@ absl::Status Client::Logs(
   auto reader = impl_->containers->Logs(&stream.context, request);
   v1::LogLine line;
   while (reader->Read(&line)) on_line(line);
+  return impl_->ToStatus(reader->Finish());
+}
+
+absl::Status Client::Audit(
+    const v1::AuditRequest& request,
+    const std::function<void(const v1::AuditRecord&)>& on_record) {
+  Stream stream(*impl_);
+  auto reader = impl_->system->Audit(&stream.context, request);
+  v1::AuditRecord record;
+  while (reader->Read(&record)) on_record(record);
   return impl_->ToStatus(reader->Finish());
 }
 

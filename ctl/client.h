@@ -55,6 +55,7 @@ class Client {
   absl::StatusOr<v1::TagImageResponse> TagImage(
       const v1::TagImageRequest& request);
   absl::StatusOr<v1::VersionResponse> Version();
+  absl::StatusOr<v1::VerifyAuditResponse> VerifyAudit(absl::Time deadline);
   // Has `deadline` instead of the timeout of other calls.
   absl::StatusOr<v1::ShutdownResponse> Shutdown(
       const v1::ShutdownRequest& request, absl::Time deadline);
@@ -67,6 +68,10 @@ class Client {
   // OK at the end of the logs.
   absl::Status Logs(const v1::LogsRequest& request,
                     const std::function<void(const v1::LogLine&)>& on_line);
+  // OK at the end of the log.
+  absl::Status Audit(
+      const v1::AuditRequest& request,
+      const std::function<void(const v1::AuditRecord&)>& on_record);
   absl::Status Pull(const v1::PullImageRequest& request,
                     const OnProgress& on_progress);
   absl::Status Load(const Source& source, const OnProgress& on_progress);

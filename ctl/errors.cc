@@ -65,6 +65,11 @@ v1::ErrorDetail DetailOf(const absl::Status& status) {
   return detail;
 }
 
+absl::Status WithExitCode(absl::Status status, int code) {
+  if (code == kExitUsage) status.SetPayload(kExit, absl::Cord("usage"));
+  return status;
+}
+
 absl::Status WithLines(absl::Status status, absl::string_view lines) {
   status.SetPayload(kLines, absl::Cord(lines));
   return status;

@@ -7,6 +7,7 @@
 #include "ctl/errors.h"
 #include "ctl/manifests.h"
 #include "ctl/objects.h"
+#include "ctl/print/changes.h"
 #include "ctl/wait.h"
 
 namespace bulwark::ctl {
@@ -53,6 +54,9 @@ void PrintResults(Context& context, const Flags& flags,
       context.io.Out(absl::StrCat(manifest::NameOf(result.object()), " ",
                                   Done(result.action()),
                                   flags.dry_run ? " (dry run)" : "", "\n"));
+      if (flags.dry_run) {
+        context.io.Out(FormatChanges(result, context.io.color()));
+      }
     } else if (result.action() != v1::ApplyResult::DELETED) {
       objects.push_back(result.object());
     }

@@ -9,10 +9,13 @@
 namespace bulwark::ctl {
 
 void AddApply(CLI::App& app, Context& context);
+// audit, audit verify.
+void AddAudit(CLI::App& app, Context& context);
 void AddBuild(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
 void AddDelete(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
+void AddDiff(CLI::App& app, Context& context);
 void AddEvents(CLI::App& app, Context& context);
 void AddExec(CLI::App& app, Context& context);
 void AddExplain(CLI::App& app, Context& context);

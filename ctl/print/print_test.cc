@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ctl/errors.h"
+#include "ctl/print/changes.h"
 #include "ctl/print/columns.h"
 #include "ctl/print/progress.h"
 #include "ctl/print/table.h"
@@ -91,6 +92,37 @@ TEST(ErrorsTest, WhenFormatted_HasHintsAndCodes) {
   EXPECT_EQ(ExitCodeOf(UsageError("x")), 2);
   EXPECT_EQ(ExitCodeOf(TimeoutError("x")), 124);
   EXPECT_EQ(ExitCodeOf(absl::DeadlineExceededError("x")), 1);
+}
+
+v1::FieldChange Change(const std::string& field, const std::string& before,
+                       const std::string& after,
+                       v1::FieldChange::Effect effect) {
+  v1::FieldChange change;
+  change.set_field(field);
+  change.set_before(before);
+  change.set_after(after);
+  change.set_effect(effect);
+  return change;
+}
+
+TEST(ChangesTest, WhenFieldsChange_EachLineSaysWhatItDoes) {
+  v1::ApplyResult result;
+  result.set_action(v1::ApplyResult::CONFIGURED);
+  *result.add_changes() =
+      Change("spec.replicas", "1", "3", v1::FieldChange::IN_PLACE);
+  *result.add_changes() =
+      Change("spec.containers[web].image", "a", "b", v1::FieldChange::REPLACE);
+  *result.add_changes() =
+      Change("metadata.labels.x", "1", "", v1::FieldChange::IN_PLACE);
+  EXPECT_EQ(FormatChanges(result, false),
+            "    ~ spec.replicas: 1 -> 3                  in place\n"
+            "    ~ spec.containers[web].image: a -> b   replace\n"
+            "    - metadata.labels.x: 1                   in place\n");
+  EXPECT_EQ(Mark(v1::ApplyResult::DELETED, false), "-");
+  EXPECT_EQ(Mark(v1::ApplyResult::CREATED, true), "\x1b[32m+\x1b[0m");
+  // Of a new object nothing runs that could be replaced.
+  result.set_action(v1::ApplyResult::CREATED);
+  EXPECT_EQ(FormatChanges(result, false).find("replace"), std::string::npos);
 }
 
 }  // namespace

@@ -193,9 +193,10 @@ TEST_F(CtlTest, WhenAFolderIsApplied_FilesVariablesAndPathsAreRead) {
   std::filesystem::remove(folder + "/b.yml");
   const Result dry =
       Ctl({"apply", "-f", folder, "--prune", "-l", "set=x", "--dry-run"});
-  EXPECT_EQ(
-      dry.out,
-      "service one configured (dry run)\nservice two deleted (dry run)\n");
+  EXPECT_THAT(dry.out,
+              AllOf(StartsWith("service one configured (dry run)\n    ~ "
+                               "spec.containers[one].command: "),
+                    HasSubstr("replace\nservice two deleted (dry run)\n")));
   EXPECT_TRUE(Exists("service", "two"));
   EXPECT_EQ(Ctl({"apply", "-f", folder, "--prune", "-l", "set=x"}).out,
             "service one configured\nservice two deleted\n");
