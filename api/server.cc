@@ -80,9 +80,12 @@ class ServerImpl final : public Server {
               d.authorizer != nullptr ? d.authorizer : ByMembership(members_),
               &audit_, d.clock),
         writer_(d.store, d.clock, d.entropy, d.normalize),
+        backup_({d.store, writer_, d.vault, d.clock, d.entropy},
+                options.version.version),
         resources_(gate_, d.store, writer_, stopper_),
         services_(gate_, d.store, writer_),
-        system_(gate_, d.store, audit_, stopper_, options.version, d.shutdown),
+        system_(gate_, d.store, audit_, backup_, stopper_, options.version,
+                d.shutdown),
         containers_(gate_, d.store, d.engine, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
         images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},
@@ -146,6 +149,7 @@ class ServerImpl final : public Server {
   AuditLog audit_;
   const Gate gate_;
   SpecWriter writer_;
+  StateBackup backup_;
   ResourcesService resources_;
   ServicesService services_;
   SystemService system_;

@@ -19,6 +19,7 @@
 #include "base/entropy.h"
 #include "engine/engine.h"
 #include "engine/images.h"
+#include "secrets/secrets.h"
 #include "store/store.h"
 
 namespace bulwark::api {
@@ -51,6 +52,8 @@ struct ServerDependencies {
   NormalizeReference normalize;
   UnpackFunction unpack;
   ShutdownFunction shutdown;
+  // Null: no secrets, and no backups of the control state.
+  secrets::Vault* vault = nullptr;
   // Null: Members over the store.
   Authorizer authorizer = nullptr;
 };

@@ -39,7 +39,7 @@ absl::StatusOr<StoredObjects> SpecWriter::Read() {
   return stored;
 }
 
-absl::StatusOr<uint64_t> SpecWriter::Run(
+absl::StatusOr<uint64_t> SpecWriter::Change(
     const Caller& caller,
     absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
         plan) {
@@ -61,17 +61,17 @@ absl::StatusOr<v1::ApplyResponse> SpecWriter::Apply(
   v1::ApplyResponse response;
   ASSIGN_OR_RETURN(
       const uint64_t revision,
-      Run(caller,
-          [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-            const PlanContext context{stored, normalize_, caller, clock_.Now(),
-                                      entropy_};
-            ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
-            RETURN_IF_ERROR(caller.Require(plan.demands));
-            response = std::move(plan.response);
-            if (request.validate_only()) return store::Batch();
-            DescribeResults(response, caller.record()->record());
-            return std::move(plan.batch);
-          }));
+      Change(caller,
+             [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+               const PlanContext context{stored, normalize_, caller,
+                                         clock_.Now(), entropy_};
+               ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
+               RETURN_IF_ERROR(caller.Require(plan.demands));
+               response = std::move(plan.response);
+               if (request.validate_only()) return store::Batch();
+               DescribeResults(response, caller.record()->record());
+               return std::move(plan.batch);
+             }));
   response.set_revision(static_cast<int64_t>(revision));
   for (v1::ApplyResult& result : *response.mutable_results()) {
     ClearInputOnly(*result.mutable_object());
@@ -87,15 +87,15 @@ absl::StatusOr<v1::DeleteResponse> SpecWriter::Delete(
     const v1::DeleteRequest& request, const Caller& caller) {
   v1::DeleteResponse response;
   RETURN_IF_ERROR(
-      Run(caller,
-          [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-            const PlanContext context{stored, normalize_, caller, clock_.Now(),
-                                      entropy_};
-            ASSIGN_OR_RETURN(DeletePlan plan, PlanDelete(request, context));
-            response = std::move(plan.response);
-            if (request.validate_only()) return store::Batch();
-            return std::move(plan.batch);
-          })
+      Change(caller,
+             [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+               const PlanContext context{stored, normalize_, caller,
+                                         clock_.Now(), entropy_};
+               ASSIGN_OR_RETURN(DeletePlan plan, PlanDelete(request, context));
+               response = std::move(plan.response);
+               if (request.validate_only()) return store::Batch();
+               return std::move(plan.batch);
+             })
           .status());
   return response;
 }
@@ -109,7 +109,8 @@ absl::StatusOr<v1::Service> SpecWriter::ChangeService(
   v1::ApplyResponse response;
   ASSIGN_OR_RETURN(
       const uint64_t revision,
-      Run(caller,
+      Change(
+          caller,
           [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
             const v1::Object* object = stored.Find(key);
             if (object == nullptr) {

@@ -53,14 +53,17 @@ class SpecWriter {
       absl::FunctionRef<absl::Status(const v1::Service&, v1::ServiceSpec&)>
           change);
 
- private:
-  absl::StatusOr<StoredObjects> Read();
-  // Commits what `plan` puts into its batch, with its record in the audit log;
-  // again if it lost a race.
-  absl::StatusOr<uint64_t> Run(
+  // Commits what `plan` puts into its batch, with the call's record in the
+  // audit log; again if it lost a race. No other change by a user comes in
+  // between. Errors of `plan` come back as they are. The new revision, or the
+  // one that was read if there is nothing to write.
+  absl::StatusOr<uint64_t> Change(
       const Caller& caller,
       absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
           plan) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  absl::StatusOr<StoredObjects> Read();
 
   store::MetadataStore& store_;
   Clock& clock_;

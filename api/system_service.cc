@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <string>
+#include <utility>
+
 #include "api/convert.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -68,6 +71,43 @@ grpc::Status SystemService::VerifyAudit(grpc::ServerContext* context,
                      ASSIGN_OR_RETURN(*response, audit_.Verify());
                      return absl::OkStatus();
                    });
+}
+
+grpc::Status SystemService::Backup(
+    grpc::ServerContext* context, const v1::BackupStateRequest* request,
+    grpc::ServerWriter<v1::BackupStateResponse>* writer) {
+  return gate_.Run(*context, "/bulwark.v1.System/Backup", *request,
+                   [&](const v1::Identity&) {
+                     return backup_.Write(*request, [&](std::string bytes) {
+                       v1::BackupStateResponse response;
+                       response.set_data(std::move(bytes));
+                       return writer->Write(response);
+                     });
+                   });
+}
+
+grpc::Status SystemService::Restore(
+    grpc::ServerContext* context,
+    grpc::ServerReader<v1::RestoreStateRequest>* reader,
+    v1::RestoreStateResponse* response) {
+  return gate_.Run(
+      *context, "/bulwark.v1.System/Restore",
+      [&](const Caller& caller) -> absl::Status {
+        v1::RestoreStateRequest message;
+        if (!reader->Read(&message) || !message.has_options()) {
+          return absl::InvalidArgumentError(
+              "restore: the first message must hold the options");
+        }
+        const v1::RestoreStateOptions options = message.options();
+        ASSIGN_OR_RETURN(
+            *response,
+            backup_.Restore(options, caller, [&](std::string& bytes) {
+              if (!reader->Read(&message)) return false;
+              bytes = message.data();
+              return true;
+            }));
+        return absl::OkStatus();
+      });
 }
 
 grpc::Status SystemService::Shutdown(grpc::ServerContext* context,

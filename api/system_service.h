@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "api/audit/audit_log.h"
+#include "api/backup/state_backup.h"
 #include "api/gate.h"
 #include "api/stopper.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
@@ -34,11 +35,12 @@ using ShutdownFunction =
 class SystemService final : public v1::System::Service {
  public:
   SystemService(const Gate& gate, store::MetadataStore& store, AuditLog& audit,
-                const Stopper& stopper, VersionInfo version,
-                ShutdownFunction shutdown)
+                StateBackup& backup, const Stopper& stopper,
+                VersionInfo version, ShutdownFunction shutdown)
       : gate_(gate),
         store_(store),
         audit_(audit),
+        backup_(backup),
         stopper_(stopper),
         version_(std::move(version)),
         shutdown_(std::move(shutdown)) {}
@@ -52,6 +54,12 @@ class SystemService final : public v1::System::Service {
   grpc::Status VerifyAudit(grpc::ServerContext* context,
                            const v1::VerifyAuditRequest* request,
                            v1::VerifyAuditResponse* response) override;
+  grpc::Status Backup(
+      grpc::ServerContext* context, const v1::BackupStateRequest* request,
+      grpc::ServerWriter<v1::BackupStateResponse>* writer) override;
+  grpc::Status Restore(grpc::ServerContext* context,
+                       grpc::ServerReader<v1::RestoreStateRequest>* reader,
+                       v1::RestoreStateResponse* response) override;
   grpc::Status Shutdown(grpc::ServerContext* context,
                         const v1::ShutdownRequest* request,
                         v1::ShutdownResponse* response) override;
@@ -60,6 +68,7 @@ class SystemService final : public v1::System::Service {
   const Gate& gate_;
   store::MetadataStore& store_;
   AuditLog& audit_;
+  StateBackup& backup_;
   const Stopper& stopper_;
   const VersionInfo version_;
   const ShutdownFunction shutdown_;

@@ -97,6 +97,15 @@ class Vault {
   virtual absl::StatusOr<std::string> Rewrap(const Binding& binding,
                                              const std::string& key_row,
                                              const std::string& keyring) = 0;
+
+  // The keyring wrapped by `key` (of 32 bytes) instead of the root key: for a
+  // backup, which another host may restore.
+  virtual absl::StatusOr<std::string> ExportKeyring(const SecretBytes& key) = 0;
+  // What ExportKeyring() made anywhere, wrapped by this host's root key: a
+  // keyring for the store, and then for Load(). FAILED_PRECONDITION if another
+  // key wraps it, DATA_LOSS if it was changed.
+  virtual absl::StatusOr<std::string> ImportKeyring(const std::string& exported,
+                                                    const SecretBytes& key) = 0;
 };
 
 // Version of the master key that wraps the data key in this row; 0 if it is no

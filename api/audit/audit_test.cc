@@ -364,6 +364,13 @@ TEST(DescribeTest, WhenAnObjectIsNamed_ItIsReferredTo) {
   EXPECT_EQ(record.objects(0).project(), "shop");
   EXPECT_EQ(record.detail(), "replicas 3");
   EXPECT_EQ(ShortText("a\x1b[31m\n"), "a [31m ");
+  // What is no text would make the record unreadable.
+  EXPECT_EQ(ShortText("a\xff\xc3"), "a??");
+  v1::ExecStart exec;
+  for (int i = 0; i < 300; ++i) exec.add_command("x\u00e9");
+  v1::AuditRecord read;
+  EXPECT_TRUE(read.ParseFromString(
+      Describe("m", v1::Identity(), &exec).SerializeAsString()));
 }
 
 }  // namespace

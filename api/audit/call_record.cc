@@ -64,11 +64,15 @@ absl::Status CallRecord::Begin() {
 absl::StatusOr<uint64_t> CallRecord::Commit(store::MetadataStore& store,
                                             store::Batch batch) {
   if (log_ == nullptr) return store.Commit(batch);
-  return log_->Commit(std::move(batch), record_);
+  const absl::StatusOr<uint64_t> revision =
+      log_->Commit(std::move(batch), record_);
+  if (revision.ok()) committed_ = true;
+  return revision;
 }
 
 void CallRecord::End(const absl::Status& status) {
-  if (log_ == nullptr) return;
+  // The record of the change says that it is done.
+  if (log_ == nullptr || (committed_ && status.ok())) return;
   v1::AuditRecord record = record_;
   record.set_code(static_cast<int32_t>(status.code()));
   record.set_error(ShortText(status.message()));

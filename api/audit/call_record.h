@@ -57,7 +57,8 @@ class CallRecord {
   // store's, means that the call must not go on.
   absl::Status Begin();
 
-  // For calls whose rule says kCommit: `batch` and the record in one write.
+  // `batch` and the record in one write: for calls whose rule says kCommit, and
+  // for those that end so.
   absl::StatusOr<uint64_t> Commit(store::MetadataStore& store,
                                   store::Batch batch);
 
@@ -71,6 +72,7 @@ class CallRecord {
   const AccessRule& rule_;
   v1::AuditRecord record_;
   bool begun_ = false;
+  bool committed_ = false;
 };
 
 }  // namespace bulwark::api

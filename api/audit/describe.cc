@@ -172,14 +172,14 @@ const char* Verb(v1::ApplyResult::Action action) {
 }  // namespace
 
 std::string ShortText(absl::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, kMostDetail)) {
-    out.push_back(IsPrintable(absl::string_view(&c, 1)) ? c : ' ');
-  }
-  // Half a character at the end is none.
-  while (!out.empty() && text.size() > kMostDetail &&
-         (static_cast<unsigned char>(out.back()) & 0x80) != 0) {
-    out.pop_back();
+  std::string out(text.substr(0, kMostDetail));
+  for (char& c : out) {
+    // A record that holds half a character could not be read again.
+    if (static_cast<unsigned char>(c) >= 0x80) {
+      c = '?';
+    } else if (!IsPrintable(absl::string_view(&c, 1))) {
+      c = ' ';
+    }
   }
   return out;
 }

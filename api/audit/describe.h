@@ -22,7 +22,7 @@ v1::AuditRecord Describe(absl::string_view method, const v1::Identity& actor,
 void DescribeResults(const v1::ApplyResponse& response,
                      v1::AuditRecord& record);
 
-// `text` with what is not printable or too long left out.
+// The start of `text`, in printable ASCII alone: it may be anything.
 std::string ShortText(absl::string_view text);
 
 }  // namespace bulwark::api

@@ -166,4 +166,26 @@ absl::StatusOr<std::string> FakeVault::Rewrap(const Binding& binding,
   return KeyRow(binding, VersionOf(keyring));
 }
 
+absl::StatusOr<std::string> FakeVault::ExportKeyring(const SecretBytes& key) {
+  absl::MutexLock lock(&mu_);
+  RETURN_IF_ERROR(Ready("back up the keyring"));
+  return absl::StrCat(PlainDigest(key.Reveal()), " keyring ",
+                      status_.key_version);
+}
+
+absl::StatusOr<std::string> FakeVault::ImportKeyring(
+    const std::string& exported, const SecretBytes& key) {
+  absl::MutexLock lock(&mu_);
+  RETURN_IF_ERROR(Ready("restore the keyring"));
+  absl::string_view keyring = exported;
+  if (!absl::ConsumePrefix(&keyring,
+                           absl::StrCat(PlainDigest(key.Reveal()), " "))) {
+    return absl::FailedPreconditionError("another key wraps the keyring");
+  }
+  if (VersionOf(keyring) == 0) {
+    return absl::DataLossError("restore the keyring: it cannot be read");
+  }
+  return std::string(keyring);
+}
+
 }  // namespace bulwark::secrets

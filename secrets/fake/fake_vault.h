@@ -35,6 +35,9 @@ class FakeVault final : public Vault {
   absl::StatusOr<std::string> Rewrap(const Binding& binding,
                                      const std::string& key_row,
                                      const std::string& keyring) override;
+  absl::StatusOr<std::string> ExportKeyring(const SecretBytes& key) override;
+  absl::StatusOr<std::string> ImportKeyring(const std::string& exported,
+                                            const SecretBytes& key) override;
 
  private:
   absl::Status Ready(absl::string_view action)

@@ -309,4 +309,23 @@ absl::StatusOr<std::string> LocalVault::Rewrap(const Binding& binding,
   return key.SerializeAsString();
 }
 
+absl::StatusOr<std::string> LocalVault::ExportKeyring(const SecretBytes& key) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Keys> keys,
+                   Ready("back up the keyring"));
+  return RewrapKeyring(keys->row, keys->open, key).SerializeAsString();
+}
+
+absl::StatusOr<std::string> LocalVault::ImportKeyring(
+    const std::string& exported, const SecretBytes& key) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Keys> keys,
+                   Ready("restore the keyring"));
+  v1::Keyring row;
+  if (!row.ParseFromString(exported)) {
+    return absl::DataLossError("restore the keyring: it cannot be read");
+  }
+  absl::StatusOr<OpenKeyring> open = UnwrapKeyring(row, key);
+  if (!open.ok()) return Annotate(open.status(), "restore the keyring");
+  return RewrapKeyring(row, *open, *keys->root).SerializeAsString();
+}
+
 }  // namespace bulwark::secrets

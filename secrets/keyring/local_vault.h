@@ -37,6 +37,9 @@ class LocalVault final : public Vault {
   absl::StatusOr<std::string> Rewrap(const Binding& binding,
                                      const std::string& key_row,
                                      const std::string& keyring) override;
+  absl::StatusOr<std::string> ExportKeyring(const SecretBytes& key) override;
+  absl::StatusOr<std::string> ImportKeyring(const std::string& exported,
+                                            const SecretBytes& key) override;
 
  private:
   struct Keys;  // opened; immutable, so that calls go on beside Load()

@@ -136,6 +136,29 @@ TEST_P(VaultContract, WhenRotated_EverythingOpensWithTheNewKeyAlone) {
   EXPECT_EQ(Open(kDb, {value.rows.value, key}), "hunter2");
 }
 
+TEST_P(VaultContract, WhenExported_AnotherHostOpensWhatItWraps) {
+  ASSERT_FALSE(Load().sealed);
+  const AcceptedValue value = Accept(kDb, "hunter2");
+  const SecretBytes key = SecretBytes::Random(32);
+  ASSERT_OK_AND_ASSIGN(const std::string exported, vault().ExportKeyring(key));
+  EXPECT_NE(exported, *keyring_);
+  const std::shared_ptr<VaultWorld> home = world_;
+  world_ = GetParam()();
+  keyring_ = std::nullopt;
+  ASSERT_FALSE(Load().sealed);
+
+  EXPECT_THAT(vault().ImportKeyring(exported, SecretBytes::Random(32)),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK_AND_ASSIGN(keyring_, vault().ImportKeyring(exported, key));
+
+  has_values_ = true;
+  ASSERT_FALSE(Load().sealed);
+  EXPECT_EQ(Open(kDb, value.rows), "hunter2");
+  world_->Restart();
+  ASSERT_FALSE(Load().sealed);
+  EXPECT_EQ(Open(kDb, value.rows), "hunter2");
+}
+
 TEST_P(VaultContract, WhenTheKeyFileIsGone_IsSealedUntilItIsBack) {
   ASSERT_FALSE(Load().sealed);
   const AcceptedValue value = Accept(kDb, "hunter2");

@@ -32,6 +32,7 @@ void ApiTest::StartServer() {
     return std::vector<std::string>{absl::FormatDuration(timeout)};
   };
   dependencies.authorizer = authorizer_;
+  dependencies.vault = vault_pointer_;
   auto server = Server::Start(options_, dependencies);
   ASSERT_THAT(server, testing::IsOk());
   server_ = *std::move(server);

@@ -52,6 +52,7 @@ class ApiTest : public ::testing::Test {
   engine::FakeImages images_;
   ServerOptions options_;
   Authorizer authorizer_ = AllowAll;
+  secrets::Vault* vault_pointer_ = nullptr;
   std::function<absl::Status(int, const std::string&)> unpack_ =
       [](int, const std::string&) { return absl::OkStatus(); };
   std::unique_ptr<Server> server_;

@@ -1,0 +1,287 @@
+#include "api/backup/restore_plan.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/convert.h"
+#include "api/errors.h"
+#include "base/status.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "store/objects.h"
+
+namespace bulwark::api {
+namespace {
+
+using google::protobuf::Message;
+using record::v1::BackupEntry;
+using store::Key;
+using store::MetadataOf;
+using store::MutableMetadata;
+
+constexpr absl::string_view kHistory[] = {"revision", "scale"};
+constexpr absl::string_view kVerbatim[] = {
+    "secret-value", "secret-key", "config-value", "registry-credential"};
+constexpr char kKeyring[] = "keyring";
+constexpr size_t kNamed = 5;
+
+template <size_t N>
+bool IsIn(const absl::string_view (&list)[N], absl::string_view kind) {
+  return std::find(std::begin(list), std::end(list), kind) != std::end(list);
+}
+
+absl::Status Broken(absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("read the backup: ", what));
+}
+
+Message& MutableInner(v1::Object& object) {
+  const auto& reflection = *object.GetReflection();
+  return *reflection.MutableMessage(
+      &object, reflection.GetOneofFieldDescriptor(
+                   object, object.GetDescriptor()->oneof_decl(0)));
+}
+
+// The status of `from`, or none.
+void SetStatus(v1::Object& object, v1::Object* from) {
+  Message& inner = MutableInner(object);
+  const auto* field = inner.GetDescriptor()->FindFieldByName("status");
+  if (field == nullptr) return;
+  inner.GetReflection()->ClearField(&inner, field);
+  if (from == nullptr) return;
+  Message& other = MutableInner(*from);
+  if (!other.GetReflection()->HasField(other, field)) return;
+  inner.GetReflection()
+      ->MutableMessage(&inner, field)
+      ->CopyFrom(other.GetReflection()->GetMessage(other, field));
+}
+
+bool SameSpec(v1::Object a, v1::Object b) {
+  for (v1::Object* object : {&a, &b}) {
+    Message& inner = MutableInner(*object);
+    inner.GetReflection()->ClearField(
+        &inner, inner.GetDescriptor()->FindFieldByName("metadata"));
+    SetStatus(*object, nullptr);
+  }
+  return google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
+// Its status tells of its values, which are restored with it.
+bool HasValues(const v1::Object& object) {
+  return object.has_secret() || object.has_config();
+}
+
+class Planner {
+ public:
+  Planner(const Backup& backup, const store::Listing& here,
+          const RestoreOptions& options, const PlanContext& context)
+      : backup_(backup), options_(options), context_(context) {
+    for (const store::Record& record : here.records) {
+      here_.emplace(record.key, &record);
+    }
+  }
+
+  absl::StatusOr<RestorePlan> Run() {
+    RETURN_IF_ERROR(CheckEmpty());
+    for (const auto& [key, value] : backup_.rows) {
+      if (UseOf(key.kind) == BackupUse::kDeclared) {
+        RETURN_IF_ERROR(Restore(key, value));
+      }
+    }
+    if (!leaving_.empty()) {
+      return WithRemedy(
+          absl::FailedPreconditionError(absl::StrCat(
+              "restore: ", Some(leaving_), " is being deleted here")),
+          "try again when it is gone");
+    }
+    for (const auto& [key, value] : backup_.rows) {
+      if (UseOf(key.kind) == BackupUse::kHistory) {
+        RETURN_IF_ERROR(RestoreHistory(key, value));
+      } else if (UseOf(key.kind) == BackupUse::kVerbatim) {
+        Put(key, value);
+      }
+    }
+    for (const auto& [key, record] : here_) {
+      if (backup_.rows.count(key) == 0) RETURN_IF_ERROR(Leave(*record));
+    }
+    if (options_.keyring.has_value()) {
+      Put({kKeyring, "", "secrets"}, *options_.keyring);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  static std::string Some(const std::vector<std::string>& names) {
+    if (names.size() <= kNamed) return absl::StrJoin(names, ", ");
+    const std::vector<std::string> first(names.begin(), names.begin() + kNamed);
+    return absl::StrCat(absl::StrJoin(first, ", "), " and ",
+                        names.size() - kNamed, " more");
+  }
+
+  absl::Status CheckEmpty() const {
+    if (options_.replace) return absl::OkStatus();
+    std::vector<std::string> names;
+    for (const auto& [key, record] : here_) {
+      if (UseOf(key.kind) != BackupUse::kDeclared) continue;
+      names.push_back(absl::StrCat(
+          key.kind, " ", key.project == "default" ? "" : key.project + "/",
+          key.name));
+    }
+    if (names.empty()) return absl::OkStatus();
+    return WithRemedy(
+        absl::FailedPreconditionError(
+            absl::StrCat("restore: ", Some(names), " ",
+                         names.size() == 1 ? "is" : "are", " declared here")),
+        "with `replace` everything is made as it was in the backup: what is "
+        "not in it is deleted, but for volumes");
+  }
+
+  const store::Record* Find(const Key& key) const {
+    const auto found = here_.find(key);
+    return found == here_.end() ? nullptr : found->second;
+  }
+
+  // With the revision that was seen: another's write in between is noticed.
+  void Put(const Key& key, const std::string& value) {
+    const store::Record* current = Find(key);
+    if (current != nullptr && current->value == value) return;
+    plan_.batch.Put(key, value, current == nullptr ? 0 : current->revision);
+  }
+
+  absl::Status Restore(const Key& key, const std::string& value) {
+    ASSIGN_OR_RETURN(v1::Object object, store::Decode(key, value, 0));
+    // It was on its way out.
+    if (MetadataOf(object).has_delete_time()) return absl::OkStatus();
+    ++plan_.objects;
+    const store::Record* current = Find(key);
+    if (current == nullptr) {
+      new_.insert(key);
+      // Controllers find out what they are on this host.
+      if (object.has_volume() || object.has_network()) {
+        SetStatus(object, nullptr);
+      }
+      Put(key, store::Encode(object));
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(v1::Object before, store::Decode(*current));
+    if (MetadataOf(before).has_delete_time()) {
+      leaving_.push_back(NameOf(before));
+      return absl::OkStatus();
+    }
+    const v1::Metadata& old = MetadataOf(before);
+    v1::Metadata& metadata = MutableMetadata(object);
+    metadata.set_uid(old.uid());
+    *metadata.mutable_create_time() = old.create_time();
+    metadata.set_generation(old.generation() +
+                            (SameSpec(before, object) ? 0 : 1));
+    *metadata.mutable_actor() = context_.caller;
+    if (!HasValues(object)) SetStatus(object, &before);
+    Put(key, store::Encode(object));
+    return absl::OkStatus();
+  }
+
+  absl::Status RestoreHistory(const Key& key, const std::string& value) {
+    ASSIGN_OR_RETURN(const v1::Object object, store::Decode(key, value, 0));
+    Key owner = store::ObjectKey("service", key.project, key.name);
+    if (object.has_revision()) {
+      const v1::Revision& revision = object.revision();
+      owner = revision.job().empty()
+                  ? store::ObjectKey("service", key.project, revision.service())
+                  : store::ObjectKey("job", key.project, revision.job());
+    }
+    // One that is here has a history of its own.
+    if (new_.count(owner) > 0 && Find(key) == nullptr) Put(key, value);
+    return absl::OkStatus();
+  }
+
+  // What becomes of a row that is not in the backup.
+  absl::Status Leave(const store::Record& record) {
+    const BackupUse use = UseOf(record.key.kind);
+    if (use == BackupUse::kVerbatim) {
+      plan_.batch.Delete(record.key, record.revision);
+      return absl::OkStatus();
+    }
+    if (use != BackupUse::kDeclared) return absl::OkStatus();
+    ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
+    if (object.has_volume() || MetadataOf(object).has_delete_time()) {
+      return absl::OkStatus();
+    }
+    if (HasValues(object)) {
+      plan_.batch.Delete(record.key, record.revision);
+    } else {
+      MarkDeleted(std::move(object), context_, plan_.batch);
+    }
+    return absl::OkStatus();
+  }
+
+  const Backup& backup_;
+  const RestoreOptions& options_;
+  const PlanContext& context_;
+  std::map<Key, const store::Record*> here_;
+  std::set<Key> new_;
+  std::vector<std::string> leaving_;
+  RestorePlan plan_;
+};
+
+}  // namespace
+
+BackupUse UseOf(absl::string_view kind) {
+  for (const std::string& declared : DeclaredKinds()) {
+    if (kind == declared) return BackupUse::kDeclared;
+  }
+  if (IsIn(kHistory, kind)) return BackupUse::kHistory;
+  return IsIn(kVerbatim, kind) ? BackupUse::kVerbatim : BackupUse::kLeftOut;
+}
+
+std::vector<BackupEntry> EntriesOf(const store::Listing& listing,
+                                   record::v1::BackupHead head) {
+  std::vector<BackupEntry> entries(1);
+  *entries[0].mutable_head() = std::move(head);
+  for (const store::Record& record : listing.records) {
+    if (UseOf(record.key.kind) == BackupUse::kLeftOut) continue;
+    BackupEntry entry;
+    entry.mutable_row()->set_key(record.key.ToString());
+    entry.mutable_row()->set_value(record.value);
+    entries.push_back(std::move(entry));
+  }
+  const auto rows = static_cast<int64_t>(entries.size()) - 1;
+  entries.emplace_back().mutable_end()->set_rows(rows);
+  return entries;
+}
+
+absl::StatusOr<Backup> ReadBackup(const std::vector<BackupEntry>& entries) {
+  if (entries.size() < 2 || !entries.front().has_head() ||
+      !entries.back().has_end() ||
+      entries.back().end().rows() != static_cast<int64_t>(entries.size()) - 2) {
+    return Broken("its rows are not complete");
+  }
+  Backup backup;
+  backup.head = entries.front().head();
+  for (size_t i = 1; i + 1 < entries.size(); ++i) {
+    if (!entries[i].has_row()) return Broken("an entry is no row");
+    const record::v1::BackupRow& row = entries[i].row();
+    const absl::StatusOr<Key> key = Key::Parse(row.key());
+    if (!key.ok()) return Broken(key.status().message());
+    // Of a newer version: what it means is not known here.
+    if (UseOf(key->kind) == BackupUse::kLeftOut) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "read the backup: this version of bulwarkd does not know rows of the "
+          "kind ",
+          key->kind, "; restore it with version ", backup.head.version()));
+    }
+    if (!backup.rows.emplace(*key, row.value()).second) {
+      return Broken(absl::StrCat(row.key(), " is in it twice"));
+    }
+  }
+  return backup;
+}
+
+absl::StatusOr<RestorePlan> PlanRestore(const Backup& backup,
+                                        const store::Listing& here,
+                                        const RestoreOptions& options,
+                                        const PlanContext& context) {
+  return Planner(backup, here, options, context).Run();
+}
+
+}  // namespace bulwark::api
