@@ -1,5 +1,7 @@
 #include "scheduler/replica/mounts.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "scheduler/times.h"
@@ -66,7 +68,8 @@ absl::StatusOr<std::vector<engine::Mount>> EnsureMounts(
           std::string uid,
           EnsureRecord(replica.metadata().project(),
                        VolumeName(replica, wanted), store, entropy, now));
-      ASSIGN_OR_RETURN(volumes::VolumeInfo info, volumes.Ensure(uid));
+      ASSIGN_OR_RETURN(volumes::VolumeInfo info,
+                       volumes.Ensure({.id = std::move(uid)}));
       mount.source = info.path;
     }
     mounts.push_back(std::move(mount));
