@@ -50,11 +50,22 @@ struct ContainerInfo {
   ExitInfo exit;  // when kExited
 };
 
+// Counters since the container's start, and what it has now. What the host
+// does not count is 0.
 struct ContainerStats {
   absl::Duration cpu_usage;
+  absl::Duration cpu_throttled;      // kept from running by its limit
+  int64_t cpu_limit_millicores = 0;  // 0: none
   int64_t memory_bytes = 0;  // working set: usage minus inactive file pages
+  int64_t memory_limit_bytes = 0;  // 0: none
+  int64_t io_read_bytes = 0;
+  int64_t io_write_bytes = 0;
   int64_t pids = 0;
   int64_t oom_kills = 0;
+  // Pressure stall information: for how long some of its tasks waited.
+  absl::Duration cpu_stalled;
+  absl::Duration memory_stalled;
+  absl::Duration io_stalled;
 };
 
 struct ExecSpec {
@@ -90,7 +101,7 @@ class ExecSession {
 struct LogEntry {
   absl::Time time;
   bool is_stderr = false;
-  std::string line;     // without its newline
+  std::string line;      // without its newline
   bool partial = false;  // the line goes on in the next entry
 };
 
@@ -144,6 +155,7 @@ class Engine {
 
   virtual absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) = 0;
   virtual std::vector<ContainerInfo> List() = 0;
+  // All zero if it has exited, and its group with it.
   virtual absl::StatusOr<ContainerStats> Stats(absl::string_view id) = 0;
 
   virtual absl::StatusOr<std::unique_ptr<ExecSession>> Exec(

@@ -3,6 +3,8 @@
 #ifndef NETMESH_NETWORK_H_
 #define NETMESH_NETWORK_H_
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,12 @@ struct Sandbox {
   std::string netns_path;  // pinned; joins with setns
 };
 
+// Bytes since a sandbox's link was made, as seen from inside.
+struct Traffic {
+  int64_t receive_bytes = 0;
+  int64_t transmit_bytes = 0;
+};
+
 // Thread-safe. Every call is idempotent and blocks on the kernel (a few ms).
 class Network {
  public:
@@ -66,6 +74,9 @@ class Network {
   // OK if it does not exist.
   virtual absl::Status DeleteSandbox(absl::string_view id) = 0;
   virtual std::vector<Sandbox> ListSandboxes() = 0;
+  // What went through each sandbox's link, by id; one question to the kernel
+  // for all.
+  virtual absl::StatusOr<std::map<std::string, Traffic>> ReadTraffic() = 0;
 
   // A socket(2) made in the data-plane namespace (close-on-exec), for probes.
   virtual absl::StatusOr<UniqueFd> OpenSocket(int domain, int type,

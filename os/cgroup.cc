@@ -20,7 +20,8 @@ namespace bulwark::os {
 namespace {
 
 // Controllers of version 1 that a container joins.
-constexpr const char* kControllers[] = {"cpu", "cpuacct", "memory", "pids"};
+constexpr const char* kControllers[] = {"cpu", "cpuacct", "memory", "pids",
+                                        "blkio"};
 constexpr int64_t kMaxText = 1 << 20;
 
 absl::Status WriteText(const std::string& path, absl::string_view text) {
@@ -56,11 +57,6 @@ absl::StatusOr<int64_t> ReadNumber(const std::string& path,
     if (absl::SimpleAtoi(line, &value)) return value;
   }
   return absl::DataLossError(absl::StrCat("read ", path, ": no number ", key));
-}
-
-// The same; 0 if there is none (the controller is not there).
-int64_t NumberOrZero(const std::string& path, absl::string_view key) {
-  return ReadNumber(path, key).value_or(0);
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -277,34 +273,6 @@ absl::Status Cgroups::Remove(absl::string_view name) {
     first.Update(status);
   }
   return first;
-}
-
-absl::StatusOr<CgroupStats> Cgroups::Stats(absl::string_view name) const {
-  const CgroupPaths paths = Paths(name);
-  if (!Exists(paths.unified)) {
-    return absl::NotFoundError(
-        absl::StrCat("read ", paths.unified, ": no such group"));
-  }
-  CgroupStats stats;
-  stats.cpu_usage = HasV1("cpuacct")
-                        ? absl::Nanoseconds(NumberOrZero(
-                              V1("cpuacct", name) + "/cpuacct.usage", ""))
-                        : absl::Microseconds(NumberOrZero(
-                              paths.unified + "/cpu.stat", "usage_usec"));
-  int64_t usage, inactive;
-  if (HasV1("memory")) {
-    const std::string memory = V1("memory", name);
-    usage = NumberOrZero(memory + "/memory.usage_in_bytes", "");
-    inactive = NumberOrZero(memory + "/memory.stat", "total_inactive_file");
-  } else {
-    usage = NumberOrZero(paths.unified + "/memory.current", "");
-    inactive = NumberOrZero(paths.unified + "/memory.stat", "inactive_file");
-  }
-  stats.memory_bytes = std::max<int64_t>(0, usage - inactive);
-  const std::string pids = HasV1("pids") ? V1("pids", name) : paths.unified;
-  stats.pids = NumberOrZero(pids + "/pids.current", "");
-  stats.oom_kills = NumberOrZero(paths.oom_file, "oom_kill");
-  return stats;
 }
 
 std::set<std::string> Cgroups::List() const {

@@ -38,11 +38,21 @@ struct CgroupLimits {
   int64_t pids = 0;
 };
 
+// What the kernel does not count here is 0.
 struct CgroupStats {
   absl::Duration cpu_usage;
-  int64_t memory_bytes = 0;  // usage minus inactive file pages
+  absl::Duration cpu_throttled;      // kept from running by its limit
+  int64_t cpu_limit_millicores = 0;  // 0: none
+  int64_t memory_bytes = 0;          // usage minus inactive file pages
+  int64_t memory_limit_bytes = 0;    // 0: none
+  int64_t io_read_bytes = 0;
+  int64_t io_write_bytes = 0;
   int64_t pids = 0;
   int64_t oom_kills = 0;
+  // Pressure stall information, "some": for how long at least one task waited.
+  absl::Duration cpu_stalled;
+  absl::Duration memory_stalled;
+  absl::Duration io_stalled;
 };
 
 // Where a group is found.
@@ -83,6 +93,8 @@ class Cgroups {
   // are left. OK if it does not exist.
   absl::Status Remove(absl::string_view name);
 
+  // About a dozen small files, some 20 us in all. NOT_FOUND if it does not
+  // exist.
   absl::StatusOr<CgroupStats> Stats(absl::string_view name) const;
 
   // The groups that exist in any hierarchy.
@@ -94,6 +106,12 @@ class Cgroups {
   std::vector<std::string> Roots() const;  // of the instance, unified first
   bool HasV1(const std::string& controller) const;
   std::string V1(const std::string& controller, absl::string_view name) const;
+  void ReadCpu(absl::string_view name, const std::string& unified,
+               CgroupStats& stats) const;
+  void ReadMemory(absl::string_view name, const std::string& unified,
+                  CgroupStats& stats) const;
+  void ReadIo(absl::string_view name, const std::string& unified,
+              CgroupStats& stats) const;
   absl::Status SetLimits(absl::string_view name, const CgroupLimits& limits);
   absl::Status SetV1Limits(absl::string_view name, const CgroupLimits& limits);
   absl::Status SetV2Limits(absl::string_view name, const CgroupLimits& limits);

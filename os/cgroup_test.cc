@@ -78,13 +78,84 @@ TEST(CgroupLimitsTest, WhenHostIsPure_WritesVersionTwoFiles) {
   ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.current", "1000\n"));
   ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.stat",
                              "anon 1\ninactive_file 400\n"));
-  ASSERT_OK(WriteFileDurably(dir / "inst/a/cpu.stat", "usage_usec 5000\n"));
+  ASSERT_OK(WriteFileDurably(
+      dir / "inst/a/cpu.stat",
+      "usage_usec 5000\nnr_throttled 2\nthrottled_usec 700\n"));
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/pids.current", "7\n"));
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/io.stat",
+                             "8:0 rbytes=100 wbytes=20 rios=3 wios=4\n"
+                             "8:16 rbytes=1 wbytes=2 rios=1 wios=1\n"));
+  ASSERT_OK(WriteFileDurably(
+      dir / "inst/a/cpu.pressure",
+      "some avg10=1.00 avg60=0.15 avg300=0.08 total=721289\n"
+      "full avg10=0.00 avg60=0.15 avg300=0.08 total=702667\n"));
   ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.events.local",
                              "oom 3\noom_kill 2\n"));
   ASSERT_OK_AND_ASSIGN(CgroupStats stats, cgroups.Stats("a"));
   EXPECT_EQ(stats.memory_bytes, 600);
   EXPECT_EQ(stats.cpu_usage, absl::Milliseconds(5));
   EXPECT_EQ(stats.oom_kills, 2);
+  EXPECT_EQ(stats.cpu_throttled, absl::Microseconds(700));
+  EXPECT_EQ(stats.cpu_limit_millicores, 1500);
+  EXPECT_EQ(stats.memory_limit_bytes, 64 << 20);
+  EXPECT_EQ(stats.pids, 7);
+  EXPECT_EQ(stats.io_read_bytes, 101);
+  EXPECT_EQ(stats.io_write_bytes, 22);
+  EXPECT_EQ(stats.cpu_stalled, absl::Microseconds(721289));
+  // Nothing is told of the others.
+  EXPECT_EQ(stats.memory_stalled, absl::ZeroDuration());
+
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/cpu.max", "max 100000\n"));
+  ASSERT_OK(WriteFileDurably(dir / "inst/a/memory.max", "max\n"));
+  ASSERT_OK_AND_ASSIGN(stats, cgroups.Stats("a"));
+  EXPECT_EQ(stats.cpu_limit_millicores, 0);
+  EXPECT_EQ(stats.memory_limit_bytes, 0);
+}
+
+// Over plain directories: every controller in a hierarchy of its own.
+TEST(CgroupStatsTest, WhenHostIsHybrid_ReadsBothVersions) {
+  RealClock clock;
+  TempDir dir;
+  CgroupLayout layout;
+  layout.unified = dir / "unified";
+  for (const char* c : {"cpu", "cpuacct", "memory", "pids", "blkio"}) {
+    layout.v1[c] = dir / c;
+  }
+  const auto write = [&](const std::string& file, absl::string_view text) {
+    const std::string path = dir / file;
+    ASSERT_OK(MakeDirs(path.substr(0, path.rfind('/')), 0755));
+    ASSERT_OK(WriteFileDurably(path, text));
+  };
+  write("cpu/inst/a/cpu.stat", "nr_periods 9\nthrottled_time 3000000\n");
+  write("cpu/inst/a/cpu.cfs_quota_us", "25000\n");
+  write("cpu/inst/a/cpu.cfs_period_us", "100000\n");
+  write("cpuacct/inst/a/cpuacct.usage", "4000000\n");
+  write("memory/inst/a/memory.usage_in_bytes", "900\n");
+  write("memory/inst/a/memory.stat",
+        "inactive_file 1\ntotal_inactive_file 200\n");
+  write("memory/inst/a/memory.limit_in_bytes", "9223372036854771712\n");
+  write("memory/inst/a/memory.oom_control", "under_oom 0\noom_kill 1\n");
+  write("pids/inst/a/pids.current", "3\n");
+  write("blkio/inst/a/blkio.throttle.io_service_bytes_recursive",
+        "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\n8:16 Read 1\nTotal 31\n");
+  write("unified/inst/a/cpu.stat", "usage_usec 77\n");
+  write("unified/inst/a/io.pressure", "some avg10=0.00 total=5\n");
+  ASSERT_OK_AND_ASSIGN(CgroupStats stats,
+                       Cgroups(layout, "inst", clock).Stats("a"));
+  EXPECT_EQ(stats.cpu_usage, absl::Milliseconds(4));
+  EXPECT_EQ(stats.cpu_throttled, absl::Milliseconds(3));
+  EXPECT_EQ(stats.cpu_limit_millicores, 250);
+  EXPECT_EQ(stats.memory_bytes, 700);
+  EXPECT_EQ(stats.memory_limit_bytes, 0);
+  EXPECT_EQ(stats.oom_kills, 1);
+  EXPECT_EQ(stats.pids, 3);
+  EXPECT_EQ(stats.io_read_bytes, 11);
+  EXPECT_EQ(stats.io_write_bytes, 20);
+  EXPECT_EQ(stats.io_stalled, absl::Microseconds(5));
+
+  write("cpu/inst/a/cpu.cfs_quota_us", "-1\n");
+  ASSERT_OK_AND_ASSIGN(stats, Cgroups(layout, "inst", clock).Stats("a"));
+  EXPECT_EQ(stats.cpu_limit_millicores, 0);
 }
 
 class CgroupsTest : public ::testing::Test {

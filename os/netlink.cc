@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -46,6 +47,14 @@ Link ParseLink(const std::string& message, const ifinfomsg& info) {
           case IFLA_ADDRESS:
             if (size == 6) std::memcpy(link.mac.data(), data, 6);
             break;
+          case IFLA_STATS64: {
+            // The kernel may know more counters, or fewer, than our header.
+            rtnl_link_stats64 stats{};
+            std::memcpy(&stats, data, std::min(size, sizeof(stats)));
+            link.receive_bytes = stats.rx_bytes;
+            link.transmit_bytes = stats.tx_bytes;
+            break;
+          }
           case IFLA_LINKINFO:
             ForEachAttribute(data, size, [&](int t, const char* d, size_t n) {
               if (t == IFLA_INFO_KIND) link.kind = ReadString(d, n);

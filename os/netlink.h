@@ -29,6 +29,8 @@ struct Link {
   uint32_t mtu = 0;
   bool up = false;
   MacAddress mac{};
+  uint64_t receive_bytes = 0;
+  uint64_t transmit_bytes = 0;
 };
 
 struct LinkAddress {

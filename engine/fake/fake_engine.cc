@@ -223,7 +223,11 @@ std::vector<ContainerInfo> FakeEngine::List() {
 absl::StatusOr<ContainerStats> FakeEngine::Stats(absl::string_view id) {
   absl::MutexLock lock(&mu_);
   ASSIGN_OR_RETURN(Container * container, Find(id));
-  return container->stats;
+  ContainerStats stats = container->stats;
+  const Resources& limits = container->spec.resources;
+  stats.cpu_limit_millicores = limits.cpu_limit_millicores;
+  stats.memory_limit_bytes = limits.memory_limit_bytes;
+  return stats;
 }
 
 absl::StatusOr<std::unique_ptr<ExecSession>> FakeEngine::Exec(

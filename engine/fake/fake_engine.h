@@ -32,6 +32,7 @@ class FakeEngine final : public Engine {
   absl::Status LoseShim(absl::string_view id);  // exits with unknown_reason
   absl::Status Print(absl::string_view id, absl::string_view line,
                      bool is_stderr = false);
+  // The limits among them are the spec's, whatever `stats` says.
   absl::Status SetStats(absl::string_view id, const ContainerStats& stats);
 
   // Asked before each start, without locks held: an error is the start's.

@@ -285,9 +285,21 @@ absl::StatusOr<ContainerStats> LocalEngine::Stats(absl::string_view id) {
   // A container of an earlier boot has no group any more.
   if (absl::IsNotFound(found.status())) return ContainerStats();
   if (!found.ok()) return found.status();
-  const os::CgroupStats& stats = *found;
-  return ContainerStats{stats.cpu_usage, stats.memory_bytes, stats.pids,
-                        stats.oom_kills};
+  const os::CgroupStats& from = *found;
+  ContainerStats stats;
+  stats.cpu_usage = from.cpu_usage;
+  stats.cpu_throttled = from.cpu_throttled;
+  stats.cpu_limit_millicores = from.cpu_limit_millicores;
+  stats.memory_bytes = from.memory_bytes;
+  stats.memory_limit_bytes = from.memory_limit_bytes;
+  stats.io_read_bytes = from.io_read_bytes;
+  stats.io_write_bytes = from.io_write_bytes;
+  stats.pids = from.pids;
+  stats.oom_kills = from.oom_kills;
+  stats.cpu_stalled = from.cpu_stalled;
+  stats.memory_stalled = from.memory_stalled;
+  stats.io_stalled = from.io_stalled;
+  return stats;
 }
 
 absl::StatusOr<std::unique_ptr<ExecSession>> LocalEngine::Exec(

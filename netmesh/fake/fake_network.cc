@@ -88,6 +88,22 @@ std::vector<Sandbox> FakeNetwork::ListSandboxes() {
   return result;
 }
 
+void FakeNetwork::SetTraffic(const std::string& id, const Traffic& traffic) {
+  absl::MutexLock lock(&kernel_.mu);
+  traffic_[id] = traffic;
+}
+
+absl::StatusOr<std::map<std::string, Traffic>> FakeNetwork::ReadTraffic() {
+  absl::MutexLock lock(&kernel_.mu);
+  RETURN_IF_ERROR(Begin());
+  std::map<std::string, Traffic> traffic;
+  for (const SandboxPlan& plan : kernel_.table.sandboxes()) {
+    const auto it = traffic_.find(plan.spec.id);
+    traffic[plan.spec.id] = it == traffic_.end() ? Traffic() : it->second;
+  }
+  return traffic;
+}
+
 absl::StatusOr<UniqueFd> FakeNetwork::OpenSocket(int domain, int type,
                                                  int protocol) {
   {

@@ -2,6 +2,7 @@
 #ifndef NETMESH_FAKE_FAKE_NETWORK_H_
 #define NETMESH_FAKE_FAKE_NETWORK_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -32,6 +33,10 @@ class FakeNetwork final : public Network {
   // and change nothing.
   void FailNext(absl::Status status, int count = 1);
 
+  // What ReadTraffic() tells of a sandbox that exists; else nothing went
+  // through.
+  void SetTraffic(const std::string& id, const Traffic& traffic);
+
   absl::Status Recover() override;
   std::string dataplane_netns() const override;
   absl::StatusOr<NetworkInfo> EnsureNetwork(const NetworkSpec& spec) override;
@@ -40,6 +45,7 @@ class FakeNetwork final : public Network {
   absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;
+  absl::StatusOr<std::map<std::string, Traffic>> ReadTraffic() override;
   absl::StatusOr<UniqueFd> OpenSocket(int domain, int type,
                                       int protocol) override;
 
@@ -49,6 +55,7 @@ class FakeNetwork final : public Network {
 
   std::unique_ptr<FakeKernel> owned_;
   FakeKernel& kernel_;
+  std::map<std::string, Traffic> traffic_ ABSL_GUARDED_BY(kernel_.mu);
   bool recovered_ ABSL_GUARDED_BY(kernel_.mu) = false;
   absl::Status failure_ ABSL_GUARDED_BY(kernel_.mu);
   int failures_ ABSL_GUARDED_BY(kernel_.mu) = 0;

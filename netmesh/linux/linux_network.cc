@@ -312,6 +312,24 @@ std::vector<Sandbox> LinuxNetwork::ListSandboxes() {
   return result;
 }
 
+absl::StatusOr<std::map<std::string, Traffic>> LinuxNetwork::ReadTraffic() {
+  std::vector<os::Link> links;
+  {
+    absl::MutexLock op(&op_mu_);
+    ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+    ASSIGN_OR_RETURN(links, plane->netlink().ListLinks());
+  }
+  std::map<std::string, Traffic> traffic;
+  for (const os::Link& link : links) {
+    auto fields = ParseAlias(link.alias, config_.instance, kSandboxKind);
+    if (!fields) continue;
+    // What our end of the pair received, the sandbox sent.
+    traffic[(*fields)[0]] = {static_cast<int64_t>(link.transmit_bytes),
+                             static_cast<int64_t>(link.receive_bytes)};
+  }
+  return traffic;
+}
+
 absl::StatusOr<UniqueFd> LinuxNetwork::OpenSocket(int domain, int type,
                                                   int protocol) {
   absl::MutexLock op(&op_mu_);

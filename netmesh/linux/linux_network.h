@@ -2,6 +2,7 @@
 #ifndef NETMESH_LINUX_LINUX_NETWORK_H_
 #define NETMESH_LINUX_LINUX_NETWORK_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,7 @@ class LinuxNetwork final : public Network {
   // Processes inside keep their namespace, cut off from the network.
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;
+  absl::StatusOr<std::map<std::string, Traffic>> ReadTraffic() override;
   absl::StatusOr<UniqueFd> OpenSocket(int domain, int type,
                                       int protocol) override;
 

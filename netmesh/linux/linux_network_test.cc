@@ -126,6 +126,21 @@ TEST_F(LinuxNetworkTest, WhenInOneNetwork_SandboxesReachEachOther) {
   EXPECT_TRUE(testing::Ping(*worker_, one_.get(), "127.0.0.1"));
 }
 
+TEST_F(LinuxNetworkTest, WhenSandboxesTalk_BothAreCounted) {
+  ASSERT_OK_AND_ASSIGN(const auto before, network_->ReadTraffic());
+  ASSERT_EQ(before.size(), 3u);
+  Listener four = ListenIn(two_, "10.210.0.3", 80);
+  ASSERT_EQ(Connect(one_, "10.210.0.3", 80), 0);
+  ASSERT_OK_AND_ASSIGN(const auto after, network_->ReadTraffic());
+  // At least a SYN and an ACK.
+  EXPECT_GE(after.at("one").transmit_bytes - before.at("one").transmit_bytes,
+            2 * 54);
+  EXPECT_GE(after.at("two").receive_bytes - before.at("two").receive_bytes,
+            2 * 54);
+  EXPECT_GT(after.at("two").transmit_bytes, before.at("two").transmit_bytes);
+  EXPECT_GT(after.at("one").receive_bytes, before.at("one").receive_bytes);
+}
+
 TEST_F(LinuxNetworkTest, WhenInOtherNetworks_SandboxesAreApart) {
   Listener listener = ListenIn(three_, "10.210.1.2", 80);
   EXPECT_EQ(Connect(one_, "10.210.1.2", 80), EHOSTUNREACH);

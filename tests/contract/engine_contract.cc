@@ -72,6 +72,18 @@ TEST_P(EngineContractTest, WhenStarted_IsRunningWithItsLabels) {
   EXPECT_GE(stats.pids, 1);
 }
 
+TEST_P(EngineContractTest, WhenStarted_StatsTellItsLimits) {
+  ContainerSpec spec = harness_->Obedient("a");
+  spec.resources.cpu_limit_millicores = 500;
+  spec.resources.memory_limit_bytes = 64 << 20;
+  ASSERT_OK(engine().Start(spec));
+  ASSERT_OK_AND_ASSIGN(ContainerStats stats, engine().Stats("a"));
+  EXPECT_EQ(stats.cpu_limit_millicores, 500);
+  EXPECT_EQ(stats.memory_limit_bytes, 64 << 20);
+  EXPECT_GE(stats.cpu_usage, absl::ZeroDuration());
+  EXPECT_LE(stats.memory_bytes, stats.memory_limit_bytes);
+}
+
 TEST_P(EngineContractTest, WhenStartedAgain_IsTheSameContainer) {
   ASSERT_OK_AND_ASSIGN(ContainerInfo first,
                        engine().Start(harness_->Obedient("a")));

@@ -109,6 +109,18 @@ TEST_P(NetworkContract, WhenASandboxIsMade_IsFoundAgain) {
   EXPECT_THAT(Ids(network_->ListSandboxes()), ::testing::ElementsAre("one"));
 }
 
+TEST_P(NetworkContract, WhenASandboxIsMade_ItsTrafficIsCounted) {
+  EXPECT_THAT(world_->Make()->ReadTraffic(), StatusIs(kFailedPrecondition));
+  ASSERT_OK(network_->EnsureNetwork(kRed));
+  ASSERT_OK_AND_ASSIGN(auto traffic, network_->ReadTraffic());
+  EXPECT_THAT(traffic, IsEmpty());
+  ASSERT_OK(network_->EnsureSandbox(kOne));
+  ASSERT_OK_AND_ASSIGN(traffic, network_->ReadTraffic());
+  ASSERT_EQ(traffic.size(), 1u);
+  EXPECT_GE(traffic.at("one").receive_bytes, 0);
+  EXPECT_GE(traffic.at("one").transmit_bytes, 0);
+}
+
 TEST_P(NetworkContract, WhenAnAddressIsHeld_RefusesASecondHolder) {
   ASSERT_OK(network_->EnsureNetwork(kRed));
   ASSERT_OK(network_->EnsureSandbox(kOne));
