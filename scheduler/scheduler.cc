@@ -68,6 +68,9 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
                 [this](const std::string& k) { service_runner_->Add(k); }),
       reaper_(ports.store, ports.engine, ports.network, slots_, ports.clock,
               [this](const std::string& k) { service_runner_->Add(k); }),
+      autoscaler_(ports.store, ports.clock, ports.entropy, events_,
+                  ports.samples,
+                  [this](const std::string& k) { service_runner_->Add(k); }),
       services_("services", ports.store, ports.clock, ports.entropy,
                 OfKind("service"),
                 [this](const store::Change& c) { OnServiceChange(c); }),
@@ -96,6 +99,7 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
       [this](const std::string& k) { return resolver_.Reconcile(k); },
       [] { return std::vector<std::string>(); });
   reap_runner_ = make("reap", 1, reaper_, service_keys);
+  autoscale_runner_ = make("autoscale", 1, autoscaler_, service_keys);
 }
 
 Scheduler::~Scheduler() { Stop(); }
@@ -117,6 +121,7 @@ absl::Status Scheduler::Start() {
   service_runner_->Start();
   pull_runner_->Start();
   reap_runner_->Start();
+  autoscale_runner_->Start();
   return absl::OkStatus();
 }
 
@@ -130,6 +135,7 @@ void Scheduler::Stop() {
   replica_runner_->Stop();
   pull_runner_->Stop();
   reap_runner_->Stop();
+  autoscale_runner_->Stop();
 }
 
 void Scheduler::OnEngineEvent(absl::string_view container_id) {
@@ -166,6 +172,7 @@ void Scheduler::OnServiceChange(const store::Change& change) {
   service_runner_->Add(key);
   if (change.op == store::Change::Op::kDelete) {
     reap_runner_->Add(key);
+    autoscale_runner_->Add(key);
     absl::MutexLock lock(&mu_);
     generations_.erase(key);
     return;
@@ -179,7 +186,9 @@ void Scheduler::OnServiceChange(const store::Change& change) {
     declared_anew = std::exchange(generations_[key], generation) != generation;
   }
   // A new declaration does not wait for the back-off of the old one's pull.
-  if (declared_anew) pull_runner_->Add(key);
+  if (!declared_anew) return;
+  pull_runner_->Add(key);
+  autoscale_runner_->Add(key);
 }
 
 void Scheduler::OnReplicaChange(const store::Change& change) {

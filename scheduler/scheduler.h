@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/images.h"
 #include "netmesh/network.h"
+#include "scheduler/autoscale/controller.h"
 #include "scheduler/control/informer.h"
 #include "scheduler/control/runner.h"
 #include "scheduler/endpoints.h"
@@ -43,6 +44,10 @@ struct SchedulerPorts {
   const Endpoints& endpoints;
   Clock& clock;
   Entropy& entropy;
+  // What replicas use; without it nothing is autoscaled.
+  AutoscaleController::Samples samples = [] {
+    return std::vector<UsageSamplePtr>();
+  };
 };
 
 struct SchedulerOptions {
@@ -54,9 +59,9 @@ struct SchedulerOptions {
   int pull_workers = 16;
 };
 
-// Owns the queues of services, replicas, image pulls and the removal of what
-// ended, and wakes them by what changes in the store. Thread-safe; Start() and
-// Stop() once each.
+// Owns the queues of services, replicas, image pulls, autoscalers and the
+// removal of what ended, and wakes them by what changes in the store.
+// Thread-safe; Start() and Stop() once each.
 class Scheduler {
  public:
   Scheduler(SchedulerPorts ports, SchedulerOptions options);
@@ -104,6 +109,7 @@ class Scheduler {
   ServiceController service_controller_;
   ImageResolver resolver_;
   Reaper reaper_;
+  AutoscaleController autoscaler_;
 
   mutable absl::Mutex mu_;
   std::map<std::string, std::string, std::less<>> replica_keys_
@@ -120,6 +126,7 @@ class Scheduler {
   std::unique_ptr<Runner> replica_runner_;
   std::unique_ptr<Runner> pull_runner_;
   std::unique_ptr<Runner> reap_runner_;
+  std::unique_ptr<Runner> autoscale_runner_;
 };
 
 }  // namespace bulwark::scheduler

@@ -101,7 +101,8 @@ Census TakeCensus(const ServiceView& view) {
   Census c;
   ChooseRevisions(view, c);
   c.settings = SettingsOf(
-      view.service, c.target == nullptr ? nullptr : &c.target->template_());
+      view.service, c.target == nullptr ? nullptr : &c.target->template_(),
+      view.scaled);
   if (view.shutting_down) c.settings.replicas = 0;
   c.now = view.now;
   for (const v1::Replica& r : view.replicas) {

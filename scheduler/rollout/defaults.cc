@@ -10,6 +10,11 @@ namespace {
 constexpr absl::Duration kDefaultDrainTimeout = absl::Seconds(30);
 constexpr absl::Duration kDefaultStopTimeout = absl::Seconds(30);
 
+int AutoscaledCount(const v1::Autoscale& autoscale, int count) {
+  const int min = std::max(1, autoscale.min_replicas());
+  return std::clamp(count, min, std::max(min, autoscale.max_replicas()));
+}
+
 // Of a ServiceSpec or a Template.
 template <typename T>
 bool HasSlotVolumes(const T& spec) {
@@ -28,11 +33,15 @@ bool HasSlotVolumes(const T& spec) {
 }  // namespace
 
 RolloutSettings SettingsOf(const v1::Service& service,
-                           const v1::Template* target) {
+                           const v1::Template* target,
+                           std::optional<int> scaled) {
   const v1::ServiceSpec& spec = service.spec();
   const v1::Rollout& rollout = spec.rollout();
   RolloutSettings s;
   if (spec.has_replicas()) s.replicas = std::max(0, spec.replicas());
+  if (spec.has_autoscale()) {
+    s.replicas = AutoscaledCount(spec.autoscale(), scaled.value_or(s.replicas));
+  }
   if (spec.stopped() || service.metadata().has_delete_time()) s.replicas = 0;
   s.recreate = rollout.strategy() == v1::Rollout::RECREATE;
   s.stable_slots =

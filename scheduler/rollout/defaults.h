@@ -3,6 +3,7 @@
 #define SCHEDULER_ROLLOUT_DEFAULTS_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/service.pb.h"
@@ -11,7 +12,9 @@ namespace bulwark::scheduler {
 
 // The numbers behind a service's rollout, scale and restarts.
 struct RolloutSettings {
-  int replicas = 1;  // 0 if stopped, or while the service is being deleted
+  // Declared, or the autoscaler's; 0 if stopped, or while the service is being
+  // deleted.
+  int replicas = 1;
   bool recreate = false;
   // Each slot has volumes of its own: slots are 0 to replicas - 1, a slot's old
   // replica ends before its new one starts, and the drain is skipped.
@@ -28,9 +31,11 @@ struct RolloutSettings {
 
 // `target` is the template that is run, if it is another than the declared
 // one: whether slots are stable is its property, so that a declaration whose
-// images are not resolved yet disturbs nothing.
+// images are not resolved yet disturbs nothing. `scaled` is what the autoscaler
+// has decided, if it has: bounds that have changed since count at once.
 RolloutSettings SettingsOf(const v1::Service& service,
-                           const v1::Template* target = nullptr);
+                           const v1::Template* target = nullptr,
+                           std::optional<int> scaled = std::nullopt);
 
 // How long established connections may go on, and how long a process has
 // between its stop signal and the kill. Both 30 s by default.

@@ -3,6 +3,7 @@
 #define SCHEDULER_ROLLOUT_PLAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct ServiceView {
   v1::Service service;
   std::vector<v1::Revision> revisions;  // of the service, in any order
   std::vector<v1::Replica> replicas;    // of the service, ended ones too
+  // How many replicas the autoscaler has decided on, if it has.
+  std::optional<int> scaled;
   // A sentence for each dependency that is not there yet.
   std::vector<std::string> unmet;
   // Every replica should end, whatever is declared: the host goes down.

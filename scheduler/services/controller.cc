@@ -37,7 +37,7 @@ std::string StopSentence(const std::string& reason) {
       {"Deleted", "the service is deleted"},
       {"HostShutdown", "the host shuts down"},
       {"Stopped", "the service is to stop"},
-      {"ScaledDown", "fewer replicas are declared"},
+      {"ScaledDown", "fewer replicas are wanted"},
       {"RolledBack", "its revision is rolled back"},
       {"Replaced", "another revision takes its place"},
   };
@@ -60,6 +60,7 @@ struct ServiceController::Pass {
   store::Key key;
   v1::Object service;  // as read; its status becomes the plan's
   uint64_t revision = 0;
+  std::optional<v1::Scale> scale;
   ServiceView view;
   ServicePlan plan;
   store::Batch batch;
@@ -139,6 +140,8 @@ absl::Status ServiceController::Read(Pass& pass) {
   view.service = pass.service.service();
   ASSIGN_OR_RETURN(view.revisions,
                    ListRevisions(store_, key.project, key.name));
+  ASSIGN_OR_RETURN(pass.scale, FindScale(store_, view.service));
+  view.scaled = CountOf(pass.scale);
   ASSIGN_OR_RETURN(view.unmet, Unmet(view.service));
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
@@ -154,8 +157,13 @@ absl::StatusOr<std::vector<std::string>> ServiceController::Unmet(
                      FindService(store_, project, dependency.service()));
     ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
                      ListReplicas(store_, project, dependency.service()));
-    std::string missing = MissingOf(
-        dependency, other.has_value() ? &other->service() : nullptr, replicas);
+    std::optional<v1::Scale> scale;
+    if (other.has_value()) {
+      ASSIGN_OR_RETURN(scale, FindScale(store_, other->service()));
+    }
+    std::string missing =
+        MissingOf(dependency, other.has_value() ? &other->service() : nullptr,
+                  replicas, CountOf(scale));
     if (!missing.empty()) unmet.push_back(std::move(missing));
   }
   return unmet;
@@ -349,6 +357,8 @@ absl::Status ServiceController::Commit(Pass& pass) {
   } else {
     return absl::OkStatus();
   }
+  // Nor is it for another count than the one that was read.
+  if (pass.durable) RequireScale(pass.scale, pass.batch);
   if (!pass.durable) pass.batch.NotDurable();
   absl::Status status = store_.Commit(pass.batch.Essential()).status();
   pass.address_hold.reset();
@@ -397,6 +407,7 @@ absl::Status ServiceController::Delete(const Pass& pass) {
     batch.Delete(
         store::ObjectKey("revision", pass.key.project, r.metadata().name()));
   }
+  batch.Delete(store::ObjectKey("scale", pass.key.project, pass.key.name));
   batch.Delete(pass.key, pass.revision);
   RETURN_IF_ERROR(store_.Commit(batch).status());
   events_.Record(ReferenceTo(pass.declared()), "Deleted",

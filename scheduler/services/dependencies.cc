@@ -9,7 +9,8 @@ namespace bulwark::scheduler {
 
 std::string MissingOf(const v1::Dependency& dependency,
                       const v1::Service* service,
-                      const std::vector<v1::Replica>& replicas) {
+                      const std::vector<v1::Replica>& replicas,
+                      std::optional<int> scaled) {
   const std::string& name = dependency.service();
   if (dependency.condition() == v1::Dependency::COMPLETED) {
     return absl::StrCat("waits for job ", name,
@@ -33,7 +34,7 @@ std::string MissingOf(const v1::Dependency& dependency,
     if (started > 0) return "";
     return absl::StrCat("waits for service ", name, " to start");
   }
-  const RolloutSettings settings = SettingsOf(*service);
+  const RolloutSettings settings = SettingsOf(*service, nullptr, scaled);
   const int needed = std::max(1, settings.replicas - settings.max_unavailable);
   if (ready >= needed) return "";
   return absl::StrCat("waits for service ", name, ": ", ready, " of ", needed,

@@ -2,6 +2,7 @@
 #ifndef SCHEDULER_SERVICES_DEPENDENCIES_H_
 #define SCHEDULER_SERVICES_DEPENDENCIES_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,11 @@ namespace bulwark::scheduler {
 // reboot that would still tell of the time before. HEALTHY asks for enough
 // ready replicas, and does not wait for minHealthyTime, which would add up over
 // a chain of services.
+// `scaled` is the count that its autoscaler has decided on, if it has one.
 std::string MissingOf(const v1::Dependency& dependency,
                       const v1::Service* service,
-                      const std::vector<v1::Replica>& replicas);
+                      const std::vector<v1::Replica>& replicas,
+                      std::optional<int> scaled = std::nullopt);
 
 }  // namespace bulwark::scheduler
 

@@ -61,6 +61,32 @@ absl::StatusOr<std::optional<v1::Object>> FindService(
   return *std::move(object);
 }
 
+absl::StatusOr<std::optional<v1::Scale>> FindScale(store::MetadataStore& store,
+                                                   const v1::Service& service) {
+  if (!service.spec().has_autoscale()) return std::nullopt;
+  auto object = store::GetObject(
+      store, store::ObjectKey("scale", service.metadata().project(),
+                              service.metadata().name()));
+  if (absl::IsNotFound(object.status())) return std::nullopt;
+  if (!object.ok()) return object.status();
+  if (object->scale().service_uid() != service.metadata().uid()) {
+    return std::nullopt;
+  }
+  return std::move(*object->mutable_scale());
+}
+
+std::optional<int> CountOf(const std::optional<v1::Scale>& scale) {
+  if (!scale.has_value()) return std::nullopt;
+  return scale->replicas();
+}
+
+void RequireScale(const std::optional<v1::Scale>& scale, store::Batch& batch) {
+  if (!scale.has_value()) return;
+  v1::Object object;
+  *object.mutable_scale() = *scale;
+  batch.Require(store::KeyOf(object), store::RevisionOf(object));
+}
+
 std::string QueueKey(const store::Key& key) {
   return absl::StrCat(key.project, "/", key.name);
 }

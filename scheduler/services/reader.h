@@ -33,6 +33,17 @@ absl::StatusOr<std::optional<v1::Object>> FindService(
     store::MetadataStore& store, const std::string& project,
     const std::string& service);
 
+// What the autoscaler has recorded of the service. Nothing if it does not
+// autoscale, or has no record yet, or only one of an earlier service of its
+// name.
+absl::StatusOr<std::optional<v1::Scale>> FindScale(store::MetadataStore& store,
+                                                   const v1::Service& service);
+// The count in it, as SettingsOf() takes it.
+std::optional<int> CountOf(const std::optional<v1::Scale>& scale);
+
+// Makes the commit depend on the record being as it was read, if there is one.
+void RequireScale(const std::optional<v1::Scale>& scale, store::Batch& batch);
+
 // "PROJECT/NAME", the form of keys in the queues.
 std::string QueueKey(const store::Key& key);
 std::string QueueKey(const v1::Metadata& metadata);

@@ -66,7 +66,8 @@ void Invariants::CheckCounts(const std::string& name,
   for (const v1::Revision& r : revisions) {
     if (r.number() == service->status().revision()) target = &r.template_();
   }
-  const RolloutSettings s = scheduler::SettingsOf(*service, target);
+  const RolloutSettings s =
+      scheduler::SettingsOf(*service, target, world_.Scaled(name));
   now.uid = service->metadata().uid();
   int available = 0;
   for (const v1::Replica& r : replicas) {

@@ -85,7 +85,7 @@ class History {
 
   void Act() {
     const std::string service = Pick(3) == 0 ? "b" : "a";
-    switch (Pick(16)) {
+    switch (Pick(17)) {
       case 0:
       case 1:
         return Apply(service, PickOf(kGood));
@@ -123,6 +123,8 @@ class History {
           return world_.Reboot();
         }
         return Linger(service);
+      case 15:
+        return Autoscale(service);
       default:
         return RollBack(service);
     }
@@ -134,6 +136,8 @@ class History {
     if (old.has_value() && old->metadata().has_delete_time()) return;
     if (old.has_value() && Pick(2) == 0) {
       s.mutable_spec()->set_replicas(old->spec().replicas());
+      *s.mutable_spec()->mutable_autoscale() = old->spec().autoscale();
+      if (!old->spec().has_autoscale()) s.mutable_spec()->clear_autoscale();
     }
     v1::Rollout& rollout = *s.mutable_spec()->mutable_rollout();
     rollout.set_max_surge(Pick(3));
@@ -174,6 +178,26 @@ class History {
     const int n = Pick(6);
     Did("scale", absl::StrCat(name, " ", n));
     Change_(name, [n](v1::ServiceSpec& spec) { spec.set_replicas(n); });
+  }
+
+  // Switches it on, decides something, or switches it off again.
+  void Autoscale(const std::string& name) {
+    auto service = world_.GetService(name);
+    if (!service.has_value() || service->metadata().has_delete_time()) return;
+    if (service->spec().has_autoscale() && Pick(3) != 0) {
+      const int count = 1 + Pick(6);
+      Did("autoscaled", absl::StrCat(name, " ", count));
+      return world_.Decide(name, count);
+    }
+    const bool on = !service->spec().has_autoscale();
+    Did(on ? "autoscale on" : "autoscale off", name);
+    const int min = 1 + Pick(2), max = min + Pick(4);
+    Change_(name, [on, min, max](v1::ServiceSpec& spec) {
+      spec.clear_autoscale();
+      if (!on) return;
+      spec.mutable_autoscale()->set_min_replicas(min);
+      spec.mutable_autoscale()->set_max_replicas(max);
+    });
   }
 
   void Toggle(const std::string& name) {
@@ -234,7 +258,7 @@ class History {
   void RollBack(const std::string& name) {
     auto service = world_.GetService(name);
     if (!service.has_value() || service->metadata().has_delete_time() ||
-        service->spec().stopped() || service->spec().replicas() == 0 ||
+        service->spec().stopped() || world_.Wanted(name) == 0 ||
         !service->spec().depends_on().empty()) {
       return;
     }
@@ -267,7 +291,7 @@ class History {
     const v1::Condition* c = world_.Condition(name, "Progressing");
     return s.has_value() && c != nullptr && c->reason() == "Complete" &&
            s->status().observed_generation() == s->metadata().generation() &&
-           s->status().available_replicas() >= s->spec().replicas();
+           s->status().available_replicas() >= world_.Wanted(name);
   }
 
   // The faults stop, everything declared is good: then nothing is missing,
@@ -311,7 +335,7 @@ class History {
                  : "it is not gone";
     }
     const scheduler::ServiceView view = world_.View(name);
-    const int n = service->spec().replicas();
+    const int n = world_.Wanted(name);
     const auto live = world_.Live(name);
     if (static_cast<int>(live.size()) != n || world_.Available(name) != n) {
       return absl::StrCat(live.size(), " live, ", world_.Available(name),

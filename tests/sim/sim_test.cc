@@ -35,7 +35,7 @@ TEST(SimulationTest, WhenHistoriesAreRandom_TheInvariantsHold) {
        {"container crash", "start refused", "start delayed", "pull failure",
         "commit failure", "daemon crash", "daemon crash in the middle",
         "reboot", "lingering connections", "bad rollout", "rollback", "delete",
-        "scale", "stop or start"}) {
+        "scale", "stop or start", "autoscaled"}) {
     EXPECT_GT(coverage[fault], 0) << fault;
   }
 }

@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
+#include "scheduler/rollout/defaults.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
@@ -192,6 +193,7 @@ void World::Observe() {
     for (const store::Change& change : *changes) {
       const std::string key = scheduler::QueueKey(change.key);
       const bool put = change.op == store::Change::Op::kPut;
+      if (change.key.kind == "scale") Enqueue(Queue::kService, key);
       if (change.key.kind != "replica" && change.key.kind != "service") {
         continue;
       }
@@ -331,6 +333,34 @@ std::optional<v1::Service> World::GetService(const std::string& name) {
   return (*object)->service();
 }
 
+void World::Decide(const std::string& name, int count) {
+  std::optional<v1::Service> service = GetService(name);
+  if (!service.has_value()) return;
+  v1::Object object;
+  v1::Scale& scale = *object.mutable_scale();
+  scale.mutable_metadata()->set_name(name);
+  scale.mutable_metadata()->set_project("default");
+  scale.set_service_uid(service->metadata().uid());
+  scale.set_replicas(count);
+  CHECK(CommitAnyway(
+            store::Batch().Put(store::KeyOf(object), store::Encode(object)))
+            .ok());
+}
+
+std::optional<int> World::Scaled(const std::string& service) {
+  std::optional<v1::Service> found = GetService(service);
+  if (!found.has_value()) return std::nullopt;
+  auto scale = scheduler::FindScale(store, *found);
+  CHECK(scale.ok());
+  return scheduler::CountOf(*scale);
+}
+
+int World::Wanted(const std::string& service) {
+  return scheduler::SettingsOf(GetService(service).value_or(v1::Service()),
+                               nullptr, Scaled(service))
+      .replicas;
+}
+
 std::vector<v1::Replica> World::Replicas(const std::string& service) {
   auto replicas = scheduler::ListReplicas(store, "default", service);
   CHECK(replicas.ok());
@@ -385,6 +415,7 @@ scheduler::ServiceView World::View(const std::string& service) {
   view.service = GetService(service).value_or(v1::Service());
   view.revisions = Revisions(service);
   view.replicas = Replicas(service);
+  view.scaled = Scaled(service);
   view.now = clock.Now();
   return view;
 }

@@ -74,6 +74,8 @@ class World {
                                  const std::string& image, int replicas);
   void Apply(v1::Service service);
   void Delete(const std::string& name);
+  // What an autoscaler decides: the count, which the bounds may not allow.
+  void Decide(const std::string& name, int count);
   void Publish(const std::string& image, Behavior behavior);
 
   // Runs one ready key, chosen by the seed. False if there is none.
@@ -97,6 +99,10 @@ class World {
   std::vector<v1::Revision> Revisions(const std::string& service);
   std::vector<v1::Event> Events(const std::string& reason);
   int Available(const std::string& service);
+  // The autoscaler's last decision, if the service has one.
+  std::optional<int> Scaled(const std::string& service);
+  // How many replicas should run.
+  int Wanted(const std::string& service);
   const v1::Condition* Condition(const std::string& service,
                                  const std::string& type);
   // Ends a running container, as a crash of its process does. False if there
