@@ -1,6 +1,9 @@
 #include "api/containers_service.h"
 
+#include <map>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "api/convert.h"
 #include "api/log_stream.h"
@@ -8,6 +11,18 @@
 
 namespace bulwark::api {
 namespace {
+
+// Leaves out what the caller may not see, now.
+void KeepVisible(const Caller& caller, v1::StatsResponse& stats) {
+  std::map<std::string, bool> visible;
+  google::protobuf::RepeatedPtrField<v1::ContainerUsage> kept;
+  for (v1::ContainerUsage& usage : *stats.mutable_containers()) {
+    const auto [it, added] = visible.try_emplace(usage.project());
+    if (added) it->second = caller.Can(Right::kView, usage.project());
+    if (it->second) *kept.Add() = std::move(usage);
+  }
+  *stats.mutable_containers() = std::move(kept);
+}
 
 // Ends a call before it began.
 class RefusedCall final
@@ -37,6 +52,27 @@ grpc::Status ContainersService::Logs(grpc::ServerContext* context,
         RETURN_IF_ERROR(caller.Require(Right::kView, project, "read logs"));
         if (stopper_.stopping()) {
           return absl::UnavailableError("read logs: the daemon is stopping");
+        }
+        return absl::OkStatus();
+      });
+}
+
+grpc::Status ContainersService::Stats(
+    grpc::ServerContext* context, const v1::StatsRequest* request,
+    grpc::ServerWriter<v1::StatsResponse>* writer) {
+  return gate_.Run(
+      *context, "/bulwark.v1.Containers/Stats", *request,
+      [&](const Caller& caller) -> absl::Status {
+        StatsStream stream(store_, clock_, stats_, *request);
+        RETURN_IF_ERROR(stream.Run(
+            [&](v1::StatsResponse stats) {
+              KeepVisible(caller, stats);
+              return writer->Write(stats);
+            },
+            [&] { return context->IsCancelled() || stopper_.stopping(); }));
+        if (stopper_.stopping()) {
+          return absl::UnavailableError(
+              "read statistics: the daemon is stopping");
         }
         return absl::OkStatus();
       });

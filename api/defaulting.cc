@@ -139,6 +139,22 @@ void DefaultDependencies(Dependencies& dependencies) {
   }
 }
 
+void DefaultScaling(v1::ScalingRules& rules) {
+  if (rules.select() == v1::ScalingRules::SELECT_UNSPECIFIED) {
+    rules.set_select(v1::ScalingRules::MAX);
+  }
+}
+
+// Windows, policies and tolerance that are not given stay so: the autoscaler
+// knows what they then are.
+void DefaultAutoscale(v1::Autoscale& autoscale) {
+  if (autoscale.min_replicas() == 0) autoscale.set_min_replicas(1);
+  if (autoscale.has_scale_up()) DefaultScaling(*autoscale.mutable_scale_up());
+  if (autoscale.has_scale_down()) {
+    DefaultScaling(*autoscale.mutable_scale_down());
+  }
+}
+
 void DefaultService(const std::string& name, v1::ServiceSpec& spec) {
   const int first_port =
       spec.ports().empty() ? 0 : spec.ports(0).container_port();
@@ -153,9 +169,7 @@ void DefaultService(const std::string& name, v1::ServiceSpec& spec) {
   if (spec.restart().policy() == v1::Restart::POLICY_UNSPECIFIED) {
     spec.mutable_restart()->set_policy(v1::Restart::ALWAYS);
   }
-  if (spec.has_autoscale() && spec.autoscale().min_replicas() == 0) {
-    spec.mutable_autoscale()->set_min_replicas(1);
-  }
+  if (spec.has_autoscale()) DefaultAutoscale(*spec.mutable_autoscale());
   DefaultDependencies(*spec.mutable_depends_on());
   DEFAULT_STRING(spec, network, kDefault);
 }

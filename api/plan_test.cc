@@ -282,9 +282,6 @@ TEST_F(PlanTest, WhenAFeatureIsNotServed_ItIsRefusedPlainly) {
       {"secret", "secret { metadata { name: 'x' } spec { } }"},
       {"config", "config { metadata { name: 'x' } spec { } }"},
       {"network_policy", "network_policy { metadata { name: 'x' } spec { } }"},
-      {"service.spec.autoscale",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "autoscale { max_replicas: 2 } } }"},
       {"service.spec.containers.secrets",
        "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
        "secrets { name: 's' } } } }"},

@@ -86,7 +86,7 @@ class ServerImpl final : public Server {
         services_(gate_, d.store, writer_),
         system_(gate_, d.store, audit_, backup_, stopper_, options.version,
                 d.shutdown),
-        containers_(gate_, d.store, d.engine, d.clock, stopper_),
+        containers_(gate_, d.store, d.engine, d.stats, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
         images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},
                 d.unpack,

@@ -13,6 +13,7 @@
 #include "api/call_stats.h"
 #include "api/gate.h"
 #include "api/images_service.h"
+#include "api/stats_stream.h"
 #include "api/system_service.h"
 #include "api/validation.h"
 #include "base/clock.h"
@@ -56,6 +57,8 @@ struct ServerDependencies {
   secrets::Vault* vault = nullptr;
   // Null: Members over the store.
   Authorizer authorizer = nullptr;
+  // Without it nothing is known to be used.
+  StatsFunction stats = [](absl::Duration) { return v1::StatsResponse(); };
 };
 
 // Thread-compatible.

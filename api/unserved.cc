@@ -20,7 +20,6 @@ constexpr Unserved kUnserved[] = {
     {"secret", "", "secrets"},
     {"config", "", "configs"},
     {"network_policy", "", "network policies"},
-    {"service.spec.autoscale", "", "autoscalers"},
     {"service.spec.on_change", "", "secrets and configs"},
     {"service.spec.containers.pre_stop", "", "hooks"},
     {"service.spec.init_containers.pre_stop", "", "hooks"},

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "api/convert.h"
 #include "api/rules.h"
+#include "api/validate_autoscale.h"
 #include "api/validation.h"
 
 namespace bulwark::api {
@@ -115,12 +116,6 @@ const Rule<ServiceSpec> kServiceRules[] = {
     {"rollout.history",
      [](const ServiceSpec& s) { return s.rollout().history() <= 100; },
      "is above 100", "keep fewer revisions"},
-    {"autoscale.minReplicas",
-     [](const ServiceSpec& s) {
-       return !s.has_autoscale() ||
-              s.autoscale().min_replicas() <= s.autoscale().max_replicas();
-     },
-     "is above maxReplicas", "swap the two bounds"},
 };
 
 const Rule<Port> kPortRules[] = {
@@ -204,19 +199,6 @@ void ValidateContainers(const Containers& containers, ContainerRole role,
   }
 }
 
-void ValidateAutoscale(const v1::Autoscale& autoscale, Report& report) {
-  for (int i = 0; i < autoscale.metrics_size(); ++i) {
-    const v1::AutoscaleMetric& metric = autoscale.metrics(i);
-    if ((metric.cpu() != 0) + (metric.memory() != 0) +
-            (metric.connections() != 0) !=
-        1) {
-      report.Invalid(absl::StrCat("spec.autoscale.metrics[", i, "]"),
-                     "needs exactly one of cpu, memory, connections",
-                     "write one metric each");
-    }
-  }
-}
-
 void ValidateDependencies(const ServiceSpec& spec, Report& report) {
   std::set<std::string> names;
   for (int i = 0; i < spec.depends_on_size(); ++i) {
@@ -242,7 +224,7 @@ void ValidateServiceSpec(const ServiceSpec& spec,
   ValidateContainers(spec.containers(), ContainerRole::kMain, "containers",
                      normalize, names, report);
   ValidatePorts(spec, report);
-  ValidateAutoscale(spec.autoscale(), report);
+  ValidateAutoscale(spec, report);
   ValidateDependencies(spec, report);
 }
 

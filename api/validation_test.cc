@@ -91,21 +91,6 @@ const SpoiledCase kCases[] = {
            static_cast<v1::Rollout::Strategy>(9));
      },
      "spec.rollout.strategy", "unknown value 9"},
-    {"AutoscaleBoundsSwapped",
-     [](v1::Service& s) {
-       s.mutable_spec()->mutable_autoscale()->set_min_replicas(5);
-       s.mutable_spec()->mutable_autoscale()->set_max_replicas(2);
-     },
-     "spec.autoscale.minReplicas", "above maxReplicas"},
-    {"AutoscaleMetricOfTwoKinds",
-     [](v1::Service& s) {
-       v1::Autoscale& autoscale = *s.mutable_spec()->mutable_autoscale();
-       autoscale.set_max_replicas(2);
-       v1::AutoscaleMetric& metric = *autoscale.add_metrics();
-       metric.set_cpu(70);
-       metric.set_memory(70);
-     },
-     "spec.autoscale.metrics[0]", "exactly one"},
     {"DependencyTwice",
      [](v1::Service& s) {
        s.mutable_spec()->add_depends_on()->set_service("db");

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "daemon/usage_stats.h"
 #include "daemon/version.h"
 #include "engine/image/byte_source.h"
 #include "engine/image/unpack.h"
@@ -177,11 +178,15 @@ absl::Status Daemon::StartControllers() {
   prober_ = std::make_unique<LocalProber>(*engine_, *network_, clock_);
   health_ = std::make_unique<scheduler::HealthMonitor>(*store_, *images_,
                                                        *prober_, clock_);
+  usage_ = std::make_unique<scheduler::UsageSampler>(scheduler::UsagePorts{
+      *store_, *engine_, *network_, *proxy_,
+      [this] { return ReadNode(config_.state_dir); }, clock_});
   scheduler::SchedulerOptions options;
   options.virtual_pool = config_.virtual_pool;
   scheduler_ = std::make_unique<scheduler::Scheduler>(
       scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
-                                *volumes_, *publisher_, clock_, entropy_},
+                                *volumes_, *publisher_, clock_, entropy_,
+                                [this] { return usage_->History(); }},
       std::move(options));
   // One network that cannot be had is in its condition and tried again.
   if (absl::Status status = networks_->ReconcileOnce(); !status.ok()) {
@@ -194,6 +199,7 @@ absl::Status Daemon::StartControllers() {
     scheduler_->OnEndpointsChanged(replica_uid);
   });
   health_->Start();
+  usage_->Start();
   repair_ = std::thread([this] { RepairLoop(); });
   if (std::string why = scheduler_->degraded(); !why.empty()) {
     LOG_ERROR("degraded", {{"cause", why}});
@@ -220,6 +226,9 @@ absl::Status Daemon::StartServer() {
       [this](absl::Duration timeout) {
         return scheduler_->ShutdownAll(timeout);
       }};
+  dependencies.stats = [this](absl::Duration max_age) {
+    return ToStats(*usage_->Fresh(max_age));
+  };
   ASSIGN_OR_RETURN(server_, api::Server::Start(options, dependencies));
   return absl::OkStatus();
 }
@@ -268,6 +277,7 @@ Daemon::~Daemon() {
     stop_ = true;
   }
   if (repair_.joinable()) repair_.join();
+  if (usage_ != nullptr) usage_->Stop();
   if (health_ != nullptr) health_->Stop();
   if (publisher_ != nullptr) publisher_->Stop();
   if (networks_ != nullptr) networks_->Stop();

@@ -28,6 +28,7 @@
 #include "scheduler/networks/network_controller.h"
 #include "scheduler/publish/publisher.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/usage/sampler.h"
 #include "store/rocks/rocks_store.h"
 #include "volumes/local/local_volumes.h"
 
@@ -80,6 +81,7 @@ class Daemon {
   std::unique_ptr<scheduler::NetworkController> networks_;
   std::unique_ptr<scheduler::Publisher> publisher_;
   std::unique_ptr<scheduler::HealthMonitor> health_;
+  std::unique_ptr<scheduler::UsageSampler> usage_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
   // What the engine's events go to; null before and after the scheduler works.
   std::atomic<scheduler::Scheduler*> events_to_ = nullptr;

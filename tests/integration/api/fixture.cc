@@ -33,10 +33,19 @@ void ApiTest::StartServer() {
   };
   dependencies.authorizer = authorizer_;
   dependencies.vault = vault_pointer_;
+  dependencies.stats = [this](absl::Duration) { return Stats(); };
   auto server = Server::Start(options_, dependencies);
   ASSERT_THAT(server, testing::IsOk());
   server_ = *std::move(server);
   channel_ = Connect();
+}
+
+v1::StatsResponse ApiTest::Stats() {
+  absl::MutexLock lock(&stats_mu_);
+  for (v1::ContainerUsage& c : *stats_.mutable_containers()) {
+    c.set_cpu_usec(c.cpu_usec() + 1);
+  }
+  return stats_;
 }
 
 std::shared_ptr<grpc::Channel> ApiTest::Connect() const {

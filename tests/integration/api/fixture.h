@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "api/server.h"
 #include "base/clock.h"
 #include "base/entropy.h"
@@ -44,6 +46,9 @@ class ApiTest : public ::testing::Test {
   v1::Object Replica(const std::string& service, int slot, bool ready,
                      const std::string& container_id);
 
+  // What is said to be used; the processor's counters grow with each answer.
+  v1::StatsResponse Stats();
+
   testing::TempDir dir_;
   RealClock clock_;
   SeededEntropy entropy_{7};
@@ -55,6 +60,8 @@ class ApiTest : public ::testing::Test {
   secrets::Vault* vault_pointer_ = nullptr;
   std::function<absl::Status(int, const std::string&)> unpack_ =
       [](int, const std::string&) { return absl::OkStatus(); };
+  absl::Mutex stats_mu_;
+  v1::StatsResponse stats_ ABSL_GUARDED_BY(stats_mu_);
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };
