@@ -156,7 +156,7 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
       });
   for (auto add :
        {AddApply, AddDiff, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
-        AddRun, AddPs, AddScale, AddRollout, AddEvents, AddBuild, AddPull,
+        AddRun, AddPs, AddTop, AddScale, AddAutoscale, AddRollout, AddEvents, AddBuild, AddPull,
         AddImages, AddExplain, AddAudit, AddShutdown, AddVersion, AddCompletion}) {
     add(*app, context);
   }

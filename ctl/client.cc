@@ -323,6 +323,21 @@ absl::Status Client::Audit(
   return impl_->ToStatus(reader->Finish());
 }
 
+absl::Status Client::Stats(
+    const v1::StatsRequest& request,
+    const std::function<bool(const v1::StatsResponse&)>& on_stats) {
+  Stream stream(*impl_);
+  auto reader = impl_->containers->Stats(&stream.context, request);
+  v1::StatsResponse stats;
+  while (reader->Read(&stats)) {
+    if (on_stats(stats)) continue;
+    stream.context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  return impl_->ToStatus(reader->Finish());
+}
+
 absl::Status Client::Pull(const v1::PullImageRequest& request,
                           const OnProgress& on_progress) {
   Stream stream(*impl_);

@@ -72,6 +72,10 @@ class Client {
   absl::Status Audit(
       const v1::AuditRequest& request,
       const std::function<void(const v1::AuditRecord&)>& on_record);
+  // Calls `on_stats` until it says false (OK) or the stream ends.
+  absl::Status Stats(
+      const v1::StatsRequest& request,
+      const std::function<bool(const v1::StatsResponse&)>& on_stats);
   absl::Status Pull(const v1::PullImageRequest& request,
                     const OnProgress& on_progress);
   absl::Status Load(const Source& source, const OnProgress& on_progress);

@@ -11,6 +11,7 @@ namespace bulwark::ctl {
 void AddApply(CLI::App& app, Context& context);
 // audit, audit verify.
 void AddAudit(CLI::App& app, Context& context);
+void AddAutoscale(CLI::App& app, Context& context);
 void AddBuild(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
 void AddDelete(CLI::App& app, Context& context);
@@ -31,6 +32,7 @@ void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.
 void AddScale(CLI::App& app, Context& context);
 void AddShutdown(CLI::App& app, Context& context);
+void AddTop(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
 

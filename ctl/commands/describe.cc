@@ -144,6 +144,48 @@ absl::StatusOr<std::string> ReplicasText(Context& context,
   return absl::StrCat("Replicas:\n", Indent(table.Take()));
 }
 
+std::string ScaleText(const v1::ServiceSpec& spec, const v1::Scale& scale,
+                      absl::Time now) {
+  std::string out;
+  Line(out, "Autoscale",
+       absl::StrCat(spec.autoscale().min_replicas(), " to ",
+                    spec.autoscale().max_replicas(), " replicas: has ",
+                    scale.replicas(), ", wanted ", scale.recommended()));
+  Line(out, "Last decision", scale.message());
+  if (scale.has_last_scale_time()) {
+    Line(out, "Last scaled",
+         absl::StrCat(Age(scale.last_scale_time(), now), " ago"));
+  }
+  Table table(
+      {"METRIC", "VALUE", "TARGET", "WANTED", "MISSING", "UNREADY", "ERROR"});
+  for (const v1::MetricSample& m : scale.metrics()) {
+    const char* unit = m.name() == "connections" ? "" : "%";
+    const bool known = m.error().empty();
+    table.Add({m.name(), known ? absl::StrCat(m.value(), unit) : "",
+               absl::StrCat(m.target(), unit),
+               known ? absl::StrCat(m.recommended()) : "",
+               absl::StrCat(m.missing()), absl::StrCat(m.unready()),
+               m.error()});
+  }
+  absl::StrAppend(&out, "Metrics:\n", Indent(table.Take()));
+  std::string conditions = ConditionsText(scale.conditions(), now);
+  if (!conditions.empty()) absl::StrAppend(&out, "Autoscale ", conditions);
+  return out;
+}
+
+// What the autoscaler of the service decided last; empty without one.
+absl::StatusOr<std::string> AutoscaleText(Context& context,
+                                          const v1::Service& service) {
+  if (!service.spec().has_autoscale()) return std::string();
+  absl::StatusOr<v1::Object> object = GetObject(
+      context, *manifest::FindKind("scale"), service.metadata().name());
+  if (absl::IsNotFound(object.status())) {
+    return std::string("Autoscale:      nothing is decided yet\n");
+  }
+  if (!object.ok()) return object.status();
+  return ScaleText(service.spec(), object->scale(), context.clock.Now());
+}
+
 // The latest events of the object (of a service: also of its replicas).
 absl::StatusOr<std::string> EventsText(Context& context,
                                        const v1::Object& object) {
@@ -187,6 +229,9 @@ absl::Status Describe(Context& context, const v1::Object& object) {
   if (!service) out += PartText(object, "status");
   out += ConditionsOf(object, now);
   if (service) {
+    ASSIGN_OR_RETURN(std::string scale,
+                     AutoscaleText(context, object.service()));
+    out += scale;
     ASSIGN_OR_RETURN(std::string replicas,
                      ReplicasText(context, object.service().metadata().name()));
     out += replicas;

@@ -300,6 +300,31 @@ const std::vector<Column>& NodeColumns() {
   return columns;
 }
 
+// "cpu 93%/70%, connections 4/10".
+std::string ScaleMetrics(const v1::Scale& scale) {
+  return absl::StrJoin(
+      scale.metrics(), ", ", [](std::string* out, const v1::MetricSample& m) {
+        const char* unit = m.name() == "connections" ? "" : "%";
+        absl::StrAppend(
+            out, m.name(), " ",
+            m.error().empty() ? absl::StrCat(m.value(), unit) : "unknown", "/",
+            m.target(), unit);
+      });
+}
+
+const std::vector<Column>& ScaleColumns() {
+  static const auto& columns = *new std::vector<Column>{
+      {"NAME", CellName},
+      {"REPLICAS", CELL(scale, return absl::StrCat(o.replicas());)},
+      {"WANTED", CELL(scale, return absl::StrCat(o.recommended());)},
+      {"METRICS", CELL(scale, return ScaleMetrics(o);)},
+      {"LAST SCALE", CELL(scale, return Age(o.last_scale_time(), now);)},
+      {"AGE", CellAge},
+      {"+MESSAGE", CELL(scale, return o.message();)},
+  };
+  return columns;
+}
+
 const std::vector<Column>& ColumnsOf(const manifest::Kind& kind) {
   switch (kind.field->number()) {
     case v1::Object::kServiceFieldNumber:
@@ -326,6 +351,8 @@ const std::vector<Column>& ColumnsOf(const manifest::Kind& kind) {
       return ReplicaColumns();
     case v1::Object::kEventFieldNumber:
       return EventColumns();
+    case v1::Object::kScaleFieldNumber:
+      return ScaleColumns();
     default:
       return NodeColumns();
   }

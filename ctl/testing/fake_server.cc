@@ -255,6 +255,23 @@ class FakeServer::Containers final : public v1::Containers::Service {
     return Status::OK;
   }
 
+  Status Stats(ServerContext* context, const v1::StatsRequest* request,
+               ServerWriter<v1::StatsResponse>* writer) override {
+    state_.Note(
+        absl::StrCat("Stats ", request->project(), " ", request->service()));
+    if (Status s = state_.Take("Stats"); !s.ok()) return s;
+    for (size_t i = 0; !context->IsCancelled(); ++i) {
+      v1::StatsResponse next;
+      {
+        absl::MutexLock lock(&state_.mu);
+        if (state_.stopping || state_.stats.empty()) return Status::OK;
+        next = state_.stats[std::min(i, state_.stats.size() - 1)];
+      }
+      if (!writer->Write(next)) return Status::OK;
+    }
+    return Status::OK;
+  }
+
   Status Exec(
       ServerContext*,
       ServerReaderWriter<v1::ExecResponse, v1::ExecRequest>* stream) override {
@@ -374,6 +391,7 @@ BULWARK_GET_(std::string, uploaded, uploaded)
     state_->field = std::move(value);       \
   }
 BULWARK_SET_(std::vector<v1::LogLine>, log_lines, lines)
+BULWARK_SET_(std::vector<v1::StatsResponse>, stats, stats)
 BULWARK_SET_(std::vector<v1::ImageInfo>, images, images)
 BULWARK_SET_(std::vector<v1::ImageProgress>, progress, progress)
 BULWARK_SET_(std::vector<std::string>, warnings, warnings)

@@ -49,6 +49,8 @@ class FakeServer {
 
   // Scripts.
   void set_log_lines(std::vector<v1::LogLine> lines);
+  // Stats gives one after the other, and the last one again and again.
+  void set_stats(std::vector<v1::StatsResponse> stats);
   void set_images(std::vector<v1::ImageInfo> images);
   void set_progress(std::vector<v1::ImageProgress> progress);
   void set_warnings(std::vector<std::string> warnings);

@@ -34,6 +34,7 @@ struct FakeState {
   v1::BuildOptions build;
   std::string uploaded;
   std::vector<v1::LogLine> lines;
+  std::vector<v1::StatsResponse> stats;
   std::vector<v1::ImageInfo> images;
   std::vector<v1::ImageProgress> progress;
   std::vector<std::string> warnings;
