@@ -161,7 +161,8 @@ std::string Scheduler::degraded() const {
 std::vector<Runner::Stats> Scheduler::GetStats() const {
   std::vector<Runner::Stats> stats;
   for (const auto* runner :
-       {&service_runner_, &replica_runner_, &pull_runner_, &reap_runner_}) {
+       {&service_runner_, &replica_runner_, &pull_runner_, &reap_runner_,
+        &autoscale_runner_}) {
     stats.push_back((*runner)->GetStats());
   }
   return stats;
