@@ -27,6 +27,8 @@ struct Resources {
   int64_t cpu_request_millicores = 0;  // becomes the weight
   int64_t memory_limit_bytes = 0;
   int64_t pids_limit = 0;
+
+  bool operator==(const Resources&) const = default;
 };
 
 struct LogConfig {

@@ -47,7 +47,8 @@ struct ContainerInfo {
   int pid = 0;               // of the first process, in our PID namespace
   uint64_t start_ticks = 0;  // /proc/PID/stat field 22: pid + this = identity
   absl::Time start_time;
-  ExitInfo exit;  // when kExited
+  Resources resources;  // of the spec, or of the last Update()
+  ExitInfo exit;        // when kExited
 };
 
 // Counters since the container's start, and what it has now. What the host
@@ -152,6 +153,13 @@ class Engine {
   // Forgets an exited container: record, writable layer, cgroup, log.
   // FAILED_PRECONDITION while it runs; OK if it does not exist.
   virtual absl::Status Remove(absl::string_view id) = 0;
+
+  // Changes the limits of a running container, for good: also a process that
+  // takes it over knows them. Nothing is killed for it. FAILED_PRECONDITION,
+  // and nothing has changed, if it exited, or if it uses more memory than the
+  // new limit even after everything was reclaimed that can be.
+  virtual absl::Status Update(absl::string_view id,
+                              const Resources& resources) = 0;
 
   virtual absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) = 0;
   virtual std::vector<ContainerInfo> List() = 0;

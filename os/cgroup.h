@@ -79,6 +79,12 @@ class Cgroups {
   // is left.
   absl::Status Create(absl::string_view name, const CgroupLimits& limits);
 
+  // Changes the limits of a group that exists; a zero lifts the limit. Memory
+  // above its new limit is reclaimed first, and what cannot be is no reason to
+  // kill anybody: FAILED_PRECONDITION says how much is used, and nothing has
+  // changed. NOT_FOUND if there is no such group.
+  absl::Status Update(absl::string_view name, const CgroupLimits& limits);
+
   // Kills every process of the group and of those below it; waits until none
   // is left: DEADLINE_EXCEEDED after `timeout`. OK if it does not exist.
   absl::Status Kill(absl::string_view name, absl::Duration timeout);
@@ -115,6 +121,8 @@ class Cgroups {
   absl::Status SetLimits(absl::string_view name, const CgroupLimits& limits);
   absl::Status SetV1Limits(absl::string_view name, const CgroupLimits& limits);
   absl::Status SetV2Limits(absl::string_view name, const CgroupLimits& limits);
+  absl::Status UpdateV1Memory(const std::string& group, int64_t bytes);
+  absl::Status UpdateV2Memory(const std::string& group, int64_t bytes);
   absl::Status AwaitEmpty(const std::string& directory,
                           absl::Duration deadline);
   absl::Status RemoveTree(const std::string& directory);

@@ -2,17 +2,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "os/cgroup.h"
+#include "os/cgroup_values.h"
 
 namespace bulwark::os {
 namespace {
-
-constexpr int64_t kPeriodMicroseconds = 100000;
 
 absl::Status WriteText(const std::string& path, absl::string_view text) {
   UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -31,19 +28,6 @@ absl::Status WriteLimit(const std::string& path, absl::string_view text) {
   return absl::FailedPreconditionError(absl::StrCat(
       "limit ", path, ": this host does not give us the controller"));
 }
-
-int64_t Quota(int64_t millicores) {
-  // The kernel's least quota is one millisecond.
-  return std::max<int64_t>(1000, millicores * kPeriodMicroseconds / 1000);
-}
-
-// A millicore's share of 1024 for one core, as Docker and Kubernetes count it.
-int64_t Shares(int64_t millicores) {
-  return std::clamp<int64_t>(millicores * 1024 / 1000, 2, 262144);
-}
-
-// The kernel's own mapping from shares to version 2 weights.
-int64_t Weight(int64_t shares) { return 1 + (shares - 2) * 9999 / 262142; }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
@@ -68,12 +52,12 @@ absl::Status Cgroups::SetV1Limits(absl::string_view name,
   if (HasV1("cpu") && limits.cpu_limit_millicores > 0) {
     RETURN_IF_ERROR(
         WriteLimit(V1("cpu", name) + "/cpu.cfs_quota_us",
-                   absl::StrCat(Quota(limits.cpu_limit_millicores))));
+                   absl::StrCat(CpuQuota(limits.cpu_limit_millicores))));
   }
   if (HasV1("cpu") && limits.cpu_request_millicores > 0) {
     RETURN_IF_ERROR(
         WriteLimit(V1("cpu", name) + "/cpu.shares",
-                   absl::StrCat(Shares(limits.cpu_request_millicores))));
+                   absl::StrCat(CpuShares(limits.cpu_request_millicores))));
   }
   if (HasV1("pids") && limits.pids > 0) {
     RETURN_IF_ERROR(
@@ -94,14 +78,14 @@ absl::Status Cgroups::SetV2Limits(absl::string_view name,
     RETURN_IF_ERROR(WriteLimit(group + "/memory.oom.group", "1"));
   }
   if (!HasV1("cpu") && limits.cpu_limit_millicores > 0) {
-    RETURN_IF_ERROR(WriteLimit(group + "/cpu.max",
-                               absl::StrCat(Quota(limits.cpu_limit_millicores),
-                                            " ", kPeriodMicroseconds)));
+    RETURN_IF_ERROR(WriteLimit(
+        group + "/cpu.max", absl::StrCat(CpuQuota(limits.cpu_limit_millicores),
+                                         " ", kCpuPeriodMicroseconds)));
   }
   if (!HasV1("cpu") && limits.cpu_request_millicores > 0) {
     RETURN_IF_ERROR(WriteLimit(
         group + "/cpu.weight",
-        absl::StrCat(Weight(Shares(limits.cpu_request_millicores)))));
+        absl::StrCat(CpuWeight(CpuShares(limits.cpu_request_millicores)))));
   }
   if (!HasV1("pids") && limits.pids > 0) {
     RETURN_IF_ERROR(WriteLimit(group + "/pids.max", absl::StrCat(limits.pids)));

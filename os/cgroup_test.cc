@@ -158,6 +158,54 @@ TEST(CgroupStatsTest, WhenHostIsHybrid_ReadsBothVersions) {
   EXPECT_EQ(stats.cpu_limit_millicores, 0);
 }
 
+TEST(CgroupLimitsTest, WhenUpdatedOnAPureHost_ReclaimsBeforeItLimits) {
+  RealClock clock;
+  TempDir dir;
+  CgroupLayout layout;
+  layout.unified = dir.path();
+  Cgroups cgroups(layout, "inst", clock);
+  ASSERT_OK(cgroups.Prepare());
+  EXPECT_THAT(cgroups.Update("a", {}), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_EQ(mkdir((dir / "inst/a").c_str(), 0755), 0);
+  const auto set = [&](const char* name, const char* text) {
+    ASSERT_OK(WriteFileDurably(absl::StrCat(dir / "inst/a/", name), text));
+  };
+  const auto read = [&](const char* name) {
+    return ReadFile(absl::StrCat(dir / "inst/a/", name), 100);
+  };
+  for (const char* name :
+       {"memory.max", "memory.high", "memory.swap.max", "memory.oom.group",
+        "cpu.max", "cpu.weight", "pids.max"}) {
+    set(name, "");
+  }
+  set("memory.current", "1000\n");
+  ASSERT_OK(cgroups.Update("a", {1500, 500, 64 << 20, 100}));
+  EXPECT_THAT(read("memory.max"), IsOkAndHolds("67108864"));
+  EXPECT_THAT(read("memory.high"), IsOkAndHolds("max"));
+  EXPECT_THAT(read("cpu.max"), IsOkAndHolds("150000 100000"));
+  EXPECT_THAT(read("cpu.weight"), IsOkAndHolds("20"));
+  EXPECT_THAT(read("pids.max"), IsOkAndHolds("100"));
+
+  // More is used than is allowed, and cannot be reclaimed.
+  for (const char* name : {"memory.max", "memory.high", "cpu.max"}) {
+    set(name, "");
+  }
+  set("memory.current", "9000000\n");
+  EXPECT_THAT(cgroups.Update("a", {500, 0, 8 << 20, 0}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       ::testing::HasSubstr("9000000 bytes are in use")));
+  EXPECT_THAT(read("memory.max"), IsOkAndHolds(""));
+  EXPECT_THAT(read("memory.high"), IsOkAndHolds(::testing::HasSubstr("max")));
+  EXPECT_THAT(read("cpu.max"), IsOkAndHolds(""));
+
+  for (const char* name : {"cpu.weight", "pids.max"}) set(name, "");
+  ASSERT_OK(cgroups.Update("a", {}));
+  EXPECT_THAT(read("memory.max"), IsOkAndHolds("max"));
+  EXPECT_THAT(read("cpu.max"), IsOkAndHolds("max 100000"));
+  EXPECT_THAT(read("cpu.weight"), IsOkAndHolds("100"));
+  EXPECT_THAT(read("pids.max"), IsOkAndHolds("max"));
+}
+
 class CgroupsTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -210,6 +258,14 @@ TEST_F(CgroupsTest, WhenCreatedTwice_IsTheSameGroup) {
   EXPECT_OK(cgroups_->Stats("a"));
   EXPECT_OK(cgroups_->Remove("a"));
   EXPECT_TRUE(cgroups_->List().empty());
+}
+
+TEST_F(CgroupsTest, WhenUpdated_TakesLimitsUpAndDownAndOff) {
+  ASSERT_OK(cgroups_->Create("a", {500, 100, 64 << 20, 50}));
+  EXPECT_OK(cgroups_->Update("a", {1000, 200, 128 << 20, 60}));
+  EXPECT_OK(cgroups_->Update("a", {100, 50, 16 << 20, 20}));
+  EXPECT_OK(cgroups_->Update("a", {}));
+  EXPECT_OK(cgroups_->Update("a", {100, 50, 16 << 20, 20}));
 }
 
 TEST_F(CgroupsTest, WhenKilled_IsEmptyAndCanBeRemoved) {

@@ -160,6 +160,7 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
   container.info.pid = next_pid_++;
   container.info.start_ticks = static_cast<uint64_t>(container.info.pid) * 10;
   container.info.start_time = clock_.Now();
+  container.info.resources = spec.resources;
   container.stats.pids = 1;
   return container.info;
 }
@@ -202,6 +203,22 @@ absl::Status FakeEngine::Remove(absl::string_view id) {
         absl::StrCat("remove container ", id, ": it is running"));
   }
   containers_.erase(std::string(id));
+  return absl::OkStatus();
+}
+
+absl::Status FakeEngine::Update(absl::string_view id,
+                                const Resources& resources) {
+  absl::MutexLock lock(&mu_);
+  ASSIGN_OR_RETURN(Container * container, FindRunning(id));
+  if (resources.memory_limit_bytes > 0 &&
+      container->stats.memory_bytes > resources.memory_limit_bytes) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "update container ", id, ": ", container->stats.memory_bytes,
+        " bytes are in use, and the new limit is ",
+        resources.memory_limit_bytes));
+  }
+  container->spec.resources = resources;
+  container->info.resources = resources;
   return absl::OkStatus();
 }
 

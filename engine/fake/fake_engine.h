@@ -57,6 +57,9 @@ class FakeEngine final : public Engine {
   absl::Status Signal(absl::string_view id, int signal) override;
   absl::Status Kill(absl::string_view id) override;
   absl::Status Remove(absl::string_view id) override;
+  // Refuses a memory limit below SetStats()' memory_bytes.
+  absl::Status Update(absl::string_view id,
+                      const Resources& resources) override;
   absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) override;
   std::vector<ContainerInfo> List() override;
   absl::StatusOr<ContainerStats> Stats(absl::string_view id) override;

@@ -67,7 +67,7 @@ absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
   RETURN_IF_ERROR_CTX(ValidateSpec(spec),
                       absl::StrCat("start container ", spec.id));
   ContainerRecord record = {spec.id, spec.labels, launcher_->boot_id(),
-                            spec.upper_dir};
+                            spec.upper_dir, spec.resources};
   auto container = std::make_shared<Container>(std::move(record));
   {
     absl::ReleasableMutexLock lock(&mu_);
@@ -116,6 +116,7 @@ absl::Status LocalEngine::Adopt(const ContainerPtr& container,
     absl::MutexLock lock(&container->mu);
     container->info.id = container->record.id;
     container->info.labels = container->record.labels;
+    container->info.resources = container->record.resources;
     container->info.pid = launched.init.pid;
     container->info.start_ticks = launched.init.start_ticks;
     container->info.start_time = launched.start_time;
@@ -253,6 +254,33 @@ absl::Status LocalEngine::Remove(absl::string_view id) {
   }
   absl::MutexLock lock(&mu_);
   containers_.erase(std::string(id));
+  return absl::OkStatus();
+}
+
+// First the kernel, which may refuse, then the record: a crash in between
+// leaves a record of older limits, which are then set once more.
+absl::Status LocalEngine::Update(absl::string_view id,
+                                 const Resources& resources) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
+  absl::MutexLock update(&container->update_mu);
+  {
+    absl::MutexLock lock(&container->mu);
+    if (container->Exited()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("update container ", id, ": it has exited"));
+    }
+  }
+  RETURN_IF_ERROR_CTX(
+      launcher_->cgroups().Update(
+          id, {resources.cpu_limit_millicores, resources.cpu_request_millicores,
+               resources.memory_limit_bytes, resources.pids_limit}),
+      absl::StrCat("update container ", id));
+  ContainerRecord record = container->record;
+  record.resources = resources;
+  RETURN_IF_ERROR(
+      os::WriteFileDurably(launcher_->Dirs(id).Record(), Encode(record)));
+  absl::MutexLock lock(&container->mu);
+  container->info.resources = resources;
   return absl::OkStatus();
 }
 

@@ -36,6 +36,8 @@ class LocalEngine final : public Engine {
   absl::Status Signal(absl::string_view id, int signal) override;
   absl::Status Kill(absl::string_view id) override;
   absl::Status Remove(absl::string_view id) override;
+  absl::Status Update(absl::string_view id,
+                      const Resources& resources) override;
   absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) override;
   std::vector<ContainerInfo> List() override;
   absl::StatusOr<ContainerStats> Stats(absl::string_view id) override;
@@ -49,6 +51,9 @@ class LocalEngine final : public Engine {
     explicit Container(ContainerRecord r) : record(std::move(r)) {}
 
     const ContainerRecord record;
+    // Held, on purpose, over the kernel and the disk: of two updates one comes
+    // after the other in both.
+    absl::Mutex update_mu;
     absl::Mutex mu;
     bool starting ABSL_GUARDED_BY(mu) = true;
     bool removing ABSL_GUARDED_BY(mu) = false;

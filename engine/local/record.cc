@@ -23,6 +23,10 @@ enum OwnTag : uint16_t {
   kTagUser,
   kTagCwd,
   kTagProfile,
+  kTagCpuLimit,
+  kTagCpuRequest,
+  kTagMemoryLimit,
+  kTagPidsLimit,
 };
 
 // A frame of any size.
@@ -95,6 +99,10 @@ std::string Encode(const ContainerRecord& record) {
   e.Bytes(kTagId, record.id);
   e.Bytes(child::kTagBootId, record.boot_id);
   e.Bytes(kTagUpperDir, record.upper_dir);
+  e.Int(kTagCpuLimit, record.resources.cpu_limit_millicores);
+  e.Int(kTagCpuRequest, record.resources.cpu_request_millicores);
+  e.Int(kTagMemoryLimit, record.resources.memory_limit_bytes);
+  e.Int(kTagPidsLimit, record.resources.pids_limit);
   for (const auto& [name, value] : record.labels) {
     e.Bytes(kTagLabel, absl::StrCat(name, std::string(1, '\0'), value));
   }
@@ -110,6 +118,11 @@ absl::StatusOr<ContainerRecord> DecodeContainer(absl::string_view bytes) {
     if (r.tag() == kTagId) record.id = text;
     if (r.tag() == child::kTagBootId) record.boot_id = text;
     if (r.tag() == kTagUpperDir) record.upper_dir = text;
+    Resources& limits = record.resources;
+    if (r.tag() == kTagCpuLimit) limits.cpu_limit_millicores = r.Int();
+    if (r.tag() == kTagCpuRequest) limits.cpu_request_millicores = r.Int();
+    if (r.tag() == kTagMemoryLimit) limits.memory_limit_bytes = r.Int();
+    if (r.tag() == kTagPidsLimit) limits.pids_limit = r.Int();
     const size_t nul = text.find('\0');
     if (r.tag() == kTagLabel && nul != std::string::npos) {
       record.labels[text.substr(0, nul)] = text.substr(nul + 1);

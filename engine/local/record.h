@@ -36,6 +36,7 @@ struct ContainerRecord {
   std::map<std::string, std::string> labels;
   std::string boot_id;
   std::string upper_dir;  // if the spec gave one
+  Resources resources;    // as last set
 };
 
 // What an exec inherits; in the runtime directory only.

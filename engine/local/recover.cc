@@ -171,6 +171,7 @@ void LocalEngine::AddExited(const ContainerPtr& container,
     absl::MutexLock lock(&container->mu);
     container->info.id = container->record.id;
     container->info.labels = container->record.labels;
+    container->info.resources = container->record.resources;
     container->info.state = ContainerState::kExited;
     container->info.pid = exit.pid;
     container->info.start_time = exit.start_time;

@@ -84,6 +84,57 @@ TEST_P(EngineContractTest, WhenStarted_StatsTellItsLimits) {
   EXPECT_LE(stats.memory_bytes, stats.memory_limit_bytes);
 }
 
+TEST_P(EngineContractTest, WhenUpdated_HasTheNewLimitsAndRunsOn) {
+  ContainerSpec spec = harness_->Obedient("a");
+  spec.resources = {500, 100, 64 << 20, 100};
+  ASSERT_OK_AND_ASSIGN(const ContainerInfo first, engine().Start(spec));
+  EXPECT_EQ(first.resources, spec.resources);
+  const Resources more = {1000, 200, 128 << 20, 200};
+  ASSERT_OK(engine().Update("a", more));
+  const Resources less = {200, 50, 32 << 20, 50};
+  ASSERT_OK(engine().Update("a", less));
+  ASSERT_OK(engine().Update("a", less));
+  ASSERT_OK_AND_ASSIGN(ContainerInfo seen, engine().Inspect("a"));
+  EXPECT_EQ(seen.resources, less);
+  EXPECT_EQ(seen.pid, first.pid);
+  EXPECT_EQ(seen.state, ContainerState::kRunning);
+  // Whoever takes it over knows them.
+  harness_->Reopen();
+  ASSERT_OK(engine().Recover([](absl::string_view) {}));
+  ASSERT_OK_AND_ASSIGN(seen, engine().Inspect("a"));
+  EXPECT_EQ(seen.resources, less);
+  ASSERT_OK(engine().Update("a", {}));
+}
+
+TEST_P(EngineContractTest, WhenMoreMemoryIsUsed_UpdateIsRefusedAndKillsNone) {
+  ContainerSpec spec = harness_->Obedient("a");
+  spec.resources.memory_limit_bytes = 256 << 20;
+  ASSERT_OK(engine().Start(spec));
+  harness_->UseMemory("a", 48 << 20);
+  Resources less;
+  less.cpu_limit_millicores = 100;
+  less.memory_limit_bytes = 16 << 20;
+  EXPECT_THAT(engine().Update("a", less),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK_AND_ASSIGN(ContainerInfo seen, engine().Inspect("a"));
+  EXPECT_EQ(seen.state, ContainerState::kRunning);
+  EXPECT_EQ(seen.resources, spec.resources);
+  ASSERT_OK_AND_ASSIGN(const ContainerStats stats, engine().Stats("a"));
+  EXPECT_EQ(stats.oom_kills, 0);
+  EXPECT_GE(stats.memory_bytes, 48 << 20);
+  less.memory_limit_bytes = 128 << 20;
+  EXPECT_OK(engine().Update("a", less));
+}
+
+TEST_P(EngineContractTest, WhenExitedOrUnknown_UpdateIsRefused) {
+  EXPECT_THAT(engine().Update("a", {}), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK(engine().Start(harness_->Obedient("a")));
+  harness_->MakeExit("a", 0);
+  AwaitExit("a");
+  EXPECT_THAT(engine().Update("a", {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
 TEST_P(EngineContractTest, WhenStartedAgain_IsTheSameContainer) {
   ASSERT_OK_AND_ASSIGN(ContainerInfo first,
                        engine().Start(harness_->Obedient("a")));

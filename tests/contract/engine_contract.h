@@ -32,6 +32,8 @@ class EngineHarness {
 
   virtual void MakeExit(const std::string& id, int code) = 0;
   virtual void MakePrint(const std::string& id, const std::string& line) = 0;
+  // Makes the container use at least so much memory, until it ends.
+  virtual void UseMemory(const std::string& id, int64_t bytes) = 0;
   // A process to exec that prints `text` and exits with `code`.
   virtual ExecSpec Printing(const std::string& text, int code) = 0;
 };

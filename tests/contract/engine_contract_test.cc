@@ -39,6 +39,11 @@ class FakeHarness final : public EngineHarness {
   void MakePrint(const std::string& id, const std::string& line) override {
     EXPECT_OK(fake_.Print(id, line));
   }
+  void UseMemory(const std::string& id, int64_t bytes) override {
+    ContainerStats stats;
+    stats.memory_bytes = bytes;
+    EXPECT_OK(fake_.SetStats(id, stats));
+  }
   ExecSpec Printing(const std::string& text, int code) override {
     ExecSpec spec;
     spec.args = {"print", text, absl::StrCat(code)};
@@ -77,6 +82,16 @@ class LocalHarness final : public EngineHarness {
   }
   void MakePrint(const std::string& id, const std::string& line) override {
     world_.Command(id, absl::StrCat("say ", line));
+  }
+  // tail keeps a line that does not end.
+  void UseMemory(const std::string& id, int64_t bytes) override {
+    world_.Command(id, absl::StrCat("(head -c ", bytes,
+                                    " /dev/zero; sleep 1000) | tail -n 1 &"));
+    const absl::Duration deadline = clock().Steady() + absl::Seconds(20);
+    while (engine().Stats(id)->memory_bytes < bytes) {
+      ASSERT_LT(clock().Steady(), deadline);
+      clock().Sleep(absl::Milliseconds(5));
+    }
   }
   ExecSpec Printing(const std::string& text, int code) override {
     ExecSpec spec;

@@ -53,6 +53,10 @@ class ScriptedEngine final : public Engine {
   absl::Status Remove(absl::string_view id) override {
     return fake_.Remove(id);
   }
+  absl::Status Update(absl::string_view id,
+                      const Resources& resources) override {
+    return fake_.Update(id, resources);
+  }
   absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) override {
     return fake_.Inspect(id);
   }

@@ -41,6 +41,9 @@ class ScriptedEngine final : public engine::Engine {
   absl::Status Signal(absl::string_view, int) override { return Unused(); }
   absl::Status Kill(absl::string_view) override { return Unused(); }
   absl::Status Remove(absl::string_view) override { return Unused(); }
+  absl::Status Update(absl::string_view, const engine::Resources&) override {
+    return Unused();
+  }
   absl::StatusOr<engine::ContainerInfo> Inspect(absl::string_view) override {
     return Unused();
   }
