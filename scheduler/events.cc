@@ -32,6 +32,16 @@ v1::ObjectReference ReferenceTo(const v1::Service& service) {
   return r;
 }
 
+v1::ObjectReference ReferenceTo(const v1::Object& object) {
+  const store::Key key = store::KeyOf(object);
+  v1::ObjectReference r;
+  r.set_kind(key.kind);
+  r.set_project(key.project);
+  r.set_name(key.name);
+  r.set_uid(store::MetadataOf(object).uid());
+  return r;
+}
+
 EventRecorder::EventRecorder(store::MetadataStore& store, Clock& clock,
                              Entropy& entropy, size_t max_per_project)
     : store_(store), clock_(clock), entropy_(entropy), max_(max_per_project) {}

@@ -19,6 +19,8 @@ namespace bulwark::scheduler {
 
 // A reference to a service, for its events and those of its replicas.
 v1::ObjectReference ReferenceTo(const v1::Service& service);
+// To the object itself.
+v1::ObjectReference ReferenceTo(const v1::Object& object);
 
 // Writes Event objects with the actor "system". An event that repeats within
 // an hour (same subject, reason and message) is counted, not written anew. Each

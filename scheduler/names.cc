@@ -63,6 +63,10 @@ std::string RevisionName(absl::string_view service, int64_t number) {
   return absl::StrCat(service, "-", number);
 }
 
+std::string JobRevisionName(absl::string_view job, int64_t number) {
+  return absl::StrCat("job.", job, "-", number);
+}
+
 std::string PinnedReference(absl::string_view image, absl::string_view digest) {
   if (absl::StrContains(image, '@')) return std::string(image);
   const size_t slash = image.rfind('/');

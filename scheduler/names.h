@@ -15,6 +15,7 @@ inline constexpr char kReplicaLabel[] = "bulwark.replica";  // uid
 inline constexpr char kReplicaNameLabel[] = "bulwark.replica-name";
 inline constexpr char kProjectLabel[] = "bulwark.project";
 inline constexpr char kServiceLabel[] = "bulwark.service";
+inline constexpr char kJobLabel[] = "bulwark.job";
 inline constexpr char kContainerLabel[] = "bulwark.container";
 
 // "UID-NAME", and "UID-NAME.ATTEMPT" from the second start in a replica on; at
@@ -32,6 +33,8 @@ std::string SandboxId(absl::string_view service_uid, int slot);
 std::string ReplicaName(absl::string_view service, int slot,
                         absl::string_view uid);
 std::string RevisionName(absl::string_view service, int64_t number);
+// "job.import-1": no service's, whose names hold no dot.
+std::string JobRevisionName(absl::string_view job, int64_t number);
 
 // The image as written, pinned: "host/app:1.4" -> "host/app@sha256:…". An
 // image that names a digest already stays as it is.

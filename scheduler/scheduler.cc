@@ -7,17 +7,14 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "scheduler/jobs/outcome.h"
 #include "scheduler/names.h"
-#include "scheduler/rollout/restart.h"
 #include "scheduler/services/reader.h"
-#include "scheduler/shutdown.h"
+#include "scheduler/services/unmet.h"
 #include "store/objects.h"
 
 namespace bulwark::scheduler {
 namespace {
-
-// How long a lost hint can hold up a shutdown.
-constexpr absl::Duration kShutdownPoll = absl::Milliseconds(250);
 
 store::Filter OfKind(const char* kind) {
   store::Filter filter;
@@ -36,6 +33,11 @@ absl::StatusOr<v1::Object> ObjectOf(const store::Change& change) {
 // A registry changes without telling us: what it lacked is looked for again.
 constexpr absl::Duration kPullAgain = absl::Seconds(30);
 
+// "KIND/PROJECT/NAME" of "PROJECT/NAME".
+std::string OwnerKey(absl::string_view kind, absl::string_view key) {
+  return absl::StrCat(kind, "/", key);
+}
+
 RunnerOptions Options(const char* name, int workers) {
   RunnerOptions options;
   options.name = name;
@@ -48,58 +50,106 @@ RunnerOptions Options(const char* name, int workers) {
 Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
     : ports_(ports),
       events_(ports.store, ports.clock, ports.entropy),
+      addresses_(ports.store),
       launcher_(ports.store, ports.engine, ports.images, ports.network,
                 ports.volumes, slots_, ports.clock, ports.entropy,
                 options.dns_domain),
       replica_controller_(
           ports.store, ports.engine, launcher_, ports.endpoints, ports.clock,
-          events_, [this](const std::string& k) { service_runner_->Add(k); }),
+          events_, [this](const v1::Replica& r) { WakeOwner(r); },
+          [this](const std::string& id) { OnEngineEvent(id); }),
       service_controller_(
-          ports.store, ports.clock, ports.entropy, events_,
+          ports.store, ports.clock, ports.entropy, events_, addresses_,
           {[this](const std::string& k) { replica_runner_->Add(k); },
-           [this](const std::string& k) { service_runner_->Add(k); },
+           [this](const std::string& k) { WakeDependents("service", k); },
            [this](const std::string& k) {
              pull_runner_->queue().AddUnlessFailed(k);
            },
-           [this](const std::string& k) { reap_runner_->Add(k); },
-           [this](const std::string& k) { return IsDown(k); }},
+           [this](const std::string& k) {
+             reap_runner_->Add(OwnerKey("service", k));
+           },
+           [this](const std::string& k) {
+             return IsDown(OwnerKey("service", k));
+           }},
           {options.virtual_pool}),
-      resolver_(ports.store, ports.images, ports.clock, ports.entropy, events_,
+      job_controller_(
+          ports.store, ports.clock, ports.entropy, events_, addresses_,
+          {[this](const std::string& k) { replica_runner_->Add(k); },
+           [this](const std::string& k) { WakeDependents("job", k); },
+           [this](const std::string& k) {
+             job_pull_runner_->queue().AddUnlessFailed(k);
+           },
+           [this](const std::string& k) {
+             reap_runner_->Add(OwnerKey("job", k));
+           },
+           [this](const std::string& k) {
+             return IsDown(OwnerKey("job", k));
+           }}),
+      cron_controller_(ports.store, ports.clock, ports.entropy, events_),
+      resolver_("service", ports.store, ports.images, ports.clock,
+                ports.entropy, events_,
                 [this](const std::string& k) { service_runner_->Add(k); }),
+      job_resolver_("job", ports.store, ports.images, ports.clock,
+                    ports.entropy, events_,
+                    [this](const std::string& k) { job_runner_->Add(k); }),
       reaper_(ports.store, ports.engine, ports.network, slots_, ports.clock,
-              [this](const std::string& k) { service_runner_->Add(k); }),
+              [this](const store::Key& k) { Wake(k.ToString()); }),
       autoscaler_(ports.store, ports.clock, ports.entropy, events_,
                   ports.samples,
                   [this](const std::string& k) { service_runner_->Add(k); }),
       services_("services", ports.store, ports.clock, ports.entropy,
                 OfKind("service"),
-                [this](const store::Change& c) { OnServiceChange(c); }),
+                [this](const store::Change& c) { OnOwnerChange(c); }),
+      jobs_("jobs", ports.store, ports.clock, ports.entropy, OfKind("job"),
+            [this](const store::Change& c) { OnOwnerChange(c); }),
+      cron_jobs_("cron jobs", ports.store, ports.clock, ports.entropy,
+                 OfKind("cron-job"),
+                 [this](const store::Change& c) { OnCronJobChange(c); }),
       replicas_("replicas", ports.store, ports.clock, ports.entropy,
                 OfKind("replica"),
                 [this](const store::Change& c) { OnReplicaChange(c); }) {
-  auto service_keys = [this] { return Keys(services_); };
-  auto make = [&](const char* name, int workers, auto& controller,
+  MakeRunners(options);
+}
+
+void Scheduler::MakeRunners(const SchedulerOptions& options) {
+  auto make = [&](RunnerOptions runner, auto& controller,
                   Runner::Lister lister) {
     return std::make_unique<Runner>(
-        Options(name, workers), ports_.clock, ports_.entropy,
+        std::move(runner), ports_.clock, ports_.entropy,
         [&controller](const std::string& k) { return controller.Reconcile(k); },
         std::move(lister));
   };
-  service_runner_ = make("service", options.service_workers,
-                         service_controller_, service_keys);
-  replica_runner_ =
-      make("replica", options.replica_workers, replica_controller_,
-           [this] { return Keys(replicas_); });
-  // A service that lacks a revision asks for it; no resync of its own, which
-  // would only break into the back-off.
+  auto keys = [this](const Informer& informer) {
+    return [this, &informer] { return Keys(informer); };
+  };
+  service_runner_ = make(Options("service", options.service_workers),
+                         service_controller_, keys(services_));
+  job_runner_ =
+      make(Options("job", options.job_workers), job_controller_, keys(jobs_));
+  cron_runner_ =
+      make(Options("cron job", 1), cron_controller_, keys(cron_jobs_));
+  replica_runner_ = make(Options("replica", options.replica_workers),
+                         replica_controller_, keys(replicas_));
+  // Who lacks a revision asks for it; no resync of its own, which would only
+  // break into the back-off.
+  auto none = [] { return std::vector<std::string>(); };
   RunnerOptions pulls = Options("image", options.pull_workers);
   pulls.hopeless_delay = kPullAgain;
-  pull_runner_ = std::make_unique<Runner>(
-      std::move(pulls), ports_.clock, ports_.entropy,
-      [this](const std::string& k) { return resolver_.Reconcile(k); },
-      [] { return std::vector<std::string>(); });
-  reap_runner_ = make("reap", 1, reaper_, service_keys);
-  autoscale_runner_ = make("autoscale", 1, autoscaler_, service_keys);
+  pull_runner_ = make(pulls, resolver_, none);
+  pulls.name = "job image";
+  pulls.workers = options.job_pull_workers;
+  job_pull_runner_ = make(pulls, job_resolver_, none);
+  reap_runner_ = make(Options("reap", 1), reaper_, [this] {
+    std::vector<std::string> all;
+    for (const Informer* informer : {&services_, &jobs_}) {
+      for (const Informer::RecordPtr& record : informer->List()) {
+        all.push_back(record->key.ToString());
+      }
+    }
+    return all;
+  });
+  autoscale_runner_ =
+      make(Options("autoscale", 1), autoscaler_, keys(services_));
 }
 
 Scheduler::~Scheduler() { Stop(); }
@@ -117,9 +167,14 @@ absl::Status Scheduler::Start() {
     replica_controller_.Observe(key).IgnoreError();
   }
   RETURN_IF_ERROR(services_.Start());
+  RETURN_IF_ERROR(jobs_.Start());
+  RETURN_IF_ERROR(cron_jobs_.Start());
   replica_runner_->Start();
   service_runner_->Start();
+  job_runner_->Start();
+  cron_runner_->Start();
   pull_runner_->Start();
+  job_pull_runner_->Start();
   reap_runner_->Start();
   autoscale_runner_->Start();
   return absl::OkStatus();
@@ -128,14 +183,21 @@ absl::Status Scheduler::Start() {
 void Scheduler::Stop() {
   if (std::exchange(stopped_, true)) return;
   resolver_.Cancel();
+  job_resolver_.Cancel();
   launcher_.Cancel();
   services_.Stop();
+  jobs_.Stop();
+  cron_jobs_.Stop();
   replicas_.Stop();
   service_runner_->Stop();
+  job_runner_->Stop();
+  cron_runner_->Stop();
   replica_runner_->Stop();
   pull_runner_->Stop();
+  job_pull_runner_->Stop();
   reap_runner_->Stop();
   autoscale_runner_->Stop();
+  replica_controller_.Stop();
 }
 
 void Scheduler::OnEngineEvent(absl::string_view container_id) {
@@ -161,35 +223,70 @@ std::string Scheduler::degraded() const {
 std::vector<Runner::Stats> Scheduler::GetStats() const {
   std::vector<Runner::Stats> stats;
   for (const auto* runner :
-       {&service_runner_, &replica_runner_, &pull_runner_, &reap_runner_,
-        &autoscale_runner_}) {
+       {&service_runner_, &job_runner_, &cron_runner_, &replica_runner_,
+        &pull_runner_, &job_pull_runner_, &reap_runner_, &autoscale_runner_}) {
     stats.push_back((*runner)->GetStats());
   }
   return stats;
 }
 
-void Scheduler::OnServiceChange(const store::Change& change) {
-  const std::string key = QueueKey(change.key);
-  service_runner_->Add(key);
+// Of a service or a job.
+void Scheduler::OnOwnerChange(const store::Change& change) {
+  const std::string key = change.key.ToString();
+  const bool job = change.key.kind == "job";
+  Wake(key);
+  absl::StatusOr<v1::Object> object = ObjectOf(change);
+  if (job && object.ok() && object->job().metadata().has_owner()) {
+    cron_runner_->Add(absl::StrCat(change.key.project, "/",
+                                   object->job().metadata().owner().name()));
+  }
   if (change.op == store::Change::Op::kDelete) {
     reap_runner_->Add(key);
-    autoscale_runner_->Add(key);
+    if (!job) autoscale_runner_->Add(QueueKey(change.key));
     absl::MutexLock lock(&mu_);
     generations_.erase(key);
     return;
   }
-  absl::StatusOr<v1::Object> object = ObjectOf(change);
   if (!object.ok()) return;
-  const int64_t generation = object->service().metadata().generation();
+  const int64_t generation = store::MetadataOf(*object).generation();
   bool declared_anew;
   {
     absl::MutexLock lock(&mu_);
     declared_anew = std::exchange(generations_[key], generation) != generation;
   }
-  // A new declaration does not wait for the back-off of the old one's pull.
+  // A new declaration does not wait for the back-off of the old one's pull. A
+  // job that has its images needs none.
   if (!declared_anew) return;
-  pull_runner_->Add(key);
-  autoscale_runner_->Add(key);
+  if (!job) {
+    pull_runner_->Add(QueueKey(change.key));
+    autoscale_runner_->Add(QueueKey(change.key));
+  } else if (!IsFinished(object->job()) && !object->job().spec().suspend()) {
+    job_pull_runner_->Add(QueueKey(change.key));
+  }
+}
+
+void Scheduler::OnCronJobChange(const store::Change& change) {
+  cron_runner_->Add(QueueKey(change.key));
+}
+
+void Scheduler::Wake(const std::string& key) {
+  absl::StatusOr<store::Key> parsed = store::Key::Parse(key);
+  if (!parsed.ok()) return;
+  (parsed->kind == "job" ? job_runner_ : service_runner_)
+      ->Add(QueueKey(*parsed));
+}
+
+void Scheduler::WakeOwner(const v1::Replica& replica) {
+  Wake(OwnerKeyOf(replica).ToString());
+}
+
+void Scheduler::WakeDependents(const char* kind, const std::string& key) {
+  absl::StatusOr<store::Key> parsed = ParseQueueKey(kind, key);
+  if (!parsed.ok()) return;
+  auto dependents =
+      DependentsOf(ports_.store, kind, parsed->project, parsed->name);
+  if (!dependents.ok()) return;  // they look again by themselves
+  for (const std::string& dependent : *dependents) Wake(dependent);
 }
 
 void Scheduler::OnReplicaChange(const store::Change& change) {
@@ -210,8 +307,7 @@ void Scheduler::OnReplicaChange(const store::Change& change) {
     }
   }
   if (change.op == store::Change::Op::kPut) replica_runner_->Add(key);
-  service_runner_->Add(
-      absl::StrCat(change.key.project, "/", replica.spec().service()));
+  WakeOwner(replica);
 }
 
 std::vector<std::string> Scheduler::Keys(const Informer& informer) const {
@@ -222,84 +318,9 @@ std::vector<std::string> Scheduler::Keys(const Informer& informer) const {
   return keys;
 }
 
-bool Scheduler::IsDown(const std::string& service) {
+bool Scheduler::IsDown(const std::string& key) {
   absl::MutexLock lock(&mu_);
-  return down_.contains(service);
-}
-
-absl::StatusOr<std::set<std::string>> Scheduler::LiveServices() {
-  ASSIGN_OR_RETURN(auto replicas, store::ListObjects(ports_.store, "replica"));
-  std::set<std::string> live;
-  for (const v1::Object& object : replicas.objects) {
-    const v1::Replica& r = object.replica();
-    if (HasEnded(r)) continue;
-    live.insert(
-        absl::StrCat(store::KeyOf(object).project, "/", r.spec().service()));
-  }
-  return live;
-}
-
-absl::StatusOr<std::vector<std::string>> Scheduler::ShutdownAll(
-    absl::Duration timeout) {
-  const absl::Duration deadline = ports_.clock.Steady() + timeout;
-  while (true) {
-    int64_t seen;
-    {
-      absl::MutexLock lock(&mu_);
-      seen = replica_changes_;
-    }
-    DependencyGraph graph;
-    ASSIGN_OR_RETURN(auto services,
-                     store::ListObjects(ports_.store, "service"));
-    for (const v1::Object& object : services.objects) {
-      const v1::Service& s = object.service();
-      auto& needs = graph[QueueKey(s.metadata())];
-      for (const v1::Dependency& d : s.spec().depends_on()) {
-        needs.push_back(absl::StrCat(s.metadata().project(), "/", d.service()));
-      }
-    }
-    ASSIGN_OR_RETURN(std::set<std::string> live, LiveServices());
-    std::set<std::string> next = StopNext(graph, live);
-    // What has no replica must not get one any more.
-    for (const auto& [key, needs] : graph) {
-      if (!live.contains(key)) next.insert(key);
-    }
-    {
-      absl::MutexLock lock(&mu_);
-      down_.insert(next.begin(), next.end());
-    }
-    for (const std::string& key : next) service_runner_->Add(key);
-    if (live.empty()) return std::vector<std::string>();
-    if (ports_.clock.Steady() >= deadline) {
-      RETURN_IF_ERROR(KillAll(live));
-      return std::vector<std::string>(live.begin(), live.end());
-    }
-    absl::MutexLock lock(&mu_);
-    auto changed = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-      return replica_changes_ != seen;
-    };
-    ports_.clock.AwaitUntil(
-        mu_, absl::Condition(&changed),
-        std::min(deadline, ports_.clock.Steady() + kShutdownPoll));
-  }
-}
-
-absl::Status Scheduler::KillAll(const std::set<std::string>& services) {
-  {
-    absl::MutexLock lock(&mu_);
-    down_.insert(services.begin(), services.end());
-  }
-  for (const std::string& key : services) service_runner_->Add(key);
-  absl::Status first;
-  for (const engine::ContainerInfo& info : ports_.engine.List()) {
-    if (info.state != engine::ContainerState::kRunning ||
-        !info.labels.contains(kReplicaLabel)) {
-      continue;
-    }
-    const absl::Status killed = ports_.engine.Kill(info.id);
-    if (!absl::IsNotFound(killed)) first.Update(killed);
-  }
-  return first;
+  return down_.contains(key);
 }
 
 }  // namespace bulwark::scheduler

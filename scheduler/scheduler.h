@@ -1,4 +1,4 @@
-// The controllers that turn declared services into running containers.
+// The controllers that turn declared services and jobs into running containers.
 #ifndef SCHEDULER_SCHEDULER_H_
 #define SCHEDULER_SCHEDULER_H_
 
@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "base/graph.h"
 #include "engine/engine.h"
 #include "engine/images.h"
 #include "netmesh/network.h"
@@ -23,9 +24,12 @@
 #include "scheduler/control/runner.h"
 #include "scheduler/endpoints.h"
 #include "scheduler/events.h"
+#include "scheduler/jobs/controller.h"
+#include "scheduler/jobs/cron_controller.h"
 #include "scheduler/reap/reaper.h"
 #include "scheduler/replica/controller.h"
 #include "scheduler/replica/launcher.h"
+#include "scheduler/services/assigner.h"
 #include "scheduler/services/controller.h"
 #include "scheduler/services/resolver.h"
 #include "scheduler/slot_guard.h"
@@ -55,11 +59,14 @@ struct SchedulerOptions {
   std::string dns_domain = "bulwark.internal";
   int service_workers = 2;
   int replica_workers = 8;
+  int job_workers = 2;
   // Many: a registry that does not answer holds up its own images alone.
   int pull_workers = 16;
+  int job_pull_workers = 8;
 };
 
-// Owns the queues of services, replicas, image pulls, autoscalers and the
+// Owns the queues of services, jobs, cron jobs, replicas, image pulls,
+// autoscalers and the
 // removal of what ended, and wakes them by what changes in the store.
 // Thread-safe; Start() and Stop() once each.
 class Scheduler {
@@ -79,10 +86,11 @@ class Scheduler {
   void OnEngineEvent(absl::string_view container_id);
   void OnEndpointsChanged(const std::string& replica_uid);
 
-  // Ends every replica, each service after those that depend on it, without
-  // changing what is declared. What is left after `timeout` is killed. Returns
-  // the services, "PROJECT/NAME", of which something was killed. Until the next
-  // start of the daemon nothing is started any more. Blocks.
+  // Ends every replica, each service or job after those that depend on it,
+  // without changing what is declared. What is left after `timeout` is killed.
+  // Returns the services, "PROJECT/NAME", and jobs, "job/PROJECT/NAME", of
+  // which something was killed. Until the next start of the daemon nothing is
+  // started any more. Blocks.
   absl::StatusOr<std::vector<std::string>> ShutdownAll(absl::Duration timeout);
 
   // Why leftovers were not removed; empty if they were.
@@ -94,20 +102,31 @@ class Scheduler {
   EventRecorder& events() { return events_; }
 
  private:
-  void OnServiceChange(const store::Change& change);
+  void MakeRunners(const SchedulerOptions& options);
+  void OnOwnerChange(const store::Change& change);
+  void OnCronJobChange(const store::Change& change);
   void OnReplicaChange(const store::Change& change);
-  bool IsDown(const std::string& service);
-  absl::StatusOr<std::set<std::string>> LiveServices();
-  absl::Status KillAll(const std::set<std::string>& services);
+  // `key`: "KIND/PROJECT/NAME".
+  void Wake(const std::string& key);
+  void WakeOwner(const v1::Replica& replica);
+  void WakeDependents(const char* kind, const std::string& key);
+  bool IsDown(const std::string& key);
+  absl::StatusOr<DependencyGraph> Owners();
+  absl::StatusOr<std::set<std::string>> LiveOwners();
+  absl::Status KillAll(const std::set<std::string>& owners);
   std::vector<std::string> Keys(const Informer& informer) const;
 
   const SchedulerPorts ports_;
   SlotGuard slots_;
   EventRecorder events_;
+  AddressAssigner addresses_;
   Launcher launcher_;
   ReplicaController replica_controller_;
   ServiceController service_controller_;
+  JobController job_controller_;
+  CronController cron_controller_;
   ImageResolver resolver_;
+  ImageResolver job_resolver_;
   Reaper reaper_;
   AutoscaleController autoscaler_;
 
@@ -121,10 +140,15 @@ class Scheduler {
   bool stopped_ = false;
 
   Informer services_;
+  Informer jobs_;
+  Informer cron_jobs_;
   Informer replicas_;
   std::unique_ptr<Runner> service_runner_;
+  std::unique_ptr<Runner> job_runner_;
+  std::unique_ptr<Runner> cron_runner_;
   std::unique_ptr<Runner> replica_runner_;
   std::unique_ptr<Runner> pull_runner_;
+  std::unique_ptr<Runner> job_pull_runner_;
   std::unique_ptr<Runner> reap_runner_;
   std::unique_ptr<Runner> autoscale_runner_;
 };

@@ -30,8 +30,10 @@ store::Filter ReplicaFilter() {
   return filter;
 }
 
+// Executions of jobs are not: their end tells how they did.
 bool IsProbed(const v1::Replica& replica) {
-  return replica.status().state() == v1::ReplicaStatus::RUNNING &&
+  return replica.spec().job().empty() &&
+         replica.status().state() == v1::ReplicaStatus::RUNNING &&
          replica.spec().goal() == v1::ReplicaSpec::RUN;
 }
 

@@ -22,12 +22,16 @@ std::string Project(const v1::Metadata& metadata) {
   return metadata.project().empty() ? kDefault : metadata.project();
 }
 
-std::string NetworkOf(const v1::Service& service) {
-  return service.spec().network().empty() ? kDefault : service.spec().network();
+// Of a service or a job.
+std::string NetworkOf(const v1::Object& user) {
+  const std::string& network = user.has_job() ? user.job().spec().network()
+                                              : user.service().spec().network();
+  return network.empty() ? kDefault : network;
 }
 
 bool Concerns(const store::Change& change) {
-  return change.key.kind == "service" || change.key.kind == "network";
+  return change.key.kind == "service" || change.key.kind == "job" ||
+         change.key.kind == "network";
 }
 
 }  // namespace
@@ -59,8 +63,12 @@ absl::StatusOr<NetworkController::View> NetworkController::Read() {
   View view;
   ASSIGN_OR_RETURN(auto networks, store::ListObjects(store_, "network"));
   view.networks = std::move(networks.objects);
-  ASSIGN_OR_RETURN(auto services, store::ListObjects(store_, "service"));
-  view.services = std::move(services.objects);
+  for (const char* kind : {"service", "job"}) {
+    ASSIGN_OR_RETURN(auto users, store::ListObjects(store_, kind));
+    for (const v1::Object& user : users.objects) {
+      view.users.insert({store::KeyOf(user).project, NetworkOf(user)});
+    }
+  }
   return view;
 }
 
@@ -87,10 +95,8 @@ absl::Status NetworkController::AddMissingDefaults(View& view) {
     }
   }
   std::set<std::string> wanted = {kDefault};
-  for (const v1::Object& o : view.services) {
-    if (NetworkOf(o.service()) == kDefault) {
-      wanted.insert(Project(o.service().metadata()));
-    }
+  for (const auto& [project, name] : view.users) {
+    if (name == kDefault) wanted.insert(project);
   }
   for (const std::string& project : wanted) {
     if (have.count(project) > 0) continue;
@@ -133,11 +139,9 @@ absl::Status NetworkController::Reconcile(const View& view, v1::Object object) {
 absl::Status NetworkController::Delete(const View& view,
                                        const v1::Object& object) {
   const v1::Network& network = object.network();
-  for (const v1::Object& o : view.services) {
-    if (Project(o.service().metadata()) == Project(network.metadata()) &&
-        NetworkOf(o.service()) == network.metadata().name()) {
-      return absl::OkStatus();  // its end comes back here as a change
-    }
+  if (view.users.contains(
+          {Project(network.metadata()), network.metadata().name()})) {
+    return absl::OkStatus();  // its user's end comes back here as a change
   }
   RETURN_IF_ERROR(network_.DeleteNetwork(NetmeshId(network)));
   return store_

@@ -2,7 +2,9 @@
 #ifndef SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_
 #define SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,7 +24,7 @@ struct NetworkControllerOptions {
 
 // For each Network: a subnet (recorded durably before it is used), a bridge,
 // and a condition Ready. A network that is being deleted goes when no service
-// names it any more. A project's network "default" is made when a service
+// and no job names it any more. A project's network "default" is made when one
 // needs it. Thread-safe; Start() and Stop() once each.
 class NetworkController {
  public:
@@ -44,7 +46,8 @@ class NetworkController {
  private:
   struct View {
     std::vector<v1::Object> networks;
-    std::vector<v1::Object> services;
+    // Project and network of each service and job.
+    std::set<std::pair<std::string, std::string>> users;
   };
   absl::StatusOr<View> Read();
   absl::Status AddMissingDefaults(View& view);

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "scheduler/jobs/outcome.h"
 #include "scheduler/rollout/defaults.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/times.h"
@@ -76,6 +77,42 @@ ReapPlan PlanReap(const v1::Service* service,
     }
   }
   PlanRelease(replicas, settings, plan);
+  return plan;
+}
+
+ReapPlan PlanReapOfJob(const v1::Job* job,
+                       const std::vector<v1::Replica>& replicas) {
+  ReapPlan plan;
+  std::set<int> live;
+  std::map<Outcome, std::vector<const v1::Replica*>> counted;
+  for (const v1::Replica& r : replicas) {
+    if (!HasEnded(r)) {
+      live.insert(r.spec().slot());
+      continue;
+    }
+    if (job == nullptr || job->metadata().has_delete_time() ||
+        r.spec().service_uid() != job->metadata().uid()) {
+      plan.remove.push_back(r.metadata().name());
+    } else if (IsCounted(r)) {
+      counted[OutcomeOf(r)].push_back(&r);
+    }
+  }
+  for (auto& [outcome, list] : counted) {
+    std::sort(list.begin(), list.end(),
+              [](const v1::Replica* a, const v1::Replica* b) {
+                return ToTime(a->status().finish_time()) >
+                       ToTime(b->status().finish_time());
+              });
+    const size_t kept = outcome == Outcome::kCutShort ? 0 : kKeptExecutions;
+    for (size_t i = 0; i < list.size(); ++i) {
+      if (i >= kept) {
+        plan.remove.push_back(list[i]->metadata().name());
+      } else if (!list[i]->spec().address().empty() &&
+                 !live.contains(list[i]->spec().slot())) {
+        plan.release.push_back(list[i]->metadata().name());
+      }
+    }
+  }
   return plan;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "proto/bulwark/v1/objects.pb.h"
 #include "proto/bulwark/v1/service.pb.h"
 
 namespace bulwark::scheduler {
@@ -31,6 +32,15 @@ struct ReapPlan {
 // nobody comes back for would keep addresses from those who need them.
 ReapPlan PlanReap(const v1::Service* service,
                   const std::vector<v1::Replica>& replicas, absl::Time now);
+
+// Executions kept of each outcome while the job exists, for their logs.
+inline constexpr int kKeptExecutions = 5;
+
+// `job` is null if it does not exist. An execution goes once the job's status
+// has counted it (jobs/outcome.h), except for the newest of each outcome; with
+// the job everything goes.
+ReapPlan PlanReapOfJob(const v1::Job* job,
+                       const std::vector<v1::Replica>& replicas);
 
 }  // namespace bulwark::scheduler
 

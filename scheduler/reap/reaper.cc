@@ -41,8 +41,8 @@ absl::StatusOr<bool> HoldsServices(store::MetadataStore& store) {
   ASSIGN_OR_RETURN(store::Listing all, store.List(store::Filter{}));
   return std::any_of(
       all.records.begin(), all.records.end(), [](const store::Record& r) {
-        return r.key.kind == "service" || r.key.kind == "replica" ||
-               r.key.kind == "revision";
+        return r.key.kind == "service" || r.key.kind == "job" ||
+               r.key.kind == "replica" || r.key.kind == "revision";
       });
 }
 
@@ -76,15 +76,25 @@ Reaper::Reaper(store::MetadataStore& store, engine::Engine& engine,
       clock_(clock),
       changed_(std::move(changed)) {}
 
+absl::StatusOr<ReapPlan> Reaper::Plan(const store::Key& owner,
+                                      std::vector<v1::Replica>& replicas) {
+  ASSIGN_OR_RETURN(std::optional<v1::Object> object,
+                   FindObject(store_, owner.kind, owner.project, owner.name));
+  if (owner.kind == "job") {
+    ASSIGN_OR_RETURN(replicas,
+                     ListReplicasOfJob(store_, owner.project, owner.name));
+    return PlanReapOfJob(object.has_value() ? &object->job() : nullptr,
+                         replicas);
+  }
+  ASSIGN_OR_RETURN(replicas, ListReplicas(store_, owner.project, owner.name));
+  return PlanReap(object.has_value() ? &object->service() : nullptr, replicas,
+                  clock_.Now());
+}
+
 absl::StatusOr<Result> Reaper::Reconcile(const std::string& key) {
-  ASSIGN_OR_RETURN(store::Key service_key, ParseQueueKey("service", key));
-  ASSIGN_OR_RETURN(std::optional<v1::Object> service,
-                   FindService(store_, service_key.project, service_key.name));
-  ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
-                   ListReplicas(store_, service_key.project, service_key.name));
-  const ReapPlan plan =
-      PlanReap(service.has_value() ? &service->service() : nullptr, replicas,
-               clock_.Now());
+  ASSIGN_OR_RETURN(const store::Key owner, store::Key::Parse(key));
+  std::vector<v1::Replica> replicas;
+  ASSIGN_OR_RETURN(const ReapPlan plan, Plan(owner, replicas));
   const auto listed = [](const std::vector<std::string>& names,
                          const v1::Replica& r) {
     return std::find(names.begin(), names.end(), r.metadata().name()) !=
@@ -94,12 +104,12 @@ absl::StatusOr<Result> Reaper::Reconcile(const std::string& key) {
   for (const v1::Replica& r : replicas) {
     // One that resists does not hold up the others.
     if (listed(plan.remove, r)) {
-      first.Update(Remove(service_key.project, service_key.name, r));
+      first.Update(Remove(r));
     } else if (listed(plan.release, r)) {
-      first.Update(Release(service_key.project, service_key.name, r));
+      first.Update(Release(r));
     }
   }
-  if (!plan.remove.empty() || !plan.release.empty()) changed_(key);
+  if (!plan.remove.empty() || !plan.release.empty()) changed_(owner);
   RETURN_IF_ERROR(first);
   Result result;
   if (plan.wake_at != absl::InfiniteFuture()) {
@@ -108,9 +118,15 @@ absl::StatusOr<Result> Reaper::Reconcile(const std::string& key) {
   return result;
 }
 
-absl::Status Reaper::Remove(const std::string& project,
-                            const std::string& service,
-                            const v1::Replica& replica) {
+absl::StatusOr<std::vector<v1::Replica>> Reaper::SiblingsOf(
+    const v1::Replica& replica) {
+  const v1::ReplicaSpec& spec = replica.spec();
+  const std::string& project = replica.metadata().project();
+  return spec.job().empty() ? ListReplicas(store_, project, spec.service())
+                            : ListReplicasOfJob(store_, project, spec.job());
+}
+
+absl::Status Reaper::Remove(const v1::Replica& replica) {
   const std::string& uid = replica.metadata().uid();
   RETURN_IF_ERROR(RemoveContainers(
       [&](const engine::ContainerInfo& info) { return OwnerOf(info) == uid; }));
@@ -118,8 +134,7 @@ absl::Status Reaper::Remove(const std::string& project,
   SlotGuard::Hold hold(slots_, sandbox);
   // Read under the hold: whoever came to the slot before has a record, and
   // whoever comes later makes the sandbox anew.
-  ASSIGN_OR_RETURN(std::vector<v1::Replica> now,
-                   ListReplicas(store_, project, service));
+  ASSIGN_OR_RETURN(const std::vector<v1::Replica> now, SiblingsOf(replica));
   const bool used =
       std::any_of(now.begin(), now.end(), [&](const v1::Replica& other) {
         return KeepsSandbox(other, replica, /*for_records=*/true);
@@ -127,20 +142,18 @@ absl::Status Reaper::Remove(const std::string& project,
   if (!used) RETURN_IF_ERROR(network_.DeleteSandbox(sandbox));
   // Not fsynced: a record that comes back is reaped again.
   return store_
-      .Commit(store::Batch()
-                  .Delete(store::ObjectKey("replica", project,
-                                           replica.metadata().name()))
-                  .NotDurable())
+      .Commit(
+          store::Batch()
+              .Delete(store::ObjectKey("replica", replica.metadata().project(),
+                                       replica.metadata().name()))
+              .NotDurable())
       .status();
 }
 
-absl::Status Reaper::Release(const std::string& project,
-                             const std::string& service,
-                             const v1::Replica& replica) {
+absl::Status Reaper::Release(const v1::Replica& replica) {
   const std::string sandbox = SandboxOf(replica);
   SlotGuard::Hold hold(slots_, sandbox);
-  ASSIGN_OR_RETURN(std::vector<v1::Replica> now,
-                   ListReplicas(store_, project, service));
+  ASSIGN_OR_RETURN(const std::vector<v1::Replica> now, SiblingsOf(replica));
   const bool lived_in =
       std::any_of(now.begin(), now.end(), [&](const v1::Replica& other) {
         return KeepsSandbox(other, replica, /*for_records=*/false);

@@ -13,6 +13,7 @@
 #include "netmesh/network.h"
 #include "proto/bulwark/v1/service.pb.h"
 #include "scheduler/control/runner.h"
+#include "scheduler/reap/plan.h"
 #include "scheduler/slot_guard.h"
 #include "store/store.h"
 
@@ -29,16 +30,16 @@ absl::Status CheckStoreKnows(store::MetadataStore& store,
 // Thread-safe.
 class Reaper {
  public:
-  // Called with "PROJECT/NAME" of a service that lost a record.
-  using Changed = std::function<void(const std::string& service)>;
+  // Called with the key of a service or job that lost a record. Must not block.
+  using Changed = std::function<void(const store::Key& owner)>;
 
   // The references must outlive this object.
   Reaper(store::MetadataStore& store, engine::Engine& engine,
          netmesh::Network& network, SlotGuard& slots, Clock& clock,
          Changed changed);
 
-  // All that can go of the service `key`, "PROJECT/NAME", which may not exist
-  // any more.
+  // All that can go of the service or job `key`, "KIND/PROJECT/NAME", which may
+  // not exist any more.
   absl::StatusOr<Result> Reconcile(const std::string& key);
 
   // Once, at start, before replicas are worked on: removes containers and
@@ -48,12 +49,15 @@ class Reaper {
   absl::Status SweepOrphans();
 
  private:
-  absl::Status Remove(const std::string& project, const std::string& service,
-                      const v1::Replica& replica);
+  absl::StatusOr<ReapPlan> Plan(const store::Key& owner,
+                                std::vector<v1::Replica>& replicas);
+  absl::Status Remove(const v1::Replica& replica);
   // The sandbox and address of a slot that nobody comes back to; the record and
   // its containers stay.
-  absl::Status Release(const std::string& project, const std::string& service,
-                       const v1::Replica& replica);
+  absl::Status Release(const v1::Replica& replica);
+  // Replicas of the same service or job, as they are now.
+  absl::StatusOr<std::vector<v1::Replica>> SiblingsOf(
+      const v1::Replica& replica);
   absl::Status RemoveContainers(
       const std::function<bool(const engine::ContainerInfo&)>& belongs);
 

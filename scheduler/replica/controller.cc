@@ -6,14 +6,14 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "scheduler/names.h"
-#include "scheduler/readable.h"
+#include "scheduler/replica/spec.h"
 #include "scheduler/replica/view.h"
 #include "scheduler/rollout/defaults.h"
+#include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -27,8 +27,6 @@ using State = v1::ReplicaStatus;
 // its promise.
 constexpr int kMaxSteps = 200;
 constexpr absl::Duration kBackSoon = absl::Milliseconds(100);
-constexpr int kLogLines = 5;
-constexpr size_t kMaxLogBytes = 600;
 
 bool Ended(const v1::Replica& r) {
   return r.status().state() == State::FAILED ||
@@ -40,19 +38,22 @@ bool Ended(const v1::Replica& r) {
 ReplicaController::ReplicaController(store::MetadataStore& store,
                                      engine::Engine& engine, Launcher& launcher,
                                      const Endpoints& endpoints, Clock& clock,
-                                     EventRecorder& events, Changed changed)
+                                     EventRecorder& events, Changed changed,
+                                     Look look)
     : store_(store),
       engine_(engine),
       launcher_(launcher),
       endpoints_(endpoints),
       clock_(clock),
       events_(events),
-      changed_(std::move(changed)) {}
+      changed_(std::move(changed)),
+      hooks_(engine, clock, std::move(look)) {}
 
 absl::StatusOr<Result> ReplicaController::Reconcile(const std::string& key) {
   for (int i = 0; i < kMaxSteps; ++i) {
     ASSIGN_OR_RETURN(std::optional<Loaded> loaded, Load(key));
     if (!loaded.has_value() || Ended(loaded->replica())) return Result{};
+    TellOfHooks(*loaded);
     const Step step = NextStep(loaded->view);
     const bool seen = RecordContainers(
         loaded->view.containers,
@@ -108,10 +109,7 @@ ReplicaController::Load(const std::string& key) {
   const v1::Replica& replica = loaded.replica();
   const std::string& project = loaded.key.project;
 
-  auto revision = store::GetObject(
-      store_, store::ObjectKey("revision", project,
-                               RevisionName(replica.spec().service(),
-                                            replica.spec().revision())));
+  auto revision = store::GetObject(store_, RevisionKeyOf(replica));
   if (revision.ok()) {
     loaded.revision = std::move(*revision->mutable_revision());
   } else if (!absl::IsNotFound(revision.status())) {
@@ -149,10 +147,40 @@ absl::Status ReplicaController::LoadContainers(Loaded& loaded) {
     } else if (!absl::IsNotFound(info.status())) {
       return info.status();
     }
-    absl::MutexLock lock(&mu_);
-    view.signalled = signalled_.contains(view.id);
+    LoadIntent(loaded.revision.has_value()
+                   ? FindContainer(loaded.revision->template_(), view)
+                   : nullptr,
+               view);
   }
+  absl::MutexLock lock(&mu_);
+  loaded.view.hooks_are_ours =
+      hooked_.contains(loaded.replica().metadata().uid());
   return absl::OkStatus();
+}
+
+// What is to be done to the container; null: its declaration is not known.
+void ReplicaController::LoadIntent(const v1::Container* container,
+                                   ContainerView& view) {
+  using Hook = ContainerView::Hook;
+  if (container != nullptr && container->has_pre_stop()) {
+    const HookRunner::State state = hooks_.StateOf(view.id);
+    view.hook = state == HookRunner::State::kNone      ? Hook::kWaiting
+                : state == HookRunner::State::kRunning ? Hook::kRunning
+                                                       : Hook::kOver;
+  }
+  absl::MutexLock lock(&mu_);
+  view.signalled = signalled_.contains(view.id);
+  if (container == nullptr || !view.Running()) return;
+  view.outdated =
+      !(view.info->resources == ResourcesOf(container->resources()));
+  auto refusal = refusals_.find(view.id);
+  if (refusal == refusals_.end()) return;
+  if (!view.outdated) {
+    refusals_.erase(refusal);  // what was refused is wanted no more
+    return;
+  }
+  view.update_error = refusal->second.why;
+  view.update_at = refusal->second.again_at;
 }
 
 absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,
@@ -161,39 +189,16 @@ absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,
     case Kind::kSetState:
       RETURN_IF_ERROR(Enter(loaded, step));
       return true;
-    case Kind::kStart: {
-      const absl::Status started = Start(loaded, step.targets.at(0));
-      if (started.ok()) return true;
-      if (!IsRetryable(started)) {
-        Step end;
-        end.kind = Kind::kEnd;
-        end.state = State::FAILED;
-        end.reason = "LaunchFailed";
-        end.message = std::string(started.message());
-        if (absl::IsInvalidArgument(started)) {
-          absl::StrAppend(
-              &end.message,
-              absl::StrContains(started.message(), " of the host: ")
-                  ? "; make that path, or correct volumes"
-                  : "; correct command, user or workingDir, or use another "
-                    "image");
-        }
-        RETURN_IF_ERROR(Kill(loaded, end));  // what runs already
-        RETURN_IF_ERROR(End(loaded, end));
-        return false;
-      }
-      if (loaded.replica().status().message() != started.message()) {
-        loaded.replica().mutable_status()->set_message(
-            std::string(started.message()));
-        RETURN_IF_ERROR(Commit(loaded));
-      }
-      // ABORTED would mean our own record.
-      return absl::IsAborted(started)
-                 ? absl::UnavailableError(started.message())
-                 : started;
-    }
+    case Kind::kStart:
+      return TryStart(loaded, step.targets.at(0));
     case Kind::kRestart:
       RETURN_IF_ERROR(Restart(loaded, step.targets.at(0)));
+      return true;
+    case Kind::kUpdate:
+      RETURN_IF_ERROR(Update(loaded, step.targets.at(0)));
+      return true;
+    case Kind::kHook:
+      RETURN_IF_ERROR(BeginHooks(loaded, step));
       return true;
     case Kind::kSignal:
       RETURN_IF_ERROR(Signal(loaded, step));
@@ -208,6 +213,36 @@ absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,
       return false;
   }
   return false;
+}
+
+absl::StatusOr<bool> ReplicaController::TryStart(Loaded& loaded, size_t index) {
+  const absl::Status started = Start(loaded, index);
+  if (started.ok()) return true;
+  if (!IsRetryable(started)) {
+    Step end;
+    end.kind = Kind::kEnd;
+    end.state = State::FAILED;
+    end.reason = "LaunchFailed";
+    end.message = std::string(started.message());
+    if (absl::IsInvalidArgument(started)) {
+      absl::StrAppend(&end.message,
+                      absl::StrContains(started.message(), " of the host: ")
+                          ? "; make that path, or correct volumes"
+                          : "; correct command, user or workingDir, or use "
+                            "another image");
+    }
+    RETURN_IF_ERROR(Kill(loaded, end));  // what runs already
+    RETURN_IF_ERROR(End(loaded, end));
+    return false;
+  }
+  if (loaded.replica().status().message() != started.message()) {
+    loaded.replica().mutable_status()->set_message(
+        std::string(started.message()));
+    RETURN_IF_ERROR(Commit(loaded));
+  }
+  // ABORTED would mean our own record.
+  return absl::IsAborted(started) ? absl::UnavailableError(started.message())
+                                  : started;
 }
 
 absl::Status ReplicaController::Start(Loaded& loaded, size_t index) {
@@ -308,7 +343,10 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
   if (step.culprit.has_value()) {
     const ContainerView& culprit = loaded.view.containers.at(*step.culprit);
     if (culprit.info.has_value()) finish = culprit.info->exit.finish_time;
-    const std::string lines = LastLines(culprit.id);
+    // Whoever did what a job is for need not explain why it ended.
+    const bool done =
+        step.reason == "Completed" && !loaded.replica().spec().job().empty();
+    const std::string lines = done ? "" : LastLines(culprit.id);
     if (!lines.empty()) absl::StrAppend(&message, "; last log lines: ", lines);
   }
   status.set_state(step.state);
@@ -320,10 +358,13 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
   SetTime(status.mutable_state_time(), now);
   SetTime(status.mutable_finish_time(), finish);
   RETURN_IF_ERROR(Commit(loaded));
+  for (const ContainerView& c : loaded.view.containers) hooks_.Forget(c.id);
   {
     absl::MutexLock lock(&mu_);
+    hooked_.erase(loaded.replica().metadata().uid());
     for (const ContainerView& c : loaded.view.containers) {
       signalled_.erase(c.id);
+      refusals_.erase(c.id);
     }
   }
   launcher_.Forget(loaded.replica().metadata().uid());
@@ -350,35 +391,19 @@ absl::Status ReplicaController::Commit(Loaded& loaded) {
                                   .NotDurable()
                                   .Essential())
                       .status());
-  changed_(
-      absl::StrCat(loaded.key.project, "/", loaded.replica().spec().service()));
+  changed_(loaded.replica());
   return absl::OkStatus();
-}
-
-std::string ReplicaController::LastLines(const std::string& container_id) {
-  engine::LogOptions options;
-  options.tail = kLogLines;
-  auto reader = engine_.Logs(container_id, options);
-  if (!reader.ok()) return "";
-  std::vector<std::string> lines;
-  size_t bytes = 0;
-  while (lines.size() < kLogLines && bytes < kMaxLogBytes) {
-    auto entry = (*reader)->Next(absl::Seconds(1));
-    if (!entry.ok()) break;
-    lines.push_back(Readable(entry->line.substr(0, kMaxLogBytes - bytes)));
-    bytes += lines.back().size();
-  }
-  return absl::StrJoin(lines, " | ");
 }
 
 void ReplicaController::Tell(const Loaded& loaded, absl::string_view reason,
                              absl::string_view message,
                              v1::Event::Severity severity) {
+  const v1::ReplicaSpec& owner = loaded.object.replica().spec();
   v1::ObjectReference subject;
-  subject.set_kind("service");
+  subject.set_kind(owner.job().empty() ? "service" : "job");
   subject.set_project(loaded.key.project);
-  subject.set_name(loaded.object.replica().spec().service());
-  subject.set_uid(loaded.object.replica().spec().service_uid());
+  subject.set_name(owner.job().empty() ? owner.service() : owner.job());
+  subject.set_uid(owner.service_uid());
   events_.Record(subject, reason, message, severity);
 }
 

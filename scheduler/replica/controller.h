@@ -3,6 +3,7 @@
 #define SCHEDULER_REPLICA_CONTROLLER_H_
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -16,6 +17,7 @@
 #include "scheduler/control/runner.h"
 #include "scheduler/endpoints.h"
 #include "scheduler/events.h"
+#include "scheduler/replica/hooks.h"
 #include "scheduler/replica/launcher.h"
 #include "scheduler/replica/plan.h"
 #include "store/store.h"
@@ -28,14 +30,22 @@ namespace bulwark::scheduler {
 // engine gives the same status again. Thread-safe.
 class ReplicaController {
  public:
-  // Called when the replica's service should be planned anew, with its key
-  // "PROJECT/NAME". Must not block.
-  using Changed = std::function<void(const std::string& service)>;
+  // Called when the service or job of the replica should be planned anew. Must
+  // not block.
+  using Changed = std::function<void(const v1::Replica& replica)>;
+
+  // Called with the id of a container whose replica should be looked at again.
+  // Any thread; must not block.
+  using Look = std::function<void(const std::string& container_id)>;
 
   // The references must outlive this object.
   ReplicaController(store::MetadataStore& store, engine::Engine& engine,
                     Launcher& launcher, const Endpoints& endpoints,
-                    Clock& clock, EventRecorder& events, Changed changed);
+                    Clock& clock, EventRecorder& events, Changed changed,
+                    Look look);
+
+  // Cuts off the hooks that run. Once, when Reconcile() runs no more.
+  void Stop() { hooks_.Stop(); }
 
   // All steps that are ready of the replica `key`, "PROJECT/NAME".
   absl::StatusOr<Result> Reconcile(const std::string& key);
@@ -58,10 +68,15 @@ class ReplicaController {
   // Nothing if there is no such replica.
   absl::StatusOr<std::optional<Loaded>> Load(const std::string& key);
   absl::Status LoadContainers(Loaded& loaded);
+  void LoadIntent(const v1::Container* container, ContainerView& view);
   // Whether to go on with the next step.
   absl::StatusOr<bool> Execute(Loaded& loaded, const Step& step);
+  absl::StatusOr<bool> TryStart(Loaded& loaded, size_t index);
   absl::Status Start(Loaded& loaded, size_t index);
   absl::Status Restart(Loaded& loaded, size_t index);
+  absl::Status Update(Loaded& loaded, size_t index);
+  absl::Status BeginHooks(Loaded& loaded, const Step& step);
+  void TellOfHooks(const Loaded& loaded);
   absl::Status Signal(Loaded& loaded, const Step& step);
   absl::Status Kill(Loaded& loaded, const Step& step);
   absl::Status End(Loaded& loaded, const Step& step);
@@ -83,6 +98,15 @@ class ReplicaController {
   // Containers that got the stop signal from this process. After a restart
   // they get it once more, which is better than never.
   std::set<std::string> signalled_ ABSL_GUARDED_BY(mu_);
+  // Limits that the engine refused to a container.
+  struct Refusal {
+    std::string why;
+    absl::Time again_at;
+  };
+  std::map<std::string, Refusal> refusals_ ABSL_GUARDED_BY(mu_);
+  // Replicas whose hooks this process has begun.
+  std::set<std::string> hooked_ ABSL_GUARDED_BY(mu_);
+  HookRunner hooks_;  // last: its threads call the rest
 };
 
 }  // namespace bulwark::scheduler

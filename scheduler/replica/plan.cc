@@ -71,13 +71,18 @@ Step Fail(const ReplicaView& view, std::string reason, std::string message,
   return step;
 }
 
+bool IsJob(const ReplicaView& view) {
+  return !view.replica.spec().job().empty();
+}
+
 // The container whose exit ends the replica. Of several the first to go.
 std::optional<size_t> Culprit(const ReplicaView& view) {
   std::optional<size_t> first;
   for (size_t i = 0; i < view.containers.size(); ++i) {
     const ContainerView& c = view.containers[i];
     if (!c.Exited() || c.role == ContainerRole::kSidecar) continue;
-    if (c.role == ContainerRole::kInit && c.info->exit.code == 0) continue;
+    const bool may_succeed = c.role == ContainerRole::kInit || IsJob(view);
+    if (may_succeed && c.info->exit.code == 0) continue;
     if (!first.has_value() ||
         c.info->exit.finish_time <
             view.containers[*first].info->exit.finish_time) {
@@ -85,6 +90,31 @@ std::optional<size_t> Culprit(const ReplicaView& view) {
     }
   }
   return first;
+}
+
+// Of a job whose main containers have all succeeded the last one to do so.
+std::optional<size_t> Completer(const ReplicaView& view) {
+  std::optional<size_t> last;
+  if (!IsJob(view)) return last;
+  for (size_t i = 0; i < view.containers.size(); ++i) {
+    const ContainerView& c = view.containers[i];
+    if (c.role != ContainerRole::kMain) continue;
+    if (!c.Exited() || c.info->exit.code != 0) return std::nullopt;
+    if (!last.has_value() ||
+        c.info->exit.finish_time >
+            view.containers[*last].info->exit.finish_time) {
+      last = i;
+    }
+  }
+  return last;
+}
+
+// The end of an execution that has succeeded; sidecars are not waited for.
+Step Complete(const ReplicaView& view, size_t last) {
+  return Fail(view, "Completed",
+              absl::StrCat(view.containers[last].name, " ",
+                           ExitSentence(view.containers[last].info->exit)),
+              last);
 }
 
 std::optional<Step> Sidecar(const ReplicaView& view, size_t i) {
@@ -99,6 +129,17 @@ std::optional<Step> Sidecar(const ReplicaView& view, size_t i) {
   }
   if (next <= view.now) return Do(Kind::kRestart, {i});
   return Wait(next);
+}
+
+// The next container whose limits may be set; else `wait`, but until one may.
+Step Update(const ReplicaView& view, Step wait) {
+  for (size_t i = 0; i < view.containers.size(); ++i) {
+    const ContainerView& c = view.containers[i];
+    if (!c.Running() || !c.outdated) continue;
+    if (c.update_at <= view.now) return Do(Kind::kUpdate, {i});
+    wait.wake_at = std::min(wait.wake_at, c.update_at);
+  }
+  return wait;
 }
 
 // One step towards all containers running.
@@ -127,7 +168,7 @@ Step BringUp(const ReplicaView& view) {
     return Do(Kind::kStart, {i});
   }
   if (!up) return Enter(State::RUNNING);
-  return wait;
+  return Update(view, std::move(wait));
 }
 
 Step Run(const ReplicaView& view) {
@@ -145,6 +186,9 @@ Step Run(const ReplicaView& view) {
             c.name, " ", ExitSentence(c.info->exit),
             c.info->exit.oom_killed ? "; resources.memory gives it more" : ""),
         i);
+  }
+  if (std::optional<size_t> i = Completer(view); i.has_value()) {
+    return Complete(view, *i);
   }
   if (status.state() == State::PENDING ||
       status.state() == State::STATE_UNSPECIFIED) {
@@ -171,6 +215,29 @@ Step Drain(const ReplicaView& view) {
   return Wait(over + kDataPlaneGrace);
 }
 
+// What the hooks of `group`, which is about to be signalled, ask for first.
+std::optional<Step> Hooks(const ReplicaView& view,
+                          const std::vector<size_t>& group,
+                          absl::Time deadline) {
+  std::vector<size_t> waiting;
+  bool running = false;
+  for (size_t i : group) {
+    const ContainerView& c = view.containers[i];
+    if (c.hook == ContainerView::Hook::kWaiting) waiting.push_back(i);
+    running |= c.hook == ContainerView::Hook::kRunning;
+  }
+  const std::string& told = view.replica.status().reason();
+  const bool cut_off = !told.empty() && !view.hooks_are_ours;
+  // Cut off twice: it goes on without them.
+  if (!waiting.empty() && !(cut_off && told == kPreStopAgain)) {
+    Step step = Do(Kind::kHook, std::move(waiting));
+    step.reason = cut_off || told == kPreStopAgain ? kPreStopAgain : kPreStop;
+    return step;
+  }
+  if (running) return Wait(deadline);
+  return std::nullopt;
+}
+
 Step Terminate(const ReplicaView& view) {
   const absl::Time deadline =
       ToTime(view.replica.status().state_time()) + view.stop_timeout;
@@ -180,6 +247,7 @@ Step Terminate(const ReplicaView& view) {
   });
   // Sidecars serve the others to their end.
   if (running.empty()) running = Running(view);
+  if (std::optional<Step> step = Hooks(view, running, deadline)) return *step;
   std::vector<size_t> fresh;
   for (size_t i : running) {
     if (!view.containers[i].signalled) fresh.push_back(i);
@@ -189,15 +257,25 @@ Step Terminate(const ReplicaView& view) {
 }
 
 Step Stop(const ReplicaView& view) {
+  const v1::ReplicaStatus& status = view.replica.status();
+  if (std::optional<size_t> i = Completer(view); i.has_value()) {
+    // It was not cut short if it was over before it could be told to stop.
+    const absl::Time end = view.containers[*i].info->exit.finish_time;
+    if (status.state() != State::STOPPING ||
+        end < ToTime(status.state_time())) {
+      return Complete(view, *i);
+    }
+  }
   if (Running(view).empty()) {
     return End(State::STOPPED, view.replica.spec().reason(), "");
   }
   const bool serving =
+      !IsJob(view) &&
       std::any_of(view.containers.begin(), view.containers.end(),
                   [](const ContainerView& c) {
                     return c.role == ContainerRole::kMain && c.Running();
                   });
-  switch (view.replica.status().state()) {
+  switch (status.state()) {
     case State::STOPPING:
       return Terminate(view);
     case State::DRAINING:

@@ -16,6 +16,9 @@ using State = v1::ReplicaStatus;
 constexpr ContainerRole kInit = ContainerRole::kInit;
 constexpr ContainerRole kSidecar = ContainerRole::kSidecar;
 constexpr ContainerRole kMain = ContainerRole::kMain;
+constexpr auto kWaiting = ContainerView::Hook::kWaiting;
+constexpr auto kRunning = ContainerView::Hook::kRunning;
+constexpr auto kOver = ContainerView::Hook::kOver;
 
 // A replica told in sentences.
 class Story {
@@ -60,6 +63,29 @@ class Story {
   }
   Story& LivenessFailed() {
     view.replica.mutable_status()->set_liveness_failed(true);
+    return *this;
+  }
+  // An execution of a job.
+  Story& OfJob() {
+    view.replica.mutable_spec()->set_job("import");
+    return *this;
+  }
+  // These change the container that was told last.
+  Story& Outdated(absl::Duration again_in = absl::ZeroDuration()) {
+    view.containers.back().outdated = true;
+    view.containers.back().update_at = view.now + again_in;
+    return *this;
+  }
+  Story& Hook(ContainerView::Hook hook) {
+    view.containers.back().hook = hook;
+    return *this;
+  }
+  Story& Told(const std::string& reason) {
+    view.replica.mutable_status()->set_reason(reason);
+    return *this;
+  }
+  Story& Ours() {
+    view.hooks_are_ours = true;
     return *this;
   }
   Story& None(ContainerRole role) {
@@ -114,6 +140,10 @@ std::string Tell(const Step& step, absl::Time now) {
       return absl::StrCat("start", targets);
     case Kind::kRestart:
       return absl::StrCat("restart", targets);
+    case Kind::kUpdate:
+      return absl::StrCat("update", targets);
+    case Kind::kHook:
+      return absl::StrCat("hook", targets, " ", step.reason);
     case Kind::kSignal:
       return absl::StrCat("signal", targets);
     case Kind::kKill:
@@ -228,6 +258,100 @@ TEST(NextStepTest, DecidesByTable) {
        "kill 0,1"},
       {"stopped", Story(State::STOPPING).Stop().Exited(kMain, 143),
        "STOPPED ScaledDown"},
+      {"a job's success ends it",
+       Story(State::RUNNING).OfJob().Exited(kMain, 0), "FAILED Completed"},
+      {"a quick one too", Story(State::STARTING).OfJob().Exited(kMain, 0),
+       "FAILED Completed"},
+      {"all containers of a job have to succeed",
+       Story(State::RUNNING).OfJob().Exited(kMain, 0).Runs(kMain), "wait"},
+      {"the last one did",
+       Story(State::RUNNING).OfJob().Exited(kMain, 0).Exited(kMain, 0),
+       "FAILED Completed"},
+      {"one is over before the other starts",
+       Story(State::STARTING).OfJob().Exited(kMain, 0).None(kMain), "start 1"},
+      {"one failure ends it",
+       Story(State::RUNNING)
+           .OfJob()
+           .Exited(kMain, 0)
+           .Exited(kMain, 3)
+           .Runs(kMain),
+       "kill 2"},
+      {"an execution is not drained",
+       Story(State::RUNNING).OfJob().Stop().Runs(kMain), "STOPPING"},
+      {"it was over before it was told",
+       Story(State::RUNNING).OfJob().Stop().Exited(kMain, 0),
+       "FAILED Completed"},
+      {"over just before the signal",
+       Story(State::STOPPING).OfJob().Stop().Exited(kMain, 0, s),
+       "FAILED Completed"},
+      {"cut short, however it took it",
+       Story(State::STOPPING).OfJob().Stop().Since(s * 2).Exited(kMain, 0, s),
+       "STOPPED ScaledDown"},
+      {"limits are set in place",
+       Story(State::RUNNING).Runs(kSidecar).Runs(kMain).Outdated(), "update 1"},
+      {"limits that were refused wait",
+       Story(State::RUNNING).Runs(kMain).Outdated(s * 4), "wait 4s"},
+      {"who is stopped needs no limits",
+       Story(State::STOPPING).Stop().Runs(kMain, true).Outdated(), "wait 20s"},
+      {"hook before signal",
+       Story(State::STOPPING).Stop().Runs(kMain).Hook(kWaiting).Runs(kMain),
+       "hook 0 PreStop"},
+      {"who has none waits too",
+       Story(State::STOPPING)
+           .Stop()
+           .Runs(kMain)
+           .Hook(kRunning)
+           .Runs(kMain)
+           .Told("PreStop")
+           .Ours(),
+       "wait 20s"},
+      {"hook over",
+       Story(State::STOPPING)
+           .Stop()
+           .Runs(kMain)
+           .Hook(kOver)
+           .Runs(kMain)
+           .Told("PreStop")
+           .Ours(),
+       "signal 0,1"},
+      {"hooks of sidecars come later",
+       Story(State::STOPPING)
+           .Stop()
+           .Runs(kSidecar)
+           .Hook(kWaiting)
+           .Runs(kMain, true),
+       "wait 20s"},
+      {"when the others are gone",
+       Story(State::STOPPING)
+           .Stop()
+           .Runs(kSidecar)
+           .Hook(kWaiting)
+           .Exited(kMain, 143)
+           .Told("PreStop")
+           .Ours(),
+       "hook 0 PreStop"},
+      {"cut off by a crash",
+       Story(State::STOPPING).Stop().Runs(kMain).Hook(kWaiting).Told("PreStop"),
+       "hook 0 PreStopAgain"},
+      {"cut off twice",
+       Story(State::STOPPING)
+           .Stop()
+           .Runs(kMain)
+           .Hook(kWaiting)
+           .Told("PreStopAgain"),
+       "signal 0"},
+      {"a hook has no more than the stop's time",
+       Story(State::STOPPING)
+           .Stop()
+           .Since(s * 20)
+           .Runs(kMain)
+           .Hook(kRunning)
+           .Told("PreStop")
+           .Ours(),
+       "kill 0"},
+      {"who fails has no hook",
+       Story(State::RUNNING).Runs(kMain).Hook(kWaiting).Exited(kMain, 1),
+       "kill 0"},
       {"the end", Story(State::FAILED).Exited(kMain, 1), "wait"},
       {"the other end", Story(State::STOPPED).Runs(kMain), "wait"},
   };

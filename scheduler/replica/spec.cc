@@ -46,6 +46,19 @@ std::vector<std::string> EnvOf(const v1::Container& container,
   return env;
 }
 
+std::map<std::string, std::string> LabelsOf(const v1::Replica& replica,
+                                            const v1::Container& container) {
+  const v1::ReplicaSpec& owner = replica.spec();
+  return {{kReplicaLabel, replica.metadata().uid()},
+          {kReplicaNameLabel, replica.metadata().name()},
+          {kProjectLabel, replica.metadata().project()},
+          owner.job().empty() ? std::make_pair(kServiceLabel, owner.service())
+                              : std::make_pair(kJobLabel, owner.job()),
+          {kContainerLabel, container.name()}};
+}
+
+}  // namespace
+
 engine::Resources ResourcesOf(const v1::ResourceLimits& limits) {
   engine::Resources r;
   r.cpu_request_millicores = limits.cpu().request();
@@ -54,17 +67,6 @@ engine::Resources ResourcesOf(const v1::ResourceLimits& limits) {
   r.pids_limit = limits.pids() > 0 ? limits.pids() : kDefaultPids;
   return r;
 }
-
-std::map<std::string, std::string> LabelsOf(const v1::Replica& replica,
-                                            const v1::Container& container) {
-  return {{kReplicaLabel, replica.metadata().uid()},
-          {kReplicaNameLabel, replica.metadata().name()},
-          {kProjectLabel, replica.metadata().project()},
-          {kServiceLabel, replica.spec().service()},
-          {kContainerLabel, container.name()}};
-}
-
-}  // namespace
 
 absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
                                                 const v1::Container& container,

@@ -28,6 +28,8 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
                                                 const engine::Image& image,
                                                 const LaunchContext& context);
 
+engine::Resources ResourcesOf(const v1::ResourceLimits& limits);
+
 // The number of "SIGTERM", "TERM" or "15"; SIGTERM for an empty or unknown one.
 int SignalNumber(absl::string_view name);
 

@@ -11,15 +11,10 @@ namespace {
 
 const v1::Revision* FindDesired(const ServiceView& view) {
   const v1::Template declared = TemplateOf(view.service.spec());
-  const size_t size = declared.ByteSizeLong();
   const v1::Revision* found = nullptr;
   for (const v1::Revision& r : view.revisions) {
     if (found != nullptr && found->number() > r.number()) continue;
-    // Most differ in size already.
-    if (r.template_().ByteSizeLong() == size &&
-        SameTemplate(r.template_(), declared)) {
-      found = &r;
-    }
+    if (SameTemplate(r.template_(), declared)) found = &r;
   }
   return found;
 }

@@ -9,6 +9,7 @@
 #include "scheduler/rollout/census.h"
 #include "scheduler/rollout/rolling.h"
 #include "scheduler/rollout/status.h"
+#include "scheduler/rollout/template.h"
 #include "scheduler/rollout/verdict.h"
 #include "scheduler/times.h"
 
@@ -84,6 +85,22 @@ bool Complete(ServiceView& view, const Census& c, ServicePlan& plan) {
   return true;
 }
 
+// The record of what is declared follows its limits: running replicas get them
+// in place, later ones from the start.
+bool FollowLimits(ServiceView& view, const Census& c, ServicePlan& plan) {
+  if (c.desired == nullptr) return false;
+  const v1::Template declared = TemplateOf(view.service.spec());
+  if (SameLimits(c.desired->template_(), declared)) return false;
+  v1::Revision& r = Edit(view, c.desired->number());
+  // Only them: what else a template holds is not all of the declaration's.
+  CopyLimits(declared, *r.mutable_template_());
+  plan.events.push_back(
+      {"LimitsChanged", absl::StrCat("revision ", r.number(),
+                                     " has other limits; its running "
+                                     "containers get them in place")});
+  return true;
+}
+
 void Prune(const ServiceView& view, const Census& c, ServicePlan& plan) {
   std::set<int64_t> needed;
   for (const v1::Revision* r : {c.desired, c.target, c.fallback}) {
@@ -115,6 +132,10 @@ ServicePlan PlanService(const ServiceView& original, PlannerBug bug) {
     edited.insert(number);
     census = TakeCensus(view);
   };
+  if (FollowLimits(view, census, plan)) {
+    edited.insert(census.desired->number());
+    census = TakeCensus(view);
+  }
   if (bug != PlannerBug::kNeverRollsBack) step(TakeBack);
   step(Begin);
   step(Complete);

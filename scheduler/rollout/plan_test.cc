@@ -332,5 +332,53 @@ TEST(PlanServiceTest, WhenReplicasCrashInARow_SaysCrashLoopWithTheCause) {
   EXPECT_THAT(c->message(), HasSubstr("exited with status 1"));
 }
 
+TEST(PlanServiceTest, WhenOnlyLimitsChange_TheRevisionFollowsInPlace) {
+  World world = Steady();
+  v1::ResourceLimits& limits = *world.view.service.mutable_spec()
+                                    ->mutable_containers(0)
+                                    ->mutable_resources();
+  limits.mutable_memory()->set_limit(64 << 20);
+
+  ServicePlan plan = PlanService(world.view);
+
+  EXPECT_FALSE(plan.needs_revision);
+  EXPECT_THAT(plan.create, IsEmpty());
+  EXPECT_THAT(plan.stop, IsEmpty());
+  ASSERT_THAT(plan.update, SizeIs(1));
+  EXPECT_EQ(plan.update[0].number(), 1);
+  EXPECT_EQ(
+      plan.update[0].template_().containers(0).resources().memory().limit(),
+      64 << 20);
+  // Then there is nothing more to do.
+  world.view.revisions[0] = plan.update[0];
+  EXPECT_TRUE(PlanService(world.view).IdleApartFromStatus());
+  // The same without limits again.
+  world.view.service.mutable_spec()->mutable_containers(0)->clear_resources();
+  plan = PlanService(world.view);
+  ASSERT_THAT(plan.update, SizeIs(1));
+  EXPECT_FALSE(plan.update[0].template_().containers(0).has_resources());
+}
+
+TEST(PlanServiceTest, WhenLimitsAreRefused_SaysSoUntilTheyAreSet) {
+  World world = Steady();
+  v1::ContainerStatus& c =
+      *world.view.replicas[1].mutable_status()->add_containers();
+  c.set_name("web");
+  c.set_running(true);
+  c.set_message("its new limits are not set");
+  v1::ServiceStatus status = PlanService(world.view).status;
+  const v1::Condition* limits =
+      FindCondition(status.conditions(), "LimitsApplied");
+  ASSERT_NE(limits, nullptr);
+  EXPECT_EQ(limits->reason(), "LimitsRefused");
+  EXPECT_THAT(limits->message(), HasSubstr("its new limits are not set"));
+  c.clear_message();
+  *world.view.service.mutable_status() = status;
+  status = PlanService(world.view).status;
+  limits = FindCondition(status.conditions(), "LimitsApplied");
+  ASSERT_NE(limits, nullptr);
+  EXPECT_EQ(limits->status(), v1::Condition::TRUE);
+}
+
 }  // namespace
 }  // namespace bulwark::scheduler

@@ -33,6 +33,7 @@ class StatusWriter {
     CrashLoop();
     RolledBack();
     Dependencies();
+    Limits();
     if (c_.desired != nullptr) {
       Set("ImageResolved", kTrue, "Resolved", "every image is present");
     }
@@ -216,6 +217,28 @@ class StatusWriter {
     } else {
       Set("DependenciesReady", kFalse, "Waiting",
           absl::StrJoin(view_.unmet, "; "));
+    }
+  }
+
+  // What the engine refused, as the replica controller tells of it in the
+  // containers' statuses.
+  void Limits() {
+    std::string refused;
+    for (const auto* group : {&c_.fresh, &c_.old}) {
+      for (const v1::Replica* r : *group) {
+        for (const v1::ContainerStatus& c : r->status().containers()) {
+          if (!c.running() || c.message().empty() || !refused.empty()) continue;
+          refused = absl::StrCat(r->metadata().name(), ", ", c.name(), ": ",
+                                 c.message());
+        }
+      }
+    }
+    if (!refused.empty()) {
+      Set("LimitsApplied", kFalse, "LimitsRefused", std::move(refused));
+    } else if (FindCondition(status_.conditions(), "LimitsApplied") !=
+               nullptr) {
+      Set("LimitsApplied", kTrue, "Applied",
+          "every container runs with its declared limits");
     }
   }
 

@@ -10,8 +10,8 @@
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/restart.h"
-#include "scheduler/services/dependencies.h"
 #include "scheduler/services/reader.h"
+#include "scheduler/services/unmet.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -65,9 +65,7 @@ struct ServiceController::Pass {
   ServicePlan plan;
   store::Batch batch;
   bool durable = false;
-  std::unique_ptr<SlotGuard::Hold> address_hold;
-  std::vector<v1::Object> all_replicas;  // of the project, under that hold
-  std::vector<SlotAddress> taken;
+  std::optional<AddressAssigner::Session> addresses;
   std::vector<std::string> touched;  // replica keys
   std::vector<PlannedEvent> events;
   absl::Time retry_at = absl::InfiniteFuture();
@@ -77,12 +75,13 @@ struct ServiceController::Pass {
 
 ServiceController::ServiceController(store::MetadataStore& store, Clock& clock,
                                      Entropy& entropy, EventRecorder& events,
-                                     Hooks hooks,
+                                     AddressAssigner& addresses, Hooks hooks,
                                      ServiceControllerOptions options)
     : store_(store),
       clock_(clock),
       entropy_(entropy),
       events_(events),
+      addresses_(addresses),
       hooks_(std::move(hooks)),
       options_(std::move(options)) {}
 
@@ -117,6 +116,7 @@ absl::StatusOr<bool> ServiceController::RunOnce(Pass& pass) {
   if (!service.has_value()) return false;
   pass.service = *std::move(service);
   pass.revision = store::RevisionOf(pass.service);
+  pass.addresses.emplace(addresses_, pass.key.project);
   RETURN_IF_ERROR(Read(pass));
   pass.plan = PlanService(pass.view, options_.bug);
   if (pass.plan.deleted) {
@@ -142,31 +142,11 @@ absl::Status ServiceController::Read(Pass& pass) {
                    ListRevisions(store_, key.project, key.name));
   ASSIGN_OR_RETURN(pass.scale, FindScale(store_, view.service));
   view.scaled = CountOf(pass.scale);
-  ASSIGN_OR_RETURN(view.unmet, Unmet(view.service));
+  ASSIGN_OR_RETURN(view.unmet, UnmetOf(store_, key.project,
+                                       view.service.spec().depends_on()));
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::string>> ServiceController::Unmet(
-    const v1::Service& service) {
-  std::vector<std::string> unmet;
-  const std::string& project = service.metadata().project();
-  for (const v1::Dependency& dependency : service.spec().depends_on()) {
-    ASSIGN_OR_RETURN(std::optional<v1::Object> other,
-                     FindService(store_, project, dependency.service()));
-    ASSIGN_OR_RETURN(std::vector<v1::Replica> replicas,
-                     ListReplicas(store_, project, dependency.service()));
-    std::optional<v1::Scale> scale;
-    if (other.has_value()) {
-      ASSIGN_OR_RETURN(scale, FindScale(store_, other->service()));
-    }
-    std::string missing =
-        MissingOf(dependency, other.has_value() ? &other->service() : nullptr,
-                  replicas, CountOf(scale));
-    if (!missing.empty()) unmet.push_back(std::move(missing));
-  }
-  return unmet;
 }
 
 absl::Status ServiceController::AddReplicas(Pass& pass) {
@@ -242,52 +222,12 @@ void ServiceController::TellOfAddresses(Pass& pass,
 
 absl::StatusOr<SlotAddress> ServiceController::AddressFor(
     Pass& pass, const NewReplica& wanted) {
-  std::string name = "default";
+  std::string network;
   for (const v1::Revision& r : pass.view.revisions) {
-    if (r.number() == wanted.revision && !r.template_().network().empty()) {
-      name = r.template_().network();
-    }
+    if (r.number() == wanted.revision) network = r.template_().network();
   }
-  auto network = store::GetObject(
-      store_, store::ObjectKey("network", pass.key.project, name));
-  if (absl::IsNotFound(network.status()) ||
-      (network.ok() && network->network().status().subnet().empty())) {
-    return absl::UnavailableError(
-        absl::StrCat("assign an address: network ", name, " is not ready"));
-  }
-  if (!network.ok()) return network.status();
-  const v1::NetworkStatus& status = network->network().status();
-  SlotAddress kept = KeptAddress(pass.view.replicas, wanted.slot, status);
-  if (!kept.address.empty()) {
-    RequireAddress(pass, wanted.slot, kept.address);
-    return kept;
-  }
-  if (pass.address_hold == nullptr) {
-    pass.address_hold =
-        std::make_unique<SlotGuard::Hold>(addresses_, "addresses");
-    ASSIGN_OR_RETURN(auto all,
-                     store::ListObjects(store_, "replica", pass.key.project));
-    pass.all_replicas = std::move(all.objects);
-  }
-  ASSIGN_OR_RETURN(SlotAddress address,
-                   FreeAddress(pass.all_replicas, pass.taken, status));
-  pass.taken.push_back(address);
-  return address;
-}
-
-// The records that hold a slot's address must not have given it back since they
-// were read: it may be another's by now.
-void ServiceController::RequireAddress(Pass& pass, int slot,
-                                       const std::string& address) {
-  for (const v1::Replica& r : pass.view.replicas) {
-    if (!HasEnded(r) || r.spec().slot() != slot ||
-        r.spec().address() != address) {
-      continue;
-    }
-    v1::Object object;
-    *object.mutable_replica() = r;
-    pass.batch.Require(store::KeyOf(object), store::RevisionOf(object));
-  }
+  return pass.addresses->ForSlot(network, pass.declared().metadata().uid(),
+                                 wanted.slot);
 }
 
 absl::Status ServiceController::AddStops(Pass& pass) {
@@ -319,13 +259,8 @@ absl::Status ServiceController::AddVirtualAddress(Pass& pass) {
       pass.declared().metadata().has_delete_time()) {
     return absl::OkStatus();
   }
-  if (pass.address_hold == nullptr) {
-    pass.address_hold =
-        std::make_unique<SlotGuard::Hold>(addresses_, "addresses");
-  }
-  ASSIGN_OR_RETURN(auto services, store::ListObjects(store_, "service"));
   ASSIGN_OR_RETURN(std::string address,
-                   FreeVirtualAddress(services.objects, options_.virtual_pool));
+                   pass.addresses->ForService(options_.virtual_pool));
   status.set_virtual_address(address);
   pass.durable = true;
   return absl::OkStatus();
@@ -338,6 +273,11 @@ void ServiceController::AddRevisions(Pass& pass) {
     pass.batch.Put(store::KeyOf(object), store::Encode(object),
                    store::RevisionOf(object));
     pass.durable = true;
+    // Its limits may have changed.
+    for (const v1::Replica& r : pass.view.replicas) {
+      if (r.spec().revision() != revision.number() || HasEnded(r)) continue;
+      pass.touched.push_back(QueueKey(r.metadata()));
+    }
   }
   for (const std::string& name : pass.plan.prune) {
     pass.batch.Delete(store::ObjectKey("revision", pass.key.project, name));
@@ -361,7 +301,7 @@ absl::Status ServiceController::Commit(Pass& pass) {
   if (pass.durable) RequireScale(pass.scale, pass.batch);
   if (!pass.durable) pass.batch.NotDurable();
   absl::Status status = store_.Commit(pass.batch.Essential()).status();
-  pass.address_hold.reset();
+  pass.addresses.reset();
   return status;
 }
 
@@ -385,19 +325,7 @@ void ServiceController::Announce(const Pass& pass) {
       before.replicas() != after.replicas() ||
       Holds(pass.view.service, "Available") !=
           Holds(pass.declared(), "Available")) {
-    WakeDependents(pass.declared());
-  }
-}
-
-void ServiceController::WakeDependents(const v1::Service& service) {
-  auto all =
-      store::ListObjects(store_, "service", service.metadata().project());
-  if (!all.ok()) return;  // they look again by themselves
-  for (const v1::Object& object : all->objects) {
-    for (const v1::Dependency& d : object.service().spec().depends_on()) {
-      if (d.service() != service.metadata().name()) continue;
-      hooks_.service_changed(QueueKey(object.service().metadata()));
-    }
+    hooks_.wake_dependents(key);
   }
 }
 
@@ -412,7 +340,7 @@ absl::Status ServiceController::Delete(const Pass& pass) {
   RETURN_IF_ERROR(store_.Commit(batch).status());
   events_.Record(ReferenceTo(pass.declared()), "Deleted",
                  "the service and its replicas are gone");
-  WakeDependents(pass.declared());
+  hooks_.wake_dependents(QueueKey(pass.key));
   return absl::OkStatus();
 }
 

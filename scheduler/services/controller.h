@@ -14,8 +14,7 @@
 #include "scheduler/control/runner.h"
 #include "scheduler/events.h"
 #include "scheduler/rollout/plan.h"
-#include "scheduler/services/addresses.h"
-#include "scheduler/slot_guard.h"
+#include "scheduler/services/assigner.h"
 #include "store/store.h"
 
 namespace bulwark::scheduler {
@@ -35,7 +34,8 @@ class ServiceController {
   // Keys are "PROJECT/NAME". None may block.
   struct Hooks {
     std::function<void(const std::string& replica)> replica_changed;
-    std::function<void(const std::string& service)> service_changed;
+    // What depends on the service may have what it waits for.
+    std::function<void(const std::string& service)> wake_dependents;
     // The service declares a template of which there is no revision.
     std::function<void(const std::string& service)> resolve;
     // Some of the service's replicas have ended.
@@ -46,8 +46,8 @@ class ServiceController {
 
   // The references must outlive this object.
   ServiceController(store::MetadataStore& store, Clock& clock, Entropy& entropy,
-                    EventRecorder& events, Hooks hooks,
-                    ServiceControllerOptions options);
+                    EventRecorder& events, AddressAssigner& addresses,
+                    Hooks hooks, ServiceControllerOptions options);
 
   absl::StatusOr<Result> Reconcile(const std::string& key);
 
@@ -56,18 +56,15 @@ class ServiceController {
 
   absl::StatusOr<bool> RunOnce(Pass& pass);
   absl::Status Read(Pass& pass);
-  absl::StatusOr<std::vector<std::string>> Unmet(const v1::Service& service);
   // Adds to the pass's batch.
   absl::Status AddReplicas(Pass& pass);
   void TellOfAddresses(Pass& pass, const absl::Status& problem);
   absl::StatusOr<SlotAddress> AddressFor(Pass& pass, const NewReplica& wanted);
-  void RequireAddress(Pass& pass, int slot, const std::string& address);
   absl::Status AddStops(Pass& pass);
   absl::Status AddVirtualAddress(Pass& pass);
   void AddRevisions(Pass& pass);
   absl::Status Commit(Pass& pass);
   void Announce(const Pass& pass);
-  void WakeDependents(const v1::Service& service);
   absl::Status Delete(const Pass& pass);
   // Replicas whose service is gone, or was declared anew under the same name.
   absl::Status StopOrphans(Pass& pass, const std::string& uid);
@@ -76,10 +73,9 @@ class ServiceController {
   Clock& clock_;
   Entropy& entropy_;
   EventRecorder& events_;
+  AddressAssigner& addresses_;
   const Hooks hooks_;
   const ServiceControllerOptions options_;
-  // New addresses are chosen and committed by one thread at a time.
-  SlotGuard addresses_;
 };
 
 }  // namespace bulwark::scheduler

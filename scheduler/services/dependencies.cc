@@ -12,10 +12,6 @@ std::string MissingOf(const v1::Dependency& dependency,
                       const std::vector<v1::Replica>& replicas,
                       std::optional<int> scaled) {
   const std::string& name = dependency.service();
-  if (dependency.condition() == v1::Dependency::COMPLETED) {
-    return absl::StrCat("waits for job ", name,
-                        " to complete, but this version runs no jobs");
-  }
   if (service == nullptr) {
     return absl::StrCat("waits for service ", name,
                         ", which does not exist; apply it");
@@ -39,6 +35,31 @@ std::string MissingOf(const v1::Dependency& dependency,
   if (ready >= needed) return "";
   return absl::StrCat("waits for service ", name, ": ", ready, " of ", needed,
                       " replicas are ready");
+}
+
+std::string MissingOfJob(const v1::Dependency& dependency, const v1::Job* job) {
+  const std::string& name = dependency.service();
+  if (job == nullptr) {
+    return absl::StrCat("waits for job ", name,
+                        ", which does not exist; apply it");
+  }
+  const v1::JobStatus& status = job->status();
+  for (const v1::Condition& c : status.conditions()) {
+    if (c.status() != v1::Condition::TRUE) continue;
+    if (c.type() == "Complete") return "";
+    if (c.type() == "Failed") {
+      return absl::StrCat("waits for job ", name,
+                          ", which has failed: ", c.message(),
+                          "; delete it and apply it again");
+    }
+    if (c.type() == "Suspended") {
+      return absl::StrCat("waits for job ", name,
+                          ", which is suspended; resume it");
+    }
+  }
+  return absl::StrCat("waits for job ", name, ": ", status.succeeded(), " of ",
+                      std::max(1, job->spec().completions()),
+                      " executions have completed");
 }
 
 }  // namespace bulwark::scheduler

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/bulwark/v1/objects.pb.h"
 #include "proto/bulwark/v1/service.pb.h"
 
 namespace bulwark::scheduler {
@@ -22,6 +23,10 @@ std::string MissingOf(const v1::Dependency& dependency,
                       const v1::Service* service,
                       const std::vector<v1::Replica>& replicas,
                       std::optional<int> scaled = std::nullopt);
+
+// The same for COMPLETED; `job` is null if there is no such job. What has
+// completed once stays so, also over a reboot.
+std::string MissingOfJob(const v1::Dependency& dependency, const v1::Job* job);
 
 }  // namespace bulwark::scheduler
 

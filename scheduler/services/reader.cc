@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "scheduler/names.h"
 #include "store/objects.h"
 
 namespace bulwark::scheduler {
@@ -38,24 +39,44 @@ absl::StatusOr<std::vector<v1::Replica>> ListReplicas(
   return replicas;
 }
 
+absl::StatusOr<std::vector<v1::Replica>> ListReplicasOfJob(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& job) {
+  ASSIGN_OR_RETURN(auto objects, ListOwned(store, "replica", project, job));
+  std::vector<v1::Replica> replicas;
+  for (v1::Object& object : objects) {
+    if (object.replica().spec().job() != job) continue;
+    replicas.push_back(std::move(*object.mutable_replica()));
+  }
+  return replicas;
+}
+
 absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
     store::MetadataStore& store, const std::string& project,
     const std::string& service) {
+  return ListRevisionsOf(store, "service", project, service);
+}
+
+absl::StatusOr<std::vector<v1::Revision>> ListRevisionsOf(
+    store::MetadataStore& store, const std::string& kind,
+    const std::string& project, const std::string& name) {
+  const bool job = kind == "job";
   ASSIGN_OR_RETURN(auto objects,
-                   ListOwned(store, "revision", project, service));
+                   ListOwned(store, "revision", project,
+                             job ? absl::StrCat("job.", name) : name));
   std::vector<v1::Revision> revisions;
   for (v1::Object& object : objects) {
-    if (object.revision().service() != service) continue;
+    const v1::Revision& r = object.revision();
+    if ((job ? r.job() : r.service()) != name) continue;
     revisions.push_back(std::move(*object.mutable_revision()));
   }
   return revisions;
 }
 
-absl::StatusOr<std::optional<v1::Object>> FindService(
-    store::MetadataStore& store, const std::string& project,
-    const std::string& service) {
-  auto object =
-      store::GetObject(store, store::ObjectKey("service", project, service));
+absl::StatusOr<std::optional<v1::Object>> FindObject(
+    store::MetadataStore& store, const std::string& kind,
+    const std::string& project, const std::string& name) {
+  auto object = store::GetObject(store, store::ObjectKey(kind, project, name));
   if (absl::IsNotFound(object.status())) return std::nullopt;
   if (!object.ok()) return object.status();
   return *std::move(object);
@@ -85,6 +106,28 @@ void RequireScale(const std::optional<v1::Scale>& scale, store::Batch& batch) {
   v1::Object object;
   *object.mutable_scale() = *scale;
   batch.Require(store::KeyOf(object), store::RevisionOf(object));
+}
+
+absl::StatusOr<std::optional<v1::Object>> FindService(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service) {
+  return FindObject(store, "service", project, service);
+}
+
+store::Key OwnerKeyOf(const v1::Replica& replica) {
+  const v1::ReplicaSpec& spec = replica.spec();
+  const std::string& project = replica.metadata().project();
+  return spec.job().empty()
+             ? store::ObjectKey("service", project, spec.service())
+             : store::ObjectKey("job", project, spec.job());
+}
+
+store::Key RevisionKeyOf(const v1::Replica& replica) {
+  const v1::ReplicaSpec& spec = replica.spec();
+  return store::ObjectKey("revision", replica.metadata().project(),
+                          spec.job().empty()
+                              ? RevisionName(spec.service(), spec.revision())
+                              : JobRevisionName(spec.job(), spec.revision()));
 }
 
 std::string QueueKey(const store::Key& key) {

@@ -1,4 +1,4 @@
-// Typed reads of what belongs to one service.
+// Typed reads of what belongs to one service or job.
 #ifndef SCHEDULER_SERVICES_READER_H_
 #define SCHEDULER_SERVICES_READER_H_
 
@@ -28,7 +28,18 @@ absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
     store::MetadataStore& store, const std::string& project,
     const std::string& service);
 
-// Nothing if there is no such service.
+// The same of a job, and of an owner of either kind, "service" or "job".
+absl::StatusOr<std::vector<v1::Replica>> ListReplicasOfJob(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& job);
+absl::StatusOr<std::vector<v1::Revision>> ListRevisionsOf(
+    store::MetadataStore& store, const std::string& kind,
+    const std::string& project, const std::string& name);
+
+// Nothing if there is no such object.
+absl::StatusOr<std::optional<v1::Object>> FindObject(
+    store::MetadataStore& store, const std::string& kind,
+    const std::string& project, const std::string& name);
 absl::StatusOr<std::optional<v1::Object>> FindService(
     store::MetadataStore& store, const std::string& project,
     const std::string& service);
@@ -43,6 +54,11 @@ std::optional<int> CountOf(const std::optional<v1::Scale>& scale);
 
 // Makes the commit depend on the record being as it was read, if there is one.
 void RequireScale(const std::optional<v1::Scale>& scale, store::Batch& batch);
+// The key of the service or job that the replica belongs to.
+store::Key OwnerKeyOf(const v1::Replica& replica);
+
+// Where the revision that the replica executes is kept.
+store::Key RevisionKeyOf(const v1::Replica& replica);
 
 // "PROJECT/NAME", the form of keys in the queues.
 std::string QueueKey(const store::Key& key);

@@ -35,11 +35,24 @@ bool Exists(const std::vector<v1::Revision>& revisions,
 }
 
 // Still declared, and not being deleted.
-bool Declares(const std::optional<v1::Object>& service,
+bool Declares(const std::optional<v1::Object>& owner,
               const v1::Template& declared) {
-  return service.has_value() &&
-         !service->service().metadata().has_delete_time() &&
-         SameTemplate(TemplateOf(service->service().spec()), declared);
+  return owner.has_value() && !store::MetadataOf(*owner).has_delete_time() &&
+         SameTemplate(TemplateOf(*owner), declared);
+}
+
+Conditions& ConditionsOf(v1::Object& owner) {
+  return owner.has_job()
+             ? *owner.mutable_job()->mutable_status()->mutable_conditions()
+             : *owner.mutable_service()->mutable_status()->mutable_conditions();
+}
+
+// Whether its controller has seen what it declares now.
+bool IsObserved(const v1::Object& owner) {
+  const int64_t observed = owner.has_job()
+                               ? owner.job().status().observed_generation()
+                               : owner.service().status().observed_generation();
+  return observed >= store::MetadataOf(owner).generation();
 }
 
 }  // namespace
@@ -78,11 +91,12 @@ ImageTrouble TroubleOf(const absl::Status& error) {
   }
 }
 
-ImageResolver::ImageResolver(store::MetadataStore& store,
+ImageResolver::ImageResolver(std::string kind, store::MetadataStore& store,
                              engine::Images& images, Clock& clock,
                              Entropy& entropy, EventRecorder& events,
                              Changed changed)
-    : store_(store),
+    : kind_(std::move(kind)),
+      store_(store),
       images_(images),
       clock_(clock),
       entropy_(entropy),
@@ -90,20 +104,21 @@ ImageResolver::ImageResolver(store::MetadataStore& store,
       changed_(std::move(changed)) {}
 
 absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
-  ASSIGN_OR_RETURN(store::Key service_key, ParseQueueKey("service", key));
-  ASSIGN_OR_RETURN(std::optional<v1::Object> service,
-                   FindService(store_, service_key.project, service_key.name));
-  if (!service.has_value()) return Result{};
-  const v1::Template declared = TemplateOf(service->service().spec());
-  if (!Declares(service, declared)) return Result{};
+  ASSIGN_OR_RETURN(store::Key owner_key, ParseQueueKey(kind_, key));
+  ASSIGN_OR_RETURN(
+      std::optional<v1::Object> owner,
+      FindObject(store_, kind_, owner_key.project, owner_key.name));
+  if (!owner.has_value()) return Result{};
+  const v1::Template declared = TemplateOf(*owner);
+  if (!Declares(owner, declared)) return Result{};
   ASSIGN_OR_RETURN(
       std::vector<v1::Revision> revisions,
-      ListRevisions(store_, service_key.project, service_key.name));
+      ListRevisionsOf(store_, kind_, owner_key.project, owner_key.name));
   if (Exists(revisions, declared)) return Result{};
 
   const absl::Status earlier = TakeUnreported(key, declared);
   absl::StatusOr<Digests> digests =
-      earlier.ok() ? Resolve(declared, Wanted(service_key, declared))
+      earlier.ok() ? Resolve(declared, Wanted(owner_key, declared))
                    : absl::StatusOr<Digests>(earlier);
   if (!digests.ok()) {
     if (absl::IsCancelled(digests.status())) {
@@ -111,14 +126,14 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
       if (!cancelled_) return Result{};
       return digests.status();
     }
-    if (absl::IsUnavailable(Report(service_key, declared, digests.status()))) {
+    if (absl::IsUnavailable(Report(owner_key, declared, digests.status()))) {
       absl::MutexLock lock(&mu_);
       unreported_[key] = {declared, digests.status()};
       return Result{kReportPoll};
     }
     return digests.status();
   }
-  RETURN_IF_ERROR(Record(service_key, declared, *digests));
+  RETURN_IF_ERROR(Record(owner_key, declared, *digests));
   changed_(key);
   return Result{};
 }
@@ -147,8 +162,8 @@ std::function<bool()> ImageResolver::Wanted(const store::Key& key,
     const absl::Duration now = clock_.Steady();
     if (now >= memory->look_at) {
       memory->look_at = now + kLookPeriod;
-      auto service = FindService(store_, key.project, key.name);
-      memory->wanted = !service.ok() || Declares(*service, declared);
+      auto owner = FindObject(store_, kind_, key.project, key.name);
+      memory->wanted = !owner.ok() || Declares(*owner, declared);
     }
     return memory->wanted;
   };
@@ -193,48 +208,53 @@ absl::Status ImageResolver::Record(const store::Key& key,
                                    const v1::Template& declared,
                                    const Digests& digests) {
   for (int i = 0; i < kCommitTries; ++i) {
-    ASSIGN_OR_RETURN(std::optional<v1::Object> service,
-                     FindService(store_, key.project, key.name));
+    ASSIGN_OR_RETURN(std::optional<v1::Object> owner,
+                     FindObject(store_, kind_, key.project, key.name));
     ASSIGN_OR_RETURN(std::vector<v1::Revision> revisions,
-                     ListRevisions(store_, key.project, key.name));
-    if (!Declares(service, declared) || Exists(revisions, declared)) {
+                     ListRevisionsOf(store_, kind_, key.project, key.name));
+    if (!Declares(owner, declared) || Exists(revisions, declared)) {
       return absl::OkStatus();
     }
     int64_t number = 1;
     for (const v1::Revision& r : revisions) {
       number = std::max(number, r.number() + 1);
     }
-    number = std::max(number, service->service().status().revision() + 1);
+    number = std::max(number, owner->service().status().revision() + 1);
     v1::Object object;
     v1::Revision& revision = *object.mutable_revision();
     v1::Metadata& metadata = *revision.mutable_metadata();
-    metadata.set_name(RevisionName(key.name, number));
+    metadata.set_name(owner->has_job() ? JobRevisionName(key.name, number)
+                                       : RevisionName(key.name, number));
     metadata.set_project(key.project);
     metadata.set_uid(NewUid(entropy_));
     metadata.set_generation(1);
     SetTime(metadata.mutable_create_time(), clock_.Now());
-    revision.set_service(key.name);
+    if (owner->has_job()) {
+      revision.set_job(key.name);
+    } else {
+      revision.set_service(key.name);
+    }
     revision.set_number(number);
     *revision.mutable_template_() = declared;
     revision.mutable_image_digests()->insert(digests.begin(), digests.end());
     revision.set_hash(TemplateHash(declared, digests));
-    *revision.mutable_actor() = service->service().metadata().actor();
+    *revision.mutable_actor() = store::MetadataOf(*owner).actor();
     const absl::Status status =
         store_
             .Commit(store::Batch()
                         .Put(store::KeyOf(object), store::Encode(object), 0)
-                        .Require(key, store::RevisionOf(*service)))
+                        .Require(key, store::RevisionOf(*owner)))
             .status();
     if (absl::IsAborted(status)) continue;  // status writers are frequent
     RETURN_IF_ERROR(status);
-    events_.Record(ReferenceTo(service->service()), "RevisionCreated",
+    events_.Record(ReferenceTo(*owner), "RevisionCreated",
                    absl::StrCat("revision ", number,
                                 " is recorded with its images' digests"));
     return absl::OkStatus();
   }
-  return absl::AbortedError(
-      absl::StrCat("record a revision of ", key.ToString(),
-                   ": the service changed too often meanwhile"));
+  return absl::AbortedError(absl::StrCat("record a revision of ",
+                                         key.ToString(),
+                                         ": it changed too often meanwhile"));
 }
 
 absl::Status ImageResolver::Report(const store::Key& key,
@@ -248,30 +268,28 @@ absl::Status ImageResolver::Report(const store::Key& key,
   condition.set_message(
       absl::StrCat(std::string(error.message()), "; ", trouble.remedy));
   for (int i = 0; i < kCommitTries; ++i) {
-    ASSIGN_OR_RETURN(std::optional<v1::Object> service,
-                     FindService(store_, key.project, key.name));
-    if (!Declares(service, declared)) return absl::OkStatus();
-    v1::ServiceStatus& status = *service->mutable_service()->mutable_status();
-    if (status.observed_generation() <
-        service->service().metadata().generation()) {
+    ASSIGN_OR_RETURN(std::optional<v1::Object> owner,
+                     FindObject(store_, kind_, key.project, key.name));
+    if (!Declares(owner, declared)) return absl::OkStatus();
+    if (!IsObserved(*owner)) {
       return absl::UnavailableError(absl::StrCat(
           "report on ", key.ToString(), ": its declaration is not seen yet"));
     }
-    if (!SetCondition(*status.mutable_conditions(), condition, clock_.Now())) {
+    if (!SetCondition(ConditionsOf(*owner), condition, clock_.Now())) {
       return absl::OkStatus();
     }
     const absl::Status committed =
         store_
-            .Commit(store::Batch()
-                        .Put(key, store::Encode(*service),
-                             store::RevisionOf(*service))
-                        .NotDurable()
-                        .Essential())
+            .Commit(
+                store::Batch()
+                    .Put(key, store::Encode(*owner), store::RevisionOf(*owner))
+                    .NotDurable()
+                    .Essential())
             .status();
     if (absl::IsAborted(committed)) continue;
     RETURN_IF_ERROR(committed);
-    events_.Record(ReferenceTo(service->service()), trouble.reason,
-                   condition.message(), v1::Event::WARNING);
+    events_.Record(ReferenceTo(*owner), trouble.reason, condition.message(),
+                   v1::Event::WARNING);
     return absl::OkStatus();
   }
   return absl::OkStatus();

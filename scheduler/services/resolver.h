@@ -1,4 +1,4 @@
-// Turns what a service declares into a revision with pinned images.
+// Turns what a service or job declares into a revision with pinned images.
 #ifndef SCHEDULER_SERVICES_RESOLVER_H_
 #define SCHEDULER_SERVICES_RESOLVER_H_
 
@@ -22,21 +22,22 @@
 namespace bulwark::scheduler {
 
 // Makes every image of the declared template present, by its pull policy, and
-// records the next Revision with their digests. Until that is done the service
+// records the next Revision with their digests. Until that is done a service
 // goes on with what it has: an image that cannot be had stops nothing. Says
 // what is wrong in the condition ImageResolved.
 //
-// Has a queue of its own, since a pull can take minutes. Thread-safe.
+// Works for one kind of object, its owners: "service" or "job". Has a queue of
+// its own, since a pull can take minutes. Thread-safe.
 class ImageResolver {
  public:
-  using Changed = std::function<void(const std::string& service)>;
+  using Changed = std::function<void(const std::string& owner)>;
 
   // The references must outlive this object.
-  ImageResolver(store::MetadataStore& store, engine::Images& images,
-                Clock& clock, Entropy& entropy, EventRecorder& events,
-                Changed changed);
+  ImageResolver(std::string kind, store::MetadataStore& store,
+                engine::Images& images, Clock& clock, Entropy& entropy,
+                EventRecorder& events, Changed changed);
 
-  // Nothing to do unless the service `key`, "PROJECT/NAME", declares a template
+  // Nothing to do unless the owner `key`, "PROJECT/NAME", declares a template
   // of which there is no revision. Errors are those of Images::Pull.
   absl::StatusOr<Result> Reconcile(const std::string& key);
 
@@ -51,12 +52,12 @@ class ImageResolver {
   absl::StatusOr<std::string> Digest(const std::string& image,
                                      v1::Container::PullPolicy policy,
                                      const std::function<bool()>& wanted);
-  // Whether the service still declares that. Looked up once a second.
+  // Whether the owner still declares that. Looked up once a second.
   std::function<bool()> Wanted(const store::Key& key,
                                const v1::Template& declared);
   absl::Status Record(const store::Key& key, const v1::Template& declared,
                       const Digests& digests);
-  // UNAVAILABLE until the service's controller has seen the declaration: it
+  // UNAVAILABLE until the owner's controller has seen the declaration: it
   // removes what was said of older ones.
   absl::Status Report(const store::Key& key, const v1::Template& declared,
                       const absl::Status& error);
@@ -64,6 +65,7 @@ class ImageResolver {
   absl::Status TakeUnreported(const std::string& key,
                               const v1::Template& declared);
 
+  const std::string kind_;
   store::MetadataStore& store_;
   engine::Images& images_;
   Clock& clock_;

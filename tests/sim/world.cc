@@ -10,6 +10,7 @@
 #include "scheduler/rollout/defaults.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/services/reader.h"
+#include "scheduler/services/unmet.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -30,30 +31,58 @@ struct World::Daemon {
       : events(w.store, w.clock, w.entropy),
         launcher(w.store, w.engine, w.images, w.network, w.volumes, slots,
                  w.clock, w.entropy, "bulwark.internal"),
-        replicas(w.store, w.engine, launcher, w.data_plane, w.clock, events,
-                 [&w](const std::string& k) { w.Enqueue(Queue::kService, k); }),
-        services(w.store, w.clock, w.entropy, events,
-                 {[&w](const std::string& k) { w.Enqueue(Queue::kReplica, k); },
-                  [&w](const std::string& k) { w.Enqueue(Queue::kService, k); },
-                  [&w](const std::string& k) {
-                    if (!w.timers_.contains({Queue::kPull, k})) {
-                      w.Enqueue(Queue::kPull, k);
-                    }
-                  },
-                  [&w](const std::string& k) { w.Enqueue(Queue::kReap, k); },
+        addresses(w.store),
+        replicas(
+            w.store, w.engine, launcher, w.data_plane, w.clock, events,
+            [&w](const v1::Replica& r) {
+              w.EnqueueOwner(scheduler::OwnerKeyOf(r));
+            },
+            [](const std::string&) {}),
+        services(w.store, w.clock, w.entropy, events, addresses,
+                 {Adder(w, Queue::kReplica), Dependents(w, "service"),
+                  Puller(w, Queue::kPull), Reaper(w, "service"),
                   [](const std::string&) { return false; }},
                  {"10.211.0.0/16", w.bug_}),
-        resolver(w.store, w.images, w.clock, w.entropy, events,
-                 [&w](const std::string& k) { w.Enqueue(Queue::kService, k); }),
+        jobs(w.store, w.clock, w.entropy, events, addresses,
+             {Adder(w, Queue::kReplica), Dependents(w, "job"),
+              Puller(w, Queue::kJobPull), Reaper(w, "job"),
+              [](const std::string&) { return false; }}),
+        cron_jobs(w.store, w.clock, w.entropy, events),
+        resolver("service", w.store, w.images, w.clock, w.entropy, events,
+                 Adder(w, Queue::kService)),
+        job_resolver("job", w.store, w.images, w.clock, w.entropy, events,
+                     Adder(w, Queue::kJob)),
         reaper(w.store, w.engine, w.network, slots, w.clock,
-               [&w](const std::string& k) { w.Enqueue(Queue::kService, k); }) {}
+               [&w](const store::Key& k) { w.EnqueueOwner(k); }) {}
+
+  using Hook = std::function<void(const std::string&)>;
+  static Hook Adder(World& w, Queue queue) {
+    return [&w, queue](const std::string& k) { w.Enqueue(queue, k); };
+  }
+  static Hook Puller(World& w, Queue queue) {
+    return [&w, queue](const std::string& k) {
+      if (!w.timers_.contains({queue, k})) w.Enqueue(queue, k);
+    };
+  }
+  static Hook Reaper(World& w, const char* kind) {
+    return [&w, kind](const std::string& k) {
+      w.Enqueue(Queue::kReap, absl::StrCat(kind, "/", k));
+    };
+  }
+  static Hook Dependents(World& w, const char* kind) {
+    return [&w, kind](const std::string& k) { w.EnqueueDependents(kind, k); };
+  }
 
   scheduler::SlotGuard slots;
   scheduler::EventRecorder events;
   scheduler::Launcher launcher;
+  scheduler::AddressAssigner addresses;
   scheduler::ReplicaController replicas;
   scheduler::ServiceController services;
+  scheduler::JobController jobs;
+  scheduler::CronController cron_jobs;
   scheduler::ImageResolver resolver;
+  scheduler::ImageResolver job_resolver;
   scheduler::Reaper reaper;
 };
 
@@ -103,12 +132,14 @@ void World::StartDaemon() {
     Enqueue(Queue::kReplica, key);
     ObserveReplica(o.replica());
   }
-  auto services = store::ListObjects(store, "service");
-  CHECK(services.ok());
-  for (const v1::Object& o : services->objects) {
-    const std::string key = scheduler::QueueKey(store::KeyOf(o));
-    Enqueue(Queue::kService, key);
-    Enqueue(Queue::kReap, key);
+  for (const char* kind : {"service", "job", "cron-job"}) {
+    auto owners = store::ListObjects(store, kind);
+    CHECK(owners.ok());
+    for (const v1::Object& o : owners->objects) {
+      const store::Key key = store::KeyOf(o);
+      EnqueueOwner(key);
+      if (!o.has_cron_job()) Enqueue(Queue::kReap, key.ToString());
+    }
   }
 }
 
@@ -128,6 +159,24 @@ void World::Reboot() {
 void World::Enqueue(Queue queue, const std::string& key) {
   timers_.erase({queue, key});
   ready_.insert({queue, key});
+}
+
+void World::EnqueueOwner(const store::Key& key) {
+  Enqueue(key.kind == "job"        ? Queue::kJob
+          : key.kind == "cron-job" ? Queue::kCron
+                                   : Queue::kService,
+          scheduler::QueueKey(key));
+}
+
+void World::EnqueueDependents(const char* kind, const std::string& key) {
+  auto parsed = scheduler::ParseQueueKey(kind, key);
+  CHECK(parsed.ok());
+  auto dependents =
+      scheduler::DependentsOf(store, kind, parsed->project, parsed->name);
+  if (!dependents.ok()) return;
+  for (const std::string& dependent : *dependents) {
+    EnqueueOwner(*store::Key::Parse(dependent));
+  }
 }
 
 void World::EnqueueAfter(const Task& task, absl::Duration delay) {
@@ -158,8 +207,14 @@ void World::Run(const Task& task) {
         return daemon_->services.Reconcile(key);
       case Queue::kReplica:
         return daemon_->replicas.Reconcile(key);
+      case Queue::kJob:
+        return daemon_->jobs.Reconcile(key);
+      case Queue::kCron:
+        return daemon_->cron_jobs.Reconcile(key);
       case Queue::kPull:
         return daemon_->resolver.Reconcile(key);
+      case Queue::kJobPull:
+        return daemon_->job_resolver.Reconcile(key);
       case Queue::kReap:
         return daemon_->reaper.Reconcile(key);
     }
@@ -191,33 +246,44 @@ void World::Observe() {
     auto changes = watcher_->Next(absl::ZeroDuration());
     CHECK(changes.ok());
     for (const store::Change& change : *changes) {
-      const std::string key = scheduler::QueueKey(change.key);
-      const bool put = change.op == store::Change::Op::kPut;
-      if (change.key.kind == "scale") Enqueue(Queue::kService, key);
-      if (change.key.kind != "replica" && change.key.kind != "service") {
-        continue;
-      }
-      auto object = store::Decode(
-          change.key, put ? change.value : change.previous, change.revision);
-      CHECK(object.ok());
-      if (change.key.kind == "service") {
-        Enqueue(Queue::kService, key);
-        if (!put) Enqueue(Queue::kReap, key);
-        const int64_t generation = object->service().metadata().generation();
-        if (put && std::exchange(generations_[key], generation) != generation) {
-          Enqueue(Queue::kPull, key);
-        }
-        continue;
-      }
-      replica_keys_[object->replica().metadata().uid()] = key;
-      if (put) {
-        Enqueue(Queue::kReplica, key);
-        ObserveReplica(object->replica());
-      }
-      Enqueue(Queue::kService,
-              absl::StrCat(change.key.project, "/",
-                           object->replica().spec().service()));
+      ObserveChange(change);
     }
+  }
+}
+
+void World::ObserveChange(const store::Change& change) {
+  const std::string& kind = change.key.kind;
+  if (kind == "scale")
+    Enqueue(Queue::kService, scheduler::QueueKey(change.key));
+  if (kind != "replica" && kind != "service" && kind != "job" &&
+      kind != "cron-job") {
+    return;
+  }
+  const std::string key = scheduler::QueueKey(change.key);
+  const bool put = change.op == store::Change::Op::kPut;
+  auto object = store::Decode(change.key, put ? change.value : change.previous,
+                              change.revision);
+  CHECK(object.ok());
+  if (kind == "replica") {
+    replica_keys_[object->replica().metadata().uid()] = key;
+    if (put) {
+      Enqueue(Queue::kReplica, key);
+      ObserveReplica(object->replica());
+    }
+    return EnqueueOwner(scheduler::OwnerKeyOf(object->replica()));
+  }
+  EnqueueOwner(change.key);
+  if (kind == "cron-job") return;
+  if (kind == "job" && object->job().metadata().has_owner()) {
+    Enqueue(Queue::kCron,
+            absl::StrCat(change.key.project, "/",
+                         object->job().metadata().owner().name()));
+  }
+  if (!put) Enqueue(Queue::kReap, change.key.ToString());
+  const int64_t generation = store::MetadataOf(*object).generation();
+  int64_t& seen = generations_[change.key.ToString()];
+  if (put && std::exchange(seen, generation) != generation) {
+    Enqueue(kind == "job" ? Queue::kJobPull : Queue::kPull, key);
   }
 }
 
@@ -263,170 +329,6 @@ bool World::AdvanceUntil(absl::Duration limit,
     clock.Advance(std::max(absl::Nanoseconds(1), next - clock.Now()));
     FireTimers();
   }
-}
-
-void World::SetFault(store::MemStore::Fault fault) {
-  fault_ = std::move(fault);
-  store.SetFault(fault_);
-}
-
-absl::Status World::CommitAnyway(const store::Batch& batch) {
-  store.SetFault(nullptr);
-  const absl::Status status = store.Commit(batch).status();
-  store.SetFault(fault_);
-  return status;
-}
-
-v1::Service World::MakeService(const std::string& name,
-                               const std::string& image, int replicas) {
-  v1::Service service;
-  service.mutable_metadata()->set_name(name);
-  service.mutable_metadata()->set_project("default");
-  v1::ServiceSpec& spec = *service.mutable_spec();
-  spec.set_replicas(replicas);
-  v1::Container& container = *spec.add_containers();
-  container.set_name(name);
-  container.set_image(image);
-  return service;
-}
-
-void World::Publish(const std::string& image, Behavior behavior) {
-  engine::ImageConfig config;
-  config.command = {"/app"};
-  behaviors_[images.Publish(image, 1, config).layers[0]] = behavior;
-}
-
-void World::Apply(v1::Service service) {
-  const store::Key key =
-      store::ObjectKey("service", "default", service.metadata().name());
-  auto old = store::GetObject(store, key);
-  v1::Object object;
-  if (old.ok()) {
-    object = *old;
-    object.mutable_service()->mutable_metadata()->set_generation(
-        object.service().metadata().generation() + 1);
-  } else {
-    *object.mutable_service()->mutable_metadata() = service.metadata();
-    object.mutable_service()->mutable_metadata()->set_uid(NewUid(entropy));
-    object.mutable_service()->mutable_metadata()->set_generation(1);
-  }
-  *object.mutable_service()->mutable_spec() = service.spec();
-  CHECK(CommitAnyway(store::Batch().Put(key, store::Encode(object))).ok());
-}
-
-void World::Delete(const std::string& name) {
-  auto object =
-      store::GetObject(store, store::ObjectKey("service", "default", name));
-  if (!object.ok()) return;
-  scheduler::SetTime(
-      object->mutable_service()->mutable_metadata()->mutable_delete_time(),
-      clock.Now());
-  CHECK(CommitAnyway(
-            store::Batch().Put(store::KeyOf(*object), store::Encode(*object)))
-            .ok());
-}
-
-std::optional<v1::Service> World::GetService(const std::string& name) {
-  auto object = scheduler::FindService(store, "default", name);
-  CHECK(object.ok());
-  if (!object->has_value()) return std::nullopt;
-  return (*object)->service();
-}
-
-void World::Decide(const std::string& name, int count) {
-  std::optional<v1::Service> service = GetService(name);
-  if (!service.has_value()) return;
-  v1::Object object;
-  v1::Scale& scale = *object.mutable_scale();
-  scale.mutable_metadata()->set_name(name);
-  scale.mutable_metadata()->set_project("default");
-  scale.set_service_uid(service->metadata().uid());
-  scale.set_replicas(count);
-  CHECK(CommitAnyway(
-            store::Batch().Put(store::KeyOf(object), store::Encode(object)))
-            .ok());
-}
-
-std::optional<int> World::Scaled(const std::string& service) {
-  std::optional<v1::Service> found = GetService(service);
-  if (!found.has_value()) return std::nullopt;
-  auto scale = scheduler::FindScale(store, *found);
-  CHECK(scale.ok());
-  return scheduler::CountOf(*scale);
-}
-
-int World::Wanted(const std::string& service) {
-  return scheduler::SettingsOf(GetService(service).value_or(v1::Service()),
-                               nullptr, Scaled(service))
-      .replicas;
-}
-
-std::vector<v1::Replica> World::Replicas(const std::string& service) {
-  auto replicas = scheduler::ListReplicas(store, "default", service);
-  CHECK(replicas.ok());
-  return *replicas;
-}
-
-std::vector<v1::Replica> World::Live(const std::string& service) {
-  std::vector<v1::Replica> live = Replicas(service);
-  std::erase_if(live, [](const v1::Replica& r) {
-    return scheduler::HasEnded(r) || r.spec().goal() != v1::ReplicaSpec::RUN;
-  });
-  return live;
-}
-
-std::vector<v1::Revision> World::Revisions(const std::string& service) {
-  auto revisions = scheduler::ListRevisions(store, "default", service);
-  CHECK(revisions.ok());
-  return *revisions;
-}
-
-std::vector<v1::Event> World::Events(const std::string& reason) {
-  auto events = store::ListObjects(store, "event");
-  CHECK(events.ok());
-  std::vector<v1::Event> found;
-  for (const v1::Object& o : events->objects) {
-    if (o.event().reason() == reason) found.push_back(o.event());
-  }
-  return found;
-}
-
-int World::Available(const std::string& service) {
-  int n = 0;
-  for (const v1::Replica& r : Live(service)) {
-    if (r.status().state() == v1::ReplicaStatus::RUNNING &&
-        r.status().ready()) {
-      ++n;
-    }
-  }
-  return n;
-}
-
-const v1::Condition* World::Condition(const std::string& service,
-                                      const std::string& type) {
-  std::optional<v1::Service> found = GetService(service);
-  if (!found.has_value()) return nullptr;
-  scratch_ = *found;
-  return scheduler::FindCondition(scratch_.status().conditions(), type);
-}
-
-scheduler::ServiceView World::View(const std::string& service) {
-  scheduler::ServiceView view;
-  view.service = GetService(service).value_or(v1::Service());
-  view.revisions = Revisions(service);
-  view.replicas = Replicas(service);
-  view.scaled = Scaled(service);
-  view.now = clock.Now();
-  return view;
-}
-
-bool World::CrashOneContainer(Entropy& random) {
-  std::vector<std::string> running;
-  for (const engine::ContainerInfo& c : engine.List()) {
-    if (c.state == engine::ContainerState::kRunning) running.push_back(c.id);
-  }
-  if (running.empty()) return false;
-  return engine.Exit(running[random.Next() % running.size()], 1).ok();
 }
 
 }  // namespace bulwark::sim

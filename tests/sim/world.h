@@ -23,10 +23,13 @@
 #include "proto/bulwark/v1/objects.pb.h"
 #include "scheduler/endpoints.h"
 #include "scheduler/events.h"
+#include "scheduler/jobs/controller.h"
+#include "scheduler/jobs/cron_controller.h"
 #include "scheduler/reap/reaper.h"
 #include "scheduler/replica/controller.h"
 #include "scheduler/replica/launcher.h"
 #include "scheduler/rollout/plan.h"
+#include "scheduler/services/assigner.h"
 #include "scheduler/services/controller.h"
 #include "scheduler/services/resolver.h"
 #include "scheduler/slot_guard.h"
@@ -73,7 +76,9 @@ class World {
   static v1::Service MakeService(const std::string& name,
                                  const std::string& image, int replicas);
   void Apply(v1::Service service);
-  void Delete(const std::string& name);
+  // A service, job or cron job.
+  void ApplyObject(v1::Object object);
+  void Delete(const std::string& name, const std::string& kind = "service");
   // What an autoscaler decides: the count, which the bounds may not allow.
   void Decide(const std::string& name, int count);
   void Publish(const std::string& image, Behavior behavior);
@@ -128,17 +133,28 @@ class World {
   int64_t steps = 0;
 
  private:
-  enum class Queue { kService, kReplica, kPull, kReap };
+  enum class Queue {
+    kService,
+    kReplica,
+    kPull,
+    kReap,
+    kJob,
+    kCron,
+    kJobPull,
+  };
   using Task = std::pair<Queue, std::string>;
   // What dies with the daemon.
   struct Daemon;
 
   void StartDaemon();
   void Enqueue(Queue queue, const std::string& key);
+  void EnqueueOwner(const store::Key& key);
+  void EnqueueDependents(const char* kind, const std::string& key);
   void EnqueueAfter(const Task& task, absl::Duration delay);
   void Run(const Task& task);
   // Follows the store, as the informers do, and plays data plane and health.
   void Observe();
+  void ObserveChange(const store::Change& change);
   void ObserveReplica(const v1::Replica& replica);
   // Moves what is due at this instant to the ready tasks.
   void FireTimers();

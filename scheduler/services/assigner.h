@@ -1,0 +1,61 @@
+// Gives addresses to slots and services, each to one only.
+#ifndef SCHEDULER_SERVICES_ASSIGNER_H_
+#define SCHEDULER_SERVICES_ASSIGNER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/services/addresses.h"
+#include "scheduler/slot_guard.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+// Thread-safe.
+class AddressAssigner {
+ public:
+  // `store` must outlive this object.
+  explicit AddressAssigner(store::MetadataStore& store) : store_(store) {}
+
+  // The addresses of one commit. From its first address until its end nobody
+  // else is given any, so it ends right after the commit that holds what it
+  // gave. Thread-compatible; blocks while another one is at it.
+  class Session {
+   public:
+    // `assigner` must outlive the session. `project`: of the slots.
+    Session(AddressAssigner& assigner, std::string project)
+        : assigner_(assigner), project_(std::move(project)) {}
+
+    // For a slot of the service or job `owner` (a uid) in `network` (empty:
+    // "default"): the one that it had before, else a free one.
+    //   UNAVAILABLE         the network is not ready
+    //   RESOURCE_EXHAUSTED  it has no free address
+    absl::StatusOr<SlotAddress> ForSlot(const std::string& network,
+                                        const std::string& owner, int slot);
+
+    // A virtual address of `pool`, a subnet.
+    absl::StatusOr<std::string> ForService(const std::string& pool);
+
+   private:
+    void Hold();
+
+    AddressAssigner& assigner_;
+    const std::string project_;
+    std::unique_ptr<SlotGuard::Hold> hold_;
+    std::vector<v1::Object> replicas_;  // of the project, read under the hold
+    bool listed_ = false;
+    std::vector<SlotAddress> given_;
+  };
+
+ private:
+  store::MetadataStore& store_;
+  SlotGuard guard_;
+};
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_ASSIGNER_H_

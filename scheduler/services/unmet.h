@@ -1,0 +1,31 @@
+// What a service or job still waits for, read from the store.
+#ifndef SCHEDULER_SERVICES_UNMET_H_
+#define SCHEDULER_SERVICES_UNMET_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "google/protobuf/repeated_field.h"
+#include "proto/bulwark/v1/service.pb.h"
+#include "store/store.h"
+
+namespace bulwark::scheduler {
+
+using Dependencies = google::protobuf::RepeatedPtrField<v1::Dependency>;
+
+// A sentence for each of `dependencies`, of an object of `project`, that is not
+// there yet (dependencies.h).
+absl::StatusOr<std::vector<std::string>> UnmetOf(
+    store::MetadataStore& store, const std::string& project,
+    const Dependencies& dependencies);
+
+// Whose services and jobs depend on the object of `kind` ("service" or "job"):
+// their keys, "KIND/PROJECT/NAME".
+absl::StatusOr<std::vector<std::string>> DependentsOf(
+    store::MetadataStore& store, const std::string& kind,
+    const std::string& project, const std::string& name);
+
+}  // namespace bulwark::scheduler
+
+#endif  // SCHEDULER_SERVICES_UNMET_H_
