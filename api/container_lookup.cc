@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "api/convert.h"
 #include "api/errors.h"
 #include "base/status.h"
@@ -27,9 +28,34 @@ Names NamesOf(const Containers& containers) {
   return names;
 }
 
-// What the store knows of one service and its replicas.
-struct ServiceView {
-  std::optional<v1::Service> service;
+// A service, or a job ("job/import").
+struct Owner {
+  bool job = false;
+  std::string name;
+
+  static Owner Parse(absl::string_view text) {
+    Owner owner;
+    owner.job = absl::ConsumePrefix(&text, kJobPrefix);
+    owner.name = std::string(text);
+    return owner;
+  }
+  static Owner Of(const v1::Replica& replica) {
+    const v1::ReplicaSpec& spec = replica.spec();
+    return spec.job().empty() ? Owner{false, spec.service()}
+                              : Owner{true, spec.job()};
+  }
+  bool Owns(const v1::Replica& replica) const {
+    const v1::ReplicaSpec& spec = replica.spec();
+    return (job ? spec.job() : spec.service()) == name;
+  }
+  bool Owns(const v1::Revision& revision) const {
+    return (job ? revision.job() : revision.service()) == name;
+  }
+};
+
+// What the store knows of one service or job and its replicas.
+struct OwnerView {
+  std::optional<v1::Object> declared;
   std::map<int64_t, Names> main_of_revision;
   std::vector<v1::Replica> replicas;  // in the order of slots
   uint64_t revision = 0;
@@ -38,21 +64,36 @@ struct ServiceView {
   Names MainContainers(const v1::Replica& replica) const {
     const auto found = main_of_revision.find(replica.spec().revision());
     if (found != main_of_revision.end()) return found->second;
-    return service.has_value() ? NamesOf(service->spec().containers())
-                               : Names();
+    if (!declared.has_value()) return Names();
+    return declared->has_job()
+               ? NamesOf(declared->job().spec().containers())
+               : NamesOf(declared->service().spec().containers());
+  }
+
+  // No replica will come any more: it is gone, or a job that has ended.
+  bool IsOver() const {
+    if (!declared.has_value()) return true;
+    if (!declared->has_job()) return false;
+    for (const v1::Condition& c : declared->job().status().conditions()) {
+      if (c.status() == v1::Condition::TRUE &&
+          (c.type() == "Complete" || c.type() == "Failed")) {
+        return true;
+      }
+    }
+    return false;
   }
 };
 
-absl::StatusOr<ServiceView> ReadService(store::MetadataStore& store,
-                                        const std::string& project,
-                                        const std::string& name) {
-  ServiceView view;
+absl::StatusOr<OwnerView> ReadOwner(store::MetadataStore& store,
+                                    const std::string& project,
+                                    const Owner& owner) {
+  OwnerView view;
   // Replicas first: what is written later, a watch from here on will tell.
   ASSIGN_OR_RETURN(store::ObjectListing replicas,
                    store::ListObjects(store, "replica", project));
   view.revision = replicas.revision;
   for (v1::Object& object : replicas.objects) {
-    if (object.replica().spec().service() == name) {
+    if (owner.Owns(object.replica())) {
       view.replicas.push_back(std::move(*object.mutable_replica()));
     }
   }
@@ -64,17 +105,30 @@ absl::StatusOr<ServiceView> ReadService(store::MetadataStore& store,
                    store::ListObjects(store, "revision", project));
   for (const v1::Object& object : revisions.objects) {
     const v1::Revision& revision = object.revision();
-    if (revision.service() != name) continue;
+    if (!owner.Owns(revision)) continue;
     view.main_of_revision[revision.number()] =
         NamesOf(revision.template_().containers());
   }
-  absl::StatusOr<v1::Object> service =
-      store::GetObject(store, store::ObjectKey("service", project, name));
-  if (service.ok()) view.service = std::move(*service->mutable_service());
-  if (!service.ok() && !absl::IsNotFound(service.status())) {
-    return service.status();
+  absl::StatusOr<v1::Object> declared = store::GetObject(
+      store,
+      store::ObjectKey(owner.job ? "job" : "service", project, owner.name));
+  if (declared.ok()) view.declared = *std::move(declared);
+  if (!declared.ok() && !absl::IsNotFound(declared.status())) {
+    return declared.status();
   }
   return view;
+}
+
+// The owner of a replica of that name; `otherwise` if there is no such replica.
+absl::StatusOr<Owner> OwnerOfReplica(store::MetadataStore& store,
+                                     const std::string& project,
+                                     const std::string& name,
+                                     const std::string& otherwise) {
+  const absl::StatusOr<v1::Object> replica =
+      store::GetObject(store, store::ObjectKey("replica", project, name));
+  if (replica.ok()) return Owner::Of(replica->replica());
+  if (!absl::IsNotFound(replica.status())) return replica.status();
+  return Owner::Parse(otherwise);
 }
 
 bool HasEnded(const v1::Replica& replica) {
@@ -100,24 +154,28 @@ absl::Status NoContainer(const std::string& owner, const std::string& wanted,
 absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,
                                           const v1::LogsRequest& request) {
   const std::string project = ProjectOr(request.project());
-  const std::string service = request.service().empty()
-                                  ? ServiceOfReplica(request.replica())
-                                  : request.service();
-  if (service.empty()) {
-    return absl::InvalidArgumentError(
-        "read logs: name a service, or one of its replicas");
+  Owner owner = Owner::Parse(request.service());
+  if (owner.name.empty() && !request.replica().empty()) {
+    ASSIGN_OR_RETURN(owner,
+                     OwnerOfReplica(store, project, request.replica(),
+                                    ServiceOfReplica(request.replica())));
   }
-  ASSIGN_OR_RETURN(const ServiceView view,
-                   ReadService(store, project, service));
+  if (owner.name.empty()) {
+    return absl::InvalidArgumentError(
+        "read logs: name a service or a job, or one of its replicas");
+  }
+  ASSIGN_OR_RETURN(const OwnerView view, ReadOwner(store, project, owner));
   LogTargets targets;
   targets.revision = view.revision;
   targets.final = true;
   std::set<std::string> known;
-  bool found = view.service.has_value() && request.replica().empty();
-  if (found) targets.final = false;
+  bool found = view.declared.has_value() && request.replica().empty();
+  if (found) targets.final = view.IsOver();
   for (const v1::Replica& replica : view.replicas) {
-    const std::string& name = replica.metadata().name();
-    if (!request.replica().empty() && request.replica() != name) continue;
+    const std::string& replica_name = replica.metadata().name();
+    if (!request.replica().empty() && request.replica() != replica_name) {
+      continue;
+    }
     found = true;
     if (!HasEnded(replica)) targets.final = false;
     const Names main = view.MainContainers(replica);
@@ -127,31 +185,37 @@ absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,
                               ? main.empty() || Contains(main, status.name())
                               : request.container() == status.name();
       if (!wanted || status.id().empty()) continue;
-      targets.containers.push_back({name, status.name(), status.id()});
+      targets.containers.push_back({replica_name, status.name(), status.id()});
     }
   }
-  const std::string owner =
-      request.replica().empty() ? service : request.replica();
+  const std::string name =
+      request.replica().empty() ? owner.name : request.replica();
   if (!found) {
-    return absl::NotFoundError(
-        absl::StrCat("read logs of ", project, "/", owner, ": not found"));
+    return absl::NotFoundError(absl::StrCat("read logs of ",
+                                            owner.job ? "job " : "", project,
+                                            "/", name, ": not found"));
   }
   if (targets.containers.empty() && !request.container().empty() &&
       (!request.follow() || !known.empty()) &&
       known.count(request.container()) == 0) {
-    return NoContainer(owner, request.container(), known);
+    return NoContainer(name, request.container(), known);
   }
   return targets;
 }
 
 namespace {
 
-absl::StatusOr<const v1::Replica*> ChooseReplica(const ServiceView& view,
+absl::StatusOr<const v1::Replica*> ChooseReplica(const OwnerView& view,
                                                  const std::string& target) {
   const v1::Replica* ready = nullptr;
   for (const v1::Replica& replica : view.replicas) {
     if (replica.metadata().name() == target) return &replica;
-    if (ready == nullptr && replica.status().ready()) ready = &replica;
+    // Nobody asks executions of jobs whether they are ready.
+    const bool usable =
+        replica.spec().job().empty()
+            ? replica.status().ready()
+            : replica.status().state() == v1::ReplicaStatus::RUNNING;
+    if (ready == nullptr && usable) ready = &replica;
   }
   if (ready != nullptr) return ready;
   return WithRemedy(
@@ -160,7 +224,7 @@ absl::StatusOr<const v1::Replica*> ChooseReplica(const ServiceView& view,
       "name a replica to use one that is not ready");
 }
 
-absl::StatusOr<ContainerRef> ChooseContainer(const ServiceView& view,
+absl::StatusOr<ContainerRef> ChooseContainer(const OwnerView& view,
                                              const v1::Replica& replica,
                                              const std::string& wanted) {
   const Names main = view.MainContainers(replica);
@@ -192,17 +256,12 @@ absl::StatusOr<ContainerRef> FindExecTarget(store::MetadataStore& store,
     return absl::InvalidArgumentError(
         "run a command: name a service, or one of its replicas");
   }
-  // A replica's name, if there is such a replica; else a service's.
-  const absl::StatusOr<v1::Object> replica = store::GetObject(
-      store, store::ObjectKey("replica", project, start.target()));
-  if (!replica.ok() && !absl::IsNotFound(replica.status())) {
-    return replica.status();
-  }
-  const std::string service =
-      replica.ok() ? replica->replica().spec().service() : start.target();
-  ASSIGN_OR_RETURN(const ServiceView view,
-                   ReadService(store, project, service));
-  if (!view.service.has_value() && view.replicas.empty()) {
+  // A replica's name, if there is such a replica; else a service's or job's.
+  ASSIGN_OR_RETURN(
+      const Owner owner,
+      OwnerOfReplica(store, project, start.target(), start.target()));
+  ASSIGN_OR_RETURN(const OwnerView view, ReadOwner(store, project, owner));
+  if (!view.declared.has_value() && view.replicas.empty()) {
     return absl::NotFoundError(absl::StrCat("run a command in ", project, "/",
                                             start.target(), ": not found"));
   }

@@ -20,20 +20,22 @@ struct ContainerRef {
 
 struct LogTargets {
   std::vector<ContainerRef> containers;  // in the order of slots
-  // Nothing more will come: the replica has ended, or the service is gone.
+  // Nothing more will come: the replica has ended, the service is gone, or the
+  // job has ended.
   bool final = false;
   // Changes after it may add containers.
   uint64_t revision = 0;
 };
 
-// The containers of the request's service or replica that have been started.
-//   NOT_FOUND         no such service or replica, or no such container in it
+// The containers of the request's service, job ("job/NAME") or replica that
+// have been started.
+//   NOT_FOUND         no such service, job or replica, or no such container
 //   INVALID_ARGUMENT  neither is named
 absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,
                                           const v1::LogsRequest& request);
 
 // The container to run a command in.
-//   NOT_FOUND            no such service, replica or container
+//   NOT_FOUND            no such service, job, replica or container
 //   FAILED_PRECONDITION  no replica of the service is ready, or the container
 //                        does not run
 absl::StatusOr<ContainerRef> FindExecTarget(store::MetadataStore& store,

@@ -36,6 +36,9 @@ v1::ObjectReference ReferenceTo(const v1::Object& object);
 // Whether some volume of the service belongs to one slot each.
 bool HasVolumePerReplica(const v1::ServiceSpec& spec);
 
+// Before a job's name, where requests name a service or a job.
+inline constexpr char kJobPrefix[] = "job/";
+
 // "web" of the replica "web-0-k3v9q"; empty if it is no replica's name.
 std::string ServiceOfReplica(const std::string& replica);
 

@@ -176,6 +176,8 @@ void DefaultService(const std::string& name, v1::ServiceSpec& spec) {
 
 void DefaultJob(const std::string& name, v1::JobSpec& spec) {
   DefaultContainers(*spec.mutable_containers(), name, 0);
+  DefaultContainers(*spec.mutable_init_containers(), name, 0);
+  DEFAULT_SECONDS(*spec.mutable_stop(), timeout, 30);
   if (spec.completions() == 0) spec.set_completions(1);
   if (spec.parallelism() == 0) spec.set_parallelism(1);
   DEFAULT_OPTIONAL(spec, backoff_limit, 6);

@@ -98,13 +98,14 @@ const Case kCases[] = {
      "job { metadata { name: 'j' project: 'default' } spec { containers { "
      "name: "
      "'j' image: 'a' " CONTAINER_DEFAULTS "} completions: 1 parallelism: 1 "
-     "backoff_limit: 6 network: 'default' } }"},
+     "backoff_limit: 6 network: 'default' stop { timeout { seconds: 30 } } } "
+     "}"},
     {"CronJob",
      "cron_job { metadata { name: 'j' } spec { schedule: '* * * * *' } }",
      "cron_job { metadata { name: 'j' project: 'default' } spec { schedule: '* "
      "* * * *' time_zone: 'UTC' concurrency: ALLOW successful_history: 3 "
      "failed_history: 1 job { completions: 1 parallelism: 1 backoff_limit: 6 "
-     "network: 'default' } } }"},
+     "network: 'default' stop { timeout { seconds: 30 } } } } }"},
     {"Volume", "volume { metadata { name: 'v' } }",
      "volume { metadata { name: 'v' project: 'default' } spec { driver: LOCAL "
      "} }"},

@@ -118,7 +118,8 @@ absl::StatusOr<bool> LogStream::WaitForChange() {
   RETURN_IF_ERROR(changes.status());
   return std::any_of(
       changes->begin(), changes->end(), [](const store::Change& change) {
-        return change.key.kind == "replica" || change.key.kind == "service";
+        return change.key.kind == "replica" || change.key.kind == "service" ||
+               change.key.kind == "job";
       });
 }
 

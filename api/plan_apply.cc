@@ -164,6 +164,9 @@ class Planner {
       return;
     }
     ValidateImmutable(SpecOf(before), SpecOf(object), "spec", report_);
+    if (object.has_job()) {
+      ValidateJobChange(before.job(), object.job(), report_);
+    }
   }
 
   // What carries the labels, and is not in the request.
@@ -178,6 +181,8 @@ class Planner {
       if (key.project != project || kept.count(key) > 0) continue;
       if (MetadataOf(object).has_delete_time()) continue;
       if (!HasLabels(MetadataOf(object), request_.prune_labels())) continue;
+      // A cron job's job has its labels; it goes by the cron job's rules.
+      if (MetadataOf(object).has_owner()) continue;
       pruned_.push_back(&object);
       pruned_keys_.insert(key);
     }

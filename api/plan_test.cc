@@ -270,15 +270,72 @@ TEST_F(PlanTest, WhenListening_WarningsSayWhatIsUnexpected) {
   EXPECT_THAT(warnings[3], HasSubstr("privileged"));
 }
 
+TEST_F(PlanTest, WhenAJobHasBegun_OnlyItsNumbersMayChange) {
+  const std::string job =
+      "job { metadata { name: 'j' } spec { containers { image: 'a:1' } ";
+  v1::Object begun = Parse(job + "} }");
+  ASSERT_OK_AND_ASSIGN(const ApplyPlan first, Plan({begun}));
+  begun = first.response.results(0).object();
+  Store(begun);
+  // Nothing has been made of it yet.
+  EXPECT_OK(Plan({Parse(job + "completions: 3 } }")}));
+  v1::Condition& resolved =
+      *begun.mutable_job()->mutable_status()->add_conditions();
+  resolved.set_type("ImageResolved");
+  resolved.set_status(v1::Condition::TRUE);
+  Store(begun);
+
+  EXPECT_OK(Plan({Parse(job + "parallelism: 3 suspend: true } }")}));
+  EXPECT_OK(Plan(
+      {Parse("job { metadata { name: 'j' } spec { containers { image: 'a:1' "
+             "resources { memory { limit: 8388608 } } } } }")}));
+  EXPECT_THAT(Plan({Parse(job + "completions: 3 } }")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("spec.completions: cannot change")));
+  EXPECT_THAT(Plan({Parse("job { metadata { name: 'j' } spec { containers { "
+                          "image: 'a:2' } } }")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("what the executions are made of")));
+}
+
+TEST_F(PlanTest, WhenJobsAndServicesDependOnEachOther_TheCircleIsNamed) {
+  EXPECT_THAT(
+      Plan({Parse("service { metadata { name: 'db' } spec { containers { "
+                  "image: 'a:1' } depends_on { service: 'seed' condition: "
+                  "COMPLETED } } }"),
+            Parse("job { metadata { name: 'seed' } spec { containers { image: "
+                  "'a:1' } depends_on { service: 'db' } } }")}),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("depends on itself: job seed")));
+}
+
+TEST_F(PlanTest, WhenADependencyIsOfTheOtherKind_TheConditionIsAdvised) {
+  Store(Service("db"));
+  const auto plan =
+      Plan({Parse("job { metadata { name: 'j' } spec { containers { image: "
+                  "'a:1' } depends_on { service: 'db' condition: COMPLETED } } "
+                  "}")});
+  EXPECT_THAT(plan, StatusIs(absl::StatusCode::kFailedPrecondition,
+                             HasSubstr("there is no job \"db\"")));
+  ASSERT_TRUE(DetailOf(plan.status()).has_value());
+  EXPECT_EQ(DetailOf(plan.status())->violations(0).remedy(),
+            "wait for a service with started or healthy");
+}
+
+TEST_F(PlanTest, WhenPruned_JobsOfCronJobsStay) {
+  v1::Object job = Parse(
+      "job { metadata { name: 'c-1' labels { key: 'a' value: 'b' } owner { "
+      "kind: 'cron-job' name: 'c' } } spec { containers { image: 'a:1' } } }");
+  Store(job);
+  v1::ApplyRequest request;
+  (*request.mutable_prune_labels())["a"] = "b";
+  ASSERT_OK_AND_ASSIGN(const ApplyPlan plan, Plan(request));
+  EXPECT_TRUE(plan.response.results().empty());
+}
+
 // Objects that use each row of the table, by its path and value.
 TEST_F(PlanTest, WhenAFeatureIsNotServed_ItIsRefusedPlainly) {
   const std::pair<const char*, const char*> uses[] = {
-      {"job",
-       "job { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "} }"},
-      {"cron_job",
-       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
-       "containers { image: 'a:1' } } } }"},
       {"secret", "secret { metadata { name: 'x' } spec { } }"},
       {"config", "config { metadata { name: 'x' } spec { } }"},
       {"network_policy", "network_policy { metadata { name: 'x' } spec { } }"},
@@ -305,9 +362,39 @@ TEST_F(PlanTest, WhenAFeatureIsNotServed_ItIsRefusedPlainly) {
       {"service.spec.ports.protocol",
        "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
        "ports { container_port: 53 protocol: UDP } } }"},
-      {"service.spec.depends_on.condition",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "depends_on { service: 'db' condition: COMPLETED } } }"},
+      {"job.spec.containers.pre_stop",
+       "job { metadata { name: 'x' } spec { containers { image: 'a:1' pre_stop "
+       "{ command: 'a' } } } }"},
+      {"job.spec.containers.secrets",
+       "job { metadata { name: 'x' } spec { containers { image: 'a:1' secrets "
+       "{ name: 's' } } } }"},
+      {"job.spec.init_containers.secrets",
+       "job { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "init_containers { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
+      {"job.spec.containers.configs",
+       "job { metadata { name: 'x' } spec { containers { image: 'a:1' configs "
+       "{ name: 's' path: '/s' } } } }"},
+      {"job.spec.init_containers.configs",
+       "job { metadata { name: 'x' } spec { containers { image: 'a:1' } "
+       "init_containers { name: 'i' image: 'a:1' configs { name: 's' path: "
+       "'/s' } } } }"},
+      {"cron_job.spec.job.containers.pre_stop",
+       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
+       "containers { image: 'a:1' pre_stop { command: 'a' } } } } }"},
+      {"cron_job.spec.job.containers.secrets",
+       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
+       "containers { image: 'a:1' secrets { name: 's' } } } } }"},
+      {"cron_job.spec.job.init_containers.secrets",
+       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
+       "containers { image: 'a:1' } init_containers { name: 'i' image: 'a:1' "
+       "secrets { name: 's' } } } } }"},
+      {"cron_job.spec.job.containers.configs",
+       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
+       "containers { image: 'a:1' configs { name: 's' path: '/s' } } } } }"},
+      {"cron_job.spec.job.init_containers.configs",
+       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
+       "containers { image: 'a:1' } init_containers { name: 'i' image: 'a:1' "
+       "configs { name: 's' path: '/s' } } } } }"},
       {"volume.spec.driver",
        "volume { metadata { name: 'x' } spec { driver: IMAGE } }"},
       {"volume.spec.driver",

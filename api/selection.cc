@@ -13,14 +13,24 @@
 namespace bulwark::api {
 namespace {
 
-// The service that `object` belongs to; empty if none.
-std::string ServiceOf(const v1::Object& object) {
-  if (object.has_replica()) return object.replica().spec().service();
-  if (object.has_revision()) return object.revision().service();
+std::string OwnerText(const std::string& service, const std::string& job) {
+  return job.empty() ? service : absl::StrCat(kJobPrefix, job);
+}
+
+// The service, or "job/NAME", that `object` belongs to; empty if none.
+std::string OwnerOf(const v1::Object& object) {
+  if (object.has_replica()) {
+    const v1::ReplicaSpec& spec = object.replica().spec();
+    return OwnerText(spec.service(), spec.job());
+  }
+  if (object.has_revision()) {
+    return OwnerText(object.revision().service(), object.revision().job());
+  }
   if (object.has_service()) return object.service().metadata().name();
   if (!object.has_event()) return "";
   const v1::ObjectReference& subject = object.event().subject();
   if (subject.kind() == "service") return subject.name();
+  if (subject.kind() == "job") return OwnerText("", subject.name());
   return subject.kind() == "replica" ? ServiceOfReplica(subject.name()) : "";
 }
 
@@ -70,7 +80,7 @@ absl::StatusOr<Selection> Selection::Of(const v1::WatchRequest& request) {
 bool Selection::Matches(const v1::Object& object) const {
   const v1::Metadata& metadata = store::MetadataOf(object);
   if (!name_.empty() && metadata.name() != name_) return false;
-  if (!service_.empty() && ServiceOf(object) != service_) return false;
+  if (!service_.empty() && OwnerOf(object) != service_) return false;
   for (const auto& [key, value] : labels_) {
     const auto found = metadata.labels().find(key);
     if (found == metadata.labels().end() || found->second != value) {

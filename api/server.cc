@@ -13,6 +13,7 @@
 
 #include "api/acceptor.h"
 #include "api/containers_service.h"
+#include "api/jobs_service.h"
 #include "api/members.h"
 #include "api/resources_service.h"
 #include "api/services_service.h"
@@ -84,6 +85,7 @@ class ServerImpl final : public Server {
                 options.version.version),
         resources_(gate_, d.store, writer_, stopper_),
         services_(gate_, d.store, writer_),
+        jobs_(gate_, writer_),
         system_(gate_, d.store, audit_, backup_, stopper_, options.version,
                 d.shutdown),
         containers_(gate_, d.store, d.engine, d.stats, d.clock, stopper_),
@@ -105,7 +107,8 @@ class ServerImpl final : public Server {
     grpc::ServerBuilder builder;
     SetBounds(builder, options_);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &resources_, &services_, &system_, &containers_, &images_}) {
+             &resources_, &services_, &jobs_, &system_, &containers_,
+             &images_}) {
       builder.RegisterService(service);
     }
     std::vector<
@@ -152,6 +155,7 @@ class ServerImpl final : public Server {
   StateBackup backup_;
   ResourcesService resources_;
   ServicesService services_;
+  JobsService jobs_;
   SystemService system_;
   ContainersService containers_;
   Uploads uploads_;

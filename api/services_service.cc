@@ -62,15 +62,24 @@ absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
   return revisions;
 }
 
+// Limits change in place: they make no other revision.
+v1::Template WithoutLimits(v1::Template t) {
+  for (auto* list : {t.mutable_containers(), t.mutable_init_containers(),
+                     t.mutable_sidecars()}) {
+    for (v1::Container& container : *list) container.clear_resources();
+  }
+  return t;
+}
+
 // The number of what is declared, which after a roll-back is not what runs; the
 // largest number if it has none yet.
 int64_t DeclaredNumber(const v1::Service& service,
                        const std::vector<v1::Revision>& revisions) {
-  const v1::Template declared = TemplateOf(service.spec());
+  const v1::Template declared = WithoutLimits(TemplateOf(service.spec()));
   int64_t number = 0;
   for (const v1::Revision& revision : revisions) {
-    if (google::protobuf::util::MessageDifferencer::Equals(revision.template_(),
-                                                           declared)) {
+    if (google::protobuf::util::MessageDifferencer::Equals(
+            WithoutLimits(revision.template_()), declared)) {
       number = std::max(number, revision.number());
     }
   }

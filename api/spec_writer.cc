@@ -137,4 +137,53 @@ absl::StatusOr<v1::Service> SpecWriter::ChangeService(
   return std::move(*object.mutable_service());
 }
 
+absl::StatusOr<v1::Job> SpecWriter::Trigger(const std::string& project,
+                                            const std::string& cron_job,
+                                            const Caller& caller) {
+  const store::Key key = store::ObjectKey("cron-job", project, cron_job);
+  v1::Object made;
+  ASSIGN_OR_RETURN(
+      const uint64_t revision,
+      Change(caller,
+             [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+               const v1::Object* cron = stored.Find(key);
+               if (cron == nullptr) {
+                 return absl::NotFoundError(
+                     absl::StrCat("trigger cron job ", key.project, "/",
+                                  key.name, ": not found"));
+               }
+               const v1::Metadata& owner = cron->cron_job().metadata();
+               if (owner.has_delete_time()) {
+                 return absl::FailedPreconditionError(
+                     absl::StrCat("trigger cron job ", key.project, "/",
+                                  key.name, ": it is being deleted"));
+               }
+               made.Clear();
+               v1::Metadata& metadata = *made.mutable_job()->mutable_metadata();
+               metadata.set_uid(NewUid(entropy_));
+               metadata.set_name(
+                   absl::StrCat(key.name, "-", metadata.uid().substr(0, 8)));
+               metadata.set_project(key.project);
+               metadata.set_generation(1);
+               *metadata.mutable_labels() = owner.labels();
+               *metadata.mutable_create_time() = ToTimestamp(clock_.Now());
+               *metadata.mutable_actor() = caller;
+               *metadata.mutable_owner() = ReferenceTo(*cron);
+               *made.mutable_job()->mutable_spec() =
+                   cron->cron_job().spec().job();
+               const PlanContext context{stored,       normalize_, caller,
+                                         clock_.Now(), entropy_,   "Triggered"};
+               store::Batch batch;
+               PutWithEvent(
+                   made,
+                   absl::StrCat(NameOf(made), " was made of ", NameOf(*cron),
+                                ", asked by ", caller.identity().name()),
+                   context, batch);
+               batch.Require(key, store::RevisionOf(*cron));
+               return batch;
+             }));
+  store::MutableMetadata(made).set_resource_version(absl::StrCat(revision));
+  return std::move(*made.mutable_job());
+}
+
 }  // namespace bulwark::api

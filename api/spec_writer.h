@@ -53,6 +53,12 @@ class SpecWriter {
       absl::FunctionRef<absl::Status(const v1::Service&, v1::ServiceSpec&)>
           change);
 
+  // Makes a job of the cron job now. NOT_FOUND if there is no such cron job;
+  // FAILED_PRECONDITION if it is being deleted.
+  absl::StatusOr<v1::Job> Trigger(const std::string& project,
+                                  const std::string& cron_job,
+                                  const Caller& caller);
+
   // Commits what `plan` puts into its batch, with the call's record in the
   // audit log; again if it lost a race. No other change by a user comes in
   // between. Errors of `plan` come back as they are. The new revision, or the

@@ -204,6 +204,11 @@ void ValidateProbe(bool given, const Probe& probe, ContainerRole role,
                    "leave the probe out");
     return;
   }
+  if (role == ContainerRole::kExecution) {
+    report.Invalid(path, "a job runs to its end: it has no probes",
+                   "leave the probe out; activeDeadline bounds its time");
+    return;
+  }
   CheckRules<Probe>(probe, kProbeRules, path, report);
 }
 
@@ -231,13 +236,18 @@ void ValidateEnv(const Container& container, absl::string_view path,
   }
 }
 
-void ValidateMounts(const Container& container, absl::string_view path,
-                    Report& report) {
+void ValidateMounts(const Container& container, ContainerRole role,
+                    absl::string_view path, Report& report) {
   std::set<std::string> paths;
   for (int i = 0; i < container.volumes_size(); ++i) {
     const VolumeMount& mount = container.volumes(i);
     const std::string place = absl::StrCat(path, ".volumes[", i, "]");
     CheckRules<VolumeMount>(mount, kMountRules, place, report);
+    if (mount.per_replica() && role == ContainerRole::kExecution) {
+      report.Invalid(absl::StrCat(place, ".perReplica"),
+                     "is for services: executions of a job keep no place",
+                     "leave it out");
+    }
     if (!mount.path().empty() && !paths.insert(mount.path()).second) {
       report.Invalid(
           absl::StrCat(place, ".path"),
@@ -261,8 +271,19 @@ void ValidateContainer(const Container& container, ContainerRole role,
                      "write it like nginx:1.27 or registry:5000/app:1.4");
     }
   }
+  if (container.has_pre_stop()) {
+    const v1::ExecProbe& hook = container.pre_stop();
+    if (role == ContainerRole::kInit) {
+      report.Invalid(absl::StrCat(path, ".preStop"),
+                     "an init container runs to its end: it is not stopped",
+                     "leave it out");
+    } else if (hook.command().empty() || hook.command(0).empty()) {
+      report.Invalid(absl::StrCat(path, ".preStop.command"), "is empty",
+                     "name the program and its arguments");
+    }
+  }
   ValidateEnv(container, path, report);
-  ValidateMounts(container, path, report);
+  ValidateMounts(container, role, path, report);
   ValidateProbe(container.has_readiness(), container.readiness(), role,
                 absl::StrCat(path, ".readiness"), report);
   ValidateProbe(container.has_liveness(), container.liveness(), role,

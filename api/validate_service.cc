@@ -1,18 +1,14 @@
 // The rules of a service.
-#include <csignal>
-#include <map>
 #include <set>
 #include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "api/convert.h"
 #include "api/rules.h"
 #include "api/validate_autoscale.h"
+#include "api/validate_parts.h"
 #include "api/validation.h"
 
 namespace bulwark::api {
@@ -20,34 +16,10 @@ namespace {
 
 using v1::Port;
 using v1::ServiceSpec;
-using Containers = google::protobuf::RepeatedPtrField<v1::Container>;
 
-constexpr int kMaxContainers = 32;
 constexpr int kMaxPorts = 128;
 
 bool IsPort(int port) { return port >= 1 && port <= 65535; }
-
-// "SIGTERM", "TERM", "15", "SIGRTMIN+3"; empty means the image's.
-bool IsSignal(absl::string_view text) {
-  static constexpr absl::string_view kNames[] = {
-      "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",  "FPE",
-      "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM", "STKFLT",
-      "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",  "XCPU",
-      "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",  "POLL"};
-  if (text.empty()) return true;
-  int number = 0;
-  if (absl::ascii_isdigit(text[0])) {
-    return absl::SimpleAtoi(text, &number) && number >= 1 && number <= 64;
-  }
-  absl::ConsumePrefix(&text, "SIG");
-  for (const absl::string_view name : kNames) {
-    if (text == name) return true;
-  }
-  if (text == "RTMIN" || text == "RTMAX") return true;
-  const bool from_least = absl::ConsumePrefix(&text, "RTMIN+");
-  if (!from_least && !absl::ConsumePrefix(&text, "RTMAX-")) return false;
-  return absl::SimpleAtoi(text, &number) && number >= 0 && number <= 30;
-}
 
 const Rule<ServiceSpec> kServiceRules[] = {
     {"replicas",
@@ -182,35 +154,6 @@ void ValidatePorts(const ServiceSpec& spec, Report& report) {
   }
 }
 
-void ValidateContainers(const Containers& containers, ContainerRole role,
-                        absl::string_view field,
-                        const NormalizeReference& normalize,
-                        std::set<std::string>& names, Report& report) {
-  for (int i = 0; i < containers.size(); ++i) {
-    const v1::Container& container = containers[i];
-    const std::string path = absl::StrCat("spec.", field, "[", i, "]");
-    ValidateContainer(container, role, normalize, path, report);
-    if (!container.name().empty() && !names.insert(container.name()).second) {
-      report.Invalid(
-          absl::StrCat(path, ".name"),
-          absl::StrCat("two containers are named ", Quoted(container.name())),
-          "name each container; the default is the service's name");
-    }
-  }
-}
-
-void ValidateDependencies(const ServiceSpec& spec, Report& report) {
-  std::set<std::string> names;
-  for (int i = 0; i < spec.depends_on_size(); ++i) {
-    const std::string& name = spec.depends_on(i).service();
-    if (!name.empty() && !names.insert(name).second) {
-      report.Invalid(absl::StrCat("spec.dependsOn[", i, "].service"),
-                     absl::StrCat(Quoted(name), " is given twice"),
-                     "keep one of them");
-    }
-  }
-}
-
 }  // namespace
 
 void ValidateServiceSpec(const ServiceSpec& spec,
@@ -218,14 +161,14 @@ void ValidateServiceSpec(const ServiceSpec& spec,
   CheckRules<ServiceSpec>(spec, kServiceRules, "spec", report);
   std::set<std::string> names;
   ValidateContainers(spec.init_containers(), ContainerRole::kInit,
-                     "initContainers", normalize, names, report);
-  ValidateContainers(spec.sidecars(), ContainerRole::kSidecar, "sidecars",
+                     "spec.initContainers", normalize, names, report);
+  ValidateContainers(spec.sidecars(), ContainerRole::kSidecar, "spec.sidecars",
                      normalize, names, report);
-  ValidateContainers(spec.containers(), ContainerRole::kMain, "containers",
+  ValidateContainers(spec.containers(), ContainerRole::kMain, "spec.containers",
                      normalize, names, report);
   ValidatePorts(spec, report);
   ValidateAutoscale(spec, report);
-  ValidateDependencies(spec, report);
+  ValidateDependencies(spec.depends_on(), "spec", report);
 }
 
 }  // namespace bulwark::api

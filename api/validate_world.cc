@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -19,6 +20,48 @@ namespace bulwark::api {
 namespace {
 
 using Entry = World::Entry;
+using Containers = google::protobuf::RepeatedPtrField<v1::Container>;
+using Dependencies = google::protobuf::RepeatedPtrField<v1::Dependency>;
+
+// What of an object makes containers: the part that services, jobs and cron
+// jobs share. Points into it.
+struct Workload {
+  const v1::Metadata* metadata;
+  std::string path;  // "spec", or "spec.job"
+  const std::string* network;
+  const Dependencies* depends_on;
+  // By the name of their field.
+  std::vector<std::pair<const char*, const Containers*>> containers;
+};
+
+std::optional<Workload> WorkloadOf(const v1::Object& object) {
+  if (object.has_service()) {
+    const v1::ServiceSpec& spec = object.service().spec();
+    return Workload{&object.service().metadata(),
+                    "spec",
+                    &spec.network(),
+                    &spec.depends_on(),
+                    {{"containers", &spec.containers()},
+                     {"initContainers", &spec.init_containers()},
+                     {"sidecars", &spec.sidecars()}}};
+  }
+  if (!object.has_job() && !object.has_cron_job()) return std::nullopt;
+  const v1::JobSpec& spec =
+      object.has_job() ? object.job().spec() : object.cron_job().spec().job();
+  return Workload{&store::MetadataOf(object),
+                  object.has_job() ? "spec" : "spec.job",
+                  &spec.network(),
+                  &spec.depends_on(),
+                  {{"containers", &spec.containers()},
+                   {"initContainers", &spec.init_containers()}}};
+}
+
+// What `dependency` of an object of `project` names.
+store::Key KeyOf(const std::string& project, const v1::Dependency& dependency) {
+  const bool job = dependency.condition() == v1::Dependency::COMPLETED;
+  return store::ObjectKey(job ? "job" : "service", project,
+                          dependency.service());
+}
 
 // Whether `mount` of a service means the volume of that name.
 bool Names(const std::string& service, const v1::VolumeMount& mount,
@@ -45,14 +88,13 @@ class Checker {
     for (const Entry& entry : world_.entries) {
       if (entry.index < 0) continue;
       report_.SetObject(entry.index);
-      if (entry.object->has_service()) {
-        CheckHostPorts(entry);
-        CheckNetwork(entry.object->service());
-        CheckVolumes(entry.object->service());
-        CheckDependencies(entry.object->service());
-      } else if (entry.object->has_network()) {
-        CheckSubnets(entry);
-      }
+      if (entry.object->has_service()) CheckHostPorts(entry);
+      if (entry.object->has_network()) CheckSubnets(entry);
+      const std::optional<Workload> workload = WorkloadOf(*entry.object);
+      if (!workload.has_value()) continue;
+      CheckNetwork(*workload);
+      CheckVolumes(*workload);
+      CheckDependencies(*workload);
     }
     CheckCycles();
     report_.SetObject(-1);
@@ -91,68 +133,67 @@ class Checker {
     return nullptr;
   }
 
-  void CheckNetwork(const v1::Service& service) {
+  void CheckNetwork(const Workload& workload) {
     const store::Key key = store::ObjectKey(
-        "network", service.metadata().project(), service.spec().network());
+        "network", workload.metadata->project(), *workload.network);
+    const std::string place = absl::StrCat(workload.path, ".network");
     if (world_.leaving.count(key) > 0) {
-      report_.Refuse("spec.network",
+      report_.Refuse(place,
                      absl::StrCat("network ", key.name, " is being deleted"),
                      "wait until it is gone, or use another one");
     } else if (key.name != "default" && by_key_.count(key) == 0) {
-      report_.Refuse("spec.network",
+      report_.Refuse(place,
                      absl::StrCat("there is no network ", key.name,
                                   " in project ", key.project),
                      "declare it in the same apply");
     }
   }
 
-  void CheckVolumes(const v1::Service& service) {
-    const v1::ServiceSpec& spec = service.spec();
-    CheckVolumesOf(service, "containers", spec.containers());
-    CheckVolumesOf(service, "initContainers", spec.init_containers());
-    CheckVolumesOf(service, "sidecars", spec.sidecars());
-  }
-
-  template <typename Containers>
-  void CheckVolumesOf(const v1::Service& service, absl::string_view field,
-                      const Containers& containers) {
-    for (int i = 0; i < containers.size(); ++i) {
-      for (int n = 0; n < containers[i].volumes_size(); ++n) {
-        const std::string volume =
-            Leaving(service.metadata(), containers[i].volumes(n));
-        if (volume.empty()) continue;
-        report_.Refuse(
-            absl::StrCat("spec.", field, "[", i, "].volumes[", n, "].volume"),
-            absl::StrCat("volume ", volume, " is being deleted"),
-            "wait until it is gone, or use another one");
+  void CheckVolumes(const Workload& workload) {
+    for (const auto& [field, containers] : workload.containers) {
+      for (int i = 0; i < containers->size(); ++i) {
+        const v1::Container& container = (*containers)[i];
+        for (int n = 0; n < container.volumes_size(); ++n) {
+          const std::string volume =
+              Leaving(*workload.metadata, container.volumes(n));
+          if (volume.empty()) continue;
+          report_.Refuse(absl::StrCat(workload.path, ".", field, "[", i,
+                                      "].volumes[", n, "].volume"),
+                         absl::StrCat("volume ", volume, " is being deleted"),
+                         "wait until it is gone, or use another one");
+        }
       }
     }
   }
 
   // A volume that `mount` means and that is being deleted; empty: none.
-  std::string Leaving(const v1::Metadata& service,
+  std::string Leaving(const v1::Metadata& user,
                       const v1::VolumeMount& mount) const {
     for (const store::Key& key : world_.leaving) {
-      if (key.kind == "volume" && key.project == service.project() &&
-          Names(service.name(), mount, key.name)) {
+      if (key.kind == "volume" && key.project == user.project() &&
+          Names(user.name(), mount, key.name)) {
         return key.name;
       }
     }
     return "";
   }
 
-  void CheckDependencies(const v1::Service& service) {
-    for (int i = 0; i < service.spec().depends_on_size(); ++i) {
-      const std::string& name = service.spec().depends_on(i).service();
-      const std::string& project = service.metadata().project();
-      if (name.empty() ||
-          by_key_.count(store::ObjectKey("service", project, name)) > 0) {
-        continue;
-      }
-      report_.Refuse(absl::StrCat("spec.dependsOn[", i, "].service"),
-                     absl::StrCat("there is no service ", Quoted(name),
-                                  " in project ", project),
-                     "declare it in the same apply, or mend the name");
+  void CheckDependencies(const Workload& workload) {
+    const std::string& project = workload.metadata->project();
+    for (int i = 0; i < workload.depends_on->size(); ++i) {
+      const v1::Dependency& dependency = (*workload.depends_on)[i];
+      const store::Key key = KeyOf(project, dependency);
+      if (key.name.empty() || by_key_.count(key) > 0) continue;
+      const bool other =
+          by_key_.count(store::ObjectKey(key.kind == "job" ? "service" : "job",
+                                         project, key.name)) > 0;
+      report_.Refuse(absl::StrCat(workload.path, ".dependsOn[", i, "].service"),
+                     absl::StrCat("there is no ", key.kind, " ",
+                                  Quoted(key.name), " in project ", project),
+                     !other ? "declare it in the same apply, or mend the name"
+                     : key.kind == "job"
+                         ? "wait for a service with started or healthy"
+                         : "wait for a job with completed");
     }
   }
 
@@ -183,17 +224,17 @@ class Checker {
     }
   }
 
-  // Each circle once, at the first of its services that the request has.
+  // Each circle once, at the first of its objects that the request has.
   void CheckCycles() {
     DependencyGraph graph;
     for (const Entry& entry : world_.entries) {
-      if (!entry.object->has_service()) continue;
-      const v1::Service& service = entry.object->service();
-      const std::string& project = service.metadata().project();
-      std::vector<std::string>& edges =
-          graph[absl::StrCat(project, "/", service.metadata().name())];
-      for (const v1::Dependency& dependency : service.spec().depends_on()) {
-        edges.push_back(absl::StrCat(project, "/", dependency.service()));
+      const std::optional<Workload> workload = WorkloadOf(*entry.object);
+      // Nothing can depend on a cron job.
+      if (!workload.has_value() || entry.object->has_cron_job()) continue;
+      const store::Key key = store::KeyOf(*entry.object);
+      std::vector<std::string>& edges = graph[key.ToString()];
+      for (const v1::Dependency& dependency : *workload->depends_on) {
+        edges.push_back(KeyOf(key.project, dependency).ToString());
       }
     }
     while (true) {
@@ -211,10 +252,11 @@ class Checker {
     std::vector<std::string> names;
     int index = -1;
     for (const std::string& node : cycle) {
-      const size_t slash = node.find('/');
-      names.push_back(node.substr(slash + 1));
-      const auto entry = by_key_.find(
-          store::ObjectKey("service", node.substr(0, slash), names.back()));
+      const absl::StatusOr<store::Key> key = store::Key::Parse(node);
+      if (!key.ok()) continue;
+      names.push_back(key->kind == "job" ? absl::StrCat("job ", key->name)
+                                         : key->name);
+      const auto entry = by_key_.find(*key);
       if (index < 0 && entry != by_key_.end()) index = entry->second->index;
     }
     report_.SetObject(index);
@@ -229,19 +271,17 @@ class Checker {
   std::map<store::Key, const Entry*> by_key_;
 };
 
-bool Uses(const v1::Service& service, const v1::Object& object) {
+bool Uses(const Workload& workload, const v1::Object& object) {
   const v1::Metadata& metadata = store::MetadataOf(object);
-  if (ProjectOr(service.metadata().project()) !=
+  if (ProjectOr(workload.metadata->project()) !=
       ProjectOr(metadata.project())) {
     return false;
   }
-  const v1::ServiceSpec& spec = service.spec();
-  if (object.has_network()) return spec.network() == metadata.name();
-  for (const auto* list :
-       {&spec.containers(), &spec.init_containers(), &spec.sidecars()}) {
-    for (const v1::Container& container : *list) {
+  if (object.has_network()) return *workload.network == metadata.name();
+  for (const auto& [field, containers] : workload.containers) {
+    for (const v1::Container& container : *containers) {
       for (const v1::VolumeMount& mount : container.volumes()) {
-        if (Names(service.metadata().name(), mount, metadata.name())) {
+        if (Names(workload.metadata->name(), mount, metadata.name())) {
           return true;
         }
       }
@@ -265,10 +305,11 @@ std::vector<std::string> UsersOf(const World& world, const v1::Object& object) {
           store::KeyOf(*entry.object).project == name) {
         users.push_back(NameOf(*entry.object));
       }
-    } else if ((object.has_network() || object.has_volume()) &&
-               entry.object->has_service() &&
-               Uses(entry.object->service(), object)) {
-      users.push_back(NameOf(*entry.object));
+    } else if (object.has_network() || object.has_volume()) {
+      const std::optional<Workload> workload = WorkloadOf(*entry.object);
+      if (workload.has_value() && Uses(*workload, object)) {
+        users.push_back(NameOf(*entry.object));
+      }
     }
   }
   return users;

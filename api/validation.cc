@@ -107,6 +107,10 @@ void ValidateObject(const v1::Object& object,
   }
   if (object.has_service()) {
     ValidateServiceSpec(object.service().spec(), normalize, report);
+  } else if (object.has_job()) {
+    ValidateJobSpec(object.job().spec(), normalize, "spec", report);
+  } else if (object.has_cron_job()) {
+    ValidateCronJob(object.cron_job(), normalize, report);
   } else if (object.has_network()) {
     ValidateNetworkSpec(object.network().spec(), report);
   } else if (object.has_project()) {

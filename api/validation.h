@@ -28,10 +28,20 @@ void ValidateObject(const v1::Object& object,
 void ValidateMetadata(const v1::Metadata& metadata, Report& report);
 void ValidateServiceSpec(const v1::ServiceSpec& spec,
                          const NormalizeReference& normalize, Report& report);
+// `path`: where it stands, "spec" or "spec.job".
+void ValidateJobSpec(const v1::JobSpec& spec,
+                     const NormalizeReference& normalize,
+                     absl::string_view path, Report& report);
+void ValidateCronJob(const v1::CronJob& cron_job,
+                     const NormalizeReference& normalize, Report& report);
+// Refuses what cannot change in a job that has begun.
+void ValidateJobChange(const v1::Job& before, const v1::Job& after,
+                       Report& report);
 void ValidateNetworkSpec(const v1::NetworkSpec& spec, Report& report);
 void ValidateProjectSpec(const v1::ProjectSpec& spec, Report& report);
 
-enum class ContainerRole { kMain, kInit, kSidecar };
+// kExecution: a main container of a job.
+enum class ContainerRole { kMain, kInit, kSidecar, kExecution };
 void ValidateContainer(const v1::Container& container, ContainerRole role,
                        const NormalizeReference& normalize,
                        absl::string_view path, Report& report);

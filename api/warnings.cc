@@ -39,6 +39,14 @@ void WarnOfContainer(const v1::Container& container, Warnings& warnings) {
   }
 }
 
+void WarnOfContainers(
+    const google::protobuf::RepeatedPtrField<v1::Container>& containers,
+    Warnings& warnings) {
+  for (const v1::Container& container : containers) {
+    WarnOfContainer(container, warnings);
+  }
+}
+
 void WarnOfPorts(const v1::ServiceSpec& written,
                  const v1::ServiceSpec& defaulted, Warnings& warnings) {
   for (int i = 0; i < defaulted.ports_size(); ++i) {
@@ -58,14 +66,18 @@ void WarnOfPorts(const v1::ServiceSpec& written,
 
 Warnings WarningsOf(const v1::Object& written, const v1::Object& defaulted) {
   Warnings warnings;
-  if (!defaulted.has_service()) return warnings;
-  const v1::ServiceSpec& spec = defaulted.service().spec();
-  WarnOfPorts(written.service().spec(), spec, warnings);
-  for (const auto* list :
-       {&spec.init_containers(), &spec.sidecars(), &spec.containers()}) {
-    for (const v1::Container& container : *list) {
-      WarnOfContainer(container, warnings);
-    }
+  if (defaulted.has_service()) {
+    const v1::ServiceSpec& spec = defaulted.service().spec();
+    WarnOfPorts(written.service().spec(), spec, warnings);
+    WarnOfContainers(spec.init_containers(), warnings);
+    WarnOfContainers(spec.sidecars(), warnings);
+    WarnOfContainers(spec.containers(), warnings);
+  } else if (defaulted.has_job() || defaulted.has_cron_job()) {
+    const v1::JobSpec& spec = defaulted.has_job()
+                                  ? defaulted.job().spec()
+                                  : defaulted.cron_job().spec().job();
+    WarnOfContainers(spec.init_containers(), warnings);
+    WarnOfContainers(spec.containers(), warnings);
   }
   return warnings;
 }

@@ -1,0 +1,37 @@
+// Rules that services and jobs share.
+#ifndef API_VALIDATE_PARTS_H_
+#define API_VALIDATE_PARTS_H_
+
+#include <set>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "api/report.h"
+#include "api/validation.h"
+#include "google/protobuf/repeated_field.h"
+#include "proto/bulwark/v1/container.pb.h"
+#include "proto/bulwark/v1/service.pb.h"
+
+namespace bulwark::api {
+
+inline constexpr int kMaxContainers = 32;
+
+// "SIGTERM", "TERM", "15", "SIGRTMIN+3"; empty means the image's.
+bool IsSignal(absl::string_view text);
+
+// Each of `containers`, which stand at `path`, and that no name is among
+// `names` already; adds theirs.
+void ValidateContainers(
+    const google::protobuf::RepeatedPtrField<v1::Container>& containers,
+    ContainerRole role, absl::string_view path,
+    const NormalizeReference& normalize, std::set<std::string>& names,
+    Report& report);
+
+// `path`: of the spec that they are part of.
+void ValidateDependencies(
+    const google::protobuf::RepeatedPtrField<v1::Dependency>& dependencies,
+    absl::string_view path, Report& report);
+
+}  // namespace bulwark::api
+
+#endif  // API_VALIDATE_PARTS_H_
