@@ -155,9 +155,11 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
                            : std::string(parsed.status().message());
       });
   for (auto add :
-       {AddApply, AddDiff, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
-        AddRun, AddPs, AddTop, AddScale, AddAutoscale, AddRollout, AddEvents, AddBuild, AddPull,
-        AddImages, AddExplain, AddAudit, AddShutdown, AddVersion, AddCompletion}) {
+       {AddApply,  AddDiff,     AddGet,       AddDescribe,  AddDelete,
+        AddWait,   AddLogs,     AddExec,      AddRun,       AddPs,
+        AddTop,    AddScale,    AddAutoscale, AddRollout,   AddJob,
+        AddEvents, AddBuild,    AddPull,      AddImages,    AddExplain,
+        AddAudit,  AddShutdown, AddVersion,   AddCompletion}) {
     add(*app, context);
   }
   return app;

@@ -81,6 +81,7 @@ struct Client::Impl {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Resources::Stub> resources;
   std::unique_ptr<v1::Services::Stub> services;
+  std::unique_ptr<v1::Jobs::Stub> jobs;
   std::unique_ptr<v1::Containers::Stub> containers;
   std::unique_ptr<v1::Images::Stub> images;
   std::unique_ptr<v1::System::Stub> system;
@@ -204,6 +205,7 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   impl_->channel = channel;
   impl_->resources = v1::Resources::NewStub(channel);
   impl_->services = v1::Services::NewStub(channel);
+  impl_->jobs = v1::Jobs::NewStub(channel);
   impl_->containers = v1::Containers::NewStub(channel);
   impl_->images = v1::Images::NewStub(channel);
   impl_->system = v1::System::NewStub(channel);
@@ -247,6 +249,11 @@ absl::StatusOr<v1::StartResponse> Client::Start(
 
 absl::StatusOr<v1::UndoResponse> Client::Undo(const v1::UndoRequest& request) {
   return impl_->Call(*impl_->services, &v1::Services::Stub::Undo, request);
+}
+
+absl::StatusOr<v1::TriggerResponse> Client::Trigger(
+    const v1::TriggerRequest& request) {
+  return impl_->Call(*impl_->jobs, &v1::Jobs::Stub::Trigger, request);
 }
 
 absl::StatusOr<v1::ListImagesResponse> Client::ListImages() {

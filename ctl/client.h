@@ -49,6 +49,8 @@ class Client {
   absl::StatusOr<v1::StopResponse> Stop(const v1::StopRequest& request);
   absl::StatusOr<v1::StartResponse> Start(const v1::StartRequest& request);
   absl::StatusOr<v1::UndoResponse> Undo(const v1::UndoRequest& request);
+  absl::StatusOr<v1::TriggerResponse> Trigger(
+      const v1::TriggerRequest& request);
   absl::StatusOr<v1::ListImagesResponse> ListImages();
   absl::StatusOr<v1::RemoveImageResponse> RemoveImage(
       const v1::RemoveImageRequest& request);

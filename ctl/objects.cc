@@ -126,6 +126,10 @@ absl::StatusOr<OutputForm> ParseOutputForm(absl::string_view word) {
       absl::StrCat("-o ", word, ": one of wide, json, yaml, manifest, name"));
 }
 
+std::string JobReference(absl::string_view name) {
+  return absl::StrCat("job/", name);
+}
+
 std::string ReferenceOf(const v1::Object& object) {
   const Kind* kind = manifest::KindOf(object);
   return absl::StrCat(kind == nullptr ? "object" : kind->api_name, "/",

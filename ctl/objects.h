@@ -61,6 +61,9 @@ enum class OutputForm { kTable, kWide, kJson, kYaml, kManifest, kName };
 // "", "wide", "json", "yaml", "manifest" or "name"; else a usage error.
 absl::StatusOr<OutputForm> ParseOutputForm(absl::string_view word);
 
+// "job/import", as calls that take a service name a job.
+std::string JobReference(absl::string_view name);
+
 // "service/web".
 std::string ReferenceOf(const v1::Object& object);
 

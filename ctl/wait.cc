@@ -94,6 +94,9 @@ Judgement JudgeService(const v1::Service& service) {
 }
 
 Judgement JudgeJob(const v1::Job& job) {
+  if (job.metadata().has_delete_time()) {
+    return {Verdict::kFailed, "is being deleted"};
+  }
   for (const v1::Condition& c : job.status().conditions()) {
     if (c.status() != v1::Condition::TRUE) continue;
     if (c.type() == "Complete" || c.type() == "Completed") {
@@ -107,10 +110,27 @@ Judgement JudgeJob(const v1::Job& job) {
       job.status().succeeded() >= std::max(1, job.spec().completions())) {
     return {Verdict::kDone, "completed"};
   }
+  const v1::Condition* resolved =
+      FindCondition(job.status().conditions(), "ImageResolved");
+  const bool unresolved =
+      resolved != nullptr && resolved->status() == v1::Condition::FALSE;
+  if (unresolved && IsImageFault(resolved->reason())) {
+    return {Verdict::kFailed, resolved->message()};
+  }
+  const v1::Condition* progressing =
+      FindCondition(job.status().conditions(), "Progressing");
+  std::string why;
+  if (unresolved) {
+    why = resolved->message();
+  } else if (progressing != nullptr &&
+             progressing->status() == v1::Condition::FALSE) {
+    why = progressing->message();
+  }
   return {Verdict::kWaiting,
           absl::StrCat(job.status().succeeded(), " of ",
                        std::max(1, job.spec().completions()), " completed, ",
-                       job.status().active(), " running")};
+                       job.status().active(), " running",
+                       why.empty() ? "" : "; ", why)};
 }
 
 // One watch; OK when the judge is done.

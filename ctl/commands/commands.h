@@ -23,6 +23,7 @@ void AddExplain(CLI::App& app, Context& context);
 void AddGet(CLI::App& app, Context& context);
 // images, rmi, tag.
 void AddImages(CLI::App& app, Context& context);
+void AddJob(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 // pull, load.

@@ -1,4 +1,6 @@
 // ctl describe: all about one object, for people.
+#include "ctl/describe.h"
+
 #include <algorithm>
 #include <memory>
 
@@ -186,18 +188,21 @@ absl::StatusOr<std::string> AutoscaleText(Context& context,
   return ScaleText(service.spec(), object->scale(), context.clock.Now());
 }
 
-// The latest events of the object (of a service: also of its replicas).
+// The latest events of the object (of a service or job: also of its replicas).
 absl::StatusOr<std::string> EventsText(Context& context,
                                        const v1::Object& object) {
   const manifest::Kind& kind = *manifest::FindKind("event");
   ListOptions options;
-  if (object.has_service())
+  if (object.has_service()) {
     options.service = object.service().metadata().name();
+  } else if (object.has_job()) {
+    options.service = JobReference(object.job().metadata().name());
+  }
   ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
   std::vector<v1::Object> events;
   for (v1::Object& event : listing.objects) {
     const v1::ObjectReference& subject = event.event().subject();
-    if (object.has_service() ||
+    if (!options.service.empty() ||
         (subject.kind() == manifest::KindOf(object)->api_name &&
          subject.name() == manifest::MetadataOf(object).name())) {
       events.push_back(std::move(event));
@@ -219,7 +224,27 @@ absl::StatusOr<std::string> EventsText(Context& context,
   return absl::StrCat("Events:\n", Indent(table.Take()));
 }
 
-absl::Status Describe(Context& context, const v1::Object& object) {
+// The jobs that the cron job has made.
+absl::StatusOr<std::string> JobsText(Context& context,
+                                     const v1::CronJob& cron_job) {
+  const manifest::Kind& kind = *manifest::FindKind("job");
+  ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, {}));
+  Table table(HeaderOf(kind, {}));
+  bool any = false;
+  for (const v1::Object& object : listing.objects) {
+    if (object.job().metadata().owner().uid() != cron_job.metadata().uid()) {
+      continue;
+    }
+    any = true;
+    table.Add(RowOf(object, {}, context.clock.Now()));
+  }
+  if (!any) return std::string("Jobs: none\n");
+  return absl::StrCat("Jobs:\n", Indent(table.Take()));
+}
+
+}  // namespace
+
+absl::Status DescribeObject(Context& context, const v1::Object& object) {
   const absl::Time now = context.clock.Now();
   std::string out = MetadataText(object, now);
   const bool service = object.has_service();
@@ -235,6 +260,14 @@ absl::Status Describe(Context& context, const v1::Object& object) {
     ASSIGN_OR_RETURN(std::string replicas,
                      ReplicasText(context, object.service().metadata().name()));
     out += replicas;
+  } else if (object.has_job()) {
+    ASSIGN_OR_RETURN(
+        std::string replicas,
+        ReplicasText(context, JobReference(object.job().metadata().name())));
+    out += replicas;
+  } else if (object.has_cron_job()) {
+    ASSIGN_OR_RETURN(std::string jobs, JobsText(context, object.cron_job()));
+    out += jobs;
   }
   if (!object.has_event()) {
     ASSIGN_OR_RETURN(std::string events, EventsText(context, object));
@@ -243,6 +276,8 @@ absl::Status Describe(Context& context, const v1::Object& object) {
   context.io.Out(out);
   return absl::OkStatus();
 }
+
+namespace {
 
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   ASSIGN_OR_RETURN(std::vector<Target> targets, ParseTargets(flags.words));
@@ -259,7 +294,7 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   }
   for (size_t i = 0; i < objects.size(); ++i) {
     if (i > 0) context.io.Out("\n");
-    RETURN_IF_ERROR(Describe(context, objects[i]));
+    RETURN_IF_ERROR(DescribeObject(context, objects[i]));
   }
   return kExitOk;
 }

@@ -1,4 +1,6 @@
 // ctl logs: what containers print.
+#include "ctl/logs.h"
+
 #include <map>
 #include <memory>
 
@@ -56,16 +58,6 @@ std::string LogPrinter::Prefix(const v1::LogLine& line) {
 
 namespace {
 
-struct Flags {
-  std::string target;
-  std::string container;
-  std::string since;
-  int64_t tail = -1;
-  bool follow = false;
-  bool timestamps = false;
-  bool prefix = false;
-};
-
 absl::Status SetSince(Context& context, const std::string& since,
                       v1::LogsRequest& request) {
   if (since.empty()) return absl::OkStatus();
@@ -82,41 +74,41 @@ absl::Status SetSince(Context& context, const std::string& since,
   return absl::OkStatus();
 }
 
-// A service, or else a replica of that name.
+// The object that the word names; a bare name is a service's, else a replica's,
+// else a job's.
+absl::StatusOr<v1::Object> FindTarget(Context& context,
+                                      const std::string& word) {
+  if (word.find('/') != std::string::npos) {
+    ASSIGN_OR_RETURN(std::vector<Target> targets, ParseTargets({word}));
+    return GetObject(context, *targets[0].kind, targets[0].name);
+  }
+  for (const char* kind : {"service", "replica", "job"}) {
+    absl::StatusOr<v1::Object> object =
+        GetObject(context, *manifest::FindKind(kind), word);
+    if (object.status().code() != absl::StatusCode::kNotFound) return object;
+  }
+  return absl::NotFoundError(absl::StrCat(
+      "read logs of ", word, ": no service, replica or job of project ",
+      context.ProjectOrDefault(), " has this name"));
+}
+
 absl::Status SetTarget(Context& context, const std::string& word,
                        v1::LogsRequest& request) {
-  ASSIGN_OR_RETURN(std::vector<Target> targets,
-                   ParseTargets({word.find('/') == std::string::npos
-                                     ? absl::StrCat("service/", word)
-                                     : word}));
-  const Target& target = targets[0];
   request.set_project(context.ProjectOrDefault());
-  absl::StatusOr<v1::Object> object =
-      GetObject(context, *target.kind, target.name);
-  if (object.status().code() == absl::StatusCode::kNotFound &&
-      word.find('/') == std::string::npos) {
-    absl::StatusOr<v1::Object> replica =
-        GetObject(context, *manifest::FindKind("replica"), target.name);
-    if (replica.ok()) {
-      object = std::move(replica);
-    } else if (replica.status().code() == absl::StatusCode::kNotFound) {
-      return absl::NotFoundError(absl::StrCat("read logs of ", word,
-                                              ": no service or replica of "
-                                              "project ",
-                                              request.project(),
-                                              " has this name"));
-    }
-  }
-  if (!object.ok()) return object.status();
-  if (object->has_replica()) {
-    request.set_service(object->replica().spec().service());
-    request.set_replica(object->replica().metadata().name());
-  } else if (object->has_service() || object->has_job()) {
-    request.set_service(target.name);
+  ASSIGN_OR_RETURN(const v1::Object object, FindTarget(context, word));
+  if (object.has_replica()) {
+    const v1::ReplicaSpec& spec = object.replica().spec();
+    request.set_service(spec.job().empty() ? spec.service()
+                                           : JobReference(spec.job()));
+    request.set_replica(object.replica().metadata().name());
+  } else if (object.has_service()) {
+    request.set_service(object.service().metadata().name());
+  } else if (object.has_job()) {
+    request.set_service(JobReference(object.job().metadata().name()));
   } else {
     return UsageError(
-        absl::StrCat("a ", target.kind->api_name,
-                     " has no logs; name a service or a replica"));
+        absl::StrCat("a ", manifest::KindOf(object)->api_name,
+                     " has no logs; name a service, a job or a replica"));
   }
   return absl::OkStatus();
 }
@@ -136,7 +128,9 @@ absl::Status Follow(Context& context, v1::LogsRequest request,
   }
 }
 
-absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+}  // namespace
+
+absl::StatusOr<int> PrintLogs(Context& context, const LogsFlags& flags) {
   v1::LogsRequest request;
   RETURN_IF_ERROR(SetSince(context, flags.since, request));
   RETURN_IF_ERROR(SetTarget(context, flags.target, request));
@@ -156,12 +150,10 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   return kExitOk;
 }
 
-}  // namespace
-
 void AddLogs(CLI::App& app, Context& context) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<LogsFlags>();
   Command(app, context, "logs", "Print what a service's containers print")
-      .Word("TARGET", flags->target, "A service or a replica",
+      .Word("TARGET", flags->target, "A service, a job or a replica",
             Command::kRequired)
       .Flag("-f,--follow", flags->follow,
             "Go on with new lines and new replicas")
@@ -171,7 +163,7 @@ void AddLogs(CLI::App& app, Context& context) {
       .Option("-c,--container", flags->container, "Only this container")
       .Flag("--prefix", flags->prefix,
             "Name the replica of each line, also in a pipe")
-      .Action([flags](Context& c) { return Run(c, *flags); });
+      .Action([flags](Context& c) { return PrintLogs(c, *flags); });
 }
 
 }  // namespace bulwark::ctl

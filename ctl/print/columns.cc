@@ -136,10 +136,32 @@ const std::vector<Column>& ReplicaColumns() {
 
 std::string JobState(const v1::Job& job) {
   if (job.metadata().has_delete_time()) return "Deleting";
-  for (const v1::Condition& c : job.status().conditions()) {
-    if (c.status() == v1::Condition::TRUE) return c.type();
+  for (absl::string_view type : {"Complete", "Failed", "Suspended"}) {
+    const v1::Condition* c = FindCondition(job.status().conditions(), type);
+    if (c == nullptr || c->status() != v1::Condition::TRUE) continue;
+    // Why it failed says more than that it did.
+    return type == "Failed" && !c->reason().empty() ? c->reason()
+                                                    : std::string(type);
   }
-  return job.status().active() > 0 ? "Running" : "Pending";
+  const v1::Condition* resolved =
+      FindCondition(job.status().conditions(), "ImageResolved");
+  if (resolved != nullptr && resolved->status() == v1::Condition::FALSE) {
+    return resolved->reason();
+  }
+  if (job.status().active() > 0) return "Running";
+  const v1::Condition* progressing =
+      FindCondition(job.status().conditions(), "Progressing");
+  return progressing == nullptr || progressing->reason() == "Executing"
+             ? "Pending"
+             : progressing->reason();
+}
+
+std::string CronJobState(const v1::CronJob& cron_job) {
+  if (cron_job.metadata().has_delete_time()) return "Deleting";
+  const v1::Condition* c =
+      FindCondition(cron_job.status().conditions(), "Scheduled");
+  if (c == nullptr) return "Pending";
+  return c->reason() == "Waiting" ? "Scheduled" : c->reason();
 }
 
 const std::vector<Column>& JobColumns() {
@@ -168,6 +190,8 @@ const std::vector<Column>& CronJobColumns() {
       {"NAME", CellName},
       {"SCHEDULE", CELL(cron_job, return o.spec().schedule();)},
       {"SUSPEND", CELL(cron_job, return o.spec().suspend() ? "yes" : "no";)},
+      {"ACTIVE",
+       CELL(cron_job, return absl::StrCat(o.status().active_size());)},
       {"LAST",
        CELL(cron_job, return Age(o.status().last_schedule_time(), now);)},
       {"NEXT", CELL(cron_job,
@@ -175,6 +199,7 @@ const std::vector<Column>& CronJobColumns() {
       {"AGE", CellAge},
       {"+IMAGES",
        CELL(cron_job, return JoinImages(o.spec().job().containers());)},
+      {"STATUS", CELL(cron_job, return CronJobState(o);)},
   };
   return columns;
 }
@@ -259,7 +284,9 @@ const std::vector<Column>& ProjectColumns() {
 const std::vector<Column>& RevisionColumns() {
   static const auto& columns = *new std::vector<Column>{
       {"NAME", CellName},
-      {"SERVICE", CELL(revision, return o.service();)},
+      {"SERVICE",
+       CELL(revision, return o.job().empty() ? o.service()
+                                             : absl::StrCat("job/", o.job());)},
       {"NUMBER", CELL(revision, return absl::StrCat(o.number());)},
       {"GOOD", CELL(revision, return o.good() ? "yes" : "no";)},
       {"IMAGES",

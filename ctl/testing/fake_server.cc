@@ -221,6 +221,28 @@ class FakeServer::Services final : public v1::Services::Service {
   FakeState& state_;
 };
 
+// Makes the job NAME-1.
+class FakeServer::Jobs final : public v1::Jobs::Service {
+ public:
+  explicit Jobs(FakeState& state) : state_(state) {}
+
+  Status Trigger(ServerContext*, const v1::TriggerRequest* request,
+                 v1::TriggerResponse* response) override {
+    state_.Note(absl::StrCat("Trigger ", request->cron_job()));
+    const Status status = state_.Take("Trigger");
+    if (!status.ok()) return status;
+    v1::Object object;
+    object.mutable_job()->mutable_metadata()->set_name(
+        absl::StrCat(request->cron_job(), "-1"));
+    state_.Put(object);
+    *response->mutable_job() = object.job();
+    return status;
+  }
+
+ private:
+  FakeState& state_;
+};
+
 class FakeServer::Containers final : public v1::Containers::Service {
  public:
   explicit Containers(FakeState& state) : state_(state) {}
@@ -330,6 +352,7 @@ FakeServer::FakeServer()
     : socket_(dir_ / "api.sock"), state_(std::make_unique<FakeState>()) {
   services_.push_back(std::make_unique<Resources>(*state_));
   services_.push_back(std::make_unique<Services>(*state_));
+  services_.push_back(std::make_unique<Jobs>(*state_));
   services_.push_back(std::make_unique<Containers>(*state_));
   services_.push_back(MakeFakeImages(*state_));
   services_.push_back(std::make_unique<System>(*state_));

@@ -63,6 +63,7 @@ class FakeServer {
  private:
   class Resources;
   class Services;
+  class Jobs;
   class Containers;
   class System;
 
