@@ -47,6 +47,10 @@ int Run(int argc, char** argv, store::RocksOptions store) {
     Fail(status);
     return 2;
   }
+  if (config.check_config) {
+    std::printf("bulwarkd: the configuration can be used\n");
+    return 0;
+  }
   InitLogging(LevelOf(config.log_level), config.log_format == "json");
 
   // Every thread inherits the mask, so that only sigwait below takes them.
