@@ -138,4 +138,42 @@ absl::Status LocalImages::Remove(absl::string_view reference,
   return store_->Remove(key, in_use);
 }
 
+absl::StatusOr<ImagesUsage> LocalImages::Usage(
+    const std::vector<std::string>& in_use) {
+  ASSIGN_OR_RETURN(ImagesUsage usage, store_->Usage(in_use));
+  usage.build_cache.count = cache_->Count();
+  return usage;
+}
+
+absl::StatusOr<PruneImagesResult> LocalImages::Prune(
+    const PruneImagesRequest& request) {
+  PruneImagesResult result;
+  image::ImageStore::Unneeded unneeded;
+  if (request.images) {
+    unneeded.images = store_->FindUnneeded(request.in_use, request.all);
+  }
+  unneeded.extra_roots = request.build_cache;
+  ASSIGN_OR_RETURN(result.bytes, store_->ContentOf(unneeded));
+  for (const Image& image : unneeded.images) {
+    std::vector<std::string> names = image.references;
+    if (names.empty()) names = {image.digest};
+    for (const std::string& name : names) {
+      result.removed.push_back(absl::StrCat("image ", name));
+    }
+  }
+  const int64_t steps = request.build_cache ? cache_->Count() : 0;
+  if (steps > 0) {
+    result.removed.push_back(
+        absl::StrCat(steps, " build step", steps == 1 ? "" : "s"));
+  }
+  if (request.dry_run) return result;
+  if (request.build_cache) RETURN_IF_ERROR(cache_->Clear());
+  if (request.images) {
+    RETURN_IF_ERROR(store_->Drop(unneeded.images));
+  } else {
+    RETURN_IF_ERROR(store_->SweepContent());
+  }
+  return result;
+}
+
 }  // namespace bulwark::engine

@@ -54,6 +54,10 @@ class LocalImages final : public Images {
   absl::Status Tag(absl::string_view source, absl::string_view target) override;
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use) override;
+  absl::StatusOr<ImagesUsage> Usage(
+      const std::vector<std::string>& in_use) override;
+  absl::StatusOr<PruneImagesResult> Prune(
+      const PruneImagesRequest& request) override;
 
  private:
   LocalImages(LocalImagesConfig config,
