@@ -91,6 +91,20 @@ TEST_P(IsolationTest, WhenStarted_HasFewRights) {
             HasSubstr("SigIgn:\t0000000000000000")));
 }
 
+// The daemon's protection from the out-of-memory killer is its own.
+TEST_P(IsolationTest, WhenWeAreSparedOfOom_TheContainerIsNot) {
+  const std::string path = "/proc/self/oom_score_adj";
+  ASSERT_OK_AND_ASSIGN(const std::string before, os::ReadFile(path, 100));
+  UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (write(file.get(), "-500", 4) != 4) {
+    GTEST_SKIP() << "needs CAP_SYS_RESOURCE";
+  }
+  StartIdle();
+  EXPECT_EQ(Shell("cat /proc/1/oom_score_adj /proc/self/oom_score_adj"),
+            "0\n0\n");
+  ASSERT_OK(os::WriteAll(file.get(), before, path));
+}
+
 TEST_P(IsolationTest, WhenStarted_KernelInterfacesAreHiddenOrReadOnly) {
   StartIdle();
   EXPECT_EQ(Shell("wc -c < /proc/interrupts"), "0\n");
