@@ -35,6 +35,7 @@ void AddShutdown(CLI::App& app, Context& context);
 void AddTop(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
+void AddWhy(CLI::App& app, Context& context);
 
 }  // namespace bulwark::ctl
 
