@@ -85,7 +85,7 @@ class ServerImpl final : public Server {
         resources_(gate_, d.store, writer_, stopper_),
         services_(gate_, d.store, writer_),
         system_(gate_, d.store, audit_, backup_, stopper_, options.version,
-                d.shutdown),
+                d.shutdown, d.host),
         containers_(gate_, d.store, d.engine, d.stats, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
         images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},

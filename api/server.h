@@ -59,6 +59,7 @@ struct ServerDependencies {
   Authorizer authorizer = nullptr;
   // Without it nothing is known to be used.
   StatsFunction stats = [](absl::Duration) { return v1::StatsResponse(); };
+  HostFunctions host = {};
 };
 
 // Thread-compatible.

@@ -275,6 +275,22 @@ absl::StatusOr<v1::VerifyAuditResponse> Client::VerifyAudit(
                      v1::VerifyAuditRequest(), deadline);
 }
 
+absl::StatusOr<v1::DoctorResponse> Client::Doctor() {
+  return impl_->Call(*impl_->system, &v1::System::Stub::Doctor,
+                     v1::DoctorRequest());
+}
+
+absl::StatusOr<v1::DiskUsageResponse> Client::DiskUsage() {
+  return impl_->Call(*impl_->system, &v1::System::Stub::DiskUsage,
+                     v1::DiskUsageRequest());
+}
+
+absl::StatusOr<v1::PruneResponse> Client::Prune(const v1::PruneRequest& request,
+                                                absl::Time deadline) {
+  return impl_->Call(*impl_->system, &v1::System::Stub::Prune, request,
+                     deadline);
+}
+
 absl::StatusOr<v1::ShutdownResponse> Client::Shutdown(
     const v1::ShutdownRequest& request, absl::Time deadline) {
   return impl_->Call(*impl_->system, &v1::System::Stub::Shutdown, request,

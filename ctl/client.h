@@ -56,6 +56,11 @@ class Client {
       const v1::TagImageRequest& request);
   absl::StatusOr<v1::VersionResponse> Version();
   absl::StatusOr<v1::VerifyAuditResponse> VerifyAudit(absl::Time deadline);
+  absl::StatusOr<v1::DoctorResponse> Doctor();
+  absl::StatusOr<v1::DiskUsageResponse> DiskUsage();
+  // Has `deadline` instead of the timeout of other calls.
+  absl::StatusOr<v1::PruneResponse> Prune(const v1::PruneRequest& request,
+                                          absl::Time deadline);
   // Has `deadline` instead of the timeout of other calls.
   absl::StatusOr<v1::ShutdownResponse> Shutdown(
       const v1::ShutdownRequest& request, absl::Time deadline);

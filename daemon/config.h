@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "daemon/version.h"
+
 namespace bulwark::daemon {
 
 struct Config {
@@ -42,6 +44,9 @@ struct Config {
   // Instead of serving: check all this, and exit.
   bool check_config = false;
   bool version = false;
+
+  // What the program says it is; no setting.
+  std::string program_version = kVersion;
 };
 
 // Sets `config` from the configuration file and the command line. Returns the

@@ -13,8 +13,9 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "daemon/doctor/gather.h"
+#include "daemon/doctor/judge.h"
 #include "daemon/usage_stats.h"
-#include "daemon/version.h"
 #include "engine/image/byte_source.h"
 #include "engine/image/unpack.h"
 #include "os/cgroup.h"
@@ -200,6 +201,10 @@ absl::Status Daemon::StartControllers() {
   });
   health_->Start();
   usage_->Start();
+  node_ = std::make_unique<NodeRecord>(
+      *store_, clock_, scheduler_->events(), IdentifyHost(clock_),
+      config_.program_version, clock_.Now(),
+      [this] { return Judge(Gather(config_, *store_, clock_)); });
   repair_ = std::thread([this] { RepairLoop(); });
   if (std::string why = scheduler_->degraded(); !why.empty()) {
     LOG_ERROR("degraded", {{"cause", why}});
@@ -212,7 +217,7 @@ absl::Status Daemon::StartServer() {
   options.socket_path = config_.socket;
   options.group = config_.socket_group;
   options.state_dir = config_.state_dir;
-  options.version.version = kVersion;
+  options.version.version = config_.program_version;
   options.version.instance = config_.instance;
   options.version.start_time = clock_.Now();
   api::ServerDependencies dependencies{
@@ -229,6 +234,15 @@ absl::Status Daemon::StartServer() {
   dependencies.stats = [this](absl::Duration max_age) {
     return ToStats(*usage_->Fresh(max_age));
   };
+  dependencies.host.doctor = [this]() -> absl::StatusOr<v1::DoctorResponse> {
+    return Judge(Gather(config_, *store_, clock_));
+  };
+  disk_ = std::make_unique<Disk>(config_.state_dir, *store_, *engine_, *images_,
+                                 *volumes_);
+  dependencies.host.disk_usage = [this] { return disk_->Usage(); };
+  dependencies.host.prune = [this](const v1::PruneRequest& request) {
+    return disk_->Prune(request);
+  };
   ASSIGN_OR_RETURN(server_, api::Server::Start(options, dependencies));
   return absl::OkStatus();
 }
@@ -241,7 +255,8 @@ void Daemon::StartMetrics() {
       MetricSources{*store_, *proxy_, *images_, *server_,
                     [this] { return scheduler_->GetStats(); },
                     [this] { return !scheduler_->degraded().empty(); },
-                    kVersion, kernel.release, config_.state_dir + "/store"},
+                    config_.program_version, kernel.release,
+                    config_.state_dir + "/store"},
       clock_);
   collector_->Start();
   metrics_ = std::make_unique<metrics::Server>(
@@ -250,8 +265,8 @@ void Daemon::StartMetrics() {
 }
 
 void Daemon::RepairLoop() {
-  std::string last;
   while (true) {
+    UpdateNode();
     {
       absl::MutexLock lock(&mu_);
       if (clock_.AwaitUntil(mu_, absl::Condition(&stop_),
@@ -259,11 +274,25 @@ void Daemon::RepairLoop() {
         return;
       }
     }
-    const absl::Status status = network_->Repair();
-    if (!status.ok() && status.ToString() != last) {
-      LOG_WARN("network is not repaired", {{"cause", status}});
-    }
-    last = status.ToString();
+    RepairNetwork();
+  }
+}
+
+void Daemon::RepairNetwork() {
+  const absl::Status status = network_->Repair();
+  if (!status.ok() && status.ToString() != last_trouble_) {
+    LOG_WARN("network is not repaired", {{"cause", status}});
+  }
+  last_trouble_ = status.ToString();
+}
+
+// The record only informs: when it cannot be written, the next round tries.
+void Daemon::UpdateNode() {
+  const absl::Status status = node_open_ ? node_->Update() : node_->Open();
+  if (status.ok()) {
+    node_open_ = true;
+  } else {
+    LOG_DEBUG("the node's record is not written", {{"cause", status}});
   }
 }
 

@@ -15,9 +15,11 @@
 #include "base/entropy.h"
 #include "daemon/build_networks.h"
 #include "daemon/config.h"
+#include "daemon/disk/disk.h"
 #include "daemon/instance_lock.h"
 #include "daemon/metrics/collector.h"
 #include "daemon/metrics/measured_images.h"
+#include "daemon/node/node_record.h"
 #include "daemon/prober.h"
 #include "engine/image/local_images.h"
 #include "engine/local/local_engine.h"
@@ -62,6 +64,8 @@ class Daemon {
   absl::Status StartServer();
   void StartMetrics();
   void RepairLoop();
+  void RepairNetwork();
+  void UpdateNode();
 
   const Config config_;
   Clock& clock_;
@@ -89,6 +93,10 @@ class Daemon {
   absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread repair_;
+  std::unique_ptr<NodeRecord> node_;
+  bool node_open_ = false;    // of the repairing thread only
+  std::string last_trouble_;  // of the network, as last logged; its too
+  std::unique_ptr<Disk> disk_;
   std::unique_ptr<api::Server> server_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<metrics::Server> metrics_;  // null: off

@@ -17,6 +17,7 @@ void AddCompletion(CLI::App& app, Context& context);
 void AddDelete(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
 void AddDiff(CLI::App& app, Context& context);
+void AddDoctor(CLI::App& app, Context& context);
 void AddEvents(CLI::App& app, Context& context);
 void AddExec(CLI::App& app, Context& context);
 void AddExplain(CLI::App& app, Context& context);
@@ -32,6 +33,8 @@ void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.
 void AddScale(CLI::App& app, Context& context);
 void AddShutdown(CLI::App& app, Context& context);
+// system df, prune, boot-report.
+void AddSystem(CLI::App& app, Context& context);
 void AddTop(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);

@@ -314,6 +314,31 @@ class FakeServer::System final : public v1::System::Service {
     return Status::OK;
   }
 
+  Status Doctor(ServerContext*, const v1::DoctorRequest*,
+                v1::DoctorResponse* response) override {
+    if (Status s = state_.Take("Doctor"); !s.ok()) return s;
+    absl::MutexLock lock(&state_.mu);
+    *response = state_.doctor;
+    return Status::OK;
+  }
+
+  Status DiskUsage(ServerContext*, const v1::DiskUsageRequest*,
+                   v1::DiskUsageResponse* response) override {
+    if (Status s = state_.Take("DiskUsage"); !s.ok()) return s;
+    absl::MutexLock lock(&state_.mu);
+    *response = state_.disk_usage;
+    return Status::OK;
+  }
+
+  Status Prune(ServerContext*, const v1::PruneRequest* request,
+               v1::PruneResponse* response) override {
+    state_.Note(absl::StrCat("Prune ", request->ShortDebugString()));
+    if (Status s = state_.Take("Prune"); !s.ok()) return s;
+    response->add_removed("image docker.io/library/old:1");
+    response->set_freed_bytes(5200000);
+    return Status::OK;
+  }
+
   Status Shutdown(ServerContext*, const v1::ShutdownRequest* request,
                   v1::ShutdownResponse* response) override {
     state_.Note(absl::StrCat("Shutdown ", request->timeout().seconds(), "s"));
@@ -367,6 +392,16 @@ void FakeServer::BreakStreams() {
 bool FakeServer::Has(const std::string& kind, const std::string& name) {
   absl::MutexLock lock(&state_->mu);
   return state_->objects.count({kind, "default", name}) > 0;
+}
+
+void FakeServer::set_doctor(v1::DoctorResponse doctor) {
+  absl::MutexLock lock(&state_->mu);
+  state_->doctor = std::move(doctor);
+}
+
+void FakeServer::set_disk_usage(v1::DiskUsageResponse usage) {
+  absl::MutexLock lock(&state_->mu);
+  state_->disk_usage = std::move(usage);
 }
 
 void FakeServer::FailNext(const std::string& method, grpc::Status status) {

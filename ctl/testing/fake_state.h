@@ -38,6 +38,8 @@ struct FakeState {
   std::vector<v1::ImageInfo> images;
   std::vector<v1::ImageProgress> progress;
   std::vector<std::string> warnings;
+  v1::DoctorResponse doctor;
+  v1::DiskUsageResponse disk_usage;
   std::function<void(const v1::Object&)> on_apply;
   int exit_code = 0;
   bool stopping = false;
