@@ -171,6 +171,10 @@ void DefaultService(const std::string& name, v1::ServiceSpec& spec) {
   }
   if (spec.has_autoscale()) DefaultAutoscale(*spec.mutable_autoscale());
   DefaultDependencies(*spec.mutable_depends_on());
+  if (spec.has_on_change() &&
+      spec.on_change().action() == v1::ChangePolicy::ACTION_UNSPECIFIED) {
+    spec.mutable_on_change()->set_action(v1::ChangePolicy::ROLL);
+  }
   DEFAULT_STRING(spec, network, kDefault);
 }
 
@@ -233,9 +237,11 @@ void SetDefaults(v1::Object& object) {
       break;
     case v1::Object::kSecret:
       DefaultMetadata(*object.mutable_secret()->mutable_metadata());
+      object.mutable_secret()->mutable_spec();
       break;
     case v1::Object::kConfig:
       DefaultMetadata(*object.mutable_config()->mutable_metadata());
+      object.mutable_config()->mutable_spec();
       break;
     case v1::Object::kNetworkPolicy:
       DefaultMetadata(*object.mutable_network_policy()->mutable_metadata());

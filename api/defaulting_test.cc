@@ -113,7 +113,9 @@ const Case kCases[] = {
     {"Project", "project { metadata { name: 'p' } }",
      "project { metadata { name: 'p' project: 'default' } spec { } }"},
     {"Secret", "secret { metadata { name: 's' } }",
-     "secret { metadata { name: 's' project: 'default' } }"},
+     "secret { metadata { name: 's' project: 'default' } spec { } }"},
+    {"Config", "config { metadata { name: 'c' } }",
+     "config { metadata { name: 'c' project: 'default' } spec { } }"},
 };
 
 class DefaultingTest : public ::testing::TestWithParam<Case> {};

@@ -279,29 +279,7 @@ TEST_F(PlanTest, WhenAFeatureIsNotServed_ItIsRefusedPlainly) {
       {"cron_job",
        "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
        "containers { image: 'a:1' } } } }"},
-      {"secret", "secret { metadata { name: 'x' } spec { } }"},
-      {"config", "config { metadata { name: 'x' } spec { } }"},
       {"network_policy", "network_policy { metadata { name: 'x' } spec { } }"},
-      {"service.spec.containers.secrets",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
-       "secrets { name: 's' } } } }"},
-      {"service.spec.init_containers.secrets",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "init_containers { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
-      {"service.spec.sidecars.secrets",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "sidecars { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
-      {"service.spec.containers.configs",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
-       "configs { name: 's' path: '/s' } } } }"},
-      {"service.spec.init_containers.configs",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "init_containers { name: 'i' image: 'a:1' configs { name: 's' path: "
-       "'/s' } } } }"},
-      {"service.spec.sidecars.configs",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "sidecars { name: 'i' image: 'a:1' configs { name: 's' path: '/s' } } } "
-       "}"},
       {"service.spec.ports.protocol",
        "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
        "ports { container_port: 53 protocol: UDP } } }"},

@@ -3,6 +3,7 @@
 #define API_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +60,10 @@ struct ServerDependencies {
   Authorizer authorizer = nullptr;
   // Without it nothing is known to be used.
   StatsFunction stats = [](absl::Duration) { return v1::StatsResponse(); };
+  // With `vault`.
+  RegistryFunctions registries = {};
+  // The vault was opened. Must not block; may be null.
+  std::function<void()> unsealed = nullptr;
 };
 
 // Thread-compatible.

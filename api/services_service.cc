@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/convert.h"
 #include "api/errors.h"
+#include "api/values.h"
 #include "base/status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "store/objects.h"
@@ -62,6 +63,39 @@ absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
   return revisions;
 }
 
+// The same but for the versions of secrets and configs, which a spec does not
+// say.
+bool IsLike(v1::Template revision, const v1::Template& declared) {
+  revision.clear_inputs();
+  return google::protobuf::util::MessageDifferencer::Equals(revision, declared);
+}
+
+// A revision that differs from what is declared in a secret or config alone
+// cannot be had by declaring anything: that goes back by itself.
+absl::Status CheckInputs(store::MetadataStore& store,
+                         const v1::Service& service,
+                         const v1::Revision& revision) {
+  if (!IsLike(revision.template_(), TemplateOf(service.spec()))) {
+    return absl::OkStatus();
+  }
+  for (const v1::InputVersion& input : revision.template_().inputs()) {
+    if (input.version() == 0) continue;
+    absl::StatusOr<v1::Object> object = store::GetObject(
+        store, store::ObjectKey(input.kind(), service.metadata().project(),
+                                input.name()));
+    if (!object.ok()) return object.status();
+    if (CurrentVersion(*object) == input.version()) continue;
+    return WithRemedy(
+        absl::FailedPreconditionError(absl::StrCat(
+            "undo service ", service.metadata().name(), ": revision ",
+            revision.number(), " is what is declared, with version ",
+            input.version(), " of ", input.kind(), " ", input.name())),
+        absl::StrCat("`ctl ", input.kind(), " rollback ", input.name(),
+                     " --to ", input.version(), "` brings that back"));
+  }
+  return absl::OkStatus();
+}
+
 // The number of what is declared, which after a roll-back is not what runs; the
 // largest number if it has none yet.
 int64_t DeclaredNumber(const v1::Service& service,
@@ -69,8 +103,7 @@ int64_t DeclaredNumber(const v1::Service& service,
   const v1::Template declared = TemplateOf(service.spec());
   int64_t number = 0;
   for (const v1::Revision& revision : revisions) {
-    if (google::protobuf::util::MessageDifferencer::Equals(revision.template_(),
-                                                           declared)) {
+    if (IsLike(revision.template_(), declared)) {
       number = std::max(number, revision.number());
     }
   }
@@ -221,6 +254,7 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
   v1::Object restored = object;
   Restore(revision.template_(), *restored.mutable_service()->mutable_spec());
   RETURN_IF_ERROR(caller.Require(DemandsOfChange(&object, &restored)));
+  RETURN_IF_ERROR(CheckInputs(store_, object.service(), revision));
   RETURN_IF_ERROR(Thaw(store_, revision));
   ASSIGN_OR_RETURN(*response.mutable_service(),
                    writer_.ChangeService(

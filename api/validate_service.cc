@@ -27,28 +27,6 @@ constexpr int kMaxPorts = 128;
 
 bool IsPort(int port) { return port >= 1 && port <= 65535; }
 
-// "SIGTERM", "TERM", "15", "SIGRTMIN+3"; empty means the image's.
-bool IsSignal(absl::string_view text) {
-  static constexpr absl::string_view kNames[] = {
-      "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",  "FPE",
-      "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM", "STKFLT",
-      "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",  "XCPU",
-      "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",  "POLL"};
-  if (text.empty()) return true;
-  int number = 0;
-  if (absl::ascii_isdigit(text[0])) {
-    return absl::SimpleAtoi(text, &number) && number >= 1 && number <= 64;
-  }
-  absl::ConsumePrefix(&text, "SIG");
-  for (const absl::string_view name : kNames) {
-    if (text == name) return true;
-  }
-  if (text == "RTMIN" || text == "RTMAX") return true;
-  const bool from_least = absl::ConsumePrefix(&text, "RTMIN+");
-  if (!from_least && !absl::ConsumePrefix(&text, "RTMAX-")) return false;
-  return absl::SimpleAtoi(text, &number) && number >= 0 && number <= 30;
-}
-
 const Rule<ServiceSpec> kServiceRules[] = {
     {"replicas",
      [](const ServiceSpec& s) { return s.replicas() <= kMaxReplicas; },
@@ -213,6 +191,27 @@ void ValidateDependencies(const ServiceSpec& spec, Report& report) {
 
 }  // namespace
 
+bool IsSignal(absl::string_view text) {
+  static constexpr absl::string_view kNames[] = {
+      "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",  "FPE",
+      "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM", "STKFLT",
+      "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",  "XCPU",
+      "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",  "POLL"};
+  if (text.empty()) return true;
+  int number = 0;
+  if (absl::ascii_isdigit(text[0])) {
+    return absl::SimpleAtoi(text, &number) && number >= 1 && number <= 64;
+  }
+  absl::ConsumePrefix(&text, "SIG");
+  for (const absl::string_view name : kNames) {
+    if (text == name) return true;
+  }
+  if (text == "RTMIN" || text == "RTMAX") return true;
+  const bool from_least = absl::ConsumePrefix(&text, "RTMIN+");
+  if (!from_least && !absl::ConsumePrefix(&text, "RTMAX-")) return false;
+  return absl::SimpleAtoi(text, &number) && number >= 0 && number <= 30;
+}
+
 void ValidateServiceSpec(const ServiceSpec& spec,
                          const NormalizeReference& normalize, Report& report) {
   CheckRules<ServiceSpec>(spec, kServiceRules, "spec", report);
@@ -226,6 +225,7 @@ void ValidateServiceSpec(const ServiceSpec& spec,
   ValidatePorts(spec, report);
   ValidateAutoscale(spec, report);
   ValidateDependencies(spec, report);
+  ValidateChangePolicy(spec, report);
 }
 
 }  // namespace bulwark::api

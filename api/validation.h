@@ -30,6 +30,13 @@ void ValidateServiceSpec(const v1::ServiceSpec& spec,
                          const NormalizeReference& normalize, Report& report);
 void ValidateNetworkSpec(const v1::NetworkSpec& spec, Report& report);
 void ValidateProjectSpec(const v1::ProjectSpec& spec, Report& report);
+void ValidateConfigSpec(const v1::ConfigSpec& spec, Report& report);
+// What containers read of secrets and configs, and what a change of it does.
+void ValidateInputs(const v1::Container& container, absl::string_view path,
+                    Report& report);
+void ValidateChangePolicy(const v1::ServiceSpec& spec, Report& report);
+// "SIGTERM", "TERM", "15", "SIGRTMIN+3"; empty means none, or the image's.
+bool IsSignal(absl::string_view text);
 
 enum class ContainerRole { kMain, kInit, kSidecar };
 void ValidateContainer(const v1::Container& container, ContainerRole role,

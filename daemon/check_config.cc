@@ -46,6 +46,14 @@ absl::Status CheckPaths(const Config& config) {
   RETURN_IF_ERROR(CheckAbsolute("runtime-dir", config.runtime_dir));
   RETURN_IF_ERROR(CheckAbsolute("socket", config.socket));
   RETURN_IF_ERROR(CheckAbsolute("bin-dir", config.bin_dir));
+  RETURN_IF_ERROR(CheckAbsolute("key-file", config.key_file));
+  for (const std::string& folder : {config.state_dir, config.runtime_dir}) {
+    if (!absl::StartsWith(config.key_file, folder + "/")) continue;
+    return Bad("key-file",
+               absl::StrCat(config.key_file, " is in ", folder,
+                            ": a copy of that would hold the secrets and "
+                            "their key; keep the key elsewhere"));
+  }
   if (config.runtime_dir.size() > kMaxRuntimeDir) {
     return Bad("runtime-dir",
                absl::StrCat("at most ", kMaxRuntimeDir,

@@ -35,6 +35,9 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
                  "the API's socket (default RUNTIME_DIR/bulwarkd.sock)");
   app.add_option("--socket-group", config.socket_group,
                  "group whose members may use the API");
+  app.add_option("--key-file", config.key_file,
+                 "root key of secrets (default /etc/bulwark/master.key, or "
+                 "STATE_DIR.key)");
   app.add_option("--bin-dir", config.bin_dir,
                  "where bulwark-shim, bulwark-keeper and bulwark-proxy are");
   app.add_option("--container-pool", config.container_pool,
@@ -80,6 +83,11 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
 void Complete(Config& config) {
   if (config.socket.empty()) {
     config.socket = config.runtime_dir + "/bulwarkd.sock";
+  }
+  if (config.key_file.empty()) {
+    config.key_file = config.state_dir == Config().state_dir
+                          ? "/etc/bulwark/master.key"
+                          : config.state_dir + ".key";
   }
   if (config.bin_dir.empty()) config.bin_dir = OwnDirectory();
   if (config.dns_upstreams.empty()) {

@@ -13,6 +13,9 @@ struct Config {
   std::string runtime_dir = "/run/bulwark";
   std::string socket;  // default: RUNTIME_DIR/bulwarkd.sock
   std::string socket_group;
+  // The root key of secrets. Default: /etc/bulwark/master.key, or beside a
+  // state directory elsewhere: STATE_DIR.key.
+  std::string key_file;
   std::string bin_dir;  // of shim, keeper and proxy; default: bulwarkd's own
 
   std::string container_pool = "10.210.0.0/16";

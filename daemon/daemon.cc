@@ -4,12 +4,15 @@
 #include <sys/utsname.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "api/credentials.h"
+#include "api/keyring_rows.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
@@ -59,6 +62,11 @@ lb::LocalProxyConfig ProxyConfig(const Config& config,
   proxy.workers = config.proxy_workers;
   proxy.engine = config.proxy_engine;
   return proxy;
+}
+
+// Where secrets and configs lie in memory.
+std::string InputsDirectory(const Config& config) {
+  return config.runtime_dir + "/inputs";
 }
 
 absl::Status MakeDirectory(const std::string& path) {
@@ -118,6 +126,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
   ASSIGN_OR_RETURN(InstanceLock lock, InstanceLock::Take(config, clock));
   daemon->lock_.emplace(std::move(lock));
   RETURN_IF_ERROR(daemon->OpenStores(std::move(store)));
+  RETURN_IF_ERROR(daemon->OpenSecrets());
   RETURN_IF_ERROR(daemon->OpenKernel());
   RETURN_IF_ERROR(daemon->StartControllers());
   RETURN_IF_ERROR(daemon->StartServer());
@@ -132,6 +141,25 @@ absl::Status Daemon::OpenStores(store::RocksOptions options) {
       store_, store::RocksStore::Open(std::move(options), clock_, entropy_));
   volumes_ = std::make_unique<volumes::LocalVolumes>(config_.state_dir);
   return volumes_->Open();
+}
+
+absl::Status Daemon::OpenSecrets() {
+  vault_ = std::make_unique<secrets::LocalVault>(config_.key_file, clock_);
+  // Whatever needs no secret runs all the same, also on a full disk.
+  if (absl::Status loaded = api::LoadKeyring(*store_, *vault_); !loaded.ok()) {
+    LOG_ERROR("the keyring of secrets is not stored", {{"cause", loaded}});
+  }
+  const secrets::VaultStatus status = vault_->Status();
+  if (status.sealed) {
+    LOG_ERROR("secrets are sealed: what needs one waits",
+              {{"cause", status.message}, {"remedy", status.remedy}});
+  }
+  delivery_ = std::make_unique<secrets::Materializer>(InputsDirectory(config_),
+                                                      *vault_);
+  if (absl::Status opened = delivery_->Open(); !opened.ok()) {
+    LOG_ERROR("secrets and configs cannot be delivered", {{"cause", opened}});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Daemon::OpenKernel() {
@@ -158,6 +186,14 @@ absl::Status Daemon::OpenKernel() {
   images.clock = &clock_;
   images.entropy = &entropy_;
   images.engine = engine_.get();
+  images.credentials = [this](const std::string& registry)
+      -> absl::StatusOr<std::optional<engine::RegistryAuth>> {
+    ASSIGN_OR_RETURN(std::optional<api::OpenCredential> credential,
+                     api::FindCredential(*store_, *vault_, registry));
+    if (!credential.has_value()) return std::nullopt;
+    return engine::RegistryAuth{std::move(credential->username),
+                                std::string(credential->password.Reveal())};
+  };
   images.build_network = [this] { return build_networks_->Acquire(); };
   ASSIGN_OR_RETURN(local_images_, engine::LocalImages::Open(std::move(images)));
   images_ = std::make_unique<MeasuredImages>(*local_images_, clock_);
@@ -185,7 +221,8 @@ absl::Status Daemon::StartControllers() {
   options.virtual_pool = config_.virtual_pool;
   scheduler_ = std::make_unique<scheduler::Scheduler>(
       scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
-                                *volumes_, *publisher_, clock_, entropy_,
+                                *volumes_, *vault_, *delivery_, *publisher_,
+                                clock_, entropy_,
                                 [this] { return usage_->History(); }},
       std::move(options));
   // One network that cannot be had is in its condition and tried again.
@@ -229,6 +266,13 @@ absl::Status Daemon::StartServer() {
   dependencies.stats = [this](absl::Duration max_age) {
     return ToStats(*usage_->Fresh(max_age));
   };
+  dependencies.vault = vault_.get();
+  dependencies.registries = {
+      engine::NormalizeRegistry,
+      [this](const std::string& registry, const engine::RegistryAuth& auth) {
+        return local_images_->CheckCredentials(registry, auth);
+      }};
+  dependencies.unsealed = [this] { scheduler_->OnUnsealed(); };
   ASSIGN_OR_RETURN(server_, api::Server::Start(options, dependencies));
   return absl::OkStatus();
 }
@@ -295,6 +339,7 @@ absl::Status Daemon::Teardown(const Config& config, Clock& clock) {
   first.Update(proxy.Shutdown());
   first.Update(network.Teardown());
   first.Update(RemoveCgroups(config, clock));
+  first.Update(secrets::Materializer::Teardown(InputsDirectory(config)));
   if (!first.ok()) return first;
   std::error_code ignored;
   std::filesystem::remove_all(config.runtime_dir, ignored);

@@ -29,6 +29,8 @@
 #include "scheduler/publish/publisher.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/usage/sampler.h"
+#include "secrets/keyring/local_vault.h"
+#include "secrets/materialize/materializer.h"
 #include "store/rocks/rocks_store.h"
 #include "volumes/local/local_volumes.h"
 
@@ -57,6 +59,7 @@ class Daemon {
       : config_(config), clock_(clock), entropy_(entropy) {}
 
   absl::Status OpenStores(store::RocksOptions options);
+  absl::Status OpenSecrets();
   absl::Status OpenKernel();
   absl::Status StartControllers();
   absl::Status StartServer();
@@ -70,6 +73,8 @@ class Daemon {
   // In the order of their start; destroyed in reverse.
   std::optional<InstanceLock> lock_;
   std::unique_ptr<store::RocksStore> store_;
+  std::unique_ptr<secrets::LocalVault> vault_;
+  std::unique_ptr<secrets::Materializer> delivery_;
   std::unique_ptr<engine::LocalEngine> engine_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;
   std::unique_ptr<BuildNetworks> build_networks_;

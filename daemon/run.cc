@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include <cstdio>
 #include <memory>
@@ -49,6 +50,9 @@ int Run(int argc, char** argv, store::RocksOptions store) {
   }
   InitLogging(LevelOf(config.log_level), config.log_format == "json");
 
+  // No core file of ours: memory holds keys. Programs that we start dump as
+  // they like.
+  prctl(PR_SET_DUMPABLE, 0);
   // Every thread inherits the mask, so that only sigwait below takes them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "scheduler/names.h"
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
+#include "scheduler/rollout/template.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/shutdown.h"
 #include "store/objects.h"
@@ -49,8 +51,8 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
     : ports_(ports),
       events_(ports.store, ports.clock, ports.entropy),
       launcher_(ports.store, ports.engine, ports.images, ports.network,
-                ports.volumes, slots_, ports.clock, ports.entropy,
-                options.dns_domain),
+                ports.volumes, ports.delivery, slots_, ports.clock,
+                ports.entropy, options.dns_domain),
       replica_controller_(
           ports.store, ports.engine, launcher_, ports.endpoints, ports.clock,
           events_, [this](const std::string& k) { service_runner_->Add(k); }),
@@ -62,11 +64,18 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
              pull_runner_->queue().AddUnlessFailed(k);
            },
            [this](const std::string& k) { reap_runner_->Add(k); },
-           [this](const std::string& k) { return IsDown(k); }},
+           [this](const std::string& k) { return IsDown(k); },
+           [this]() -> std::string {
+             const secrets::VaultStatus status = ports_.vault.Status();
+             if (!status.sealed) return "";
+             return absl::StrCat("the secrets are sealed: ", status.message,
+                                 "; ", status.remedy);
+           }},
           {options.virtual_pool}),
       resolver_(ports.store, ports.images, ports.clock, ports.entropy, events_,
                 [this](const std::string& k) { service_runner_->Add(k); }),
-      reaper_(ports.store, ports.engine, ports.network, slots_, ports.clock,
+      reaper_(ports.store, ports.engine, ports.network, ports.delivery, slots_,
+              ports.clock,
               [this](const std::string& k) { service_runner_->Add(k); }),
       autoscaler_(ports.store, ports.clock, ports.entropy, events_,
                   ports.samples,
@@ -76,7 +85,13 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
                 [this](const store::Change& c) { OnServiceChange(c); }),
       replicas_("replicas", ports.store, ports.clock, ports.entropy,
                 OfKind("replica"),
-                [this](const store::Change& c) { OnReplicaChange(c); }) {
+                [this](const store::Change& c) { OnReplicaChange(c); }),
+      secrets_("secrets", ports.store, ports.clock, ports.entropy,
+               OfKind("secret"),
+               [this](const store::Change& c) { OnInputChange(c); }),
+      configs_("configs", ports.store, ports.clock, ports.entropy,
+               OfKind("config"),
+               [this](const store::Change& c) { OnInputChange(c); }) {
   auto service_keys = [this] { return Keys(services_); };
   auto make = [&](const char* name, int workers, auto& controller,
                   Runner::Lister lister) {
@@ -117,6 +132,8 @@ absl::Status Scheduler::Start() {
     replica_controller_.Observe(key).IgnoreError();
   }
   RETURN_IF_ERROR(services_.Start());
+  RETURN_IF_ERROR(secrets_.Start());
+  RETURN_IF_ERROR(configs_.Start());
   replica_runner_->Start();
   service_runner_->Start();
   pull_runner_->Start();
@@ -131,6 +148,8 @@ void Scheduler::Stop() {
   launcher_.Cancel();
   services_.Stop();
   replicas_.Stop();
+  secrets_.Stop();
+  configs_.Stop();
   service_runner_->Stop();
   replica_runner_->Stop();
   pull_runner_->Stop();
@@ -212,6 +231,37 @@ void Scheduler::OnReplicaChange(const store::Change& change) {
   if (change.op == store::Change::Op::kPut) replica_runner_->Add(key);
   service_runner_->Add(
       absl::StrCat(change.key.project, "/", replica.spec().service()));
+}
+
+void Scheduler::OnInputChange(const store::Change& change) {
+  std::set<std::string> readers;
+  for (const Informer::RecordPtr& record : services_.List()) {
+    if (record->key.project != change.key.project) continue;
+    absl::StatusOr<v1::Object> object = store::Decode(*record);
+    if (!object.ok()) continue;
+    for (const v1::InputVersion& input :
+         InputsOf(TemplateOf(object->service().spec()))) {
+      if (input.kind() != change.key.kind || input.name() != change.key.name) {
+        continue;
+      }
+      readers.insert(record->key.name);
+      service_runner_->Add(QueueKey(record->key));
+    }
+  }
+  if (readers.empty()) return;
+  // Those whose files are swapped.
+  for (const Informer::RecordPtr& record : replicas_.List()) {
+    if (record->key.project != change.key.project) continue;
+    absl::StatusOr<v1::Object> object = store::Decode(*record);
+    if (object.ok() && readers.contains(object->replica().spec().service())) {
+      replica_runner_->Add(QueueKey(record->key));
+    }
+  }
+}
+
+void Scheduler::OnUnsealed() {
+  for (const std::string& key : Keys(services_)) service_runner_->Add(key);
+  for (const std::string& key : Keys(replicas_)) replica_runner_->Add(key);
 }
 
 std::vector<std::string> Scheduler::Keys(const Informer& informer) const {

@@ -29,6 +29,8 @@
 #include "scheduler/services/controller.h"
 #include "scheduler/services/resolver.h"
 #include "scheduler/slot_guard.h"
+#include "secrets/delivery.h"
+#include "secrets/secrets.h"
 #include "store/store.h"
 #include "volumes/volume.h"
 
@@ -41,6 +43,8 @@ struct SchedulerPorts {
   engine::Images& images;
   netmesh::Network& network;  // recovered already
   volumes::Volumes& volumes;
+  secrets::Vault& vault;
+  secrets::Delivery& delivery;
   const Endpoints& endpoints;
   Clock& clock;
   Entropy& entropy;
@@ -78,6 +82,8 @@ class Scheduler {
   // something new about this replica. Any thread; do not block.
   void OnEngineEvent(absl::string_view container_id);
   void OnEndpointsChanged(const std::string& replica_uid);
+  // Secrets can be opened again.
+  void OnUnsealed();
 
   // Ends every replica, each service after those that depend on it, without
   // changing what is declared. What is left after `timeout` is killed. Returns
@@ -96,6 +102,8 @@ class Scheduler {
  private:
   void OnServiceChange(const store::Change& change);
   void OnReplicaChange(const store::Change& change);
+  // A secret or config got another version, came or went.
+  void OnInputChange(const store::Change& change);
   bool IsDown(const std::string& service);
   absl::StatusOr<std::set<std::string>> LiveServices();
   absl::Status KillAll(const std::set<std::string>& services);
@@ -122,6 +130,8 @@ class Scheduler {
 
   Informer services_;
   Informer replicas_;
+  Informer secrets_;
+  Informer configs_;
   std::unique_ptr<Runner> service_runner_;
   std::unique_ptr<Runner> replica_runner_;
   std::unique_ptr<Runner> pull_runner_;

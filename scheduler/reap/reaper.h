@@ -14,6 +14,7 @@
 #include "proto/bulwark/v1/service.pb.h"
 #include "scheduler/control/runner.h"
 #include "scheduler/slot_guard.h"
+#include "secrets/delivery.h"
 #include "store/store.h"
 
 namespace bulwark::scheduler {
@@ -34,8 +35,8 @@ class Reaper {
 
   // The references must outlive this object.
   Reaper(store::MetadataStore& store, engine::Engine& engine,
-         netmesh::Network& network, SlotGuard& slots, Clock& clock,
-         Changed changed);
+         netmesh::Network& network, secrets::Delivery& delivery,
+         SlotGuard& slots, Clock& clock, Changed changed);
 
   // All that can go of the service `key`, "PROJECT/NAME", which may not exist
   // any more.
@@ -54,12 +55,15 @@ class Reaper {
   // its containers stay.
   absl::Status Release(const std::string& project, const std::string& service,
                        const v1::Replica& replica);
+  absl::Status WithdrawInputs(
+      const std::function<bool(const std::string& container_id)>& belongs);
   absl::Status RemoveContainers(
       const std::function<bool(const engine::ContainerInfo&)>& belongs);
 
   store::MetadataStore& store_;
   engine::Engine& engine_;
   netmesh::Network& network_;
+  secrets::Delivery& delivery_;
   SlotGuard& slots_;
   Clock& clock_;
   const Changed changed_;

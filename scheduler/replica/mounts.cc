@@ -52,11 +52,6 @@ absl::StatusOr<std::vector<engine::Mount>> EnsureMounts(
     const v1::Replica& replica, const v1::Container& container,
     store::MetadataStore& store, volumes::Volumes& volumes, Entropy& entropy,
     absl::Time now) {
-  if (!container.secrets().empty() || !container.configs().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("start container ", container.name(),
-                     ": this version delivers no secrets and no configs"));
-  }
   std::vector<engine::Mount> mounts;
   for (const v1::VolumeMount& wanted : container.volumes()) {
     engine::Mount mount;

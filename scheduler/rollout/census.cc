@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/rollout/template.h"
 #include "scheduler/times.h"
@@ -10,7 +11,8 @@ namespace bulwark::scheduler {
 namespace {
 
 const v1::Revision* FindDesired(const ServiceView& view) {
-  const v1::Template declared = TemplateOf(view.service.spec());
+  const v1::Template declared =
+      DeclaredTemplate(view.service.spec(), view.inputs);
   const size_t size = declared.ByteSizeLong();
   const v1::Revision* found = nullptr;
   for (const v1::Revision& r : view.revisions) {
@@ -51,7 +53,8 @@ const v1::Revision* LastGood(const ServiceView& view,
 
 void ChooseRevisions(const ServiceView& view, Census& c) {
   const v1::Revision* last = LastBegun(view);
-  c.desired = FindDesired(view);
+  c.missing = MissingInputs(TemplateOf(view.service.spec()), view.inputs);
+  if (c.missing.empty()) c.desired = FindDesired(view);
   c.target = c.desired;
   if (c.desired == nullptr) {
     c.target = last;

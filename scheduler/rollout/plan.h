@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/objects.pb.h"
 #include "proto/bulwark/v1/service.pb.h"
+#include "scheduler/rollout/inputs.h"
 
 namespace bulwark::scheduler {
 
@@ -22,6 +23,10 @@ struct ServiceView {
   std::optional<int> scaled;
   // A sentence for each dependency that is not there yet.
   std::vector<std::string> unmet;
+  // What there is of the secrets and configs that its containers read.
+  InputVersions inputs;
+  // A sentence: why no secret can be opened now; empty: they can.
+  std::string sealed;
   // Every replica should end, whatever is declared: the host goes down.
   bool shutting_down = false;
   absl::Time now;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/times.h"
 
@@ -243,7 +244,10 @@ class ReplicaPlanner {
 }  // namespace
 
 bool IsBlocked(const ServiceView& view, const Census& census) {
-  return !view.unmet.empty() && census.fresh.empty();
+  const bool waits = !view.unmet.empty() ||
+                     (!view.sealed.empty() && census.target != nullptr &&
+                      ReadsSecrets(census.target->template_()));
+  return waits && census.fresh.empty();
 }
 
 void PlanReplicas(const ServiceView& view, const Census& census, PlannerBug bug,

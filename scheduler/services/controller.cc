@@ -10,7 +10,9 @@
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/restart.h"
+#include "scheduler/rollout/template.h"
 #include "scheduler/services/dependencies.h"
+#include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
@@ -143,6 +145,10 @@ absl::Status ServiceController::Read(Pass& pass) {
   ASSIGN_OR_RETURN(pass.scale, FindScale(store_, view.service));
   view.scaled = CountOf(pass.scale);
   ASSIGN_OR_RETURN(view.unmet, Unmet(view.service));
+  ASSIGN_OR_RETURN(view.inputs,
+                   ReadInputs(store_, key.project,
+                              InputsOf(TemplateOf(view.service.spec()))));
+  if (hooks_.sealed != nullptr) view.sealed = hooks_.sealed();
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
   return absl::OkStatus();

@@ -13,6 +13,7 @@
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/template.h"
+#include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
@@ -35,11 +36,12 @@ bool Exists(const std::vector<v1::Revision>& revisions,
 }
 
 // Still declared, and not being deleted.
-bool Declares(const std::optional<v1::Object>& service,
-              const v1::Template& declared) {
-  return service.has_value() &&
-         !service->service().metadata().has_delete_time() &&
-         SameTemplate(TemplateOf(service->service().spec()), declared);
+absl::StatusOr<bool> Declares(store::MetadataStore& store,
+                              const std::optional<v1::Object>& service,
+                              const v1::Template& declared) {
+  ASSIGN_OR_RETURN(const std::optional<v1::Template> now,
+                   ReadDeclared(store, service));
+  return now.has_value() && SameTemplate(*now, declared);
 }
 
 }  // namespace
@@ -93,9 +95,10 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
   ASSIGN_OR_RETURN(store::Key service_key, ParseQueueKey("service", key));
   ASSIGN_OR_RETURN(std::optional<v1::Object> service,
                    FindService(store_, service_key.project, service_key.name));
-  if (!service.has_value()) return Result{};
-  const v1::Template declared = TemplateOf(service->service().spec());
-  if (!Declares(service, declared)) return Result{};
+  ASSIGN_OR_RETURN(const std::optional<v1::Template> found,
+                   ReadDeclared(store_, service));
+  if (!found.has_value()) return Result{};
+  const v1::Template& declared = *found;
   ASSIGN_OR_RETURN(
       std::vector<v1::Revision> revisions,
       ListRevisions(store_, service_key.project, service_key.name));
@@ -148,7 +151,8 @@ std::function<bool()> ImageResolver::Wanted(const store::Key& key,
     if (now >= memory->look_at) {
       memory->look_at = now + kLookPeriod;
       auto service = FindService(store_, key.project, key.name);
-      memory->wanted = !service.ok() || Declares(*service, declared);
+      memory->wanted =
+          !service.ok() || Declares(store_, *service, declared).value_or(true);
     }
     return memory->wanted;
   };
@@ -197,9 +201,8 @@ absl::Status ImageResolver::Record(const store::Key& key,
                      FindService(store_, key.project, key.name));
     ASSIGN_OR_RETURN(std::vector<v1::Revision> revisions,
                      ListRevisions(store_, key.project, key.name));
-    if (!Declares(service, declared) || Exists(revisions, declared)) {
-      return absl::OkStatus();
-    }
+    ASSIGN_OR_RETURN(const bool declares, Declares(store_, service, declared));
+    if (!declares || Exists(revisions, declared)) return absl::OkStatus();
     int64_t number = 1;
     for (const v1::Revision& r : revisions) {
       number = std::max(number, r.number() + 1);
@@ -250,7 +253,8 @@ absl::Status ImageResolver::Report(const store::Key& key,
   for (int i = 0; i < kCommitTries; ++i) {
     ASSIGN_OR_RETURN(std::optional<v1::Object> service,
                      FindService(store_, key.project, key.name));
-    if (!Declares(service, declared)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const bool declares, Declares(store_, service, declared));
+    if (!declares) return absl::OkStatus();
     v1::ServiceStatus& status = *service->mutable_service()->mutable_status();
     if (status.observed_generation() <
         service->service().metadata().generation()) {

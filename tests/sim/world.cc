@@ -28,8 +28,8 @@ constexpr int kMaxSteps = 200000;
 struct World::Daemon {
   explicit Daemon(World& w)
       : events(w.store, w.clock, w.entropy),
-        launcher(w.store, w.engine, w.images, w.network, w.volumes, slots,
-                 w.clock, w.entropy, "bulwark.internal"),
+        launcher(w.store, w.engine, w.images, w.network, w.volumes, w.delivery,
+                 slots, w.clock, w.entropy, "bulwark.internal"),
         replicas(w.store, w.engine, launcher, w.data_plane, w.clock, events,
                  [&w](const std::string& k) { w.Enqueue(Queue::kService, k); }),
         services(w.store, w.clock, w.entropy, events,
@@ -45,7 +45,7 @@ struct World::Daemon {
                  {"10.211.0.0/16", w.bug_}),
         resolver(w.store, w.images, w.clock, w.entropy, events,
                  [&w](const std::string& k) { w.Enqueue(Queue::kService, k); }),
-        reaper(w.store, w.engine, w.network, slots, w.clock,
+        reaper(w.store, w.engine, w.network, w.delivery, slots, w.clock,
                [&w](const std::string& k) { w.Enqueue(Queue::kService, k); }) {}
 
   scheduler::SlotGuard slots;

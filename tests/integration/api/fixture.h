@@ -17,6 +17,7 @@
 #include "base/testing/temp_dir.h"
 #include "engine/fake/images/fake_images.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
+#include "secrets/fake/fake_vault.h"
 #include "store/mem/mem_store.h"
 #include "tests/integration/api/scripted_engine.h"
 
@@ -55,6 +56,8 @@ class ApiTest : public ::testing::Test {
   store::MemStore store_{clock_};
   ScriptedEngine engine_;
   engine::FakeImages images_;
+  secrets::FakeVault vault_;
+  int unsealed_ = 0;  // how often the server said so
   ServerOptions options_;
   Authorizer authorizer_ = AllowAll;
   secrets::Vault* vault_pointer_ = nullptr;
