@@ -157,7 +157,7 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
   for (auto add :
        {AddApply, AddDiff, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
         AddRun, AddPs, AddTop, AddScale, AddAutoscale, AddRollout, AddEvents, AddBuild, AddPull,
-        AddImages, AddExplain, AddAudit, AddShutdown, AddVersion, AddCompletion}) {
+        AddImages, AddLogin, AddSecret, AddConfig, AddExplain, AddAudit, AddShutdown, AddVersion, AddCompletion}) {
     add(*app, context);
   }
   return app;

@@ -16,8 +16,8 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
+#include "ctl/client_impl.h"
 #include "ctl/errors.h"
-#include "proto/bulwark/v1/api.grpc.pb.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -73,40 +73,6 @@ std::string WayIn(const std::string& path) {
 }
 
 }  // namespace
-
-struct Client::Impl {
-  std::string path;
-  absl::Duration timeout;
-  Clock* clock;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::Resources::Stub> resources;
-  std::unique_ptr<v1::Services::Stub> services;
-  std::unique_ptr<v1::Containers::Stub> containers;
-  std::unique_ptr<v1::Images::Stub> images;
-  std::unique_ptr<v1::System::Stub> system;
-  absl::Mutex mu;
-  std::set<grpc::ClientContext*> streams ABSL_GUARDED_BY(mu);
-
-  absl::Status ToStatus(const grpc::Status& status) const;
-  absl::Status ExplainUnavailable(const grpc::Status& status) const;
-
-  // One call with the deadline.
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(
-      Stub& stub,
-      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                   Response*),
-      const Request& request, absl::Time deadline = absl::InfiniteFuture()) {
-    grpc::ClientContext context;
-    if (deadline == absl::InfiniteFuture()) deadline = clock->Now() + timeout;
-    context.set_deadline(absl::ToChronoTime(deadline));
-    Response response;
-    absl::Status status =
-        ToStatus((stub.*method)(&context, request, &response));
-    if (!status.ok()) return status;
-    return response;
-  }
-};
 
 namespace {
 
@@ -206,6 +172,7 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   impl_->services = v1::Services::NewStub(channel);
   impl_->containers = v1::Containers::NewStub(channel);
   impl_->images = v1::Images::NewStub(channel);
+  impl_->secrets = v1::Secrets::NewStub(channel);
   impl_->system = v1::System::NewStub(channel);
 }
 

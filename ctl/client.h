@@ -54,6 +54,15 @@ class Client {
       const v1::RemoveImageRequest& request);
   absl::StatusOr<v1::TagImageResponse> TagImage(
       const v1::TagImageRequest& request);
+  absl::StatusOr<v1::LoginResponse> Login(const v1::LoginRequest& request);
+  absl::StatusOr<v1::LogoutResponse> Logout(const v1::LogoutRequest& request);
+  absl::StatusOr<v1::SecretsStatusResponse> SecretsStatus();
+  absl::StatusOr<v1::SetSecretResponse> SetSecret(
+      const v1::SetSecretRequest& request);
+  absl::StatusOr<v1::RollbackValueResponse> RollbackValue(
+      const v1::RollbackValueRequest& request);
+  absl::StatusOr<v1::RotateKeyResponse> RotateKey();
+  absl::StatusOr<v1::UnsealResponse> Unseal();
   absl::StatusOr<v1::VersionResponse> Version();
   absl::StatusOr<v1::VerifyAuditResponse> VerifyAudit(absl::Time deadline);
   // Has `deadline` instead of the timeout of other calls.

@@ -14,6 +14,7 @@ void AddAudit(CLI::App& app, Context& context);
 void AddAutoscale(CLI::App& app, Context& context);
 void AddBuild(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
+void AddConfig(CLI::App& app, Context& context);
 void AddDelete(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
 void AddDiff(CLI::App& app, Context& context);
@@ -23,6 +24,8 @@ void AddExplain(CLI::App& app, Context& context);
 void AddGet(CLI::App& app, Context& context);
 // images, rmi, tag.
 void AddImages(CLI::App& app, Context& context);
+// login, logout.
+void AddLogin(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 // pull, load.
@@ -31,6 +34,7 @@ void AddRollout(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.
 void AddScale(CLI::App& app, Context& context);
+void AddSecret(CLI::App& app, Context& context);
 void AddShutdown(CLI::App& app, Context& context);
 void AddTop(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
