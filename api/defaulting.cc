@@ -10,6 +10,8 @@
 namespace bulwark::api {
 namespace {
 
+constexpr int64_t kTmpfsSize = int64_t{64} << 20;
+
 using Containers = google::protobuf::RepeatedPtrField<v1::Container>;
 using Dependencies = google::protobuf::RepeatedPtrField<v1::Dependency>;
 
@@ -208,8 +210,15 @@ void SetDefaults(v1::Object& object) {
     case v1::Object::kVolume: {
       v1::Volume& volume = *object.mutable_volume();
       DefaultMetadata(*volume.mutable_metadata());
-      if (volume.spec().driver() == v1::VolumeSpec::DRIVER_UNSPECIFIED) {
-        volume.mutable_spec()->set_driver(v1::VolumeSpec::LOCAL);
+      v1::VolumeSpec& spec = *volume.mutable_spec();
+      if (spec.driver() == v1::VolumeSpec::DRIVER_UNSPECIFIED) {
+        spec.set_driver(v1::VolumeSpec::LOCAL);
+      }
+      if (spec.driver() == v1::VolumeSpec::TMPFS && spec.size() == 0) {
+        spec.set_size(kTmpfsSize);
+      }
+      if (spec.access() == v1::VolumeSpec::ACCESS_UNSPECIFIED) {
+        spec.set_access(v1::VolumeSpec::SHARED);
       }
       break;
     }

@@ -107,7 +107,11 @@ const Case kCases[] = {
      "network: 'default' } } }"},
     {"Volume", "volume { metadata { name: 'v' } }",
      "volume { metadata { name: 'v' project: 'default' } spec { driver: LOCAL "
-     "} }"},
+     "access: SHARED } }"},
+    {"VolumeInMemory",
+     "volume { metadata { name: 'v' } spec { driver: TMPFS } }",
+     "volume { metadata { name: 'v' project: 'default' } spec { driver: TMPFS "
+     "size: 67108864 access: SHARED } }"},
     {"Network", "network { metadata { name: 'n' } }",
      "network { metadata { name: 'n' project: 'default' } spec { } }"},
     {"Project", "project { metadata { name: 'p' } }",

@@ -162,6 +162,10 @@ class Planner {
       return;
     }
     ValidateImmutable(SpecOf(before), SpecOf(object), "spec", report_);
+    if (object.has_volume()) {
+      ValidateVolumeChange(before.volume().spec(), object.volume().spec(),
+                           report_);
+    }
   }
 
   // What carries the labels, and is not in the request.

@@ -75,7 +75,8 @@ class ServerImpl final : public Server {
         uploads_(options.state_dir, d.entropy),
         images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},
                 d.unpack,
-                {options.max_archive_bytes, options.max_context_bytes}) {}
+                {options.max_archive_bytes, options.max_context_bytes}),
+        volumes_(gate_, d.volumes, stopper_) {}
 
   ~ServerImpl() override { Stop(kDestructorGrace); }
 
@@ -90,7 +91,8 @@ class ServerImpl final : public Server {
     grpc::ServerBuilder builder;
     SetBounds(builder, options_);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &resources_, &services_, &system_, &containers_, &images_}) {
+             &resources_, &services_, &system_, &containers_, &images_,
+             &volumes_}) {
       builder.RegisterService(service);
     }
     std::vector<
@@ -138,6 +140,7 @@ class ServerImpl final : public Server {
   ContainersService containers_;
   Uploads uploads_;
   ImagesService images_;
+  VolumesService volumes_;
   // Last: they use the rest.
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Acceptor> acceptor_;

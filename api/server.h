@@ -15,6 +15,7 @@
 #include "api/images_service.h"
 #include "api/system_service.h"
 #include "api/validation.h"
+#include "api/volumes_service.h"
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "engine/engine.h"
@@ -51,6 +52,8 @@ struct ServerDependencies {
   NormalizeReference normalize;
   UnpackFunction unpack;
   ShutdownFunction shutdown;
+  // Those that are missing are answered with UNIMPLEMENTED.
+  VolumeActions volumes;
   // Roles come later: see AllowAll().
   Authorizer authorizer = AllowAll;
 };

@@ -34,10 +34,6 @@ constexpr Unserved kUnserved[] = {
     {"service.spec.sidecars.configs", "", "configs"},
     {"service.spec.ports.protocol", "UDP", "UDP ports"},
     {"service.spec.depends_on.condition", "COMPLETED", "jobs to wait for"},
-    {"volume.spec.driver", "IMAGE", "volumes in a file system of their own"},
-    {"volume.spec.driver", "TMPFS", "volumes in memory"},
-    {"volume.spec.size", "", "volume quotas"},
-    {"volume.spec.access", "SINGLE_WRITER", "volumes for one writer"},
     {"network.spec.internal", "", "networks without a way out"},
 };
 

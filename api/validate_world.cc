@@ -12,6 +12,7 @@
 #include "api/cidr.h"
 #include "api/convert.h"
 #include "api/rules.h"
+#include "api/validate_writers.h"
 #include "base/graph.h"
 #include "store/objects.h"
 
@@ -55,6 +56,7 @@ class Checker {
       }
     }
     CheckCycles();
+    CheckWriters(world_, report_);
     report_.SetObject(-1);
   }
 

@@ -109,6 +109,8 @@ void ValidateObject(const v1::Object& object,
     ValidateServiceSpec(object.service().spec(), normalize, report);
   } else if (object.has_network()) {
     ValidateNetworkSpec(object.network().spec(), report);
+  } else if (object.has_volume()) {
+    ValidateVolumeSpec(object.volume().spec(), report);
   } else if (object.has_project() &&
              object.project().metadata().project() != "default") {
     report.Invalid("metadata.project", "a project is not part of a project",

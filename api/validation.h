@@ -29,6 +29,10 @@ void ValidateMetadata(const v1::Metadata& metadata, Report& report);
 void ValidateServiceSpec(const v1::ServiceSpec& spec,
                          const NormalizeReference& normalize, Report& report);
 void ValidateNetworkSpec(const v1::NetworkSpec& spec, Report& report);
+void ValidateVolumeSpec(const v1::VolumeSpec& spec, Report& report);
+// Whether one may become the other.
+void ValidateVolumeChange(const v1::VolumeSpec& before,
+                          const v1::VolumeSpec& after, Report& report);
 
 enum class ContainerRole { kMain, kInit, kSidecar };
 void ValidateContainer(const v1::Container& container, ContainerRole role,

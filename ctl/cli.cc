@@ -157,7 +157,7 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
   for (auto add :
        {AddApply, AddGet, AddDescribe, AddDelete, AddWait, AddLogs, AddExec,
         AddRun, AddPs, AddScale, AddRollout, AddEvents, AddBuild, AddPull,
-        AddImages, AddExplain, AddShutdown, AddVersion, AddCompletion}) {
+        AddImages, AddVolume, AddExplain, AddShutdown, AddVersion, AddCompletion}) {
     add(*app, context);
   }
   return app;

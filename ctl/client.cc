@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
+#include "ctl/client_impl.h"
 #include "ctl/errors.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
 
@@ -74,59 +75,7 @@ std::string WayIn(const std::string& path) {
 
 }  // namespace
 
-struct Client::Impl {
-  std::string path;
-  absl::Duration timeout;
-  Clock* clock;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::Resources::Stub> resources;
-  std::unique_ptr<v1::Services::Stub> services;
-  std::unique_ptr<v1::Containers::Stub> containers;
-  std::unique_ptr<v1::Images::Stub> images;
-  std::unique_ptr<v1::System::Stub> system;
-  absl::Mutex mu;
-  std::set<grpc::ClientContext*> streams ABSL_GUARDED_BY(mu);
-
-  absl::Status ToStatus(const grpc::Status& status) const;
-  absl::Status ExplainUnavailable(const grpc::Status& status) const;
-
-  // One call with the deadline.
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(
-      Stub& stub,
-      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                   Response*),
-      const Request& request, absl::Time deadline = absl::InfiniteFuture()) {
-    grpc::ClientContext context;
-    if (deadline == absl::InfiniteFuture()) deadline = clock->Now() + timeout;
-    context.set_deadline(absl::ToChronoTime(deadline));
-    Response response;
-    absl::Status status =
-        ToStatus((stub.*method)(&context, request, &response));
-    if (!status.ok()) return status;
-    return response;
-  }
-};
-
 namespace {
-
-// Registers a stream's context for CancelStreams().
-template <typename Impl>
-class Stream {
- public:
-  explicit Stream(Impl& impl) : impl_(impl) {
-    absl::MutexLock lock(&impl_.mu);
-    impl_.streams.insert(&context);
-  }
-  ~Stream() {
-    absl::MutexLock lock(&impl_.mu);
-    impl_.streams.erase(&context);
-  }
-  grpc::ClientContext context;
-
- private:
-  Impl& impl_;
-};
 
 template <typename Impl>
 class ExecStreamImpl final : public ExecStream {
@@ -207,6 +156,7 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   impl_->containers = v1::Containers::NewStub(channel);
   impl_->images = v1::Images::NewStub(channel);
   impl_->system = v1::System::NewStub(channel);
+  impl_->volumes = v1::Volumes::NewStub(channel);
 }
 
 Client::~Client() = default;

@@ -35,6 +35,7 @@ class Client {
   // Gives the next piece of an upload; empty at its end.
   using Source = std::function<absl::StatusOr<std::string>()>;
   using OnProgress = std::function<void(const v1::ImageProgress&)>;
+  using OnVolumeProgress = std::function<void(const v1::VolumeProgress&)>;
 
   // `socket` is "unix:///path", "unix:/path" or "/path". Each call that is no
   // stream ends after `timeout`. `clock` must outlive this object.
@@ -58,6 +59,20 @@ class Client {
   // Has `deadline` instead of the timeout of other calls.
   absl::StatusOr<v1::ShutdownResponse> Shutdown(
       const v1::ShutdownRequest& request, absl::Time deadline);
+
+  // These take as long as the data: they have `deadline`.
+  absl::StatusOr<v1::SnapshotVolumeResponse> SnapshotVolume(
+      const v1::SnapshotVolumeRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::DeleteSnapshotResponse> DeleteSnapshot(
+      const v1::DeleteSnapshotRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::CloneVolumeResponse> CloneVolume(
+      const v1::CloneVolumeRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::ListBackupsResponse> ListBackups(
+      const v1::ListBackupsRequest& request, absl::Time deadline);
+  absl::Status RestoreVolume(const v1::RestoreVolumeRequest& request,
+                             const OnVolumeProgress& on_progress);
+  absl::Status BackupVolume(const v1::BackupVolumeRequest& request,
+                            const OnVolumeProgress& on_progress);
 
   // Calls `on_event` until it says false (OK), the deadline passes
   // (DEADLINE_EXCEEDED) or the stream ends (UNAVAILABLE, or its error).

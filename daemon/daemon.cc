@@ -18,6 +18,7 @@
 #include "engine/image/unpack.h"
 #include "os/cgroup.h"
 #include "os/files.h"
+#include "os/mounts.h"
 #include "scheduler/reap/reaper.h"
 
 namespace bulwark::daemon {
@@ -129,8 +130,25 @@ absl::Status Daemon::OpenStores(store::RocksOptions options) {
   options.path = config_.state_dir + "/store";
   ASSIGN_OR_RETURN(
       store_, store::RocksStore::Open(std::move(options), clock_, entropy_));
-  volumes_ = std::make_unique<volumes::LocalVolumes>(config_.state_dir);
-  return volumes_->Open();
+  return OpenVolumes();
+}
+
+absl::Status Daemon::OpenVolumes() {
+  RETURN_IF_ERROR(MakeDirectory(config_.runtime_dir));
+  local_volumes_ = std::make_unique<volumes::LocalVolumes>(config_.state_dir);
+  image_volumes_ = std::make_unique<volumes::ImageVolumes>(config_.state_dir,
+                                                           config_.runtime_dir);
+  tmpfs_volumes_ = std::make_unique<volumes::TmpfsVolumes>(config_.runtime_dir);
+  RETURN_IF_ERROR(local_volumes_->Open());
+  RETURN_IF_ERROR(image_volumes_->Open());
+  RETURN_IF_ERROR(tmpfs_volumes_->Open());
+  volumes_ = std::make_unique<volumes::RoutedVolumes>(
+      *local_volumes_, *image_volumes_, *tmpfs_volumes_);
+  const std::string work_dir = config_.state_dir + "/backup-work";
+  RETURN_IF_ERROR(os::RemoveTree(work_dir));
+  RETURN_IF_ERROR(os::MakeDirs(work_dir, 0700));
+  backups_ = std::make_unique<volumes::ResticBackups>(work_dir);
+  return absl::OkStatus();
 }
 
 absl::Status Daemon::OpenKernel() {
@@ -190,6 +208,7 @@ absl::Status Daemon::StartControllers() {
   networks_->Start();
   events_to_ = scheduler_.get();
   RETURN_IF_ERROR(scheduler_->Start());
+  RETURN_IF_ERROR(StartVolumes());
   publisher_->Start([this](const std::string& replica_uid) {
     scheduler_->OnEndpointsChanged(replica_uid);
   });
@@ -199,6 +218,54 @@ absl::Status Daemon::StartControllers() {
     LOG_ERROR("degraded", {{"cause", why}});
   }
   return absl::OkStatus();
+}
+
+absl::Status Daemon::StartVolumes() {
+  scheduler::VolumePorts ports{
+      *store_,
+      *volumes_,
+      *backups_,
+      clock_,
+      entropy_,
+      scheduler_->events(),
+      [this](const std::string& service) {
+        scheduler_->OnMountsChanged(service);
+      },
+      [](const std::string&, const std::string& secret,
+         const v1::Identity&) -> absl::StatusOr<std::string> {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "read secret ", secret, ": this version keeps no secrets"));
+      }};
+  volume_controller_ = std::make_unique<scheduler::VolumeController>(ports);
+  volume_actions_ =
+      std::make_unique<scheduler::VolumeActions>(ports, *volume_controller_);
+  return volume_controller_->Start();
+}
+
+api::VolumeActions Daemon::VolumeCalls() {
+  scheduler::VolumeActions* actions = volume_actions_.get();
+  api::VolumeActions calls;
+  calls.snapshot = [actions](const auto& request, const auto& caller) {
+    return actions->Snapshot(request, caller);
+  };
+  calls.delete_snapshot = [actions](const auto& request, const auto& caller) {
+    return actions->DeleteSnapshot(request, caller);
+  };
+  calls.clone = [actions](const auto& request, const auto& caller) {
+    return actions->Clone(request, caller);
+  };
+  calls.list_backups = [actions](const auto& request, const auto& caller) {
+    return actions->ListBackups(request, caller);
+  };
+  calls.restore = [actions](const auto& request, const auto& caller,
+                            const auto& progress) {
+    return actions->Restore(request, caller, progress);
+  };
+  calls.backup = [actions](const auto& request, const auto& caller,
+                           const auto& progress) {
+    return actions->Backup(request, caller, progress);
+  };
+  return calls;
 }
 
 absl::Status Daemon::StartServer() {
@@ -220,6 +287,7 @@ absl::Status Daemon::StartServer() {
       [this](absl::Duration timeout) {
         return scheduler_->ShutdownAll(timeout);
       }};
+  dependencies.volumes = VolumeCalls();
   ASSIGN_OR_RETURN(server_, api::Server::Start(options, dependencies));
   return absl::OkStatus();
 }
@@ -261,6 +329,7 @@ void Daemon::RepairLoop() {
 Daemon::~Daemon() {
   metrics_.reset();
   if (collector_ != nullptr) collector_->Stop();
+  if (volume_controller_ != nullptr) volume_controller_->Interrupt();
   if (server_ != nullptr) server_->Stop(absl::Seconds(5));
   server_.reset();
   {
@@ -272,6 +341,7 @@ Daemon::~Daemon() {
   if (publisher_ != nullptr) publisher_->Stop();
   if (networks_ != nullptr) networks_->Stop();
   events_to_ = nullptr;
+  if (volume_controller_ != nullptr) volume_controller_->Stop();
   if (scheduler_ != nullptr) scheduler_->Stop();
 }
 
@@ -285,6 +355,8 @@ absl::Status Daemon::Teardown(const Config& config, Clock& clock) {
   first.Update(proxy.Shutdown());
   first.Update(network.Teardown());
   first.Update(RemoveCgroups(config, clock));
+  // Before the directory goes: what is still mounted there would go with it.
+  first.Update(os::UnmountBelow(config.runtime_dir));
   if (!first.ok()) return first;
   std::error_code ignored;
   std::filesystem::remove_all(config.runtime_dir, ignored);

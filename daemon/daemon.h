@@ -28,8 +28,14 @@
 #include "scheduler/networks/network_controller.h"
 #include "scheduler/publish/publisher.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/volumes/actions.h"
+#include "scheduler/volumes/controller.h"
 #include "store/rocks/rocks_store.h"
+#include "volumes/image/image_volumes.h"
 #include "volumes/local/local_volumes.h"
+#include "volumes/restic/restic_backups.h"
+#include "volumes/router/routed_volumes.h"
+#include "volumes/tmpfs/tmpfs_volumes.h"
 
 namespace bulwark::daemon {
 
@@ -56,8 +62,11 @@ class Daemon {
       : config_(config), clock_(clock), entropy_(entropy) {}
 
   absl::Status OpenStores(store::RocksOptions options);
+  absl::Status OpenVolumes();
   absl::Status OpenKernel();
   absl::Status StartControllers();
+  absl::Status StartVolumes();
+  api::VolumeActions VolumeCalls();
   absl::Status StartServer();
   void StartMetrics();
   void RepairLoop();
@@ -74,13 +83,19 @@ class Daemon {
   std::unique_ptr<BuildNetworks> build_networks_;
   std::unique_ptr<engine::LocalImages> local_images_;
   std::unique_ptr<MeasuredImages> images_;  // the same, counted
-  std::unique_ptr<volumes::LocalVolumes> volumes_;
+  std::unique_ptr<volumes::LocalVolumes> local_volumes_;
+  std::unique_ptr<volumes::ImageVolumes> image_volumes_;
+  std::unique_ptr<volumes::TmpfsVolumes> tmpfs_volumes_;
+  std::unique_ptr<volumes::RoutedVolumes> volumes_;
+  std::unique_ptr<volumes::ResticBackups> backups_;
   std::unique_ptr<lb::LocalProxy> proxy_;
   std::unique_ptr<LocalProber> prober_;
   std::unique_ptr<scheduler::NetworkController> networks_;
   std::unique_ptr<scheduler::Publisher> publisher_;
   std::unique_ptr<scheduler::HealthMonitor> health_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<scheduler::VolumeController> volume_controller_;
+  std::unique_ptr<scheduler::VolumeActions> volume_actions_;
   // What the engine's events go to; null before and after the scheduler works.
   std::atomic<scheduler::Scheduler*> events_to_ = nullptr;
 

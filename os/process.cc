@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,8 +45,24 @@ struct SpawnPlan {
   char** env;
   std::pair<int, int>* fds;
   size_t fd_count;
+  int directory;
+  int death_signal;
+  pid_t parent;
   int error = 0;  // written by the child
 };
+
+// Whether it may go on: its parent may be gone already.
+bool FollowParent(const SpawnPlan& plan) {
+  if (plan.death_signal == 0) return true;
+  if (prctl(PR_SET_PDEATHSIG, plan.death_signal) != 0) return false;
+  if (getppid() != plan.parent) {
+    errno = ESRCH;
+    return false;
+  }
+  constexpr uint64_t kNone = 0;
+  return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &kNone, nullptr,
+                 sizeof(kNone)) == 0;
+}
 
 int SpawnChild(void* argument) {
   SpawnPlan* plan = static_cast<SpawnPlan*>(argument);
@@ -59,7 +76,8 @@ int SpawnChild(void* argument) {
   for (size_t i = 0; good && i < plan->fd_count; ++i) {
     good = dup2(plan->fds[i].first, plan->fds[i].second) >= 0;
   }
-  if (good) {
+  if (good && plan->directory >= 0) good = fchdir(plan->directory) == 0;
+  if (good && FollowParent(*plan)) {
     syscall(SYS_execveat, executable, "", plan->args, plan->env, AT_EMPTY_PATH);
   }
   plan->error = errno;
@@ -147,8 +165,9 @@ absl::Status SendSignal(int pidfd, int signal) {
 
 bool AwaitEnd(int pidfd, absl::Duration timeout) {
   pollfd poll_fd = {pidfd, POLLIN, 0};
-  const timespec limit = absl::ToTimespec(timeout);
-  return ppoll(&poll_fd, 1, &limit, nullptr) == 1;
+  const bool bounded = timeout != absl::InfiniteDuration();
+  const timespec limit = bounded ? absl::ToTimespec(timeout) : timespec{0, 0};
+  return ppoll(&poll_fd, 1, bounded ? &limit : nullptr, nullptr) == 1;
 }
 
 void ReapChild(int pidfd) {
@@ -165,8 +184,9 @@ absl::StatusOr<Spawned> Spawn(const SpawnOptions& options) {
   std::vector<char*> args = Pointers(options.args);
   std::vector<char*> env = Pointers(options.env);
   std::vector<char> stack(kSpawnStack);
-  SpawnPlan plan = {options.executable, args.data(), env.data(), fds.data(),
-                    fds.size()};
+  SpawnPlan plan = {options.executable,   args.data(), env.data(),
+                    fds.data(),           fds.size(),  options.directory,
+                    options.death_signal, getpid()};
 
   // No handler of ours may run in the child.
   sigset_t all, old;
@@ -183,6 +203,8 @@ absl::StatusOr<Spawned> Spawn(const SpawnOptions& options) {
   if (pid < 0) return ErrnoStatus(error, "start process", options.args[0]);
   Spawned spawned = {pid, UniqueFd(pidfd)};
   if (plan.error != 0) {
+    // It shares our memory no longer, but may not have ended yet.
+    AwaitEnd(pidfd, absl::InfiniteDuration());
     ReapChild(pidfd);
     return ErrnoStatus(plan.error, "execute", options.args[0]);
   }

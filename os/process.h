@@ -49,6 +49,11 @@ struct SpawnOptions {
   // /dev/null. All other descriptors without close-on-exec are inherited: the
   // program must close what it does not know.
   std::vector<std::pair<int, int>> fds;
+  int directory = -1;  // where it runs; -1: where we do
+  // Sent to it when the calling thread ends, and so when we die: for programs
+  // that the thread waits for. It also starts with no signal blocked. 0: it
+  // outlives us, and starts with all of them blocked.
+  int death_signal = 0;
 };
 
 struct Spawned {

@@ -147,6 +147,10 @@ void Scheduler::OnEndpointsChanged(const std::string& replica_uid) {
   replica_runner_->Add(key);
 }
 
+void Scheduler::OnMountsChanged(const std::string& service) {
+  service_runner_->Add(service);
+}
+
 std::string Scheduler::degraded() const {
   absl::MutexLock lock(&mu_);
   return degraded_;

@@ -73,6 +73,8 @@ class Scheduler {
   // something new about this replica. Any thread; do not block.
   void OnEngineEvent(absl::string_view container_id);
   void OnEndpointsChanged(const std::string& replica_uid);
+  // Something that the service "PROJECT/NAME" mounts has changed.
+  void OnMountsChanged(const std::string& service);
 
   // Ends every replica, each service after those that depend on it, without
   // changing what is declared. What is left after `timeout` is killed. Returns

@@ -1,4 +1,4 @@
-// The one rule for ids of volumes.
+// The one rule for ids of volumes, and for names of snapshots and stages.
 #ifndef VOLUMES_VOLUME_ID_H_
 #define VOLUMES_VOLUME_ID_H_
 
@@ -22,7 +22,7 @@ inline absl::Status CheckVolumeId(absl::string_view id) {
       });
   if (good) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("volume id \"", id.substr(0, 80), "\" is not 1 to ",
+      absl::StrCat("volume id or name \"", id.substr(0, 80), "\" is not 1 to ",
                    kMaxVolumeId, " characters of [a-z0-9-]"));
 }
 

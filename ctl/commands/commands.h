@@ -28,6 +28,9 @@ void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.
 void AddScale(CLI::App& app, Context& context);
 void AddShutdown(CLI::App& app, Context& context);
+// volume create, list, describe, delete, snapshot, snapshots, restore, clone,
+// backup, backups.
+void AddVolume(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
 

@@ -1,4 +1,6 @@
 // ctl describe: all about one object, for people.
+#include "ctl/describe.h"
+
 #include <algorithm>
 #include <memory>
 
@@ -220,6 +222,13 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
 }
 
 }  // namespace
+
+absl::StatusOr<int> DescribeObject(Context& context, const manifest::Kind& kind,
+                                   const std::string& name) {
+  ASSIGN_OR_RETURN(const v1::Object object, GetObject(context, kind, name));
+  RETURN_IF_ERROR(Describe(context, object));
+  return kExitOk;
+}
 
 void AddDescribe(CLI::App& app, Context& context) {
   auto flags = std::make_shared<Flags>();

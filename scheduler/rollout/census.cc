@@ -101,8 +101,9 @@ Census TakeCensus(const ServiceView& view) {
   Census c;
   ChooseRevisions(view, c);
   c.settings = SettingsOf(
-      view.service, c.target == nullptr ? nullptr : &c.target->template_());
-  if (view.shutting_down) c.settings.replicas = 0;
+      view.service, c.target == nullptr ? nullptr : &c.target->template_(),
+      view.single_writer);
+  if (view.shutting_down || !view.held.empty()) c.settings.replicas = 0;
   c.now = view.now;
   for (const v1::Replica& r : view.replicas) {
     if (HasEnded(r)) {

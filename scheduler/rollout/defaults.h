@@ -3,6 +3,8 @@
 #define SCHEDULER_ROLLOUT_DEFAULTS_H_
 
 #include <cstdint>
+#include <set>
+#include <string>
 
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/service.pb.h"
@@ -13,8 +15,9 @@ namespace bulwark::scheduler {
 struct RolloutSettings {
   int replicas = 1;  // 0 if stopped, or while the service is being deleted
   bool recreate = false;
-  // Each slot has volumes of its own: slots are 0 to replicas - 1, a slot's old
-  // replica ends before its new one starts, and the drain is skipped.
+  // Each slot has volumes of its own, or one is for a single writer: slots are
+  // 0 to replicas - 1, a slot's old replica ends before its new one starts, and
+  // the drain is skipped.
   bool stable_slots = false;
   // Never both 0: such a rollout could not begin.
   int max_surge = 1;
@@ -28,9 +31,11 @@ struct RolloutSettings {
 
 // `target` is the template that is run, if it is another than the declared
 // one: whether slots are stable is its property, so that a declaration whose
-// images are not resolved yet disturbs nothing.
+// images are not resolved yet disturbs nothing. `single_writer`: the names of
+// volumes that are for one writer.
 RolloutSettings SettingsOf(const v1::Service& service,
-                           const v1::Template* target = nullptr);
+                           const v1::Template* target = nullptr,
+                           const std::set<std::string>& single_writer = {});
 
 // How long established connections may go on, and how long a process has
 // between its stop signal and the kill. Both 30 s by default.

@@ -3,6 +3,7 @@
 #define SCHEDULER_ROLLOUT_PLAN_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,11 @@ struct ServiceView {
   std::vector<std::string> unmet;
   // Every replica should end, whatever is declared: the host goes down.
   bool shutting_down = false;
+  // Why every replica should end for a while; empty: none has to. The service
+  // keeps its ports meanwhile, and new connections wait.
+  std::string held;
+  // Volumes that it mounts and that are for one writer.
+  std::set<std::string> single_writer;
   absl::Time now;
 };
 

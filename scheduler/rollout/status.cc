@@ -112,6 +112,10 @@ class StatusWriter {
           "starts itself");
       return;
     }
+    if (!view_.held.empty() && !view_.service.spec().stopped()) {
+      Set("Available", kFalse, "Held", view_.held);
+      return;
+    }
     if (n == 0) {
       Set("Available", kFalse,
           view_.service.spec().stopped() ? "Stopped" : "NoReplicas",

@@ -12,6 +12,7 @@
 #include "scheduler/rollout/restart.h"
 #include "scheduler/services/dependencies.h"
 #include "scheduler/services/reader.h"
+#include "scheduler/services/volumes.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -36,6 +37,7 @@ std::string StopSentence(const std::string& reason) {
   constexpr std::pair<const char*, const char*> kSentences[] = {
       {"Deleted", "the service is deleted"},
       {"HostShutdown", "the host shuts down"},
+      {"Held", "a volume that it mounts is being restored"},
       {"Stopped", "the service is to stop"},
       {"ScaledDown", "fewer replicas are declared"},
       {"RolledBack", "its revision is rolled back"},
@@ -142,7 +144,7 @@ absl::Status ServiceController::Read(Pass& pass) {
   ASSIGN_OR_RETURN(view.unmet, Unmet(view.service));
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
-  return absl::OkStatus();
+  return ReadVolumes(store_, key, view);
 }
 
 absl::StatusOr<std::vector<std::string>> ServiceController::Unmet(

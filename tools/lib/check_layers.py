@@ -13,7 +13,7 @@ import sys
 _PORTS = [
     "engine/engine.h", "engine/images.h", "engine/container_spec.h",
     "netmesh/network.h", "netmesh/ipam.h", "volumes/volume.h",
-    "secrets/secrets.h", "secrets/delivery.h", "lb/proxy.h"
+    "volumes/backup.h", "secrets/secrets.h", "secrets/delivery.h", "lb/proxy.h"
 ]
 _DOMAIN = ["base/", "os/", "metrics/", "proto/bulwark/dataplane/"]
 

@@ -1,18 +1,18 @@
 #include "volumes/local/local_volumes.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "os/copy.h"
 #include "os/files.h"
+#include "volumes/disk.h"
 #include "volumes/volume_id.h"
 
 namespace bulwark::volumes {
@@ -20,106 +20,119 @@ namespace {
 
 constexpr mode_t kParentMode = 0711;
 constexpr mode_t kVolumeMode = 0755;
+// No id: taken under a volume's.
+constexpr char kTrashLock[] = ".trash";
+// A usage of more files than this is a lower bound: looking must not load the
+// disk for minutes.
+constexpr int64_t kMostMeasured = 1'000'000;
 
-// Whatever the umask says.
-absl::Status MakeDirectory(const std::string& path, mode_t mode) {
-  if (mkdir(path.c_str(), mode) != 0) {
-    if (errno != EEXIST) return ErrnoStatus("make directory", path);
-    struct stat info;
-    if (lstat(path.c_str(), &info) != 0) return ErrnoStatus("look at", path);
-    if (S_ISDIR(info.st_mode)) return absl::OkStatus();
-    return absl::FailedPreconditionError(
-        absl::StrCat("make directory ", path, ": something else is there"));
-  }
-  if (chmod(path.c_str(), mode) != 0) return ErrnoStatus("set mode of", path);
-  return absl::OkStatus();
-}
+class Directory final : public ContentView {
+ public:
+  explicit Directory(std::string parent) : parent_(std::move(parent)) {}
+  const std::string& parent() const override { return parent_; }
 
-// Sorted. `.` names are skipped.
-absl::StatusOr<std::vector<std::string>> ListDirectory(
-    const std::string& path) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
-  if (dir == nullptr) return ErrnoStatus("open", path);
-  std::vector<std::string> names;
-  errno = 0;
-  while (dirent* entry = readdir(dir.get())) {
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-    errno = 0;
-  }
-  if (errno != 0) return ErrnoStatus("read", path);
-  std::sort(names.begin(), names.end());
-  return names;
-}
+ private:
+  const std::string parent_;
+};
 
-absl::Status NotOpen() {
-  return absl::FailedPreconditionError(
-      "volumes: not open (Open() failed or was not called)");
+std::string DataIn(const std::string& parent) {
+  return absl::StrCat(parent, "/", kContentName);
 }
 
 }  // namespace
 
 LocalVolumes::LocalVolumes(std::string state_dir)
     : directory_(absl::StrCat(state_dir, "/volumes")),
-      trash_(directory_ + "/.trash") {}
+      trash_(directory_ + "/.trash"),
+      snapshots_(directory_ + "/.snapshots"),
+      staging_(directory_ + "/.staging") {}
 
 std::string LocalVolumes::Path(absl::string_view id) const {
   return absl::StrCat(directory_, "/", id);
 }
 
+std::string LocalVolumes::SnapshotsOf(absl::string_view id) const {
+  return absl::StrCat(snapshots_, "/", id);
+}
+
+std::string LocalVolumes::SnapshotPath(absl::string_view id,
+                                       absl::string_view name) const {
+  return absl::StrCat(SnapshotsOf(id), "/", name);
+}
+
+std::string LocalVolumes::StagePath(absl::string_view id,
+                                    absl::string_view token) const {
+  return absl::StrCat(staging_, "/", id, ".", token);
+}
+
+VolumeInfo LocalVolumes::InfoOf(absl::string_view id) const {
+  return {std::string(id), Path(id), Driver::kLocal};
+}
+
 absl::Status LocalVolumes::Open() {
-  absl::MutexLock lock(&mu_);
   RETURN_IF_ERROR(MakeDirectory(directory_, kParentMode));
-  RETURN_IF_ERROR(MakeDirectory(trash_, 0700));
+  for (const std::string& hidden : {trash_, snapshots_, staging_}) {
+    RETURN_IF_ERROR(MakeDirectory(hidden, 0700));
+  }
   RETURN_IF_ERROR(os::SyncDir(directory_));
+  // Work that was cut short; stages wait for who began them.
+  ASSIGN_OR_RETURN(const std::vector<std::string> stages,
+                   ListDirectory(staging_));
+  for (const std::string& name : stages) {
+    if (absl::EndsWith(name, ".work")) {
+      RETURN_IF_ERROR(Bury(absl::StrCat(staging_, "/", name), trash_));
+    }
+  }
   open_ = true;
   // What cannot be removed now (a container still has it mounted) waits.
-  if (absl::Status status = EmptyTrash(); !status.ok()) {
+  if (absl::Status status = EmptyTrash(trash_); !status.ok()) {
     LOG_WARN("volume trash is not empty", {{"error", status}});
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<VolumeInfo> LocalVolumes::Ensure(absl::string_view id) {
+absl::Status LocalVolumes::Check(absl::string_view id) const {
   RETURN_IF_ERROR(CheckVolumeId(id));
-  absl::MutexLock lock(&mu_);
-  if (!open_) return NotOpen();
-  VolumeInfo info{std::string(id), Path(id)};
-  RETURN_IF_ERROR_CTX(MakeDirectory(info.path, kVolumeMode),
-                      absl::StrCat("make volume ", id));
+  if (open_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "volumes: not open (Open() failed or was not called)");
+}
+
+absl::Status LocalVolumes::CheckExists(absl::string_view id) const {
+  RETURN_IF_ERROR(Check(id));
+  if (IsDirectory(Path(id))) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("find volume ", id, ": not found"));
+}
+
+absl::StatusOr<VolumeInfo> LocalVolumes::Ensure(const VolumeSpec& spec) {
+  RETURN_IF_ERROR(Check(spec.id));
+  IdLocks::Hold hold(locks_, spec.id);
+  RETURN_IF_ERROR_CTX(MakeDirectory(Path(spec.id), kVolumeMode),
+                      absl::StrCat("make volume ", spec.id));
   // Also if it exists: an earlier attempt may have died before this.
   RETURN_IF_ERROR(os::SyncDir(directory_));
-  return info;
+  return InfoOf(spec.id);
+}
+
+absl::Status LocalVolumes::Remove(const std::string& path) {
+  RETURN_IF_ERROR(Bury(path, trash_));
+  return CleanTrash();
+}
+
+absl::Status LocalVolumes::CleanTrash() {
+  IdLocks::Hold hold(locks_, kTrashLock);
+  return EmptyTrash(trash_);
 }
 
 absl::Status LocalVolumes::Delete(absl::string_view id) {
-  RETURN_IF_ERROR(CheckVolumeId(id));
-  absl::MutexLock lock(&mu_);
-  if (!open_) return NotOpen();
-  // A volume of the same id may lie there since an earlier, failed removal.
-  for (int i = 0;; ++i) {
-    const std::string grave = absl::StrCat(trash_, "/", id, ".", i);
-    struct stat info;
-    if (lstat(grave.c_str(), &info) == 0) continue;
-    if (rename(Path(id).c_str(), grave.c_str()) == 0) break;
-    if (errno == ENOENT) return EmptyTrash();
-    return ErrnoStatus("delete volume", Path(id));
-  }
-  RETURN_IF_ERROR(os::SyncDir(trash_));
-  RETURN_IF_ERROR(os::SyncDir(directory_));
-  return EmptyTrash();
-}
-
-absl::Status LocalVolumes::EmptyTrash() {
-  ASSIGN_OR_RETURN(std::vector<std::string> graves, ListDirectory(trash_));
-  absl::Status first;
-  for (const std::string& grave : graves) {
-    first.Update(os::RemoveTree(absl::StrCat(trash_, "/", grave)));
-  }
-  return first;
+  RETURN_IF_ERROR(Check(id));
+  IdLocks::Hold hold(locks_, id);
+  RETURN_IF_ERROR(DropStageLocked(id));
+  RETURN_IF_ERROR(Bury(SnapshotsOf(id), trash_));
+  return Remove(Path(id));
 }
 
 std::vector<VolumeInfo> LocalVolumes::List() {
-  absl::MutexLock lock(&mu_);
   absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory_);
   std::vector<VolumeInfo> result;
   if (!names.ok()) {
@@ -127,14 +140,182 @@ std::vector<VolumeInfo> LocalVolumes::List() {
     return result;
   }
   for (const std::string& name : *names) {
-    struct stat info;
-    if (!CheckVolumeId(name).ok() || lstat(Path(name).c_str(), &info) != 0 ||
-        !S_ISDIR(info.st_mode)) {
-      continue;
+    if (CheckVolumeId(name).ok() && IsDirectory(Path(name))) {
+      result.push_back(InfoOf(name));
     }
-    result.push_back({name, Path(name)});
   }
   return result;
+}
+
+absl::StatusOr<Usage> LocalVolumes::GetUsage(absl::string_view id) {
+  RETURN_IF_ERROR(CheckExists(id));
+  ASSIGN_OR_RETURN(Usage usage, FileSystemUsage(Path(id)));
+  ASSIGN_OR_RETURN(const os::TreeSize size,
+                   os::MeasureTree(Path(id), kMostMeasured));
+  usage.used_bytes = size.bytes;
+  usage.used_inodes = size.entries;
+  return usage;
+}
+
+absl::StatusOr<std::string> LocalVolumes::NewWork(absl::string_view id) {
+  const std::string work = StagePath(id, "new.work");
+  RETURN_IF_ERROR(Remove(work));
+  RETURN_IF_ERROR(MakeDirectory(work, 0700));
+  RETURN_IF_ERROR(MakeDirectory(DataIn(work), kVolumeMode));
+  return work;
+}
+
+absl::StatusOr<SnapshotInfo> LocalVolumes::DescribeSnapshot(
+    absl::string_view id, const std::string& name) const {
+  const std::string path = SnapshotPath(id, name);
+  struct stat info;
+  if (lstat(path.c_str(), &info) != 0) return ErrnoStatus("find", path);
+  SnapshotInfo snapshot;
+  snapshot.name = name;
+  snapshot.create_time = absl::TimeFromTimespec(info.st_mtim);
+  ASSIGN_OR_RETURN(const std::string size,
+                   os::ReadFile(absl::StrCat(path, "/size"), 64));
+  if (!absl::SimpleAtoi(size, &snapshot.size_bytes)) {
+    return absl::DataLossError(absl::StrCat("read ", path, "/size: no number"));
+  }
+  return snapshot;
+}
+
+absl::StatusOr<SnapshotInfo> LocalVolumes::Snapshot(absl::string_view id,
+                                                    absl::string_view name,
+                                                    const Wanted& wanted) {
+  RETURN_IF_ERROR(CheckExists(id));
+  RETURN_IF_ERROR(CheckVolumeId(name));
+  IdLocks::Hold hold(locks_, id);
+  const std::string path = SnapshotPath(id, name);
+  if (!Exists(path)) {
+    ASSIGN_OR_RETURN(const std::string work, NewWork(id));
+    absl::StatusOr<os::TreeSize> size =
+        os::CopyTree(Path(id), DataIn(work), wanted);
+    absl::Status made = size.status();
+    if (size.ok()) {
+      made = os::WriteFileDurably(absl::StrCat(work, "/size"),
+                                  absl::StrCat(size->bytes));
+    }
+    if (made.ok()) made = os::SyncFs(work);
+    if (made.ok()) made = MakeDirectory(SnapshotsOf(id), 0700);
+    if (made.ok()) made = os::SyncDir(snapshots_);
+    if (made.ok()) made = MoveDurably(work, path);
+    if (!made.ok()) {
+      Remove(work).IgnoreError();  // the next start tries again
+      return made;
+    }
+  }
+  return DescribeSnapshot(id, std::string(name));
+}
+
+absl::Status LocalVolumes::DeleteSnapshot(absl::string_view id,
+                                          absl::string_view name) {
+  RETURN_IF_ERROR(Check(id));
+  RETURN_IF_ERROR(CheckVolumeId(name));
+  IdLocks::Hold hold(locks_, id);
+  return Remove(SnapshotPath(id, name));
+}
+
+absl::StatusOr<std::vector<SnapshotInfo>> LocalVolumes::ListSnapshots(
+    absl::string_view id) {
+  RETURN_IF_ERROR(CheckExists(id));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(SnapshotsOf(id)));
+  std::vector<SnapshotInfo> snapshots;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(SnapshotInfo info, DescribeSnapshot(id, name));
+    snapshots.push_back(std::move(info));
+  }
+  std::stable_sort(snapshots.begin(), snapshots.end(),
+                   [](const SnapshotInfo& a, const SnapshotInfo& b) {
+                     return a.create_time < b.create_time;
+                   });
+  return snapshots;
+}
+
+absl::StatusOr<std::unique_ptr<ContentView>> LocalVolumes::OpenSnapshot(
+    absl::string_view id, absl::string_view name) {
+  RETURN_IF_ERROR(CheckExists(id));
+  RETURN_IF_ERROR(CheckVolumeId(name));
+  const std::string path = SnapshotPath(id, name);
+  if (!Exists(path)) {
+    return absl::NotFoundError(
+        absl::StrCat("find snapshot ", name, ": it does not exist"));
+  }
+  return std::make_unique<Directory>(path);
+}
+
+absl::StatusOr<VolumeInfo> LocalVolumes::Clone(absl::string_view source,
+                                               absl::string_view snapshot,
+                                               const VolumeSpec& target,
+                                               const Wanted& wanted) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<ContentView> from,
+                   OpenSnapshot(source, snapshot));
+  RETURN_IF_ERROR(Check(target.id));
+  IdLocks::Hold hold(locks_, target.id);
+  if (Exists(Path(target.id))) return InfoOf(target.id);
+  ASSIGN_OR_RETURN(const std::string work, NewWork(target.id));
+  absl::Status made =
+      os::CopyTree(DataIn(from->parent()), DataIn(work), wanted).status();
+  if (made.ok()) made = os::SyncFs(work);
+  if (made.ok()) made = MoveDurably(DataIn(work), Path(target.id));
+  Remove(work).IgnoreError();  // the next start tries again
+  RETURN_IF_ERROR(made);
+  return InfoOf(target.id);
+}
+
+absl::StatusOr<std::unique_ptr<ContentView>> LocalVolumes::Stage(
+    absl::string_view id, absl::string_view token, absl::string_view snapshot,
+    const Wanted& wanted) {
+  RETURN_IF_ERROR(CheckExists(id));
+  RETURN_IF_ERROR(CheckVolumeId(token));
+  std::unique_ptr<ContentView> from;
+  if (!snapshot.empty()) {
+    ASSIGN_OR_RETURN(from, OpenSnapshot(id, snapshot));
+  }
+  IdLocks::Hold hold(locks_, id);
+  RETURN_IF_ERROR(DropStageLocked(id));
+  ASSIGN_OR_RETURN(const std::string work, NewWork(id));
+  absl::Status made;
+  if (from != nullptr) {
+    made = os::CopyTree(DataIn(from->parent()), DataIn(work), wanted).status();
+    if (made.ok()) made = os::SyncFs(work);
+  }
+  if (made.ok()) made = MoveDurably(work, StagePath(id, token));
+  if (!made.ok()) {
+    Remove(work).IgnoreError();  // the next start tries again
+    return made;
+  }
+  if (from != nullptr) return std::unique_ptr<ContentView>();
+  return std::make_unique<Directory>(StagePath(id, token));
+}
+
+absl::Status LocalVolumes::Swap(absl::string_view id, absl::string_view token) {
+  RETURN_IF_ERROR(CheckExists(id));
+  RETURN_IF_ERROR(CheckVolumeId(token));
+  IdLocks::Hold hold(locks_, id);
+  const std::string staged = StagePath(id, token);
+  RETURN_IF_ERROR(os::SyncFs(directory_));
+  return SwapOnce(DataIn(staged), Path(id), absl::StrCat(staged, ".swap"));
+}
+
+absl::Status LocalVolumes::DropStageLocked(absl::string_view id) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   ListDirectory(staging_));
+  absl::Status first;
+  for (const std::string& name : names) {
+    if (!absl::StartsWith(name, absl::StrCat(id, "."))) continue;
+    first.Update(Bury(absl::StrCat(staging_, "/", name), trash_));
+  }
+  RETURN_IF_ERROR(first);
+  return CleanTrash();
+}
+
+absl::Status LocalVolumes::DropStage(absl::string_view id) {
+  RETURN_IF_ERROR(Check(id));
+  IdLocks::Hold hold(locks_, id);
+  return DropStageLocked(id);
 }
 
 }  // namespace bulwark::volumes

@@ -29,7 +29,7 @@ class LocalVolumesTest : public ::testing::Test {
 };
 
 TEST_F(LocalVolumesTest, WhenNotOpen_Refuses) {
-  EXPECT_THAT(volumes_.Ensure("a"),
+  EXPECT_THAT(volumes_.Ensure({.id = "a"}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(volumes_.Delete("a"),
               StatusIs(absl::StatusCode::kFailedPrecondition));
@@ -38,7 +38,7 @@ TEST_F(LocalVolumesTest, WhenNotOpen_Refuses) {
 TEST_F(LocalVolumesTest, WhenMade_HasItsModesWhateverTheUmask) {
   mode_t before = umask(0077);
   ASSERT_OK(volumes_.Open());
-  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure({.id = "data"}));
   umask(before);
   EXPECT_EQ(info.path, dir_ / "volumes/data");
   EXPECT_EQ(Mode(dir_ / "volumes"), 0711u);
@@ -47,10 +47,10 @@ TEST_F(LocalVolumesTest, WhenMade_HasItsModesWhateverTheUmask) {
 
 TEST_F(LocalVolumesTest, WhenEnsuredAgain_KeepsDataAndOwner) {
   ASSERT_OK(volumes_.Open());
-  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure({.id = "data"}));
   std::ofstream(info.path + "/file") << "kept";
   ASSERT_EQ(chmod(info.path.c_str(), 0700), 0);
-  EXPECT_OK(volumes_.Ensure("data"));
+  EXPECT_OK(volumes_.Ensure({.id = "data"}));
   EXPECT_TRUE(fs::exists(info.path + "/file"));
   EXPECT_EQ(Mode(info.path), 0700u);
 }
@@ -59,9 +59,9 @@ TEST_F(LocalVolumesTest, WhenSomethingElseHoldsTheName_Refuses) {
   ASSERT_OK(volumes_.Open());
   fs::create_symlink("/etc", dir_ / "volumes/link");
   std::ofstream(dir_ / "volumes/file") << "";
-  EXPECT_THAT(volumes_.Ensure("link"),
+  EXPECT_THAT(volumes_.Ensure({.id = "link"}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(volumes_.Ensure("file"),
+  EXPECT_THAT(volumes_.Ensure({.id = "file"}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_TRUE(volumes_.List().empty());
 }
@@ -69,7 +69,7 @@ TEST_F(LocalVolumesTest, WhenSomethingElseHoldsTheName_Refuses) {
 TEST_F(LocalVolumesTest, WhenDeleted_FollowsNoLink) {
   ASSERT_OK(volumes_.Open());
   std::ofstream(dir_ / "precious") << "x";
-  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure({.id = "data"}));
   fs::create_directories(info.path + "/a/b");
   fs::create_symlink(dir_.path(), info.path + "/a/out");
   EXPECT_OK(volumes_.Delete("data"));
@@ -81,7 +81,7 @@ TEST_F(LocalVolumesTest, WhenDeleted_FollowsNoLink) {
 TEST_F(LocalVolumesTest, WhenARemovalWasCutShort_OpenFinishesIt) {
   ASSERT_OK(volumes_.Open());
   fs::create_directories(dir_ / "volumes/.trash/data.0/half");
-  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure("data"));
+  ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure({.id = "data"}));
   LocalVolumes next(dir_.path());
   ASSERT_OK(next.Open());
   EXPECT_TRUE(fs::is_empty(dir_ / "volumes/.trash"));

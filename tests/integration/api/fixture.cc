@@ -31,6 +31,7 @@ void ApiTest::StartServer() {
   dependencies.shutdown = [](absl::Duration timeout) {
     return std::vector<std::string>{absl::FormatDuration(timeout)};
   };
+  dependencies.volumes = volumes_;
   dependencies.authorizer = authorizer_;
   auto server = Server::Start(options_, dependencies);
   ASSERT_THAT(server, testing::IsOk());

@@ -54,6 +54,7 @@ class ApiTest : public ::testing::Test {
   Authorizer authorizer_ = AllowAll;
   std::function<absl::Status(int, const std::string&)> unpack_ =
       [](int, const std::string&) { return absl::OkStatus(); };
+  VolumeActions volumes_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };

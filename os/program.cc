@@ -1,0 +1,227 @@
+#include "os/program.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "os/files.h"
+#include "os/process.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+namespace bulwark::os {
+namespace {
+
+constexpr size_t kMaxOutput = 1 << 20;
+constexpr size_t kMaxErrors = 8 << 10;
+constexpr size_t kMaxSecret = 64 << 10;
+constexpr int kPollMilliseconds = 250;
+constexpr absl::Duration kGrace = absl::Seconds(10);
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+absl::StatusOr<Pipe> MakePipe() {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) != 0) return ErrnoStatus("make", "pipe");
+  return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+absl::StatusOr<UniqueFd> OpenProgram(const std::string& name) {
+  if (name.empty() || name[0] == '/') {
+    UniqueFd fd(open(name.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.ok()) return ErrnoStatus("open program", name);
+    return fd;
+  }
+  for (const char* directory : {"/usr/sbin", "/usr/bin", "/sbin", "/bin",
+                                "/usr/local/sbin", "/usr/local/bin"}) {
+    UniqueFd fd(
+        open(absl::StrCat(directory, "/", name).c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.ok()) return fd;
+  }
+  return absl::NotFoundError(
+      absl::StrCat("run ", name, ": the program is not installed"));
+}
+
+absl::Duration Now() {
+  timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+// One run: reads both streams until they are closed and the process is gone.
+class Run {
+ public:
+  Run(const Program& program, Spawned process, UniqueFd out, UniqueFd err)
+      : program_(program),
+        process_(std::move(process)),
+        out_(std::move(out)),
+        err_(std::move(err)) {}
+
+  absl::StatusOr<ProgramResult> Finish() {
+    const absl::Duration start = Now();
+    while (out_.ok() || err_.ok() || !AwaitEnd(process_.pidfd.get(), {})) {
+      PollOnce();
+      Supervise(Now() - start);
+    }
+    if (!line_.empty()) TakeLine();
+    siginfo_t info = {};
+    if (waitid(static_cast<idtype_t>(P_PIDFD), process_.pidfd.get(), &info,
+               WEXITED) != 0) {
+      return ErrnoStatus("wait for", program_.name);
+    }
+    RETURN_IF_ERROR(ended_);
+    result_.exit_code =
+        info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    return std::move(result_);
+  }
+
+ private:
+  void PollOnce() {
+    std::array<pollfd, 3> fds = {pollfd{out_.get(), POLLIN, 0},
+                                 pollfd{err_.get(), POLLIN, 0},
+                                 pollfd{process_.pidfd.get(), POLLIN, 0}};
+    // Whoever inherited the streams may keep them open after its end.
+    const bool gone = AwaitEnd(process_.pidfd.get(), {});
+    const int ready = poll(fds.data(), gone ? 2 : 3, gone ? 0 : Wait());
+    if (gone && ready <= 0) {
+      out_.Reset();
+      err_.Reset();
+      return;
+    }
+    if (fds[0].revents != 0) Read(out_, &Run::TakeOutput);
+    if (fds[1].revents != 0) Read(err_, &Run::TakeErrors);
+  }
+
+  int Wait() const {
+    if (program_.wanted || program_.timeout != absl::InfiniteDuration() ||
+        !ended_.ok()) {
+      return kPollMilliseconds;
+    }
+    return -1;
+  }
+
+  void Read(UniqueFd& fd, void (Run::*take)(absl::string_view)) {
+    char buffer[16 << 10];
+    const ssize_t n = read(fd.get(), buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) return;
+    if (n <= 0) return fd.Reset();
+    (this->*take)(absl::string_view(buffer, static_cast<size_t>(n)));
+  }
+
+  void TakeOutput(absl::string_view text) {
+    if (!program_.on_line) {
+      result_.output.append(
+          text.data(),
+          std::min(text.size(), kMaxOutput - result_.output.size()));
+      return;
+    }
+    for (const char c : text) {
+      if (c == '\n') {
+        TakeLine();
+      } else if (line_.size() < kMaxOutput) {
+        line_.push_back(c);
+      }
+    }
+  }
+
+  void TakeLine() {
+    program_.on_line(line_);
+    line_.clear();
+  }
+
+  void TakeErrors(absl::string_view text) {
+    result_.errors.append(text.data(), text.size());
+    if (result_.errors.size() > kMaxErrors) {
+      result_.errors.erase(0, result_.errors.size() - kMaxErrors);
+    }
+  }
+
+  void Supervise(absl::Duration age) {
+    if (!ended_.ok()) {
+      // It was asked, and has had its time.
+      if (age > killed_at_) Signal(SIGKILL);
+      return;
+    }
+    if (age > program_.timeout) {
+      ended_ = absl::DeadlineExceededError(
+          absl::StrCat("run ", program_.name, ": it took longer than ",
+                       absl::FormatDuration(program_.timeout)));
+    } else if (program_.wanted && !program_.wanted()) {
+      ended_ = absl::CancelledError(
+          absl::StrCat("run ", program_.name, ": nobody waits for it"));
+    } else {
+      return;
+    }
+    killed_at_ = age + kGrace;
+    Signal(program_.end_signal);
+  }
+
+  // It may have ended by itself.
+  void Signal(int signal) {
+    SendSignal(process_.pidfd.get(), signal).IgnoreError();
+  }
+
+  const Program& program_;
+  Spawned process_;
+  UniqueFd out_;
+  UniqueFd err_;
+  std::string line_;
+  ProgramResult result_;
+  absl::Status ended_;
+  absl::Duration killed_at_;
+};
+
+}  // namespace
+
+absl::StatusOr<ProgramResult> RunProgram(const Program& program) {
+  if (program.secret.size() > kMaxSecret) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("run ", program.name, ": the secret is too long"));
+  }
+  ASSIGN_OR_RETURN(UniqueFd executable, OpenProgram(program.name));
+  ASSIGN_OR_RETURN(Pipe out, MakePipe());
+  ASSIGN_OR_RETURN(Pipe err, MakePipe());
+  SpawnOptions options;
+  Pipe secret;
+  UniqueFd directory;
+  if (!program.secret.empty()) {
+    ASSIGN_OR_RETURN(secret, MakePipe());
+    // A pipe holds 64 KiB: this does not block.
+    RETURN_IF_ERROR(WriteAll(secret.write.get(), program.secret, "pipe"));
+    secret.write.Reset();
+    options.fds.push_back({secret.read.get(), 3});
+  }
+  const std::string where = program.directory.empty() ? "/" : program.directory;
+  directory.Reset(open(where.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.ok()) return ErrnoStatus("open", where);
+  options.executable = executable.get();
+  options.args = program.args;
+  options.args.insert(options.args.begin(), program.name);
+  options.env = program.env;
+  options.fds.push_back({out.write.get(), 1});
+  options.fds.push_back({err.write.get(), 2});
+  options.directory = directory.get();
+  options.death_signal = program.end_signal;
+  ASSIGN_OR_RETURN(Spawned process, Spawn(options));
+  out.write.Reset();
+  err.write.Reset();
+  return Run(program, std::move(process), std::move(out.read),
+             std::move(err.read))
+      .Finish();
+}
+
+}  // namespace bulwark::os
