@@ -238,7 +238,7 @@ void Daemon::StartMetrics() {
   utsname kernel{};
   uname(&kernel);
   collector_ = std::make_unique<Collector>(
-      MetricSources{*store_, *proxy_, *images_, *server_,
+      MetricSources{*store_, *usage_, *images_, *server_,
                     [this] { return scheduler_->GetStats(); },
                     [this] { return !scheduler_->degraded().empty(); },
                     kVersion, kernel.release, config_.state_dir + "/store"},

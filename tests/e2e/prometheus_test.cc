@@ -35,7 +35,7 @@ using Values = Prometheus::Values;
 
 constexpr absl::Duration kMoveTimeout = absl::Seconds(90);
 // Of the baseline.
-constexpr int kServices = 10;
+constexpr int kServices = 11;
 constexpr int kSteadyPort = 18081;
 constexpr int kIdlePort = 18082;
 constexpr int kRefusePort = 18083;
@@ -59,10 +59,8 @@ double Sum(const Values& values) {
 }
 
 // Series of what the daemon does not serve yet: nobody can ask for them.
-constexpr const char* kNotServed[] = {
-    "bulwark_autoscaler_", "bulwark_container_",      "bulwark_cron_job_",
-    "bulwark_job_",        "bulwark_node_cpu",        "bulwark_node_disk",
-    "bulwark_node_memory", "bulwark_replica_network", "bulwark_volume_"};
+constexpr const char* kNotServed[] = {"bulwark_volume_", "bulwark_job_",
+                                      "bulwark_cron_job_"};
 
 bool IsServed(const std::string& expr) {
   return std::none_of(
@@ -214,6 +212,12 @@ std::string PrometheusTest::Baseline() {
               "dd if=/dev/zero of=/dev/shm/fill bs=1M count=60; "
               "sleep 100000 & while true; do true; done",
               "resources: {cpu: 200m, memory: 64Mi}\n" + Rollout()),
+      Service("auto",
+              "while [ ! -e /tmp/go ]; do sleep 0.2; done; "
+              "while true; do true; done",
+              "resources: {cpu: 200m}\nautoscale: {minReplicas: 1, "
+              "maxReplicas: 2, metrics: [{cpu: 30%}]}\n" +
+                  Rollout()),
       Service("idle", kServe,
               absl::StrCat(port(kIdlePort), kProbe,
                            "loadBalancer: {holdTimeout: 1s}\n", Rollout())),
@@ -229,6 +233,7 @@ void PrometheusTest::MakeFaults() {
   const std::string exits = "exit 3";
   Exec("oom", "touch /tmp/go");
   Exec("burn", "touch /tmp/go");
+  Exec("auto", "touch /tmp/go");
   Exec("idle", "rm /www/ok");
   Exec("refuse", "kill $(cat /tmp/pid)");
   Apply(Service("crash", exits,
