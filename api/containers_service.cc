@@ -12,6 +12,14 @@
 namespace bulwark::api {
 namespace {
 
+// Ends a call before it began.
+class RefusedCall final
+    : public grpc::ServerBidiReactor<v1::ExecRequest, v1::ExecResponse> {
+ public:
+  explicit RefusedCall(const grpc::Status& status) { Finish(status); }
+  void OnDone() override { delete this; }
+};
+
 // Leaves out what the caller may not see, now.
 void KeepVisible(const Caller& caller, v1::StatsResponse& stats) {
   std::map<std::string, bool> visible;
@@ -23,14 +31,6 @@ void KeepVisible(const Caller& caller, v1::StatsResponse& stats) {
   }
   *stats.mutable_containers() = std::move(kept);
 }
-
-// Ends a call before it began.
-class RefusedCall final
-    : public grpc::ServerBidiReactor<v1::ExecRequest, v1::ExecResponse> {
- public:
-  explicit RefusedCall(const grpc::Status& status) { Finish(status); }
-  void OnDone() override { delete this; }
-};
 
 }  // namespace
 

@@ -10,6 +10,8 @@
 namespace bulwark::api {
 namespace {
 
+constexpr int64_t kTmpfsSize = int64_t{64} << 20;
+
 using Containers = google::protobuf::RepeatedPtrField<v1::Container>;
 using Dependencies = google::protobuf::RepeatedPtrField<v1::Dependency>;
 
@@ -171,6 +173,10 @@ void DefaultService(const std::string& name, v1::ServiceSpec& spec) {
   }
   if (spec.has_autoscale()) DefaultAutoscale(*spec.mutable_autoscale());
   DefaultDependencies(*spec.mutable_depends_on());
+  if (spec.has_on_change() &&
+      spec.on_change().action() == v1::ChangePolicy::ACTION_UNSPECIFIED) {
+    spec.mutable_on_change()->set_action(v1::ChangePolicy::ROLL);
+  }
   DEFAULT_STRING(spec, network, kDefault);
 }
 
@@ -224,8 +230,15 @@ void SetDefaults(v1::Object& object) {
     case v1::Object::kVolume: {
       v1::Volume& volume = *object.mutable_volume();
       DefaultMetadata(*volume.mutable_metadata());
-      if (volume.spec().driver() == v1::VolumeSpec::DRIVER_UNSPECIFIED) {
-        volume.mutable_spec()->set_driver(v1::VolumeSpec::LOCAL);
+      v1::VolumeSpec& spec = *volume.mutable_spec();
+      if (spec.driver() == v1::VolumeSpec::DRIVER_UNSPECIFIED) {
+        spec.set_driver(v1::VolumeSpec::LOCAL);
+      }
+      if (spec.driver() == v1::VolumeSpec::TMPFS && spec.size() == 0) {
+        spec.set_size(kTmpfsSize);
+      }
+      if (spec.access() == v1::VolumeSpec::ACCESS_UNSPECIFIED) {
+        spec.set_access(v1::VolumeSpec::SHARED);
       }
       break;
     }
@@ -235,9 +248,11 @@ void SetDefaults(v1::Object& object) {
       break;
     case v1::Object::kSecret:
       DefaultMetadata(*object.mutable_secret()->mutable_metadata());
+      object.mutable_secret()->mutable_spec();
       break;
     case v1::Object::kConfig:
       DefaultMetadata(*object.mutable_config()->mutable_metadata());
+      object.mutable_config()->mutable_spec();
       break;
     case v1::Object::kNetworkPolicy:
       DefaultMetadata(*object.mutable_network_policy()->mutable_metadata());

@@ -108,13 +108,19 @@ const Case kCases[] = {
      "network: 'default' stop { timeout { seconds: 30 } } } } }"},
     {"Volume", "volume { metadata { name: 'v' } }",
      "volume { metadata { name: 'v' project: 'default' } spec { driver: LOCAL "
-     "} }"},
+     "access: SHARED } }"},
+    {"VolumeInMemory",
+     "volume { metadata { name: 'v' } spec { driver: TMPFS } }",
+     "volume { metadata { name: 'v' project: 'default' } spec { driver: TMPFS "
+     "size: 67108864 access: SHARED } }"},
     {"Network", "network { metadata { name: 'n' } }",
      "network { metadata { name: 'n' project: 'default' } spec { } }"},
     {"Project", "project { metadata { name: 'p' } }",
      "project { metadata { name: 'p' project: 'default' } spec { } }"},
     {"Secret", "secret { metadata { name: 's' } }",
-     "secret { metadata { name: 's' project: 'default' } }"},
+     "secret { metadata { name: 's' project: 'default' } spec { } }"},
+    {"Config", "config { metadata { name: 'c' } }",
+     "config { metadata { name: 'c' project: 'default' } spec { } }"},
 };
 
 class DefaultingTest : public ::testing::TestWithParam<Case> {};

@@ -8,11 +8,13 @@
 
 #include "absl/status/status.h"
 #include "api/gate.h"
+#include "api/spec_writer.h"
 #include "api/stopper.h"
 #include "api/uploads.h"
 #include "base/clock.h"
 #include "engine/images.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
+#include "secrets/secrets.h"
 #include "store/store.h"
 
 namespace bulwark::api {
@@ -21,6 +23,17 @@ namespace bulwark::api {
 // writes outside of it, whatever the tar says.
 using UnpackFunction =
     std::function<absl::Status(int fd, const std::string& dir)>;
+
+// What the image side of the engine knows of registries.
+struct RegistryFunctions {
+  // The name as references have it; INVALID_ARGUMENT says what is wrong.
+  std::function<absl::StatusOr<std::string>(absl::string_view registry)> name;
+  // Whether the registry takes the credentials: UNAUTHENTICATED or
+  // PERMISSION_DENIED if not.
+  std::function<absl::Status(const std::string& registry,
+                             const engine::RegistryAuth& auth)>
+      check;
+};
 
 // Thread-safe. The references must outlive this object.
 class ImagesService final : public v1::Images::Service {
@@ -36,6 +49,9 @@ class ImagesService final : public v1::Images::Service {
     Clock& clock;
     Uploads& uploads;
     const Stopper& stopper;
+    SpecWriter& writer;     // whoever writes keys does it under its lock
+    secrets::Vault* vault;  // null: no log-ins
+    RegistryFunctions registries;
   };
 
   ImagesService(const Environment& environment, UnpackFunction unpack,
@@ -59,6 +75,12 @@ class ImagesService final : public v1::Images::Service {
   grpc::Status Remove(grpc::ServerContext* context,
                       const v1::RemoveImageRequest* request,
                       v1::RemoveImageResponse* response) override;
+  grpc::Status Login(grpc::ServerContext* context,
+                     const v1::LoginRequest* request,
+                     v1::LoginResponse* response) override;
+  grpc::Status Logout(grpc::ServerContext* context,
+                      const v1::LogoutRequest* request,
+                      v1::LogoutResponse* response) override;
   grpc::Status Tag(grpc::ServerContext* context,
                    const v1::TagImageRequest* request,
                    v1::TagImageResponse* response) override;
@@ -67,6 +89,8 @@ class ImagesService final : public v1::Images::Service {
   template <typename Stream, typename Operation>
   absl::Status WithProgress(const grpc::ServerContext& context, Stream& stream,
                             Operation operation);
+  absl::StatusOr<std::string> LoginChecked(const v1::LoginRequest& request,
+                                           const v1::Identity& caller);
   absl::Status BuildChecked(
       const grpc::ServerContext& context,
       grpc::ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>&

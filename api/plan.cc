@@ -40,6 +40,17 @@ void MarkDeleted(v1::Object object, const PlanContext& context,
     batch.Delete(store::KeyOf(object), store::RevisionOf(object));
     return;
   }
+  if (IsValueKind(object)) {
+    RemoveVersions(object, batch);
+    batch.Delete(store::KeyOf(object), store::RevisionOf(object));
+    const v1::Object event = NewEvent(
+        object, "Deleted",
+        absl::StrCat(NameOf(object), " and its versions were deleted by ",
+                     context.caller.name()),
+        context.caller, context.now, context.entropy);
+    batch.Put(store::KeyOf(event), store::Encode(event), 0);
+    return;
+  }
   *store::MutableMetadata(object).mutable_delete_time() =
       ToTimestamp(context.now);
   PutWithEvent(object, message, deletion, batch);

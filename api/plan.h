@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "api/demands.h"
 #include "api/validation.h"
+#include "api/values.h"
 #include "base/entropy.h"
 #include "proto/bulwark/v1/api.pb.h"
 #include "store/batch.h"
@@ -22,6 +23,8 @@ namespace bulwark::api {
 struct StoredObjects {
   std::map<store::Key, v1::Object> objects;
   uint64_t revision = 0;
+  // Read only where values of secrets and configs may change.
+  PinnedInputs pinned;
 
   // Null if there is none.
   const v1::Object* Find(const store::Key& key) const;
@@ -39,6 +42,8 @@ struct PlanContext {
   // Of the event about each change.
   std::string reason = "Applied";
   std::string detail;
+  // Null: values of secrets are refused.
+  secrets::Vault* vault = nullptr;
 };
 
 struct ApplyPlan {
@@ -73,7 +78,8 @@ void RefuseIfNeeded(const v1::Object& object,
                     const std::vector<std::string>& users, Report& report);
 
 // `object` with its delete_time set, written to `batch` with an
-// event. Projects own nothing and go at once.
+// event. Projects, secrets and configs own nothing that outlives their record
+// and go at once.
 void MarkDeleted(v1::Object object, const PlanContext& context,
                  store::Batch& batch);
 

@@ -78,6 +78,7 @@ bool HasLabels(const v1::Metadata& metadata,
 struct Candidate {
   v1::Object object;         // defaulted, without what clients may not write
   const v1::Object* before;  // as stored; null: new
+  std::optional<NewValue> value;  // of a secret or config, if it changes
 };
 
 class Planner {
@@ -89,8 +90,12 @@ class Planner {
     ReadRequest();
     if (report_.ok()) ChoosePruned();
     if (report_.ok()) CheckWorld();
+    if (report_.ok()) CheckValues();
     RETURN_IF_ERROR(report_.ToStatus(Title()));
     RETURN_IF_ERROR(CheckVersions());
+    for (Candidate& candidate : candidates_) {
+      RETURN_IF_ERROR(TakeValue(candidate));
+    }
     for (size_t i = 0; i < candidates_.size(); ++i) {
       Decide(candidates_[i], request_.objects(static_cast<int>(i)));
     }
@@ -131,7 +136,8 @@ class Planner {
       }
       const v1::Object* before = context_.stored.Find(key);
       if (before != nullptr) CheckAgainst(*before, *object);
-      candidates_.push_back({*std::move(object), before});
+      keys_.insert(key);
+      candidates_.push_back({*std::move(object), before, std::nullopt});
     }
     report_.SetObject(-1);
   }
@@ -166,6 +172,10 @@ class Planner {
     ValidateImmutable(SpecOf(before), SpecOf(object), "spec", report_);
     if (object.has_job()) {
       ValidateJobChange(before.job(), object.job(), report_);
+    }
+    if (object.has_volume()) {
+      ValidateVolumeChange(before.volume().spec(), object.volume().spec(),
+                           report_);
     }
   }
 
@@ -209,6 +219,66 @@ class Planner {
     }
   }
 
+  void CheckValues() {
+    for (size_t i = 0; i < candidates_.size(); ++i) {
+      const Candidate& candidate = candidates_[i];
+      if (candidate.before != nullptr || !candidate.object.has_secret() ||
+          !candidate.object.secret().spec().sealed_value().empty()) {
+        continue;
+      }
+      report_.SetObject(static_cast<int>(i));
+      report_.Invalid("spec.sealedValue", "is required for a new secret",
+                      absl::StrCat("`ctl secret create ",
+                                   MetadataOf(candidate.object).name(),
+                                   "` seals a value and sends it"));
+    }
+    report_.SetObject(-1);
+  }
+
+  // Opens a secret's new value and encrypts it for the store, before anything
+  // is decided: while the vault is sealed nothing of the request happens.
+  absl::Status TakeValue(Candidate& candidate) const {
+    if (!IsValueKind(candidate.object)) return absl::OkStatus();
+    NewValue value;
+    const bool is_new = candidate.before == nullptr;
+    const int64_t version = is_new ? 0 : CurrentVersion(*candidate.before);
+    if (candidate.object.has_config()) {
+      value.content = candidate.object.config().spec().value();
+      value.digest = secrets::PlainDigest(value.content);
+      value.size_bytes = static_cast<int64_t>(value.content.size());
+    } else {
+      std::string sealed;
+      v1::SecretSpec& spec = *candidate.object.mutable_secret()->mutable_spec();
+      sealed.swap(*spec.mutable_sealed_value());
+      if (sealed.empty()) return absl::OkStatus();
+      if (context_.vault == nullptr) {
+        return absl::FailedPreconditionError("secrets are not available");
+      }
+      ASSIGN_OR_RETURN(secrets::AcceptedValue accepted,
+                       context_.vault->Accept(
+                           BindingOf(candidate.object, version + 1), sealed));
+      value.rows = std::move(accepted.rows);
+      value.digest = std::move(accepted.digest);
+      value.size_bytes = accepted.size_bytes;
+    }
+    if (!is_new && value.digest == DigestOf(*candidate.before)) {
+      return absl::OkStatus();
+    }
+    candidate.value = std::move(value);
+    return absl::OkStatus();
+  }
+
+  static const std::string& DigestOf(const v1::Object& object) {
+    return object.has_secret() ? object.secret().status().digest()
+                               : object.config().status().digest();
+  }
+
+  void AddValue(const Candidate& candidate, v1::Object& object) {
+    if (!candidate.value.has_value()) return;
+    AddVersion(object, *candidate.value, context_.caller, context_.now,
+               context_.stored.pinned, plan_.batch);
+  }
+
   absl::Status CheckVersions() const {
     for (const Candidate& candidate : candidates_) {
       const std::string& given =
@@ -232,10 +302,16 @@ class Planner {
     for (std::string& warning : WarningsOf(written, candidate.object)) {
       result.add_warnings(std::move(warning));
     }
+    for (std::string& warning :
+         WarningsOfMissing(candidate.object,
+                           [this](const Key& key) { return IsThere(key); })) {
+      result.add_warnings(std::move(warning));
+    }
     if (candidate.before == nullptr) {
       Create(candidate.object);
       Need(nullptr, &candidate.object);
       Tell(nullptr, candidate.object, result);
+      AddValue(candidate, candidate.object);
       result.set_action(v1::ApplyResult::CREATED);
       PutWithEvent(candidate.object, Sentence("created", candidate.object),
                    context_, plan_.batch);
@@ -243,7 +319,8 @@ class Planner {
       return;
     }
     const v1::Metadata& before = MetadataOf(*candidate.before);
-    const bool same_spec = MessageDifferencer::Equals(SpecOf(*candidate.before),
+    const bool same_spec = !candidate.value.has_value() &&
+                           MessageDifferencer::Equals(SpecOf(*candidate.before),
                                                       SpecOf(candidate.object));
     if (same_spec && SameLabels(before, MetadataOf(candidate.object))) {
       result.set_action(v1::ApplyResult::UNCHANGED);
@@ -253,6 +330,7 @@ class Planner {
     Need(candidate.before, &candidate.object);
     Tell(candidate.before, candidate.object, result);
     v1::Object after = Merge(*candidate.before, candidate.object);
+    AddValue(candidate, after);
     *MutableMetadata(after).mutable_actor() = context_.caller;
     if (!same_spec) {
       MutableMetadata(after).set_generation(before.generation() + 1);
@@ -274,9 +352,18 @@ class Planner {
     plan_.demands.insert(plan_.demands.end(), demands.begin(), demands.end());
   }
 
+  // After the request.
+  bool IsThere(const Key& key) const {
+    return keys_.count(key) > 0 || (context_.stored.Find(key) != nullptr &&
+                                    pruned_keys_.count(key) == 0);
+  }
+
   std::string Sentence(absl::string_view verb, const v1::Object& object) const {
-    return absl::StrCat(NameOf(object), " was ", verb, " by ",
-                        context_.caller.name());
+    return absl::StrCat(
+        NameOf(object), " was ", verb, " by ", context_.caller.name(),
+        IsValueKind(object)
+            ? absl::StrCat(" (version ", CurrentVersion(object), ")")
+            : "");
   }
 
   void Create(v1::Object& object) const {
@@ -305,6 +392,7 @@ class Planner {
   std::vector<Candidate> candidates_;
   std::vector<const v1::Object*> pruned_;
   std::set<Key> pruned_keys_;
+  std::set<Key> keys_;  // of the candidates
   ApplyPlan plan_;
 };
 

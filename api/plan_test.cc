@@ -215,6 +215,70 @@ TEST_F(PlanTest, WhenAVolumeIsUsedOrProtected_DeleteIsRefused) {
   EXPECT_OK(Remove("volume", "web-own-x"));
 }
 
+TEST_F(PlanTest, WhenAVolumesSizeCannotBe_SaysWhy) {
+  const std::pair<const char*, const char*> kWrong[] = {
+      {"driver: IMAGE", "is required by the driver image"},
+      {"driver: IMAGE size: 1000", "less than 16Mi"},
+      {"driver: IMAGE size: 20000000000000", "more than 16Ti"},
+      {"driver: LOCAL size: 100000000", "which has no quota"},
+      {"driver: TMPFS size: 100", "less than 4Ki"},
+      {"driver: TMPFS size: -1", "size"},
+  };
+  for (const auto& [spec, message] : kWrong) {
+    EXPECT_THAT(
+        Plan({Parse(absl::StrCat("volume { metadata { name: 'v' } "
+                                 "spec { ",
+                                 spec, " } }"))}),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message)))
+        << spec;
+  }
+  Store(
+      Parse("volume { metadata { name: 'v' } spec { driver: IMAGE size: "
+            "40000000 } }"));
+  EXPECT_THAT(Plan({Parse("volume { metadata { name: 'v' } spec { driver: "
+                          "IMAGE size: 30000000 } }")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("a volume only grows")));
+  EXPECT_OK(
+      Plan({Parse("volume { metadata { name: 'v' } spec { driver: IMAGE "
+                  "size: 50000000 } }")}));
+}
+
+TEST_F(PlanTest, WhenAVolumeIsForOneWriter_ItHasOne) {
+  Store(
+      Parse("volume { metadata { name: 'd' } spec { access: SINGLE_WRITER } "
+            "}"));
+  auto service = [&](const std::string& name, const std::string& more) {
+    return Parse(absl::StrCat(
+        "service { metadata { name: '", name,
+        "' } spec { containers { image: 'a:1' volumes { volume: 'd' path: "
+        "'/d' } } ",
+        more, " } }"));
+  };
+  EXPECT_OK(Plan({service("one", "")}));
+  EXPECT_THAT(Plan({service("one", "replicas: 2")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("spec.replicas: volume d is for one writer")));
+  EXPECT_THAT(Plan({service("one", ""), service("two", "")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("service one mounts it")));
+  EXPECT_OK(Plan({Parse(
+      "service { metadata { name: 'slots' } spec { replicas: 3 containers { "
+      "image: 'a:1' volumes { volume: 'd' path: '/d' per_replica: true } } } "
+      "}")}));
+  Store(Parse("volume { metadata { name: 'e' } }"));
+  for (const char* name : {"x", "y"}) {
+    Store(Parse(absl::StrCat(
+        "service { metadata { name: '", name,
+        "' } spec { containers { image: 'a:1' volumes { volume: 'e' path: "
+        "'/e' } } } }")));
+  }
+  EXPECT_THAT(Plan({Parse("volume { metadata { name: 'e' } spec { access: "
+                          "SINGLE_WRITER } }")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("service x and service y mount it")));
+}
+
 TEST_F(PlanTest, WhenAVolumeIsBeingDeleted_NoServiceMayUseIt) {
   Store(Parse("volume { metadata { name: 'data' } }"));
   stored_.objects.begin()
@@ -336,71 +400,16 @@ TEST_F(PlanTest, WhenPruned_JobsOfCronJobsStay) {
 // Objects that use each row of the table, by its path and value.
 TEST_F(PlanTest, WhenAFeatureIsNotServed_ItIsRefusedPlainly) {
   const std::pair<const char*, const char*> uses[] = {
-      {"secret", "secret { metadata { name: 'x' } spec { } }"},
-      {"config", "config { metadata { name: 'x' } spec { } }"},
       {"network_policy", "network_policy { metadata { name: 'x' } spec { } }"},
-      {"service.spec.containers.secrets",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
-       "secrets { name: 's' } } } }"},
-      {"service.spec.init_containers.secrets",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "init_containers { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
-      {"service.spec.sidecars.secrets",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "sidecars { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
-      {"service.spec.containers.configs",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' "
-       "configs { name: 's' path: '/s' } } } }"},
-      {"service.spec.init_containers.configs",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "init_containers { name: 'i' image: 'a:1' configs { name: 's' path: "
-       "'/s' } } } }"},
-      {"service.spec.sidecars.configs",
-       "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "sidecars { name: 'i' image: 'a:1' configs { name: 's' path: '/s' } } } "
-       "}"},
       {"service.spec.ports.protocol",
        "service { metadata { name: 'x' } spec { containers { image: 'a:1' } "
        "ports { container_port: 53 protocol: UDP } } }"},
       {"job.spec.containers.pre_stop",
        "job { metadata { name: 'x' } spec { containers { image: 'a:1' pre_stop "
        "{ command: 'a' } } } }"},
-      {"job.spec.containers.secrets",
-       "job { metadata { name: 'x' } spec { containers { image: 'a:1' secrets "
-       "{ name: 's' } } } }"},
-      {"job.spec.init_containers.secrets",
-       "job { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "init_containers { name: 'i' image: 'a:1' secrets { name: 's' } } } }"},
-      {"job.spec.containers.configs",
-       "job { metadata { name: 'x' } spec { containers { image: 'a:1' configs "
-       "{ name: 's' path: '/s' } } } }"},
-      {"job.spec.init_containers.configs",
-       "job { metadata { name: 'x' } spec { containers { image: 'a:1' } "
-       "init_containers { name: 'i' image: 'a:1' configs { name: 's' path: "
-       "'/s' } } } }"},
       {"cron_job.spec.job.containers.pre_stop",
        "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
        "containers { image: 'a:1' pre_stop { command: 'a' } } } } }"},
-      {"cron_job.spec.job.containers.secrets",
-       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
-       "containers { image: 'a:1' secrets { name: 's' } } } } }"},
-      {"cron_job.spec.job.init_containers.secrets",
-       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
-       "containers { image: 'a:1' } init_containers { name: 'i' image: 'a:1' "
-       "secrets { name: 's' } } } } }"},
-      {"cron_job.spec.job.containers.configs",
-       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
-       "containers { image: 'a:1' configs { name: 's' path: '/s' } } } } }"},
-      {"cron_job.spec.job.init_containers.configs",
-       "cron_job { metadata { name: 'x' } spec { schedule: '* * * * *' job { "
-       "containers { image: 'a:1' } init_containers { name: 'i' image: 'a:1' "
-       "configs { name: 's' path: '/s' } } } } }"},
-      {"volume.spec.driver",
-       "volume { metadata { name: 'x' } spec { driver: IMAGE } }"},
-      {"volume.spec.driver",
-       "volume { metadata { name: 'x' } spec { driver: TMPFS } }"},
-      {"volume.spec.size",
-       "volume { metadata { name: 'x' } spec { size: 1 } }"},
       {"network.spec.internal",
        "network { metadata { name: 'x' } spec { internal: true } }"},
   };

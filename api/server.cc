@@ -16,6 +16,7 @@
 #include "api/jobs_service.h"
 #include "api/members.h"
 #include "api/resources_service.h"
+#include "api/secrets_service.h"
 #include "api/services_service.h"
 #include "api/spec_writer.h"
 #include "api/uploads.h"
@@ -80,19 +81,26 @@ class ServerImpl final : public Server {
         gate_(identities_,
               d.authorizer != nullptr ? d.authorizer : ByMembership(members_),
               &audit_, d.clock),
-        writer_(d.store, d.clock, d.entropy, d.normalize),
+        writer_(d.store, d.clock, d.entropy, d.normalize, d.vault),
         backup_({d.store, writer_, d.vault, d.clock, d.entropy},
                 options.version.version),
         resources_(gate_, d.store, writer_, stopper_),
         services_(gate_, d.store, writer_),
         jobs_(gate_, writer_),
         system_(gate_, d.store, audit_, backup_, stopper_, options.version,
-                d.shutdown),
+                d.shutdown, d.host),
         containers_(gate_, d.store, d.engine, d.stats, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
-        images_({gate_, d.store, d.images, d.clock, uploads_, stopper_},
+        images_({gate_, d.store, d.images, d.clock, uploads_, stopper_, writer_,
+                 d.vault, d.registries},
                 d.unpack,
-                {options.max_archive_bytes, options.max_context_bytes}) {}
+                {options.max_archive_bytes, options.max_context_bytes}),
+        volumes_(gate_, d.volumes, stopper_) {
+    if (d.vault == nullptr) return;
+    secrets_ = std::make_unique<SecretsService>(
+        SecretsService::Environment{gate_, d.store, writer_, *d.vault},
+        d.unsealed);
+  }
 
   ~ServerImpl() override { Stop(kDestructorGrace); }
 
@@ -107,10 +115,11 @@ class ServerImpl final : public Server {
     grpc::ServerBuilder builder;
     SetBounds(builder, options_);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &resources_, &services_, &jobs_, &system_, &containers_,
-             &images_}) {
+             &resources_, &services_, &jobs_, &system_, &containers_, &images_,
+             &volumes_}) {
       builder.RegisterService(service);
     }
+    if (secrets_ != nullptr) builder.RegisterService(secrets_.get());
     std::vector<
         std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
         interceptors;
@@ -160,6 +169,8 @@ class ServerImpl final : public Server {
   ContainersService containers_;
   Uploads uploads_;
   ImagesService images_;
+  VolumesService volumes_;
+  std::unique_ptr<SecretsService> secrets_;
   // Last: they use the rest.
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Acceptor> acceptor_;

@@ -3,6 +3,7 @@
 #define API_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "api/stats_stream.h"
 #include "api/system_service.h"
 #include "api/validation.h"
+#include "api/volumes_service.h"
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "engine/engine.h"
@@ -53,12 +55,20 @@ struct ServerDependencies {
   NormalizeReference normalize;
   UnpackFunction unpack;
   ShutdownFunction shutdown;
-  // Null: no secrets, and no backups of the control state.
-  secrets::Vault* vault = nullptr;
   // Null: Members over the store.
   Authorizer authorizer = nullptr;
   // Without it nothing is known to be used.
   StatsFunction stats = [](absl::Duration) { return v1::StatsResponse(); };
+  HostFunctions host = {};
+  // Those that are missing are answered with UNIMPLEMENTED.
+  VolumeActions volumes;
+  // Loaded. Null (tests): no calls of Secrets, no log-ins, and no backups of the
+  // control state.
+  secrets::Vault* vault = nullptr;
+  // With `vault`.
+  RegistryFunctions registries = {};
+  // The vault was opened. Must not block; may be null.
+  std::function<void()> unsealed = nullptr;
 };
 
 // Thread-compatible.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/convert.h"
 #include "api/errors.h"
+#include "api/values.h"
 #include "base/status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "store/objects.h"
@@ -62,8 +63,10 @@ absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
   return revisions;
 }
 
-// Limits change in place: they make no other revision.
-v1::Template WithoutLimits(v1::Template t) {
+// What an apply would call the same revision: limits change in place, and the
+// versions of secrets and configs are not in a spec.
+v1::Template Comparable(v1::Template t) {
+  t.clear_inputs();
   for (auto* list : {t.mutable_containers(), t.mutable_init_containers(),
                      t.mutable_sidecars()}) {
     for (v1::Container& container : *list) container.clear_resources();
@@ -71,15 +74,45 @@ v1::Template WithoutLimits(v1::Template t) {
   return t;
 }
 
+bool IsLike(const v1::Template& revision, const v1::Template& declared) {
+  return google::protobuf::util::MessageDifferencer::Equals(
+      Comparable(revision), Comparable(declared));
+}
+
+// A revision that differs from what is declared in a secret or config alone
+// cannot be had by declaring anything: that goes back by itself.
+absl::Status CheckInputs(store::MetadataStore& store,
+                         const v1::Service& service,
+                         const v1::Revision& revision) {
+  if (!IsLike(revision.template_(), TemplateOf(service.spec()))) {
+    return absl::OkStatus();
+  }
+  for (const v1::InputVersion& input : revision.template_().inputs()) {
+    if (input.version() == 0) continue;
+    absl::StatusOr<v1::Object> object = store::GetObject(
+        store, store::ObjectKey(input.kind(), service.metadata().project(),
+                                input.name()));
+    if (!object.ok()) return object.status();
+    if (CurrentVersion(*object) == input.version()) continue;
+    return WithRemedy(
+        absl::FailedPreconditionError(absl::StrCat(
+            "undo service ", service.metadata().name(), ": revision ",
+            revision.number(), " is what is declared, with version ",
+            input.version(), " of ", input.kind(), " ", input.name())),
+        absl::StrCat("`ctl ", input.kind(), " rollback ", input.name(),
+                     " --to ", input.version(), "` brings that back"));
+  }
+  return absl::OkStatus();
+}
+
 // The number of what is declared, which after a roll-back is not what runs; the
 // largest number if it has none yet.
 int64_t DeclaredNumber(const v1::Service& service,
                        const std::vector<v1::Revision>& revisions) {
-  const v1::Template declared = WithoutLimits(TemplateOf(service.spec()));
+  const v1::Template declared = TemplateOf(service.spec());
   int64_t number = 0;
   for (const v1::Revision& revision : revisions) {
-    if (google::protobuf::util::MessageDifferencer::Equals(
-            WithoutLimits(revision.template_()), declared)) {
+    if (IsLike(revision.template_(), declared)) {
       number = std::max(number, revision.number());
     }
   }
@@ -230,6 +263,7 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
   v1::Object restored = object;
   Restore(revision.template_(), *restored.mutable_service()->mutable_spec());
   RETURN_IF_ERROR(caller.Require(DemandsOfChange(&object, &restored)));
+  RETURN_IF_ERROR(CheckInputs(store_, object.service(), revision));
   RETURN_IF_ERROR(Thaw(store_, revision));
   ASSIGN_OR_RETURN(*response.mutable_service(),
                    writer_.ChangeService(

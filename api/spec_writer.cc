@@ -19,11 +19,20 @@ constexpr int kMostAttempts = 32;
 }  // namespace
 
 SpecWriter::SpecWriter(store::MetadataStore& store, Clock& clock,
-                       Entropy& entropy, NormalizeReference normalize)
+                       Entropy& entropy, NormalizeReference normalize,
+                       secrets::Vault* vault)
     : store_(store),
       clock_(clock),
       entropy_(entropy),
-      normalize_(std::move(normalize)) {}
+      normalize_(std::move(normalize)),
+      vault_(vault) {}
+
+PlanContext SpecWriter::ContextOf(const StoredObjects& stored,
+                                  const v1::Identity& caller) const {
+  PlanContext context{stored, normalize_, caller, clock_.Now(), entropy_};
+  context.vault = vault_;
+  return context;
+}
 
 absl::StatusOr<StoredObjects> SpecWriter::Read() {
   StoredObjects stored;
@@ -34,6 +43,16 @@ absl::StatusOr<StoredObjects> SpecWriter::Read() {
     for (v1::Object& object : listing.objects) {
       store::Key key = store::KeyOf(object);
       stored.objects.emplace(std::move(key), std::move(object));
+    }
+  }
+  ASSIGN_OR_RETURN(const store::ObjectListing revisions,
+                   store::ListObjects(store_, "revision"));
+  for (const v1::Object& object : revisions.objects) {
+    const v1::Revision& revision = object.revision();
+    for (const v1::InputVersion& input : revision.template_().inputs()) {
+      stored.pinned.insert({input.kind(),
+                            ProjectOr(revision.metadata().project()),
+                            input.name(), input.version()});
     }
   }
   return stored;
@@ -63,8 +82,7 @@ absl::StatusOr<v1::ApplyResponse> SpecWriter::Apply(
       const uint64_t revision,
       Change(caller,
              [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-               const PlanContext context{stored, normalize_, caller,
-                                         clock_.Now(), entropy_};
+               const PlanContext context = ContextOf(stored, caller);
                ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
                RETURN_IF_ERROR(caller.Require(plan.demands));
                response = std::move(plan.response);
@@ -89,8 +107,7 @@ absl::StatusOr<v1::DeleteResponse> SpecWriter::Delete(
   RETURN_IF_ERROR(
       Change(caller,
              [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-               const PlanContext context{stored, normalize_, caller,
-                                         clock_.Now(), entropy_};
+               const PlanContext context = ContextOf(stored, caller);
                ASSIGN_OR_RETURN(DeletePlan plan, PlanDelete(request, context));
                response = std::move(plan.response);
                if (request.validate_only()) return store::Batch();
@@ -122,9 +139,9 @@ absl::StatusOr<v1::Service> SpecWriter::ChangeService(
             changed = *object;
             RETURN_IF_ERROR(change(object->service(),
                                    *changed.mutable_service()->mutable_spec()));
-            const PlanContext context{stored,       normalize_, caller,
-                                      clock_.Now(), entropy_,   action.reason,
-                                      action.detail};
+            PlanContext context = ContextOf(stored, caller);
+            context.reason = action.reason;
+            context.detail = action.detail;
             ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
             RETURN_IF_ERROR(caller.Require(plan.demands));
             response = std::move(plan.response);
@@ -167,12 +184,12 @@ absl::StatusOr<v1::Job> SpecWriter::Trigger(const std::string& project,
                metadata.set_generation(1);
                *metadata.mutable_labels() = owner.labels();
                *metadata.mutable_create_time() = ToTimestamp(clock_.Now());
-               *metadata.mutable_actor() = caller;
+               *metadata.mutable_actor() = caller.identity();
                *metadata.mutable_owner() = ReferenceTo(*cron);
                *made.mutable_job()->mutable_spec() =
                    cron->cron_job().spec().job();
-               const PlanContext context{stored,       normalize_, caller,
-                                         clock_.Now(), entropy_,   "Triggered"};
+               PlanContext context = ContextOf(stored, caller);
+               context.reason = "Triggered";
                store::Batch batch;
                PutWithEvent(
                    made,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "proto/bulwark/v1/api.pb.h"
+#include "secrets/secrets.h"
 #include "store/store.h"
 
 namespace bulwark::api {
@@ -26,8 +27,9 @@ namespace bulwark::api {
 class SpecWriter {
  public:
   // The references must outlive this object.
+  // `vault` too; null: no secrets.
   SpecWriter(store::MetadataStore& store, Clock& clock, Entropy& entropy,
-             NormalizeReference normalize);
+             NormalizeReference normalize, secrets::Vault* vault = nullptr);
 
   // See PlanApply() and PlanDelete() for errors; also those of
   // MetadataStore::Commit(), and PERMISSION_DENIED if what changes needs a
@@ -59,6 +61,21 @@ class SpecWriter {
                                   const std::string& cron_job,
                                   const Caller& caller);
 
+  // ALREADY_EXISTS, NOT_FOUND as `mode` demands; else as Apply() of the secret,
+  // whose labels stay unless the request has some.
+  absl::StatusOr<v1::SetSecretResponse> SetSecret(
+      const v1::SetSecretRequest& request, const Caller& caller);
+
+  // Makes an older version of a secret or config the newest. NOT_FOUND if the
+  // object or the version is not there.
+  absl::StatusOr<v1::Object> RollbackValue(
+      const v1::RollbackValueRequest& request, const Caller& caller);
+
+  // Runs `write`, which reads and commits rows that hold keys, while no other
+  // change of a user's is under way.
+  absl::Status Exclusively(absl::FunctionRef<absl::Status()> write)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Commits what `plan` puts into its batch, with the call's record in the
   // audit log; again if it lost a race. No other change by a user comes in
   // between. Errors of `plan` come back as they are. The new revision, or the
@@ -69,12 +86,17 @@ class SpecWriter {
           plan) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  PlanContext ContextOf(const StoredObjects& stored,
+                        const v1::Identity& caller) const;
   absl::StatusOr<StoredObjects> Read();
+  absl::StatusOr<NewValue> ReadVersion(const v1::Object& object,
+                                       const v1::ValueVersion& version);
 
   store::MetadataStore& store_;
   Clock& clock_;
   Entropy& entropy_;
   const NormalizeReference normalize_;
+  secrets::Vault* const vault_;
   absl::Mutex mu_;
 };
 

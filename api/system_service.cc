@@ -2,9 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "api/convert.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -15,6 +19,41 @@ namespace {
 
 constexpr absl::Duration kDefaultTimeout = absl::Seconds(90);
 constexpr absl::Duration kMostTimeout = absl::Hours(24);
+// What DiskUsage() counts; Prune() frees the first ones unless others are
+// named, and never the store or logs of what is kept.
+constexpr const char* kPrunable[] = {"images", "build-cache", "containers"};
+constexpr size_t kPrunedByDefault = 3;
+
+// What the host cannot do. How it last booted is a report of its own.
+void AddConditions(const v1::Node& node, v1::VersionResponse& response) {
+  for (const v1::Condition& condition : node.status().conditions()) {
+    if (condition.type() != "Booted") *response.add_conditions() = condition;
+  }
+}
+
+absl::Status NotHere(absl::string_view what) {
+  return absl::UnimplementedError(
+      absl::StrCat(what, ": this daemon has no host to look at"));
+}
+
+// The request with its types filled in.
+absl::StatusOr<v1::PruneRequest> CompletePrune(v1::PruneRequest request) {
+  for (const std::string& type : request.types()) {
+    if (std::find(std::begin(kPrunable), std::end(kPrunable), type) !=
+        std::end(kPrunable)) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("prune: \"", type, "\" cannot be pruned; one of ",
+                     absl::StrJoin(kPrunable, ", ")));
+  }
+  if (request.types().empty()) {
+    for (size_t i = 0; i < kPrunedByDefault; ++i) {
+      request.add_types(kPrunable[i]);
+    }
+  }
+  return request;
+}
 
 }  // namespace
 
@@ -32,11 +71,52 @@ grpc::Status SystemService::Version(grpc::ServerContext* context,
                      ASSIGN_OR_RETURN(const store::ObjectListing nodes,
                                       store::ListObjects(store_, "node"));
                      for (const v1::Object& object : nodes.objects) {
-                       response->mutable_conditions()->MergeFrom(
-                           object.node().status().conditions());
+                       AddConditions(object.node(), *response);
                      }
                      return absl::OkStatus();
                    });
+}
+
+grpc::Status SystemService::Doctor(grpc::ServerContext* context,
+                                   const v1::DoctorRequest* request,
+                                   v1::DoctorResponse* response) {
+  return gate_.Run(*context, "/bulwark.v1.System/Doctor", *request,
+                   [&](const Caller&) -> absl::Status {
+                     if (!host_.doctor) return NotHere("examine the host");
+                     ASSIGN_OR_RETURN(*response, host_.doctor());
+                     return absl::OkStatus();
+                   });
+}
+
+grpc::Status SystemService::DiskUsage(grpc::ServerContext* context,
+                                      const v1::DiskUsageRequest* request,
+                                      v1::DiskUsageResponse* response) {
+  return gate_.Run(*context, "/bulwark.v1.System/DiskUsage", *request,
+                   [&](const Caller&) -> absl::Status {
+                     if (!host_.disk_usage) return NotHere("count disk space");
+                     ASSIGN_OR_RETURN(*response, host_.disk_usage());
+                     return absl::OkStatus();
+                   });
+}
+
+grpc::Status SystemService::Prune(grpc::ServerContext* context,
+                                  const v1::PruneRequest* request,
+                                  v1::PruneResponse* response) {
+  return gate_.Run(
+      *context, "/bulwark.v1.System/Prune", *request,
+      [&](const Caller& caller) -> absl::Status {
+        if (!host_.prune) return NotHere("prune");
+        ASSIGN_OR_RETURN(const v1::PruneRequest complete,
+                         CompletePrune(*request));
+        ASSIGN_OR_RETURN(*response, host_.prune(complete));
+        if (!complete.validate_only()) {
+          LOG_INFO("pruned", {{"by", caller.identity().name()},
+                              {"types", absl::StrJoin(complete.types(), ",")},
+                              {"removed", response->removed_size()},
+                              {"bytes", response->freed_bytes()}});
+        }
+        return absl::OkStatus();
+      });
 }
 
 grpc::Status SystemService::Audit(grpc::ServerContext* context,

@@ -31,23 +31,43 @@ struct VersionInfo {
 using ShutdownFunction =
     std::function<absl::StatusOr<std::vector<std::string>>(absl::Duration)>;
 
+// What is asked of the host itself. Called from several threads.
+struct HostFunctions {
+  std::function<absl::StatusOr<v1::DoctorResponse>()> doctor;
+  std::function<absl::StatusOr<v1::DiskUsageResponse>()> disk_usage;
+  // Types are known ones, and at least one.
+  std::function<absl::StatusOr<v1::PruneResponse>(const v1::PruneRequest&)>
+      prune;
+};
+
 // Thread-safe. The references must outlive this object.
 class SystemService final : public v1::System::Service {
  public:
   SystemService(const Gate& gate, store::MetadataStore& store, AuditLog& audit,
                 StateBackup& backup, const Stopper& stopper,
-                VersionInfo version, ShutdownFunction shutdown)
+                VersionInfo version, ShutdownFunction shutdown,
+                HostFunctions host)
       : gate_(gate),
         store_(store),
         audit_(audit),
         backup_(backup),
         stopper_(stopper),
         version_(std::move(version)),
-        shutdown_(std::move(shutdown)) {}
+        shutdown_(std::move(shutdown)),
+        host_(std::move(host)) {}
 
   grpc::Status Version(grpc::ServerContext* context,
                        const v1::VersionRequest* request,
                        v1::VersionResponse* response) override;
+  grpc::Status Doctor(grpc::ServerContext* context,
+                      const v1::DoctorRequest* request,
+                      v1::DoctorResponse* response) override;
+  grpc::Status DiskUsage(grpc::ServerContext* context,
+                         const v1::DiskUsageRequest* request,
+                         v1::DiskUsageResponse* response) override;
+  grpc::Status Prune(grpc::ServerContext* context,
+                     const v1::PruneRequest* request,
+                     v1::PruneResponse* response) override;
   grpc::Status Audit(grpc::ServerContext* context,
                      const v1::AuditRequest* request,
                      grpc::ServerWriter<v1::AuditRecord>* writer) override;
@@ -72,6 +92,7 @@ class SystemService final : public v1::System::Service {
   const Stopper& stopper_;
   const VersionInfo version_;
   const ShutdownFunction shutdown_;
+  const HostFunctions host_;
 };
 
 }  // namespace bulwark::api

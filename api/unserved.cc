@@ -15,29 +15,8 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 constexpr Unserved kUnserved[] = {
-    {"secret", "", "secrets"},
-    {"config", "", "configs"},
     {"network_policy", "", "network policies"},
-    {"service.spec.on_change", "", "secrets and configs"},
-    {"service.spec.containers.secrets", "", "secrets"},
-    {"service.spec.init_containers.secrets", "", "secrets"},
-    {"service.spec.sidecars.secrets", "", "secrets"},
-    {"job.spec.containers.secrets", "", "secrets"},
-    {"job.spec.init_containers.secrets", "", "secrets"},
-    {"job.spec.containers.configs", "", "configs"},
-    {"job.spec.init_containers.configs", "", "configs"},
-    {"cron_job.spec.job.containers.secrets", "", "secrets"},
-    {"cron_job.spec.job.init_containers.secrets", "", "secrets"},
-    {"cron_job.spec.job.containers.configs", "", "configs"},
-    {"cron_job.spec.job.init_containers.configs", "", "configs"},
-    {"service.spec.containers.configs", "", "configs"},
-    {"service.spec.init_containers.configs", "", "configs"},
-    {"service.spec.sidecars.configs", "", "configs"},
     {"service.spec.ports.protocol", "UDP", "UDP ports"},
-    {"volume.spec.driver", "IMAGE", "volumes in a file system of their own"},
-    {"volume.spec.driver", "TMPFS", "volumes in memory"},
-    {"volume.spec.size", "", "volume quotas"},
-    {"volume.spec.access", "SINGLE_WRITER", "volumes for one writer"},
     {"network.spec.internal", "", "networks without a way out"},
 };
 

@@ -284,6 +284,7 @@ void ValidateContainer(const Container& container, ContainerRole role,
   }
   ValidateEnv(container, path, report);
   ValidateMounts(container, role, path, report);
+  ValidateInputs(container, path, report);
   ValidateProbe(container.has_readiness(), container.readiness(), role,
                 absl::StrCat(path, ".readiness"), report);
   ValidateProbe(container.has_liveness(), container.liveness(), role,

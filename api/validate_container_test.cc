@@ -113,6 +113,64 @@ const SpoiledCase kCases[] = {
        mount.set_per_replica(true);
      },
      "spec.containers[0].volumes[0].perReplica", "is for volumes"},
+    {"BadSecretName",
+     [](v1::Service& s) { Main(s).add_secrets()->set_name("Db"); },
+     "spec.containers[0].secrets[0].name", "is not a name"},
+    {"SecretBelowOthers",
+     [](v1::Service& s) { Secret(s, "db", "/run/secrets/a/b"); },
+     "spec.containers[0].secrets[0].path", "cannot be in /run/secrets"},
+    {"SecretAmongConfigs",
+     [](v1::Service& s) { Secret(s, "db", "/run/configs/db"); },
+     "spec.containers[0].secrets[0].path", "cannot be in"},
+    {"SecretOverTheDirectory",
+     [](v1::Service& s) { Secret(s, "db", "/run/secrets"); },
+     "spec.containers[0].secrets[0].path", "cannot be in"},
+    {"SecretUpwards",
+     [](v1::Service& s) { Secret(s, "db", "/run/secrets/..data"); },
+     "spec.containers[0].secrets[0].path", "is not the path of a file"},
+    {"SecretInProc", [](v1::Service& s) { Secret(s, "db", "/proc/db"); },
+     "spec.containers[0].secrets[0].path", "is under /proc"},
+    {"SecretModeTooWide",
+     [](v1::Service& s) { Secret(s, "db", "/db").set_mode(04400); },
+     "spec.containers[0].secrets[0].mode", "is not a mode of a file"},
+    {"TwoSecretsAtOnePath",
+     [](v1::Service& s) {
+       Secret(s, "a", "/db");
+       Secret(s, "b", "/db");
+     },
+     "spec.containers[0].secrets[1].path", "two files have the path"},
+    {"SecretOverAVolume",
+     [](v1::Service& s) {
+       Mount(s, "data", "/data");
+       Secret(s, "a", "/data");
+     },
+     "spec.containers[0].secrets[0].path", "two files have the path"},
+    {"ConfigRelative",
+     [](v1::Service& s) {
+       v1::ConfigMount& mount = *Main(s).add_configs();
+       mount.set_name("app");
+       mount.set_path("etc/app");
+     },
+     "spec.containers[0].configs[0].path", "is not the path of a file"},
+    {"SwapOfAFixedPath",
+     [](v1::Service& s) {
+       Secret(s, "db", "/data/db");
+       s.mutable_spec()->mutable_on_change()->set_action(
+           v1::ChangePolicy::SWAP);
+     },
+     "spec.containers[0].secrets[0].path", "cannot be swapped"},
+    {"SignalOfARoll",
+     [](v1::Service& s) {
+       s.mutable_spec()->mutable_on_change()->set_signal("SIGHUP");
+     },
+     "spec.onChange.signal", "is for swapped files"},
+    {"NoSignal",
+     [](v1::Service& s) {
+       s.mutable_spec()->mutable_on_change()->set_action(
+           v1::ChangePolicy::SWAP);
+       s.mutable_spec()->mutable_on_change()->set_signal("SIGNOTHING");
+     },
+     "spec.onChange.signal", "is not a signal"},
     {"ProbeOfNothing", [](v1::Service& s) { Readiness(s).clear_tcp(); },
      "spec.containers[0].readiness", "exactly one of http, tcp, exec"},
     {"ProbeOfTwo",

@@ -169,6 +169,7 @@ void ValidateServiceSpec(const ServiceSpec& spec,
   ValidatePorts(spec, report);
   ValidateAutoscale(spec, report);
   ValidateDependencies(spec.depends_on(), "spec", report);
+  ValidateChangePolicy(spec, report);
 }
 
 }  // namespace bulwark::api

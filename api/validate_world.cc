@@ -13,6 +13,7 @@
 #include "api/cidr.h"
 #include "api/convert.h"
 #include "api/rules.h"
+#include "api/validate_writers.h"
 #include "base/graph.h"
 #include "store/objects.h"
 
@@ -97,6 +98,7 @@ class Checker {
       CheckDependencies(*workload);
     }
     CheckCycles();
+    CheckWriters(world_, report_);
     report_.SetObject(-1);
   }
 
@@ -271,6 +273,42 @@ class Checker {
   std::map<store::Key, const Entry*> by_key_;
 };
 
+bool Reads(const v1::Container& container, const v1::Object& object) {
+  const std::string& name = store::MetadataOf(object).name();
+  const auto names = [&name](const auto& mounts) {
+    return std::any_of(mounts.begin(), mounts.end(),
+                       [&](const auto& mount) { return mount.name() == name; });
+  };
+  return object.has_secret()   ? names(container.secrets())
+         : object.has_config() ? names(container.configs())
+                               : false;
+}
+
+// Of a ServiceSpec or a JobSpec.
+template <typename Spec>
+bool AnyReads(const Spec& spec, const v1::Object& object) {
+  const auto any = [&object](const auto& containers) {
+    return std::any_of(
+        containers.begin(), containers.end(),
+        [&](const v1::Container& c) { return Reads(c, object); });
+  };
+  return any(spec.containers()) || any(spec.init_containers());
+}
+
+// Whether containers that `user` declares read the secret or config `object`.
+bool ReadsValue(const v1::Object& user, const v1::Object& object) {
+  if (store::KeyOf(user).project != store::KeyOf(object).project) return false;
+  if (user.has_service()) {
+    const v1::ServiceSpec& spec = user.service().spec();
+    return AnyReads(spec, object) ||
+           std::any_of(
+               spec.sidecars().begin(), spec.sidecars().end(),
+               [&](const v1::Container& c) { return Reads(c, object); });
+  }
+  if (user.has_job()) return AnyReads(user.job().spec(), object);
+  return user.has_cron_job() && AnyReads(user.cron_job().spec().job(), object);
+}
+
 bool Uses(const Workload& workload, const v1::Object& object) {
   const v1::Metadata& metadata = store::MetadataOf(object);
   if (ProjectOr(workload.metadata->project()) !=
@@ -303,6 +341,10 @@ std::vector<std::string> UsersOf(const World& world, const v1::Object& object) {
     if (object.has_project()) {
       if (!entry.object->has_project() &&
           store::KeyOf(*entry.object).project == name) {
+        users.push_back(NameOf(*entry.object));
+      }
+    } else if (object.has_secret() || object.has_config()) {
+      if (ReadsValue(*entry.object, object)) {
         users.push_back(NameOf(*entry.object));
       }
     } else if (object.has_network() || object.has_volume()) {

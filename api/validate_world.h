@@ -28,8 +28,9 @@ struct World {
 // a circle, a volume that is being deleted. Pure.
 void ValidateWorld(const World& world, Report& report);
 
-// Names of the services in `world` that use a network or a volume, of the
-// objects that are in a project; empty for other kinds.
+// Names of the services in `world` that use a network or a volume, of what
+// reads a secret or a config, of the objects that are in a project; empty for
+// other kinds.
 std::vector<std::string> UsersOf(const World& world, const v1::Object& object);
 
 }  // namespace bulwark::api

@@ -113,6 +113,10 @@ void ValidateObject(const v1::Object& object,
     ValidateCronJob(object.cron_job(), normalize, report);
   } else if (object.has_network()) {
     ValidateNetworkSpec(object.network().spec(), report);
+  } else if (object.has_config()) {
+    ValidateConfigSpec(object.config().spec(), report);
+  } else if (object.has_volume()) {
+    ValidateVolumeSpec(object.volume().spec(), report);
   } else if (object.has_project()) {
     if (object.project().metadata().project() != "default") {
       report.Invalid("metadata.project", "a project is not part of a project",

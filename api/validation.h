@@ -39,6 +39,15 @@ void ValidateJobChange(const v1::Job& before, const v1::Job& after,
                        Report& report);
 void ValidateNetworkSpec(const v1::NetworkSpec& spec, Report& report);
 void ValidateProjectSpec(const v1::ProjectSpec& spec, Report& report);
+void ValidateVolumeSpec(const v1::VolumeSpec& spec, Report& report);
+// Whether one may become the other.
+void ValidateVolumeChange(const v1::VolumeSpec& before,
+                          const v1::VolumeSpec& after, Report& report);
+void ValidateConfigSpec(const v1::ConfigSpec& spec, Report& report);
+// What containers read of secrets and configs, and what a change of it does.
+void ValidateInputs(const v1::Container& container, absl::string_view path,
+                    Report& report);
+void ValidateChangePolicy(const v1::ServiceSpec& spec, Report& report);
 
 // kExecution: a main container of a job.
 enum class ContainerRole { kMain, kInit, kSidecar, kExecution };

@@ -70,6 +70,14 @@ inline v1::VolumeMount& Mount(v1::Service& s, const char* volume,
   return mount;
 }
 
+inline v1::SecretMount& Secret(v1::Service& s, const char* name,
+                               const char* path) {
+  v1::SecretMount& mount = *Main(s).add_secrets();
+  mount.set_name(name);
+  mount.set_path(path);
+  return mount;
+}
+
 class SpoiledTest : public ::testing::TestWithParam<SpoiledCase> {
  protected:
   void ExpectOneProblem() {

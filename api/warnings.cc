@@ -1,8 +1,12 @@
 #include "api/warnings.h"
 
+#include <set>
+#include <string>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "store/objects.h"
 
 namespace bulwark::api {
 namespace {
@@ -80,6 +84,43 @@ Warnings WarningsOf(const v1::Object& written, const v1::Object& defaulted) {
     WarnOfContainers(spec.containers(), warnings);
   }
   return warnings;
+}
+
+std::vector<std::string> WarningsOfMissing(
+    const v1::Object& object,
+    absl::FunctionRef<bool(const store::Key& key)> exists) {
+  std::set<std::string> warnings;
+  const auto look = [&](const char* kind, const auto& mounts) {
+    for (const auto& mount : mounts) {
+      if (mount.name().empty() ||
+          exists(store::ObjectKey(kind, store::MetadataOf(object).project(),
+                                  mount.name()))) {
+        continue;
+      }
+      warnings.insert(absl::StrCat(
+          kind, " ", mount.name(), " does not exist; what reads it waits for `",
+          "ctl ", kind, " create ", mount.name(), "`"));
+    }
+  };
+  const auto look_at_all = [&](const auto& containers) {
+    for (const v1::Container& container : containers) {
+      look("secret", container.secrets());
+      look("config", container.configs());
+    }
+  };
+  const auto look_at_spec = [&](const auto& spec) {
+    look_at_all(spec.containers());
+    look_at_all(spec.init_containers());
+  };
+  if (object.has_service()) {
+    look_at_spec(object.service().spec());
+    look_at_all(object.service().spec().sidecars());
+  } else if (object.has_job()) {
+    look_at_spec(object.job().spec());
+  } else if (object.has_cron_job()) {
+    look_at_spec(object.cron_job().spec().job());
+  }
+  return std::vector<std::string>(warnings.begin(), warnings.end());
 }
 
 }  // namespace bulwark::api

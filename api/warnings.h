@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "proto/bulwark/v1/objects.pb.h"
+#include "store/key.h"
 
 namespace bulwark::api {
 
@@ -13,6 +15,12 @@ namespace bulwark::api {
 // `defaulted` the same with its defaults. Pure.
 std::vector<std::string> WarningsOf(const v1::Object& written,
                                     const v1::Object& defaulted);
+
+// What containers of `object` read of secrets and configs that do not exist
+// (yet).
+std::vector<std::string> WarningsOfMissing(
+    const v1::Object& object,
+    absl::FunctionRef<bool(const store::Key& key)> exists);
 
 }  // namespace bulwark::api
 

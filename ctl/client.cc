@@ -16,8 +16,8 @@
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
+#include "ctl/client_impl.h"
 #include "ctl/errors.h"
-#include "proto/bulwark/v1/api.grpc.pb.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -74,60 +74,7 @@ std::string WayIn(const std::string& path) {
 
 }  // namespace
 
-struct Client::Impl {
-  std::string path;
-  absl::Duration timeout;
-  Clock* clock;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::Resources::Stub> resources;
-  std::unique_ptr<v1::Services::Stub> services;
-  std::unique_ptr<v1::Jobs::Stub> jobs;
-  std::unique_ptr<v1::Containers::Stub> containers;
-  std::unique_ptr<v1::Images::Stub> images;
-  std::unique_ptr<v1::System::Stub> system;
-  absl::Mutex mu;
-  std::set<grpc::ClientContext*> streams ABSL_GUARDED_BY(mu);
-
-  absl::Status ToStatus(const grpc::Status& status) const;
-  absl::Status ExplainUnavailable(const grpc::Status& status) const;
-
-  // One call with the deadline.
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(
-      Stub& stub,
-      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                   Response*),
-      const Request& request, absl::Time deadline = absl::InfiniteFuture()) {
-    grpc::ClientContext context;
-    if (deadline == absl::InfiniteFuture()) deadline = clock->Now() + timeout;
-    context.set_deadline(absl::ToChronoTime(deadline));
-    Response response;
-    absl::Status status =
-        ToStatus((stub.*method)(&context, request, &response));
-    if (!status.ok()) return status;
-    return response;
-  }
-};
-
 namespace {
-
-// Registers a stream's context for CancelStreams().
-template <typename Impl>
-class Stream {
- public:
-  explicit Stream(Impl& impl) : impl_(impl) {
-    absl::MutexLock lock(&impl_.mu);
-    impl_.streams.insert(&context);
-  }
-  ~Stream() {
-    absl::MutexLock lock(&impl_.mu);
-    impl_.streams.erase(&context);
-  }
-  grpc::ClientContext context;
-
- private:
-  Impl& impl_;
-};
 
 template <typename Impl>
 class ExecStreamImpl final : public ExecStream {
@@ -208,7 +155,9 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   impl_->jobs = v1::Jobs::NewStub(channel);
   impl_->containers = v1::Containers::NewStub(channel);
   impl_->images = v1::Images::NewStub(channel);
+  impl_->secrets = v1::Secrets::NewStub(channel);
   impl_->system = v1::System::NewStub(channel);
+  impl_->volumes = v1::Volumes::NewStub(channel);
 }
 
 Client::~Client() = default;
@@ -276,6 +225,22 @@ absl::StatusOr<v1::VersionResponse> Client::Version() {
                      v1::VersionRequest());
 }
 
+absl::StatusOr<v1::DoctorResponse> Client::Doctor() {
+  return impl_->Call(*impl_->system, &v1::System::Stub::Doctor,
+                     v1::DoctorRequest());
+}
+
+absl::StatusOr<v1::DiskUsageResponse> Client::DiskUsage() {
+  return impl_->Call(*impl_->system, &v1::System::Stub::DiskUsage,
+                     v1::DiskUsageRequest());
+}
+
+absl::StatusOr<v1::PruneResponse> Client::Prune(const v1::PruneRequest& request,
+                                                absl::Time deadline) {
+  return impl_->Call(*impl_->system, &v1::System::Stub::Prune, request,
+                     deadline);
+}
+
 absl::StatusOr<v1::VerifyAuditResponse> Client::VerifyAudit(
     absl::Time deadline) {
   return impl_->Call(*impl_->system, &v1::System::Stub::VerifyAudit,
@@ -320,16 +285,6 @@ absl::Status Client::Logs(
   return impl_->ToStatus(reader->Finish());
 }
 
-absl::Status Client::Audit(
-    const v1::AuditRequest& request,
-    const std::function<void(const v1::AuditRecord&)>& on_record) {
-  Stream stream(*impl_);
-  auto reader = impl_->system->Audit(&stream.context, request);
-  v1::AuditRecord record;
-  while (reader->Read(&record)) on_record(record);
-  return impl_->ToStatus(reader->Finish());
-}
-
 absl::Status Client::Stats(
     const v1::StatsRequest& request,
     const std::function<bool(const v1::StatsResponse&)>& on_stats) {
@@ -342,6 +297,16 @@ absl::Status Client::Stats(
     reader->Finish();
     return absl::OkStatus();
   }
+  return impl_->ToStatus(reader->Finish());
+}
+
+absl::Status Client::Audit(
+    const v1::AuditRequest& request,
+    const std::function<void(const v1::AuditRecord&)>& on_record) {
+  Stream stream(*impl_);
+  auto reader = impl_->system->Audit(&stream.context, request);
+  v1::AuditRecord record;
+  while (reader->Read(&record)) on_record(record);
   return impl_->ToStatus(reader->Finish());
 }
 

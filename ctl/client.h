@@ -35,6 +35,7 @@ class Client {
   // Gives the next piece of an upload; empty at its end.
   using Source = std::function<absl::StatusOr<std::string>()>;
   using OnProgress = std::function<void(const v1::ImageProgress&)>;
+  using OnVolumeProgress = std::function<void(const v1::VolumeProgress&)>;
 
   // `socket` is "unix:///path", "unix:/path" or "/path". Each call that is no
   // stream ends after `timeout`. `clock` must outlive this object.
@@ -56,11 +57,39 @@ class Client {
       const v1::RemoveImageRequest& request);
   absl::StatusOr<v1::TagImageResponse> TagImage(
       const v1::TagImageRequest& request);
+  absl::StatusOr<v1::LoginResponse> Login(const v1::LoginRequest& request);
+  absl::StatusOr<v1::LogoutResponse> Logout(const v1::LogoutRequest& request);
+  absl::StatusOr<v1::SecretsStatusResponse> SecretsStatus();
+  absl::StatusOr<v1::SetSecretResponse> SetSecret(
+      const v1::SetSecretRequest& request);
+  absl::StatusOr<v1::RollbackValueResponse> RollbackValue(
+      const v1::RollbackValueRequest& request);
+  absl::StatusOr<v1::RotateKeyResponse> RotateKey();
+  absl::StatusOr<v1::UnsealResponse> Unseal();
   absl::StatusOr<v1::VersionResponse> Version();
+  absl::StatusOr<v1::DoctorResponse> Doctor();
+  absl::StatusOr<v1::DiskUsageResponse> DiskUsage();
+  // Has `deadline` instead of the timeout of other calls.
+  absl::StatusOr<v1::PruneResponse> Prune(const v1::PruneRequest& request,
+                                          absl::Time deadline);
   absl::StatusOr<v1::VerifyAuditResponse> VerifyAudit(absl::Time deadline);
   // Has `deadline` instead of the timeout of other calls.
   absl::StatusOr<v1::ShutdownResponse> Shutdown(
       const v1::ShutdownRequest& request, absl::Time deadline);
+
+  // These take as long as the data: they have `deadline`.
+  absl::StatusOr<v1::SnapshotVolumeResponse> SnapshotVolume(
+      const v1::SnapshotVolumeRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::DeleteSnapshotResponse> DeleteSnapshot(
+      const v1::DeleteSnapshotRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::CloneVolumeResponse> CloneVolume(
+      const v1::CloneVolumeRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::ListBackupsResponse> ListBackups(
+      const v1::ListBackupsRequest& request, absl::Time deadline);
+  absl::Status RestoreVolume(const v1::RestoreVolumeRequest& request,
+                             const OnVolumeProgress& on_progress);
+  absl::Status BackupVolume(const v1::BackupVolumeRequest& request,
+                            const OnVolumeProgress& on_progress);
 
   // Calls `on_event` until it says false (OK), the deadline passes
   // (DEADLINE_EXCEEDED) or the stream ends (UNAVAILABLE, or its error).
@@ -70,14 +99,14 @@ class Client {
   // OK at the end of the logs.
   absl::Status Logs(const v1::LogsRequest& request,
                     const std::function<void(const v1::LogLine&)>& on_line);
-  // OK at the end of the log.
-  absl::Status Audit(
-      const v1::AuditRequest& request,
-      const std::function<void(const v1::AuditRecord&)>& on_record);
   // Calls `on_stats` until it says false (OK) or the stream ends.
   absl::Status Stats(
       const v1::StatsRequest& request,
       const std::function<bool(const v1::StatsResponse&)>& on_stats);
+  // OK at the end of the log.
+  absl::Status Audit(
+      const v1::AuditRequest& request,
+      const std::function<void(const v1::AuditRecord&)>& on_record);
   absl::Status Pull(const v1::PullImageRequest& request,
                     const OnProgress& on_progress);
   absl::Status Load(const Source& source, const OnProgress& on_progress);

@@ -28,6 +28,12 @@ Command& Command::Flag(const std::string& names, bool& value,
   return *this;
 }
 
+Command& Command::Flag(const std::string& names, int64_t& value,
+                       const std::string& help) {
+  sub_.add_flag(names, value, help);
+  return *this;
+}
+
 Command& Command::Option(const std::string& names, std::string& value,
                          const std::string& help, Need need) {
   sub_.add_option(names, value, help)->required(need == kRequired);

@@ -26,6 +26,9 @@ class Command {
           const std::string& help);
 
   Command& Flag(const std::string& names, bool& value, const std::string& help);
+  // "--generate{32}": given alone it is 32, and "--generate=64" another number.
+  Command& Flag(const std::string& names, int64_t& value,
+                const std::string& help);
   Command& Option(const std::string& names, std::string& value,
                   const std::string& help, Need need = kOptional);
   // Repeatable, one value each time.

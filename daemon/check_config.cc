@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "base/status.h"
 #include "metrics/server.h"
@@ -46,6 +48,14 @@ absl::Status CheckPaths(const Config& config) {
   RETURN_IF_ERROR(CheckAbsolute("runtime-dir", config.runtime_dir));
   RETURN_IF_ERROR(CheckAbsolute("socket", config.socket));
   RETURN_IF_ERROR(CheckAbsolute("bin-dir", config.bin_dir));
+  RETURN_IF_ERROR(CheckAbsolute("key-file", config.key_file));
+  for (const std::string& folder : {config.state_dir, config.runtime_dir}) {
+    if (!absl::StartsWith(config.key_file, folder + "/")) continue;
+    return Bad("key-file",
+               absl::StrCat(config.key_file, " is in ", folder,
+                            ": a copy of that would hold the secrets and "
+                            "their key; keep the key elsewhere"));
+  }
   if (config.runtime_dir.size() > kMaxRuntimeDir) {
     return Bad("runtime-dir",
                absl::StrCat("at most ", kMaxRuntimeDir,
@@ -147,18 +157,23 @@ absl::Status CheckMetrics(const Config& config) {
   return status.ok() ? status : Bad("metrics-listen", status.message());
 }
 
+absl::Status CheckWord(absl::string_view flag, const std::string& word,
+                       std::initializer_list<const char*> words) {
+  for (const char* known : words) {
+    if (word == known) return absl::OkStatus();
+  }
+  return Bad(flag, absl::StrCat("\"", word, "\" is none of ",
+                                absl::StrJoin(words, ", ")));
+}
+
 absl::Status CheckProxy(const Config& config) {
   if (config.proxy_workers < 0 || config.proxy_workers > kMaxWorkers) {
     return Bad("proxy-workers",
                absl::StrCat(config.proxy_workers, " is not 1 to ", kMaxWorkers,
                             ", or 0 for one for each processor"));
   }
-  for (const char* engine : {"auto", "io_uring", "epoll"}) {
-    if (config.proxy_engine == engine) return absl::OkStatus();
-  }
-  return Bad("proxy-engine", absl::StrCat("\"", config.proxy_engine,
-                                          "\" is none of auto, io_uring, "
-                                          "epoll"));
+  return CheckWord("proxy-engine", config.proxy_engine,
+                   {"auto", "io_uring", "epoll"});
 }
 
 }  // namespace
@@ -185,6 +200,9 @@ absl::Status CheckConfig(const Config& config) {
   }
   RETURN_IF_ERROR(CheckProxy(config));
   RETURN_IF_ERROR(CheckMetrics(config));
+  RETURN_IF_ERROR(CheckWord("log-level", config.log_level,
+                            {"debug", "info", "warn", "error"}));
+  RETURN_IF_ERROR(CheckWord("log-format", config.log_format, {"text", "json"}));
   RETURN_IF_ERROR(CheckGroup(config.socket_group));
   return CheckPrograms(config);
 }

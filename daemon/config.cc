@@ -3,11 +3,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "daemon/config_file.h"
+#include "daemon/flags.h"
 #include "netmesh/dns/forwarder.h"
 
 namespace bulwark::daemon {
@@ -23,52 +28,35 @@ std::string OwnDirectory() {
   return path.substr(0, path.rfind('/'));
 }
 
-}  // namespace
+// Adds a flag to the command line.
+struct Adder {
+  CLI::App& app;
+  const Flag& flag;
+  Config& config;
 
-int ParseCommandLine(int argc, char** argv, Config& config) {
+  std::string name() const { return absl::StrCat("--", flag.name); }
+  void operator()(std::string Config::*target) const {
+    app.add_option(name(), config.*target, flag.help);
+  }
+  void operator()(std::vector<std::string> Config::*target) const {
+    app.add_option(name(), config.*target, flag.help)->allow_extra_args(false);
+  }
+  void operator()(int Config::*target) const {
+    app.add_option(name(), config.*target, flag.help);
+  }
+  void operator()(bool Config::*target) const {
+    app.add_flag(name(), config.*target, flag.help);
+  }
+};
+
+// As ParseCommandLine(), without the file.
+int ParseFlags(int argc, char** argv, Config& config) {
   CLI::App app("bulwarkd: runs the services that are declared on this host");
-  app.add_option("--instance", config.instance,
-                 "name under which everything stands in the kernel");
-  app.add_option("--state-dir", config.state_dir, "what must outlive a reboot");
-  app.add_option("--runtime-dir", config.runtime_dir, "sockets and namespaces");
-  app.add_option("--socket", config.socket,
-                 "the API's socket (default RUNTIME_DIR/bulwarkd.sock)");
-  app.add_option("--socket-group", config.socket_group,
-                 "group whose members may use the API");
-  app.add_option("--bin-dir", config.bin_dir,
-                 "where bulwark-shim, bulwark-keeper and bulwark-proxy are");
-  app.add_option("--container-pool", config.container_pool,
-                 "IPv4 addresses of networks");
-  app.add_option("--virtual-pool", config.virtual_pool,
-                 "IPv4 addresses of services");
-  app.add_option("--uplink-subnet", config.uplink_subnet,
-                 "link between the host and the data plane, a /30");
-  app.add_option("--build-subnet", config.build_subnet,
-                 "IPv4 addresses of image builds");
-  app.add_option("--dns-upstream", config.dns_upstreams,
-                 "server for foreign names (default: of /etc/resolv.conf)")
-      ->allow_extra_args(false);
-  app.add_flag("--i-own-this-host", config.own_host,
-               "allow to work in the host's own network namespace");
-  app.add_option("--insecure-registry", config.insecure_registries,
-                 "registry host that is asked by plain HTTP")
-      ->allow_extra_args(false);
-  app.add_option("--max-kernel", config.max_kernel,
-                 "use no kernel feature newer than this version");
-  app.add_option("--proxy-workers", config.proxy_workers,
-                 "threads of the proxy (default: one for each processor)");
-  app.add_option("--proxy-engine", config.proxy_engine,
-                 "auto, io_uring or epoll");
-  app.add_option("--metrics-listen", config.metrics_listen,
-                 "where Prometheus finds metrics, ADDRESS:PORT[,...] (empty: "
-                 "nowhere)");
-  app.add_option("--log-level", config.log_level, "debug, info, warn or error")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
-  app.add_option("--log-format", config.log_format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}));
-  app.add_flag("--teardown", config.teardown,
-               "end all that runs for the instance, keep its state, and exit");
-  app.add_flag("--version", config.version, "print the version and exit");
+  app.footer(absl::StrCat("Settings are also read from ", kDefaultConfigFile,
+                          "; the command line wins."));
+  for (const Flag& flag : Flags()) {
+    std::visit(Adder{app, flag, config}, flag.target);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -77,9 +65,38 @@ int ParseCommandLine(int argc, char** argv, Config& config) {
   return -1;
 }
 
+void PrintLines(absl::string_view text) {
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    std::fprintf(stderr, "bulwarkd: %s\n", std::string(line).c_str());
+  }
+}
+
+}  // namespace
+
+int ParseCommandLine(int argc, char** argv, Config& config) {
+  // A first look, for the file's name; then the command line over the file.
+  Config first;
+  if (int code = ParseFlags(argc, argv, first); code >= 0) return code;
+  if (!first.version) {
+    const bool named = !first.config_file.empty();
+    const std::string path = named ? first.config_file : kDefaultConfigFile;
+    const absl::Status status = ReadConfigFile(path, config);
+    if (!status.ok() && (named || !absl::IsNotFound(status))) {
+      PrintLines(status.message());
+      return 2;
+    }
+  }
+  return ParseFlags(argc, argv, config);
+}
+
 void Complete(Config& config) {
   if (config.socket.empty()) {
     config.socket = config.runtime_dir + "/bulwarkd.sock";
+  }
+  if (config.key_file.empty()) {
+    config.key_file = config.state_dir == Config().state_dir
+                          ? "/etc/bulwark/master.key"
+                          : config.state_dir + ".key";
   }
   if (config.bin_dir.empty()) config.bin_dir = OwnDirectory();
   if (config.dns_upstreams.empty()) {

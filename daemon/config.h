@@ -1,18 +1,27 @@
-// What bulwarkd is told on its command line.
+// What bulwarkd is told on its command line and in its configuration file.
 #ifndef DAEMON_CONFIG_H_
 #define DAEMON_CONFIG_H_
 
 #include <string>
 #include <vector>
 
+#include "daemon/version.h"
+
 namespace bulwark::daemon {
 
 struct Config {
+  // Read before the command line, which wins; default: kDefaultConfigFile, if
+  // that exists.
+  std::string config_file;
+
   std::string instance = "bulwark";
   std::string state_dir = "/var/lib/bulwark";
   std::string runtime_dir = "/run/bulwark";
   std::string socket;  // default: RUNTIME_DIR/bulwarkd.sock
   std::string socket_group;
+  // The root key of secrets. Default: /etc/bulwark/master.key, or beside a
+  // state directory elsewhere: STATE_DIR.key.
+  std::string key_file;
   std::string bin_dir;  // of shim, keeper and proxy; default: bulwarkd's own
 
   std::string container_pool = "10.210.0.0/16";
@@ -35,11 +44,17 @@ struct Config {
   // Instead of serving: end every container, proxy and namespace of the
   // instance, keep the state directory, and exit.
   bool teardown = false;
+  // Instead of serving: check all this, and exit.
+  bool check_config = false;
   bool version = false;
+
+  // What the program says it is; no setting.
+  std::string program_version = kVersion;
 };
 
-// Sets `config` from the command line. Returns the exit status if the process
-// should end now (help, or a usage error, already printed); -1 to go on.
+// Sets `config` from the configuration file and the command line. Returns the
+// exit status if the process should end now (help, or what is wrong with either
+// of the two, already printed); -1 to go on.
 int ParseCommandLine(int argc, char** argv, Config& config);
 
 // Fills in what depends on other values and on the host. See check_config.h for

@@ -4,21 +4,26 @@
 #include <sys/utsname.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "api/credentials.h"
+#include "api/keyring_rows.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "daemon/doctor/gather.h"
+#include "daemon/doctor/judge.h"
 #include "daemon/usage_stats.h"
-#include "daemon/version.h"
 #include "engine/image/byte_source.h"
 #include "engine/image/unpack.h"
 #include "os/cgroup.h"
 #include "os/files.h"
+#include "os/mounts.h"
 #include "scheduler/reap/reaper.h"
 
 namespace bulwark::daemon {
@@ -59,6 +64,11 @@ lb::LocalProxyConfig ProxyConfig(const Config& config,
   proxy.workers = config.proxy_workers;
   proxy.engine = config.proxy_engine;
   return proxy;
+}
+
+// Where secrets and configs lie in memory.
+std::string InputsDirectory(const Config& config) {
+  return config.runtime_dir + "/inputs";
 }
 
 absl::Status MakeDirectory(const std::string& path) {
@@ -118,6 +128,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
   ASSIGN_OR_RETURN(InstanceLock lock, InstanceLock::Take(config, clock));
   daemon->lock_.emplace(std::move(lock));
   RETURN_IF_ERROR(daemon->OpenStores(std::move(store)));
+  RETURN_IF_ERROR(daemon->OpenSecrets());
   RETURN_IF_ERROR(daemon->OpenKernel());
   RETURN_IF_ERROR(daemon->StartControllers());
   RETURN_IF_ERROR(daemon->StartServer());
@@ -130,8 +141,44 @@ absl::Status Daemon::OpenStores(store::RocksOptions options) {
   options.path = config_.state_dir + "/store";
   ASSIGN_OR_RETURN(
       store_, store::RocksStore::Open(std::move(options), clock_, entropy_));
-  volumes_ = std::make_unique<volumes::LocalVolumes>(config_.state_dir);
-  return volumes_->Open();
+  return OpenVolumes();
+}
+
+absl::Status Daemon::OpenVolumes() {
+  RETURN_IF_ERROR(MakeDirectory(config_.runtime_dir));
+  local_volumes_ = std::make_unique<volumes::LocalVolumes>(config_.state_dir);
+  image_volumes_ = std::make_unique<volumes::ImageVolumes>(config_.state_dir,
+                                                           config_.runtime_dir);
+  tmpfs_volumes_ = std::make_unique<volumes::TmpfsVolumes>(config_.runtime_dir);
+  RETURN_IF_ERROR(local_volumes_->Open());
+  RETURN_IF_ERROR(image_volumes_->Open());
+  RETURN_IF_ERROR(tmpfs_volumes_->Open());
+  volumes_ = std::make_unique<volumes::RoutedVolumes>(
+      *local_volumes_, *image_volumes_, *tmpfs_volumes_);
+  const std::string work_dir = config_.state_dir + "/backup-work";
+  RETURN_IF_ERROR(os::RemoveTree(work_dir));
+  RETURN_IF_ERROR(os::MakeDirs(work_dir, 0700));
+  backups_ = std::make_unique<volumes::ResticBackups>(work_dir);
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::OpenSecrets() {
+  vault_ = std::make_unique<secrets::LocalVault>(config_.key_file, clock_);
+  // Whatever needs no secret runs all the same, also on a full disk.
+  if (absl::Status loaded = api::LoadKeyring(*store_, *vault_); !loaded.ok()) {
+    LOG_ERROR("the keyring of secrets is not stored", {{"cause", loaded}});
+  }
+  const secrets::VaultStatus status = vault_->Status();
+  if (status.sealed) {
+    LOG_ERROR("secrets are sealed: what needs one waits",
+              {{"cause", status.message}, {"remedy", status.remedy}});
+  }
+  delivery_ = std::make_unique<secrets::Materializer>(InputsDirectory(config_),
+                                                      *vault_);
+  if (absl::Status opened = delivery_->Open(); !opened.ok()) {
+    LOG_ERROR("secrets and configs cannot be delivered", {{"cause", opened}});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Daemon::OpenKernel() {
@@ -158,6 +205,14 @@ absl::Status Daemon::OpenKernel() {
   images.clock = &clock_;
   images.entropy = &entropy_;
   images.engine = engine_.get();
+  images.credentials = [this](const std::string& registry)
+      -> absl::StatusOr<std::optional<engine::RegistryAuth>> {
+    ASSIGN_OR_RETURN(std::optional<api::OpenCredential> credential,
+                     api::FindCredential(*store_, *vault_, registry));
+    if (!credential.has_value()) return std::nullopt;
+    return engine::RegistryAuth{std::move(credential->username),
+                                std::string(credential->password.Reveal())};
+  };
   images.build_network = [this] { return build_networks_->Acquire(); };
   ASSIGN_OR_RETURN(local_images_, engine::LocalImages::Open(std::move(images)));
   images_ = std::make_unique<MeasuredImages>(*local_images_, clock_);
@@ -185,7 +240,8 @@ absl::Status Daemon::StartControllers() {
   options.virtual_pool = config_.virtual_pool;
   scheduler_ = std::make_unique<scheduler::Scheduler>(
       scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
-                                *volumes_, *publisher_, clock_, entropy_,
+                                *volumes_, *vault_, *delivery_, *publisher_,
+                                clock_, entropy_,
                                 [this] { return usage_->History(); }},
       std::move(options));
   // One network that cannot be had is in its condition and tried again.
@@ -195,11 +251,16 @@ absl::Status Daemon::StartControllers() {
   networks_->Start();
   events_to_ = scheduler_.get();
   RETURN_IF_ERROR(scheduler_->Start());
+  RETURN_IF_ERROR(StartVolumes());
   publisher_->Start([this](const std::string& replica_uid) {
     scheduler_->OnEndpointsChanged(replica_uid);
   });
   health_->Start();
   usage_->Start();
+  node_ = std::make_unique<NodeRecord>(
+      *store_, clock_, scheduler_->events(), IdentifyHost(clock_),
+      config_.program_version, clock_.Now(),
+      [this] { return Judge(Gather(config_, *store_, clock_)); });
   repair_ = std::thread([this] { RepairLoop(); });
   if (std::string why = scheduler_->degraded(); !why.empty()) {
     LOG_ERROR("degraded", {{"cause", why}});
@@ -207,12 +268,64 @@ absl::Status Daemon::StartControllers() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> Daemon::ReadSecret(const std::string& project,
+                                               const std::string& name) {
+  ASSIGN_OR_RETURN(const secrets::SecretBytes value,
+                   api::OpenSecret(*store_, *vault_, project, name));
+  return std::string(value.Reveal());
+}
+
+absl::Status Daemon::StartVolumes() {
+  scheduler::VolumePorts ports{
+      *store_,
+      *volumes_,
+      *backups_,
+      clock_,
+      entropy_,
+      scheduler_->events(),
+      [this](const std::string& service) {
+        scheduler_->OnMountsChanged(service);
+      },
+      [this](const std::string& project, const std::string& secret,
+             const v1::Identity&) { return ReadSecret(project, secret); }};
+  volume_controller_ = std::make_unique<scheduler::VolumeController>(ports);
+  volume_actions_ =
+      std::make_unique<scheduler::VolumeActions>(ports, *volume_controller_);
+  return volume_controller_->Start();
+}
+
+api::VolumeActions Daemon::VolumeCalls() {
+  scheduler::VolumeActions* actions = volume_actions_.get();
+  api::VolumeActions calls;
+  calls.snapshot = [actions](const auto& request, const auto& caller) {
+    return actions->Snapshot(request, caller);
+  };
+  calls.delete_snapshot = [actions](const auto& request, const auto& caller) {
+    return actions->DeleteSnapshot(request, caller);
+  };
+  calls.clone = [actions](const auto& request, const auto& caller) {
+    return actions->Clone(request, caller);
+  };
+  calls.list_backups = [actions](const auto& request, const auto& caller) {
+    return actions->ListBackups(request, caller);
+  };
+  calls.restore = [actions](const auto& request, const auto& caller,
+                            const auto& progress) {
+    return actions->Restore(request, caller, progress);
+  };
+  calls.backup = [actions](const auto& request, const auto& caller,
+                           const auto& progress) {
+    return actions->Backup(request, caller, progress);
+  };
+  return calls;
+}
+
 absl::Status Daemon::StartServer() {
   api::ServerOptions options;
   options.socket_path = config_.socket;
   options.group = config_.socket_group;
   options.state_dir = config_.state_dir;
-  options.version.version = kVersion;
+  options.version.version = config_.program_version;
   options.version.instance = config_.instance;
   options.version.start_time = clock_.Now();
   api::ServerDependencies dependencies{
@@ -229,6 +342,23 @@ absl::Status Daemon::StartServer() {
   dependencies.stats = [this](absl::Duration max_age) {
     return ToStats(*usage_->Fresh(max_age));
   };
+  dependencies.host.doctor = [this]() -> absl::StatusOr<v1::DoctorResponse> {
+    return Judge(Gather(config_, *store_, clock_));
+  };
+  disk_ = std::make_unique<Disk>(config_.state_dir, *store_, *engine_, *images_,
+                                 *volumes_);
+  dependencies.host.disk_usage = [this] { return disk_->Usage(); };
+  dependencies.host.prune = [this](const v1::PruneRequest& request) {
+    return disk_->Prune(request);
+  };
+  dependencies.volumes = VolumeCalls();
+  dependencies.vault = vault_.get();
+  dependencies.registries = {
+      engine::NormalizeRegistry,
+      [this](const std::string& registry, const engine::RegistryAuth& auth) {
+        return local_images_->CheckCredentials(registry, auth);
+      }};
+  dependencies.unsealed = [this] { scheduler_->OnUnsealed(); };
   ASSIGN_OR_RETURN(server_, api::Server::Start(options, dependencies));
   return absl::OkStatus();
 }
@@ -238,10 +368,11 @@ void Daemon::StartMetrics() {
   utsname kernel{};
   uname(&kernel);
   collector_ = std::make_unique<Collector>(
-      MetricSources{*store_, *proxy_, *images_, *server_,
+      MetricSources{*store_, *usage_, *images_, *server_,
                     [this] { return scheduler_->GetStats(); },
                     [this] { return !scheduler_->degraded().empty(); },
-                    kVersion, kernel.release, config_.state_dir + "/store"},
+                    config_.program_version, kernel.release,
+                    config_.state_dir + "/store"},
       clock_);
   collector_->Start();
   metrics_ = std::make_unique<metrics::Server>(
@@ -250,8 +381,8 @@ void Daemon::StartMetrics() {
 }
 
 void Daemon::RepairLoop() {
-  std::string last;
   while (true) {
+    UpdateNode();
     {
       absl::MutexLock lock(&mu_);
       if (clock_.AwaitUntil(mu_, absl::Condition(&stop_),
@@ -259,17 +390,32 @@ void Daemon::RepairLoop() {
         return;
       }
     }
-    const absl::Status status = network_->Repair();
-    if (!status.ok() && status.ToString() != last) {
-      LOG_WARN("network is not repaired", {{"cause", status}});
-    }
-    last = status.ToString();
+    RepairNetwork();
+  }
+}
+
+void Daemon::RepairNetwork() {
+  const absl::Status status = network_->Repair();
+  if (!status.ok() && status.ToString() != last_trouble_) {
+    LOG_WARN("network is not repaired", {{"cause", status}});
+  }
+  last_trouble_ = status.ToString();
+}
+
+// The record only informs: when it cannot be written, the next round tries.
+void Daemon::UpdateNode() {
+  const absl::Status status = node_open_ ? node_->Update() : node_->Open();
+  if (status.ok()) {
+    node_open_ = true;
+  } else {
+    LOG_DEBUG("the node's record is not written", {{"cause", status}});
   }
 }
 
 Daemon::~Daemon() {
   metrics_.reset();
   if (collector_ != nullptr) collector_->Stop();
+  if (volume_controller_ != nullptr) volume_controller_->Interrupt();
   if (server_ != nullptr) server_->Stop(absl::Seconds(5));
   server_.reset();
   {
@@ -282,6 +428,7 @@ Daemon::~Daemon() {
   if (publisher_ != nullptr) publisher_->Stop();
   if (networks_ != nullptr) networks_->Stop();
   events_to_ = nullptr;
+  if (volume_controller_ != nullptr) volume_controller_->Stop();
   if (scheduler_ != nullptr) scheduler_->Stop();
 }
 
@@ -295,6 +442,9 @@ absl::Status Daemon::Teardown(const Config& config, Clock& clock) {
   first.Update(proxy.Shutdown());
   first.Update(network.Teardown());
   first.Update(RemoveCgroups(config, clock));
+  // Before the directory goes: what is still mounted there would go with it.
+  first.Update(os::UnmountBelow(config.runtime_dir));
+  first.Update(secrets::Materializer::Teardown(InputsDirectory(config)));
   if (!first.ok()) return first;
   std::error_code ignored;
   std::filesystem::remove_all(config.runtime_dir, ignored);

@@ -15,9 +15,11 @@
 #include "base/entropy.h"
 #include "daemon/build_networks.h"
 #include "daemon/config.h"
+#include "daemon/disk/disk.h"
 #include "daemon/instance_lock.h"
 #include "daemon/metrics/collector.h"
 #include "daemon/metrics/measured_images.h"
+#include "daemon/node/node_record.h"
 #include "daemon/prober.h"
 #include "engine/image/local_images.h"
 #include "engine/local/local_engine.h"
@@ -29,8 +31,16 @@
 #include "scheduler/publish/publisher.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/usage/sampler.h"
+#include "scheduler/volumes/actions.h"
+#include "scheduler/volumes/controller.h"
+#include "secrets/keyring/local_vault.h"
+#include "secrets/materialize/materializer.h"
 #include "store/rocks/rocks_store.h"
+#include "volumes/image/image_volumes.h"
 #include "volumes/local/local_volumes.h"
+#include "volumes/restic/restic_backups.h"
+#include "volumes/router/routed_volumes.h"
+#include "volumes/tmpfs/tmpfs_volumes.h"
 
 namespace bulwark::daemon {
 
@@ -57,11 +67,20 @@ class Daemon {
       : config_(config), clock_(clock), entropy_(entropy) {}
 
   absl::Status OpenStores(store::RocksOptions options);
+  absl::Status OpenVolumes();
+  absl::Status OpenSecrets();
   absl::Status OpenKernel();
   absl::Status StartControllers();
+  absl::Status StartVolumes();
+  // The newest version of a secret, for bulwarkd's own use.
+  absl::StatusOr<std::string> ReadSecret(const std::string& project,
+                                         const std::string& name);
+  api::VolumeActions VolumeCalls();
   absl::Status StartServer();
   void StartMetrics();
   void RepairLoop();
+  void RepairNetwork();
+  void UpdateNode();
 
   const Config config_;
   Clock& clock_;
@@ -70,12 +89,18 @@ class Daemon {
   // In the order of their start; destroyed in reverse.
   std::optional<InstanceLock> lock_;
   std::unique_ptr<store::RocksStore> store_;
+  std::unique_ptr<secrets::LocalVault> vault_;
+  std::unique_ptr<secrets::Materializer> delivery_;
   std::unique_ptr<engine::LocalEngine> engine_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;
   std::unique_ptr<BuildNetworks> build_networks_;
   std::unique_ptr<engine::LocalImages> local_images_;
   std::unique_ptr<MeasuredImages> images_;  // the same, counted
-  std::unique_ptr<volumes::LocalVolumes> volumes_;
+  std::unique_ptr<volumes::LocalVolumes> local_volumes_;
+  std::unique_ptr<volumes::ImageVolumes> image_volumes_;
+  std::unique_ptr<volumes::TmpfsVolumes> tmpfs_volumes_;
+  std::unique_ptr<volumes::RoutedVolumes> volumes_;
+  std::unique_ptr<volumes::ResticBackups> backups_;
   std::unique_ptr<lb::LocalProxy> proxy_;
   std::unique_ptr<LocalProber> prober_;
   std::unique_ptr<scheduler::NetworkController> networks_;
@@ -83,12 +108,18 @@ class Daemon {
   std::unique_ptr<scheduler::HealthMonitor> health_;
   std::unique_ptr<scheduler::UsageSampler> usage_;
   std::unique_ptr<scheduler::Scheduler> scheduler_;
+  std::unique_ptr<scheduler::VolumeController> volume_controller_;
+  std::unique_ptr<scheduler::VolumeActions> volume_actions_;
   // What the engine's events go to; null before and after the scheduler works.
   std::atomic<scheduler::Scheduler*> events_to_ = nullptr;
 
   absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread repair_;
+  std::unique_ptr<NodeRecord> node_;
+  bool node_open_ = false;    // of the repairing thread only
+  std::string last_trouble_;  // of the network, as last logged; its too
+  std::unique_ptr<Disk> disk_;
   std::unique_ptr<api::Server> server_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<metrics::Server> metrics_;  // null: off

@@ -2,14 +2,17 @@
 #ifndef DAEMON_RUN_H_
 #define DAEMON_RUN_H_
 
+#include "daemon/version.h"
 #include "store/rocks/rocks_options.h"
 
 namespace bulwark::daemon {
 
 // Serves until SIGTERM or SIGINT, or does the one thing that the command line
-// asks for; returns the exit status. `store` is for tests: the environment to
-// keep the store in; its path is set here.
-int Run(int argc, char** argv, store::RocksOptions store = {});
+// asks for; returns the exit status. The rest is for tests: `store` says in
+// which environment to keep the store (its path is set here), `version` what to
+// say that this program is.
+int Run(int argc, char** argv, store::RocksOptions store = {},
+        const char* version = kVersion);
 
 }  // namespace bulwark::daemon
 

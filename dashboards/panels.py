@@ -119,7 +119,7 @@ _DAEMON = [
     graph("Store: commits", "ops",
           [("rate(bulwark_store_commits_total[WINDOW])", "commits")], "crash"),
     graph("Store: size", "bytes", [("bulwark_store_size_bytes", "on disk")],
-          "crash", "change"),
+          ""),
     graph("Image pulls", "Bps",
           [("rate(bulwark_image_pull_bytes_total[WINDOW])", "downloaded")],
           "pull"),

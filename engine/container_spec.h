@@ -17,6 +17,9 @@ struct Mount {
   std::string source;       // kBind: an absolute path of the host
   std::string destination;  // absolute, inside the container
   bool read_only = false;
+  // kBind: the source is ours alone, and is given to the container's user, with
+  // all that is in it (a few folders deep), before the first process runs.
+  bool owned_by_user = false;
   int64_t size_bytes = 0;  // kTmpfs; 0: half of the memory limit, or 64 MiB
   uint32_t mode = 01777;   // kTmpfs
 };

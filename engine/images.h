@@ -68,12 +68,38 @@ struct PullRequest {
 };
 
 struct BuildRequest {
-  std::string context_dir;  // a directory the builder only reads
+  std::string context_dir;                // a directory the builder only reads
   std::string dockerfile = "Dockerfile";  // relative to context_dir
   std::vector<std::string> tags;
   std::map<std::string, std::string> args;
   std::string target;  // empty: the last stage
   bool no_cache = false;
+};
+
+// One part of what the store takes of its disk.
+struct DiskShare {
+  int64_t count = 0;
+  int64_t active = 0;  // of them, needed
+  int64_t bytes = 0;
+  int64_t reclaimable_bytes = 0;  // what Prune() frees by itself
+};
+struct ImagesUsage {
+  DiskShare images;       // without `all`
+  DiskShare build_cache;  // steps; content that images need too is theirs
+};
+
+struct PruneImagesRequest {
+  // Digests of images that must stay, named or not.
+  std::vector<std::string> in_use;
+  bool images = false;  // those without a name
+  bool all = false;     // with `images`: also those that have one
+  bool build_cache = false;
+  bool dry_run = false;
+};
+struct PruneImagesResult {
+  // "image docker.io/library/nginx:1.27", "image sha256:…", "5 build steps".
+  std::vector<std::string> removed;
+  int64_t bytes = 0;  // what their content takes
 };
 
 // What a long operation says while it runs.
@@ -121,6 +147,14 @@ class Images {
   // the digests in `in_use`.
   virtual absl::Status Remove(absl::string_view reference,
                               const std::vector<std::string>& in_use) = 0;
+
+  // What is on the disk; `in_use` as in PruneImagesRequest. Reads the whole
+  // store's directories: seconds, with many files.
+  virtual absl::StatusOr<ImagesUsage> Usage(
+      const std::vector<std::string>& in_use) = 0;
+  // Removes what nothing needs. What operations that run hold stays.
+  virtual absl::StatusOr<PruneImagesResult> Prune(
+      const PruneImagesRequest& request) = 0;
 };
 
 // "nginx" -> "docker.io/library/nginx:latest", and so on. INVALID_ARGUMENT

@@ -91,6 +91,13 @@ absl::StatusOr<CgroupLayout> ParseCgroupLayout(absl::string_view mountinfo) {
   return layout;
 }
 
+bool IsInRoot(absl::string_view self_cgroup) {
+  for (absl::string_view line : absl::StrSplit(self_cgroup, '\n')) {
+    if (line == "0::/") return true;
+  }
+  return false;
+}
+
 Cgroups::Cgroups(CgroupLayout layout, std::string instance, Clock& clock)
     : layout_(std::move(layout)),
       instance_(std::move(instance)),
@@ -117,7 +124,24 @@ std::vector<std::string> Cgroups::Roots() const {
   return roots;
 }
 
+std::string Cgroups::Leaf() const {
+  return absl::StrCat(layout_.unified, "/", instance_, "-daemon");
+}
+
+// The kernel's root alone has no cgroup.type.
+absl::Status Cgroups::LeaveRoot() {
+  if (!layout_.v1.empty() || !Exists(layout_.unified + "/cgroup.type")) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::string own,
+                   ReadFile("/proc/self/cgroup", kMaxText));
+  if (!IsInRoot(own)) return absl::OkStatus();
+  RETURN_IF_ERROR(MakeDir(Leaf()));
+  return WriteText(Leaf() + "/cgroup.procs", "0");
+}
+
 absl::Status Cgroups::Prepare() {
+  RETURN_IF_ERROR(LeaveRoot());
   for (const std::string& root : Roots()) RETURN_IF_ERROR(MakeDir(root));
   // Controllers that version 1 holds, or that the kernel lacks, are refused
   // here one by one; a limit that needs one says so later.
@@ -133,6 +157,7 @@ absl::Status Cgroups::Prepare() {
 
 absl::Status Cgroups::Cleanup() {
   absl::Status first;
+  rmdir(Leaf().c_str());  // stays while we are in it
   for (const std::string& root : Roots()) {
     if (rmdir(root.c_str()) != 0 && errno != ENOENT) {
       first.Update(ErrnoStatus("remove", root));

@@ -30,6 +30,11 @@ struct CgroupLayout {
 // Reads the layout from the text of /proc/self/mountinfo.
 absl::StatusOr<CgroupLayout> ParseCgroupLayout(absl::string_view mountinfo);
 
+// Whether a process with this /proc/self/cgroup is in the group that the
+// hierarchy shows as its root. Unless that is the kernel's own root, a group
+// with processes enables no controllers.
+bool IsInRoot(absl::string_view self_cgroup);
+
 // 0: no limit.
 struct CgroupLimits {
   int64_t cpu_limit_millicores = 0;
@@ -68,7 +73,9 @@ class Cgroups {
   // `clock` outlives it.
   Cgroups(CgroupLayout layout, std::string instance, Clock& clock);
 
-  // Makes the instance's own groups and enables its controllers.
+  // Makes the instance's own groups and enables its controllers. Where this
+  // process stands in the way of that (see IsInRoot), it moves into a leaf,
+  // /INSTANCE-daemon.
   absl::Status Prepare();
   // Removes them again if they are empty.
   absl::Status Cleanup();
@@ -110,6 +117,8 @@ class Cgroups {
 
  private:
   std::vector<std::string> Roots() const;  // of the instance, unified first
+  std::string Leaf() const;                // for ourselves
+  absl::Status LeaveRoot();
   bool HasV1(const std::string& controller) const;
   std::string V1(const std::string& controller, absl::string_view name) const;
   void ReadCpu(absl::string_view name, const std::string& unified,

@@ -51,6 +51,14 @@ TEST(CgroupLayoutTest, WhenThereIsNoUnifiedHierarchy_SaysSo) {
       StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+TEST(CgroupLayoutTest, KnowsWhetherAProcessIsInTheRoot) {
+  EXPECT_TRUE(IsInRoot("0::/\n"));
+  EXPECT_TRUE(IsInRoot("3:memory:/a\n0::/\n"));
+  EXPECT_FALSE(IsInRoot("0::/system.slice/bulwarkd.service\n"));
+  EXPECT_FALSE(IsInRoot("3:memory:/\n0::/a\n"));
+  EXPECT_FALSE(IsInRoot(""));
+}
+
 // Over plain directories: what is written where on a pure version 2 host.
 TEST(CgroupLimitsTest, WhenHostIsPure_WritesVersionTwoFiles) {
   RealClock clock;

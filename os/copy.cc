@@ -110,8 +110,8 @@ class Walk {
       : wanted_(wanted), max_entries_(max_entries) {}
 
   // `to` may be none.
-  absl::StatusOr<TreeSize> Run(UniqueFd from, UniqueFd to,
-                               const std::string& name) {
+  absl::StatusOr<TreeUsage> Run(UniqueFd from, UniqueFd to,
+                                const std::string& name) {
     top_ = to.get();
     RETURN_IF_ERROR(Enter(std::move(from), std::move(to), name));
     while (!levels_.empty()) {
@@ -286,7 +286,7 @@ class Walk {
   int top_ = -1;
   std::vector<Level> levels_;
   std::map<Inode, std::string> seen_;  // files with several names: the first
-  TreeSize size_;
+  TreeUsage size_;
 };
 
 absl::StatusOr<UniqueFd> OpenTop(const std::string& path) {
@@ -326,16 +326,17 @@ bool CanReflink(const std::string& directory) {
          ioctl(b.get(), FICLONE, a.get()) == 0;
 }
 
-absl::StatusOr<TreeSize> CopyTree(const std::string& from,
-                                  const std::string& to, const Wanted& wanted) {
+absl::StatusOr<TreeUsage> CopyTree(const std::string& from,
+                                   const std::string& to,
+                                   const Wanted& wanted) {
   ASSIGN_OR_RETURN(UniqueFd source, OpenTop(from));
   ASSIGN_OR_RETURN(UniqueFd target, OpenTop(to));
   return Walk(wanted, INT64_MAX)
       .Run(std::move(source), std::move(target), from);
 }
 
-absl::StatusOr<TreeSize> MeasureTree(const std::string& path,
-                                     int64_t max_entries) {
+absl::StatusOr<TreeUsage> MeasureTree(const std::string& path,
+                                      int64_t max_entries) {
   ASSIGN_OR_RETURN(UniqueFd source, OpenTop(path));
   const Wanted always;
   return Walk(always, max_entries).Run(std::move(source), UniqueFd(), path);

@@ -22,7 +22,7 @@ absl::Status CopyFile(int from, int to, const std::string& name,
 // Whether files in `directory` can share blocks.
 bool CanReflink(const std::string& directory);
 
-struct TreeSize {
+struct TreeUsage {
   int64_t bytes = 0;  // allocated; a file with several names counts once
   int64_t entries = 0;
 };
@@ -36,14 +36,14 @@ struct TreeSize {
 // copied.
 //   RESOURCE_EXHAUSTED   no space, or more than 200 directories deep
 //   CANCELLED            `wanted` said no
-absl::StatusOr<TreeSize> CopyTree(const std::string& from,
-                                  const std::string& to,
-                                  const Wanted& wanted = nullptr);
+absl::StatusOr<TreeUsage> CopyTree(const std::string& from,
+                                   const std::string& to,
+                                   const Wanted& wanted = nullptr);
 
 // The same walk without a copy. Ends early, with what it has, after
 // `max_entries`.
-absl::StatusOr<TreeSize> MeasureTree(const std::string& path,
-                                     int64_t max_entries);
+absl::StatusOr<TreeUsage> MeasureTree(const std::string& path,
+                                      int64_t max_entries);
 
 }  // namespace bulwark::os
 

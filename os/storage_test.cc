@@ -107,7 +107,7 @@ TEST_F(CopyTreeTest, KeepsHoles) {
   ASSERT_EQ(pwrite(fd.get(), "a", 1, 0), 1);
   ASSERT_EQ(pwrite(fd.get(), "z", 1, 100 << 20), 1);
   ASSERT_EQ(ftruncate(fd.get(), 200 << 20), 0);
-  ASSERT_OK_AND_ASSIGN(const TreeSize size, CopyTree(from_, to_));
+  ASSERT_OK_AND_ASSIGN(const TreeUsage size, CopyTree(from_, to_));
   const struct stat copy = Look(to_ + "/sparse");
   EXPECT_EQ(copy.st_size, 200 << 20);
   EXPECT_LT(copy.st_blocks * 512, 1 << 20);
@@ -140,7 +140,7 @@ TEST_F(CopyTreeTest, EntersNoOtherMount) {
   ASSERT_OK(Mount("none", from_ + "/other", "tmpfs", 0, "size=1m"));
   Write("other/secret", "x");
   Write("mine", "x");
-  ASSERT_OK_AND_ASSIGN(const TreeSize measured, MeasureTree(from_, 1000));
+  ASSERT_OK_AND_ASSIGN(const TreeUsage measured, MeasureTree(from_, 1000));
   EXPECT_EQ(measured.entries, 2);
   ASSERT_OK(CopyTree(from_, to_));
   EXPECT_EQ(Read("mine"), "x");

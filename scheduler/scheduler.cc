@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "scheduler/jobs/outcome.h"
 #include "scheduler/names.h"
+#include "scheduler/rollout/inputs.h"
+#include "scheduler/rollout/template.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/services/unmet.h"
 #include "store/objects.h"
@@ -52,8 +54,8 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
       events_(ports.store, ports.clock, ports.entropy),
       addresses_(ports.store),
       launcher_(ports.store, ports.engine, ports.images, ports.network,
-                ports.volumes, slots_, ports.clock, ports.entropy,
-                options.dns_domain),
+                ports.volumes, ports.delivery, slots_, ports.clock,
+                ports.entropy, options.dns_domain),
       replica_controller_(
           ports.store, ports.engine, launcher_, ports.endpoints, ports.clock,
           events_, [this](const v1::Replica& r) { WakeOwner(r); },
@@ -70,6 +72,12 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
            },
            [this](const std::string& k) {
              return IsDown(OwnerKey("service", k));
+           },
+           [this]() -> std::string {
+             const secrets::VaultStatus status = ports_.vault.Status();
+             if (!status.sealed) return "";
+             return absl::StrCat("the secrets are sealed: ", status.message,
+                                 "; ", status.remedy);
            }},
           {options.virtual_pool}),
       job_controller_(
@@ -92,8 +100,8 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
       job_resolver_("job", ports.store, ports.images, ports.clock,
                     ports.entropy, events_,
                     [this](const std::string& k) { job_runner_->Add(k); }),
-      reaper_(ports.store, ports.engine, ports.network, slots_, ports.clock,
-              [this](const store::Key& k) { Wake(k.ToString()); }),
+      reaper_(ports.store, ports.engine, ports.network, ports.delivery, slots_,
+              ports.clock, [this](const store::Key& k) { Wake(k.ToString()); }),
       autoscaler_(ports.store, ports.clock, ports.entropy, events_,
                   ports.samples,
                   [this](const std::string& k) { service_runner_->Add(k); }),
@@ -107,7 +115,13 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
                  [this](const store::Change& c) { OnCronJobChange(c); }),
       replicas_("replicas", ports.store, ports.clock, ports.entropy,
                 OfKind("replica"),
-                [this](const store::Change& c) { OnReplicaChange(c); }) {
+                [this](const store::Change& c) { OnReplicaChange(c); }),
+      secrets_("secrets", ports.store, ports.clock, ports.entropy,
+               OfKind("secret"),
+               [this](const store::Change& c) { OnInputChange(c); }),
+      configs_("configs", ports.store, ports.clock, ports.entropy,
+               OfKind("config"),
+               [this](const store::Change& c) { OnInputChange(c); }) {
   MakeRunners(options);
 }
 
@@ -169,6 +183,8 @@ absl::Status Scheduler::Start() {
   RETURN_IF_ERROR(services_.Start());
   RETURN_IF_ERROR(jobs_.Start());
   RETURN_IF_ERROR(cron_jobs_.Start());
+  RETURN_IF_ERROR(secrets_.Start());
+  RETURN_IF_ERROR(configs_.Start());
   replica_runner_->Start();
   service_runner_->Start();
   job_runner_->Start();
@@ -189,6 +205,8 @@ void Scheduler::Stop() {
   jobs_.Stop();
   cron_jobs_.Stop();
   replicas_.Stop();
+  secrets_.Stop();
+  configs_.Stop();
   service_runner_->Stop();
   job_runner_->Stop();
   cron_runner_->Stop();
@@ -213,6 +231,10 @@ void Scheduler::OnEndpointsChanged(const std::string& replica_uid) {
     key = it->second;
   }
   replica_runner_->Add(key);
+}
+
+void Scheduler::OnMountsChanged(const std::string& service) {
+  service_runner_->Add(service);
 }
 
 std::string Scheduler::degraded() const {
@@ -308,6 +330,37 @@ void Scheduler::OnReplicaChange(const store::Change& change) {
   }
   if (change.op == store::Change::Op::kPut) replica_runner_->Add(key);
   WakeOwner(replica);
+}
+
+void Scheduler::OnInputChange(const store::Change& change) {
+  std::set<std::string> readers;
+  for (const Informer::RecordPtr& record : services_.List()) {
+    if (record->key.project != change.key.project) continue;
+    absl::StatusOr<v1::Object> object = store::Decode(*record);
+    if (!object.ok()) continue;
+    for (const v1::InputVersion& input :
+         InputsOf(TemplateOf(object->service().spec()))) {
+      if (input.kind() != change.key.kind || input.name() != change.key.name) {
+        continue;
+      }
+      readers.insert(record->key.name);
+      service_runner_->Add(QueueKey(record->key));
+    }
+  }
+  if (readers.empty()) return;
+  // Those whose files are swapped.
+  for (const Informer::RecordPtr& record : replicas_.List()) {
+    if (record->key.project != change.key.project) continue;
+    absl::StatusOr<v1::Object> object = store::Decode(*record);
+    if (object.ok() && readers.contains(object->replica().spec().service())) {
+      replica_runner_->Add(QueueKey(record->key));
+    }
+  }
+}
+
+void Scheduler::OnUnsealed() {
+  for (const std::string& key : Keys(services_)) service_runner_->Add(key);
+  for (const std::string& key : Keys(replicas_)) replica_runner_->Add(key);
 }
 
 std::vector<std::string> Scheduler::Keys(const Informer& informer) const {

@@ -33,6 +33,8 @@
 #include "scheduler/services/controller.h"
 #include "scheduler/services/resolver.h"
 #include "scheduler/slot_guard.h"
+#include "secrets/delivery.h"
+#include "secrets/secrets.h"
 #include "store/store.h"
 #include "volumes/volume.h"
 
@@ -45,6 +47,8 @@ struct SchedulerPorts {
   engine::Images& images;
   netmesh::Network& network;  // recovered already
   volumes::Volumes& volumes;
+  secrets::Vault& vault;
+  secrets::Delivery& delivery;
   const Endpoints& endpoints;
   Clock& clock;
   Entropy& entropy;
@@ -85,6 +89,10 @@ class Scheduler {
   // something new about this replica. Any thread; do not block.
   void OnEngineEvent(absl::string_view container_id);
   void OnEndpointsChanged(const std::string& replica_uid);
+  // Something that the service "PROJECT/NAME" mounts has changed.
+  void OnMountsChanged(const std::string& service);
+  // Secrets can be opened again.
+  void OnUnsealed();
 
   // Ends every replica, each service or job after those that depend on it,
   // without changing what is declared. What is left after `timeout` is killed.
@@ -114,6 +122,8 @@ class Scheduler {
   absl::StatusOr<DependencyGraph> Owners();
   absl::StatusOr<std::set<std::string>> LiveOwners();
   absl::Status KillAll(const std::set<std::string>& owners);
+  // A secret or config got another version, came or went.
+  void OnInputChange(const store::Change& change);
   std::vector<std::string> Keys(const Informer& informer) const;
 
   const SchedulerPorts ports_;
@@ -143,6 +153,8 @@ class Scheduler {
   Informer jobs_;
   Informer cron_jobs_;
   Informer replicas_;
+  Informer secrets_;
+  Informer configs_;
   std::unique_ptr<Runner> service_runner_;
   std::unique_ptr<Runner> job_runner_;
   std::unique_ptr<Runner> cron_runner_;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
 #include "engine/fake/fake_engine.h"
@@ -16,8 +17,11 @@
 #include "scheduler/reap/reaper.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
+#include "secrets/fake/fake_delivery.h"
+#include "secrets/fake/fake_vault.h"
 #include "store/mem/mem_store.h"
 #include "store/objects.h"
+#include "store/values.h"
 #include "volumes/fake/fake_volumes.h"
 
 namespace bulwark::scheduler {
@@ -51,14 +55,15 @@ class SchedulerTest : public ::testing::Test {
     engine::ImageConfig config;
     config.command = {"/app"};
     images_.Publish("app:1", 1, config);
+    OpenVault();
     Begin();
   }
   ~SchedulerTest() override { End(); }
 
   void Begin() {
     scheduler_ = std::make_unique<Scheduler>(
-        SchedulerPorts{store_, engine_, images_, network_, volumes_,
-                       data_plane_, clock_, entropy_},
+        SchedulerPorts{store_, engine_, images_, network_, volumes_, vault_,
+                       delivery_, data_plane_, clock_, entropy_},
         SchedulerOptions());
     EXPECT_OK(engine_.Recover(
         [this](absl::string_view id) { scheduler_->OnEngineEvent(id); }));
@@ -68,6 +73,64 @@ class SchedulerTest : public ::testing::Test {
     scheduler_->Stop();
     EXPECT_OK(engine_.Recover([](absl::string_view) {}));
     scheduler_.reset();
+  }
+
+  void OpenVault() {
+    const auto keyring = vault_.Load(std::nullopt, false);
+    ASSERT_TRUE(keyring.has_value());
+    EXPECT_FALSE(vault_.Load(keyring, true).has_value());
+  }
+  // As the API does it.
+  void SetSecret(const std::string& name, int64_t version,
+                 const std::string& text) {
+    v1::Object object;
+    object.mutable_secret()->mutable_metadata()->set_name(name);
+    object.mutable_secret()->mutable_metadata()->set_project("default");
+    object.mutable_secret()->mutable_status()->set_version(version);
+    auto value = vault_.Accept({"secret", "default", name, version},
+                               secrets::FakeVault::Seal(text));
+    ASSERT_OK(value);
+    EXPECT_OK(
+        store_.Commit(store::Batch()
+                          .Put(store::KeyOf(object), store::Encode(object))
+                          .Put(store::ValueKey(store::kSecretValueKind,
+                                               "default", name, version),
+                               value->rows.value)
+                          .Put(store::ValueKey(store::kSecretKeyKind, "default",
+                                               name, version),
+                               value->rows.key)));
+  }
+  // Whether a running replica finds this in /run/secrets.
+  bool AnyHas(const std::string& service, const std::string& name,
+              const std::string& text) {
+    for (const v1::Replica& r : Running(service)) {
+      if (r.status().containers().empty()) continue;
+      if (delivery_.ContentOf(ContainerOf(r), "/run/secrets/" + name) == text) {
+        return true;
+      }
+    }
+    return false;
+  }
+  bool Status(const std::string& service, const std::string& word) {
+    auto object = store::GetObject(
+        store_, store::ObjectKey("service", "default", service));
+    return object.ok() && absl::StrContains(object->ShortDebugString(), word);
+  }
+  size_t Revisions(const std::string& service) {
+    return ListRevisions(store_, "default", service)->size();
+  }
+  void Read(const std::string& service, const std::string& secret,
+            v1::ChangePolicy::Action action) {
+    auto object = store::GetObject(
+        store_, store::ObjectKey("service", "default", service));
+    ASSERT_OK(object);
+    v1::ServiceSpec& spec = *object->mutable_service()->mutable_spec();
+    v1::SecretMount& mount = *spec.mutable_containers(0)->add_secrets();
+    mount.set_name(secret);
+    mount.set_path("/run/secrets/" + secret);
+    spec.mutable_on_change()->set_action(action);
+    spec.mutable_rollout()->mutable_min_healthy_time();
+    Put(*object);
   }
 
   void Put(const v1::Object& object) {
@@ -136,6 +199,8 @@ class SchedulerTest : public ::testing::Test {
   engine::FakeImages images_;
   netmesh::FakeNetwork network_;
   volumes::FakeVolumes volumes_;
+  secrets::FakeVault vault_;
+  secrets::FakeDelivery delivery_{vault_};
   NoDataPlane data_plane_;
   std::unique_ptr<Scheduler> scheduler_;
 };
@@ -263,6 +328,73 @@ TEST_F(SchedulerTest, WhenTheStoreAskedForWhatRuns_ItMayTakeOver) {
   Apply("web", 1);
   ASSERT_TRUE(AwaitRunning("web", 1));
   EXPECT_OK(CheckStoreKnows(store_, engine_));
+}
+
+TEST_F(SchedulerTest, WhenASecretIsMissing_WaitsUntilItIsThere) {
+  Apply("web", 1);
+  ASSERT_TRUE(AwaitRunning("web", 1));
+  Read("web", "db", v1::ChangePolicy::ROLL);
+  EXPECT_TRUE(Await([&] { return Status("web", "WaitingForInputs"); }));
+  // What ran before goes on meanwhile.
+  EXPECT_EQ(Running("web").size(), 1u);
+  SetSecret("db", 1, "hunter2");
+  EXPECT_TRUE(Await([&] { return AnyHas("web", "db", "hunter2"); }));
+}
+
+TEST_F(SchedulerTest, WhenASecretChanges_SwapsOrRollsAsDeclared) {
+  SetSecret("db", 1, "one");
+  Apply("swaps", 1);
+  Read("swaps", "db", v1::ChangePolicy::SWAP);
+  Apply("rolls", 1);
+  Read("rolls", "db", v1::ChangePolicy::ROLL);
+  ASSERT_TRUE(Await([&] {
+    return AnyHas("swaps", "db", "one") && AnyHas("rolls", "db", "one");
+  }));
+  const size_t revisions = Revisions("swaps");
+  const size_t rolled = Revisions("rolls");
+  SetSecret("db", 2, "two");
+  EXPECT_TRUE(Await([&] {
+    return AnyHas("swaps", "db", "two") && AnyHas("rolls", "db", "two");
+  }));
+  EXPECT_FALSE(AnyHas("swaps", "db", "one"));
+  EXPECT_EQ(Revisions("swaps"), revisions);
+  EXPECT_EQ(Revisions("rolls"), rolled + 1);
+}
+
+TEST_F(SchedulerTest, WhenSealed_StartsGoOnAfterUnsealing) {
+  SetSecret("db", 1, "one");
+  vault_.LoseKeyFile();
+  Apply("web", 1);
+  Read("web", "db", v1::ChangePolicy::ROLL);
+  EXPECT_TRUE(Await([&] { return Status("web", "Sealed"); }));
+  vault_.LoseKeyFile(false);
+  EXPECT_FALSE(vault_.Load("keyring 1", true).has_value());
+  scheduler_->OnUnsealed();
+  EXPECT_TRUE(Await([&] { return AnyHas("web", "db", "one"); }));
+}
+
+TEST_F(SchedulerTest, WhenAReplicaEnds_NothingOfItsSecretsStays) {
+  SetSecret("db", 1, "one");
+  Apply("web", 1);
+  Read("web", "db", v1::ChangePolicy::ROLL);
+  ASSERT_TRUE(Await([&] { return AnyHas("web", "db", "one"); }));
+  auto object =
+      store::GetObject(store_, store::ObjectKey("service", "default", "web"));
+  ASSERT_OK(object);
+  object->mutable_service()->mutable_spec()->set_stopped(true);
+  Put(*object);
+  EXPECT_TRUE(Await([&] { return delivery_.List().empty(); }));
+}
+
+TEST_F(SchedulerTest, WhenADaemonDiedBeforeAStart_ItsFilesAreTakenAway) {
+  Apply("web", 1);
+  ASSERT_TRUE(AwaitRunning("web", 1));
+  End();
+  secrets::DeliveredFile file;
+  file.path = "/run/configs/a";
+  EXPECT_OK(delivery_.Deliver({"nobody-web", {file}}));
+  Begin();
+  EXPECT_THAT(delivery_.List(), IsEmpty());
 }
 
 }  // namespace

@@ -9,13 +9,15 @@
 namespace bulwark::ctl {
 
 void AddApply(CLI::App& app, Context& context);
+void AddAutoscale(CLI::App& app, Context& context);
 // audit, audit verify.
 void AddAudit(CLI::App& app, Context& context);
-void AddAutoscale(CLI::App& app, Context& context);
 void AddBuild(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
+void AddConfig(CLI::App& app, Context& context);
 void AddDelete(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
+void AddDoctor(CLI::App& app, Context& context);
 void AddDiff(CLI::App& app, Context& context);
 void AddEvents(CLI::App& app, Context& context);
 void AddExec(CLI::App& app, Context& context);
@@ -24,6 +26,8 @@ void AddGet(CLI::App& app, Context& context);
 // images, rmi, tag.
 void AddImages(CLI::App& app, Context& context);
 void AddJob(CLI::App& app, Context& context);
+// login, logout.
+void AddLogin(CLI::App& app, Context& context);
 void AddLogs(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 // pull, load.
@@ -32,10 +36,17 @@ void AddRollout(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.
 void AddScale(CLI::App& app, Context& context);
+void AddSecret(CLI::App& app, Context& context);
 void AddShutdown(CLI::App& app, Context& context);
 void AddTop(CLI::App& app, Context& context);
+// system df, prune, boot-report.
+void AddSystem(CLI::App& app, Context& context);
+// volume create, list, describe, delete, snapshot, snapshots, restore, clone,
+// backup, backups.
+void AddVolume(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
+void AddWhy(CLI::App& app, Context& context);
 
 }  // namespace bulwark::ctl
 

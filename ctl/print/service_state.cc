@@ -16,6 +16,7 @@ struct Rule {
 constexpr Rule kRules[] = {
     {"ImageResolved", v1::Condition::FALSE},
     {"DependenciesReady", v1::Condition::FALSE},
+    {"InputsReady", v1::Condition::FALSE},
     {"CrashLoop", v1::Condition::TRUE},
     {"RolledBack", v1::Condition::TRUE},
     {"PortsOpen", v1::Condition::FALSE},

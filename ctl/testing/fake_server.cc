@@ -323,31 +323,6 @@ class FakeServer::Containers final : public v1::Containers::Service {
   FakeState& state_;
 };
 
-class FakeServer::System final : public v1::System::Service {
- public:
-  explicit System(FakeState& state) : state_(state) {}
-
-  Status Version(ServerContext*, const v1::VersionRequest*,
-                 v1::VersionResponse* response) override {
-    if (Status s = state_.Take("Version"); !s.ok()) return s;
-    response->set_version("1.2.3");
-    response->set_instance("bulwark");
-    response->set_pid(42);
-    return Status::OK;
-  }
-
-  Status Shutdown(ServerContext*, const v1::ShutdownRequest* request,
-                  v1::ShutdownResponse* response) override {
-    state_.Note(absl::StrCat("Shutdown ", request->timeout().seconds(), "s"));
-    if (Status s = state_.Take("Shutdown"); !s.ok()) return s;
-    response->add_killed("default/stubborn");
-    return Status::OK;
-  }
-
- private:
-  FakeState& state_;
-};
-
 FakeServer::FakeServer()
     : socket_(dir_ / "api.sock"), state_(std::make_unique<FakeState>()) {
   services_.push_back(std::make_unique<Resources>(*state_));
@@ -355,7 +330,7 @@ FakeServer::FakeServer()
   services_.push_back(std::make_unique<Jobs>(*state_));
   services_.push_back(std::make_unique<Containers>(*state_));
   services_.push_back(MakeFakeImages(*state_));
-  services_.push_back(std::make_unique<System>(*state_));
+  services_.push_back(MakeFakeSystem(*state_));
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("unix:", socket_),
                            grpc::InsecureServerCredentials());
@@ -390,6 +365,16 @@ void FakeServer::BreakStreams() {
 bool FakeServer::Has(const std::string& kind, const std::string& name) {
   absl::MutexLock lock(&state_->mu);
   return state_->objects.count({kind, "default", name}) > 0;
+}
+
+void FakeServer::set_doctor(v1::DoctorResponse doctor) {
+  absl::MutexLock lock(&state_->mu);
+  state_->doctor = std::move(doctor);
+}
+
+void FakeServer::set_disk_usage(v1::DiskUsageResponse usage) {
+  absl::MutexLock lock(&state_->mu);
+  state_->disk_usage = std::move(usage);
 }
 
 void FakeServer::FailNext(const std::string& method, grpc::Status status) {

@@ -54,6 +54,8 @@ class FakeServer {
   void set_images(std::vector<v1::ImageInfo> images);
   void set_progress(std::vector<v1::ImageProgress> progress);
   void set_warnings(std::vector<std::string> warnings);
+  void set_doctor(v1::DoctorResponse doctor);
+  void set_disk_usage(v1::DiskUsageResponse usage);
   // Exec echoes input in upper case after printing the command, and ends with
   // this code.
   void set_exit_code(int code);
@@ -65,7 +67,6 @@ class FakeServer {
   class Services;
   class Jobs;
   class Containers;
-  class System;
 
   bulwark::testing::TempDir dir_;
   std::string socket_;

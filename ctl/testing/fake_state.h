@@ -38,6 +38,8 @@ struct FakeState {
   std::vector<v1::ImageInfo> images;
   std::vector<v1::ImageProgress> progress;
   std::vector<std::string> warnings;
+  v1::DoctorResponse doctor;
+  v1::DiskUsageResponse disk_usage;
   std::function<void(const v1::Object&)> on_apply;
   int exit_code = 0;
   bool stopping = false;
@@ -89,6 +91,9 @@ struct FakeState {
 
 // The Images service over `state`.
 std::unique_ptr<grpc::Service> MakeFakeImages(FakeState& state);
+
+// The System service over `state`.
+std::unique_ptr<grpc::Service> MakeFakeSystem(FakeState& state);
 
 }  // namespace bulwark::ctl::testing
 

@@ -5,13 +5,14 @@
 #include "daemon/metrics/host.h"
 #include "daemon/metrics/objects.h"
 #include "daemon/metrics/runtime.h"
+#include "daemon/metrics/usage.h"
 #include "store/objects.h"
 
 namespace bulwark::daemon {
 namespace {
 
-// A scrape does not wait longer for the proxy.
-constexpr absl::Duration kProxyTimeout = absl::Milliseconds(500);
+// What the sampler has seen in this time is not read again.
+constexpr absl::Duration kMaxAge = absl::Seconds(1);
 
 }  // namespace
 
@@ -24,7 +25,10 @@ std::vector<prometheus::MetricFamily> Collector::Collect() {
   samples.Add("bulwark_daemon_degraded", sources_.degraded());
   const ReplicaNames names = AddObjects(samples);
   lifecycle_.AddTo(samples);
-  AddDataPlane(names, samples);
+  const scheduler::UsageSamplePtr usage = sources_.usage.Fresh(kMaxAge);
+  AddUsage(*usage, samples);
+  samples.Add("bulwark_proxy_up", usage->proxy.has_value());
+  if (usage->proxy.has_value()) AddProxy(*usage->proxy, names, samples);
   AddControllers(sources_.controllers(), samples);
   AddStore(sources_.store.GetStats(), samples);
   samples.Add("bulwark_store_size_bytes",
@@ -53,13 +57,6 @@ ReplicaNames Collector::AddObjects(metrics::Samples& samples) {
     }
   }
   return names;
-}
-
-void Collector::AddDataPlane(const ReplicaNames& names,
-                             metrics::Samples& samples) {
-  const auto stats = sources_.proxy.Stats(kProxyTimeout);
-  samples.Add("bulwark_proxy_up", stats.ok());
-  if (stats.ok()) AddProxy(*stats, names, samples);
 }
 
 }  // namespace bulwark::daemon

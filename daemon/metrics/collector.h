@@ -12,9 +12,9 @@
 #include "daemon/metrics/lifecycle.h"
 #include "daemon/metrics/measured_images.h"
 #include "daemon/metrics/replica_labels.h"
-#include "lb/proxy.h"
 #include "metrics/samples.h"
 #include "scheduler/control/runner.h"
+#include "scheduler/usage/sampler.h"
 #include "store/rocks/rocks_store.h"
 
 namespace bulwark::daemon {
@@ -22,7 +22,7 @@ namespace bulwark::daemon {
 // All of it outlives the collector.
 struct MetricSources {
   store::RocksStore& store;
-  lb::Proxy& proxy;
+  scheduler::UsageSampler& usage;
   MeasuredImages& images;
   const api::Server& server;
   // Of every controller with a queue.
@@ -49,7 +49,6 @@ class Collector {
 
  private:
   ReplicaNames AddObjects(metrics::Samples& samples);
-  void AddDataPlane(const ReplicaNames& names, metrics::Samples& samples);
 
   const MetricSources sources_;
   Lifecycle lifecycle_;

@@ -53,6 +53,14 @@ class MeasuredImages final : public engine::Images {
                       const std::vector<std::string>& in_use) override {
     return images_.Remove(reference, in_use);
   }
+  absl::StatusOr<engine::ImagesUsage> Usage(
+      const std::vector<std::string>& in_use) override {
+    return images_.Usage(in_use);
+  }
+  absl::StatusOr<engine::PruneImagesResult> Prune(
+      const engine::PruneImagesRequest& request) override {
+    return images_.Prune(request);
+  }
 
  private:
   engine::Images& images_;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -87,6 +88,27 @@ absl::Status StepCache::Put(const std::string& key, const StepResult& result) {
                       {"diff_id", result.diff_id},
                       {"created_ns", absl::ToUnixNanos(result.create_time)}})));
   Touch(PathOf(key));
+  return absl::OkStatus();
+}
+
+int64_t StepCache::Count() const {
+  int64_t count = 0;
+  for (const std::string& name :
+       os::ListDir(dir_).value_or(std::vector<std::string>())) {
+    if (absl::EndsWith(name, ".json")) ++count;
+  }
+  return count;
+}
+
+absl::Status StepCache::Clear() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, os::ListDir(dir_));
+  for (const std::string& name : names) {
+    if (!absl::EndsWith(name, ".json")) continue;
+    const std::string path = absl::StrCat(dir_, "/", name);
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+      return ErrnoStatus("remove", path);
+    }
+  }
   return absl::OkStatus();
 }
 

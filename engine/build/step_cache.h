@@ -38,6 +38,11 @@ class StepCache {
 
   absl::Status Put(const std::string& key, const StepResult& result);
 
+  // How many steps are remembered.
+  int64_t Count() const;
+  // Forgets them all; their content goes with the store's next sweep.
+  absl::Status Clear();
+
  private:
   StepCache(std::string dir, image::ImageStore* store, Clock* clock)
       : dir_(std::move(dir)), store_(store), clock_(clock) {}

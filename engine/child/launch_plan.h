@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 1;
+inline constexpr uint32_t kPlanVersion = 2;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -61,6 +61,7 @@ enum class StepKind : uint16_t {
   kHostname,      // str
   kLoopback,      // bring up lo
   kAccount,       // look up user str in the root's /etc/passwd and group
+  kOwn,           // give what is at `slot`, and below, to that account
   kWorkdir,       // make str and go there
   kSession,       // new session; standard streams; controlling terminal
   kRlimit,        // resource flags, soft value, hard value2

@@ -90,6 +90,46 @@ int ResolveUser(Context* c, const Step& s) {
   return result;
 }
 
+// Deep enough for a directory of files that are swapped as one.
+constexpr int kMaxOwnDepth = 3;
+
+// The head of struct linux_dirent64.
+struct DirectoryEntry {
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[1];
+};
+
+bool IsDots(const char* name) {
+  return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
+}
+
+// `fd`, a file or a directory, and everything in it. Links are not followed.
+int Own(int fd, const Account& account, int depth) {
+  int result = Sys(__NR_fchown, fd, account.uid, account.gid);
+  if (result >= 0) result = IsDirectory(fd);
+  if (result != 1) return result;
+  if (depth == 0) return -ELOOP;
+  alignas(8) char buffer[1024];
+  while ((result = Sys(__NR_getdents64, fd, Arg(buffer), sizeof(buffer))) > 0) {
+    for (int at = 0; at < result;) {
+      const auto* entry = reinterpret_cast<DirectoryEntry*>(buffer + at);
+      at += entry->length;
+      if (IsDots(entry->name)) continue;
+      const int inner = OpenAt(fd, entry->name,
+                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+      if (inner == -ELOOP) continue;  // a symbolic link
+      if (inner < 0) return inner;
+      const int owned = Own(inner, account, depth - 1);
+      Close(inner);
+      if (owned < 0) return owned;
+    }
+  }
+  return result;
+}
+
 int Workdir(Context* c, const Step& s) {
   const char* path = c->String(s.str);
   int result = Sys(__NR_chdir, Arg(path));
@@ -242,6 +282,8 @@ int RunProcessStep(Context* c, const Step& s) {
       return Loopback();
     case StepKind::kAccount:
       return ResolveUser(c, s);
+    case StepKind::kOwn:
+      return fd < 0 ? -EINVAL : Own(fd, c->account, kMaxOwnDepth);
     case StepKind::kWorkdir:
       return Workdir(c, s);
     case StepKind::kSession:

@@ -271,19 +271,21 @@ ImageStore::Roots ImageStore::ExtraRoots() const {
   return roots != nullptr ? roots() : Roots();
 }
 
+void ImageStore::AddContent(const Image& image, Roots& content) const {
+  content.insert(image.digest);
+  content.insert(image.config_digest);
+  for (const std::string& dir : image.layers) content.insert(LayerName(dir));
+  absl::StatusOr<std::string> text =
+      blobs_->ReadAll(image.digest, kMaxManifestBytes);
+  if (!text.ok()) return;
+  absl::StatusOr<Manifest> manifest = ParseManifest(*text);
+  if (!manifest.ok()) return;
+  for (const Descriptor& layer : manifest->layers) content.insert(layer.digest);
+}
+
 ImageStore::Roots ImageStore::LiveContent() const {
   Roots live(leased_.begin(), leased_.end());
-  for (const auto& [digest, image] : images_) {
-    live.insert(digest);
-    live.insert(image.config_digest);
-    for (const std::string& dir : image.layers) live.insert(LayerName(dir));
-    absl::StatusOr<std::string> text =
-        blobs_->ReadAll(digest, kMaxManifestBytes);
-    if (!text.ok()) continue;
-    absl::StatusOr<Manifest> manifest = ParseManifest(*text);
-    if (!manifest.ok()) continue;
-    for (const Descriptor& layer : manifest->layers) live.insert(layer.digest);
-  }
+  for (const auto& [digest, image] : images_) AddContent(image, live);
   return live;
 }
 

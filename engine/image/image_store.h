@@ -89,6 +89,25 @@ class ImageStore {
   // Removes content that nothing needs: what a pull that failed has brought.
   absl::Status SweepContent();
 
+  // Of the images that have no name, with `all` also of those that have one:
+  // those that are neither in `in_use` (manifest digests) nor leased.
+  std::vector<Image> FindUnneeded(const std::vector<std::string>& in_use,
+                                  bool all) const;
+  // Removes these images, unless one got another name or a lease meanwhile, and
+  // the content that nothing needs then.
+  absl::Status Drop(const std::vector<Image>& images);
+
+  // Something that could go.
+  struct Unneeded {
+    std::vector<Image> images;
+    bool extra_roots = false;  // and what SetExtraRoots() keeps
+  };
+  // The bytes on disk that removing it, and a sweep, would free.
+  absl::StatusOr<int64_t> ContentOf(const Unneeded& unneeded) const;
+  // All of ImagesUsage but the number of build steps.
+  absl::StatusOr<ImagesUsage> Usage(
+      const std::vector<std::string>& in_use) const;
+
  private:
   explicit ImageStore(std::string state_dir);
   absl::Status Load();
@@ -108,6 +127,10 @@ class ImageStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Roots ExtraRoots() const;
   Roots LiveContent() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // What one image needs.
+  void AddContent(const Image& image, Roots& content) const;
+  Roots AllContent() const;
+  absl::StatusOr<int64_t> SizeOf(const Roots& content) const;
 
   const std::string state_dir_;
   std::unique_ptr<BlobStore> blobs_;

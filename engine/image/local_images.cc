@@ -49,14 +49,39 @@ absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
       new LocalImages(std::move(config), std::move(store), std::move(cache)));
 }
 
-absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
-                                        const ProgressSink& progress) {
+registry::ClientOptions LocalImages::ClientOptions() const {
   registry::ClientOptions options;
   options.clock = config_.clock;
   options.entropy = config_.entropy;
   options.insecure_registries = config_.insecure_registries;
+  return options;
+}
+
+absl::Status LocalImages::CheckCredentials(const std::string& registry,
+                                           const RegistryAuth& auth) {
+  registry::RegistryClient client(registry, "", auth, ClientOptions());
+  return Annotate(client.CheckCredentials(),
+                  absl::StrCat("log in to ", registry));
+}
+
+absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
+                                        const ProgressSink& progress) {
+  PullRequest pull = request;
+  if (!pull.auth.has_value() && config_.credentials != nullptr) {
+    ASSIGN_OR_RETURN(const image::Reference reference,
+                     image::ParseReference(pull.reference));
+    absl::StatusOr<std::optional<RegistryAuth>> kept =
+        config_.credentials(reference.registry);
+    // Without them the registry may still give what everybody may have.
+    if (kept.ok()) {
+      pull.auth = *std::move(kept);
+    } else {
+      LOG_WARN("credentials for a registry cannot be used",
+               {{"registry", reference.registry}, {"cause", kept.status()}});
+    }
+  }
   absl::StatusOr<Image> image =
-      image::PullImage(store_.get(), request, options, progress);
+      image::PullImage(store_.get(), pull, ClientOptions(), progress);
   MakeRoomAfter(image.status());
   return image;
 }
@@ -136,6 +161,59 @@ absl::Status LocalImages::Remove(absl::string_view reference,
                                  const std::vector<std::string>& in_use) {
   ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
   return store_->Remove(key, in_use);
+}
+
+absl::StatusOr<ImagesUsage> LocalImages::Usage(
+    const std::vector<std::string>& in_use) {
+  ASSIGN_OR_RETURN(ImagesUsage usage, store_->Usage(in_use));
+  usage.build_cache.count = cache_->Count();
+  return usage;
+}
+
+absl::StatusOr<PruneImagesResult> LocalImages::Prune(
+    const PruneImagesRequest& request) {
+  PruneImagesResult result;
+  image::ImageStore::Unneeded unneeded;
+  if (request.images) {
+    unneeded.images = store_->FindUnneeded(request.in_use, request.all);
+  }
+  unneeded.extra_roots = request.build_cache;
+  ASSIGN_OR_RETURN(result.bytes, store_->ContentOf(unneeded));
+  for (const Image& image : unneeded.images) {
+    std::vector<std::string> names = image.references;
+    if (names.empty()) names = {image.digest};
+    for (const std::string& name : names) {
+      result.removed.push_back(absl::StrCat("image ", name));
+    }
+  }
+  const int64_t steps = request.build_cache ? cache_->Count() : 0;
+  if (steps > 0) {
+    result.removed.push_back(
+        absl::StrCat(steps, " build step", steps == 1 ? "" : "s"));
+  }
+  if (request.dry_run) return result;
+  if (request.build_cache) RETURN_IF_ERROR(cache_->Clear());
+  if (request.images) {
+    RETURN_IF_ERROR(store_->Drop(unneeded.images));
+  } else {
+    RETURN_IF_ERROR(store_->SweepContent());
+  }
+  return result;
+}
+
+absl::StatusOr<std::string> NormalizeRegistry(absl::string_view registry) {
+  // Docker Hub by its other names.
+  if (registry.empty() || registry == "index.docker.io" ||
+      registry == "registry-1.docker.io") {
+    registry = "docker.io";
+  }
+  absl::StatusOr<image::Reference> parsed =
+      image::ParseReference(absl::StrCat(registry, "/a"));
+  if (parsed.ok() && parsed->registry == registry) return parsed->registry;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", registry.substr(0, 80),
+      "\" is not a registry; write it like registry.local:5000, without "
+      "https:// and without a path"));
 }
 
 }  // namespace bulwark::engine

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
 #include "engine/images.h"
+#include "engine/registry/client.h"
 
 namespace bulwark::engine {
 
@@ -29,6 +31,11 @@ struct LocalImagesConfig {
   Entropy* entropy = nullptr;  // borrowed
   // Runs the commands of builds; borrowed. Null: RUN is refused.
   Engine* engine = nullptr;
+  // What is kept for a registry, for pulls that bring no credentials of their
+  // own. Null: nothing.
+  std::function<absl::StatusOr<std::optional<RegistryAuth>>(
+      const std::string& registry)>
+      credentials;
   // Called once for each build that runs a command. Null: such commands see
   // no network.
   std::function<absl::StatusOr<build::BuildNetwork>()> build_network;
@@ -45,6 +52,10 @@ class LocalImages final : public Images {
 
   absl::StatusOr<Image> Pull(const PullRequest& request,
                              const ProgressSink& progress) override;
+  // Asks a registry, by its name in references, whether it takes these
+  // credentials: UNAUTHENTICATED or PERMISSION_DENIED if not; others as Pull().
+  absl::Status CheckCredentials(const std::string& registry,
+                                const RegistryAuth& auth);
   absl::StatusOr<std::vector<Image>> Load(
       int fd, const ProgressSink& progress) override;
   absl::StatusOr<Image> Build(const BuildRequest& request,
@@ -54,11 +65,16 @@ class LocalImages final : public Images {
   absl::Status Tag(absl::string_view source, absl::string_view target) override;
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use) override;
+  absl::StatusOr<ImagesUsage> Usage(
+      const std::vector<std::string>& in_use) override;
+  absl::StatusOr<PruneImagesResult> Prune(
+      const PruneImagesRequest& request) override;
 
  private:
   LocalImages(LocalImagesConfig config,
               std::unique_ptr<image::ImageStore> store,
               std::unique_ptr<build::StepCache> cache);
+  registry::ClientOptions ClientOptions() const;
   absl::StatusOr<Image> Resolve(const std::string& reference,
                                 const std::string& platform);
   void MakeRoomAfter(const absl::Status& failure);
@@ -67,6 +83,10 @@ class LocalImages final : public Images {
   const std::unique_ptr<image::ImageStore> store_;
   const std::unique_ptr<build::StepCache> cache_;
 };
+
+// The name of a registry as references have it: "" is "docker.io".
+// INVALID_ARGUMENT says what is wrong with it.
+absl::StatusOr<std::string> NormalizeRegistry(absl::string_view registry);
 
 }  // namespace bulwark::engine
 

@@ -130,6 +130,20 @@ TEST_F(IsolatorsTest, WhenMountsNest_ParentsComeFirst) {
             Find(plan, StepKind::kMask));
 }
 
+TEST_F(IsolatorsTest, WhenAMountIsTheUsers_ItIsGivenAwayByRootAndOnTheHost) {
+  spec_.mounts = {{Mount::Kind::kBind, "/srv/secrets", "/run/secrets"}};
+  spec_.mounts[0].read_only = true;
+  EXPECT_EQ(Find(Compile(), StepKind::kOwn), -1);
+  spec_.mounts[0].owned_by_user = true;
+  const CompiledPlan plan = Compile();
+  const int own = Find(plan, StepKind::kOwn, "/run/secrets");
+  EXPECT_GT(own, Find(plan, StepKind::kAccount));
+  EXPECT_LT(own, Find(plan, StepKind::kIds));
+  // Opened before any path of the host is out of reach.
+  EXPECT_LT(Find(plan, StepKind::kOpen, "/srv/secrets"),
+            Find(plan, StepKind::kPrivateMounts));
+}
+
 TEST_F(IsolatorsTest, WhenRootIsReadOnly_ItIsSealedAfterTheLastMountpoint) {
   spec_.read_only_root = true;
   spec_.mounts = {{Mount::Kind::kTmpfs, "", "/data"}};

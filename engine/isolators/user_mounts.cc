@@ -1,4 +1,5 @@
 // Mounts that the spec asks for.
+#include <fcntl.h>
 #include <linux/mount.h>
 
 #include <algorithm>
@@ -23,6 +24,20 @@ int64_t TmpfsBytes(const ContainerSpec& spec, const Mount& mount) {
   return kDefaultTmpfsBytes;
 }
 
+// Through a descriptor of the host's mount, since the container's is read-only.
+void AddOwner(const Mount& mount, PlanBuilder& plan) {
+  StepArgs source;
+  source.slot = plan.NewSlot();
+  source.str = mount.source;
+  source.flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
+  plan.Add(Stage::kSources, StepKind::kOpen,
+           absl::StrCat("open ", mount.source), source);
+  StepArgs owner;
+  owner.slot = source.slot;
+  plan.Add(Stage::kOwners, StepKind::kOwn,
+           absl::StrCat("give ", mount.destination, " to the user"), owner);
+}
+
 }  // namespace
 
 void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
@@ -37,7 +52,8 @@ void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
     StepArgs source;
     source.slot = plan.NewSlot();
     source.value = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                   (mount->read_only ? MOUNT_ATTR_RDONLY : 0);
+                   (mount->read_only ? MOUNT_ATTR_RDONLY : 0) |
+                   (mount->owned_by_user ? MOUNT_ATTR_NOEXEC : 0);
     if (mount->kind == Mount::Kind::kBind) {
       source.str = mount->source;
       source.flags = child::kRecursive;
@@ -57,6 +73,9 @@ void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
     target.blame = Blame::kSpec;
     plan.Add(Stage::kUserMounts, StepKind::kAttach,
              absl::StrCat("mount on ", mount->destination), target);
+    if (mount->kind == Mount::Kind::kBind && mount->owned_by_user) {
+      AddOwner(*mount, plan);
+    }
   }
 }
 

@@ -91,6 +91,20 @@ TEST_P(IsolationTest, WhenStarted_HasFewRights) {
             HasSubstr("SigIgn:\t0000000000000000")));
 }
 
+// The daemon's protection from the out-of-memory killer is its own.
+TEST_P(IsolationTest, WhenWeAreSparedOfOom_TheContainerIsNot) {
+  const std::string path = "/proc/self/oom_score_adj";
+  ASSERT_OK_AND_ASSIGN(const std::string before, os::ReadFile(path, 100));
+  UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (write(file.get(), "-500", 4) != 4) {
+    GTEST_SKIP() << "needs CAP_SYS_RESOURCE";
+  }
+  StartIdle();
+  EXPECT_EQ(Shell("cat /proc/1/oom_score_adj /proc/self/oom_score_adj"),
+            "0\n0\n");
+  ASSERT_OK(os::WriteAll(file.get(), before, path));
+}
+
 TEST_P(IsolationTest, WhenStarted_KernelInterfacesAreHiddenOrReadOnly) {
   StartIdle();
   EXPECT_EQ(Shell("wc -c < /proc/interrupts"), "0\n");
@@ -171,10 +185,11 @@ TEST_P(IsolationTest, WhenMountsAreGiven_AreThere) {
   mkdir(data.c_str(), 0777);
   ASSERT_OK(os::WriteFileDurably(data + "/f", "text\n", 0644));
   StartIdle([&](ContainerSpec& s) {
-    s.mounts = {{Mount::Kind::kBind, data, "/data/rw"},
-                {Mount::Kind::kBind, data, "/data/ro", true},
-                {Mount::Kind::kBind, data + "/f", "/etc/one-file"},
-                {Mount::Kind::kTmpfs, "", "/scratch", false, 1 << 20, 0700}};
+    s.mounts = {
+        {Mount::Kind::kBind, data, "/data/rw"},
+        {Mount::Kind::kBind, data, "/data/ro", true},
+        {Mount::Kind::kBind, data + "/f", "/etc/one-file"},
+        {Mount::Kind::kTmpfs, "", "/scratch", false, false, 1 << 20, 0700}};
     s.nameservers = {"10.0.0.1"};
     s.search_domains = {"svc.local"};
     s.hosts = {{"db", "10.0.0.9"}};
@@ -189,6 +204,37 @@ TEST_P(IsolationTest, WhenMountsAreGiven_AreThere) {
   EXPECT_EQ(Shell("cat /etc/resolv.conf"),
             "nameserver 10.0.0.1\nsearch svc.local\n");
   EXPECT_THAT(Shell("cat /etc/hosts"), HasSubstr("10.0.0.9\tdb"));
+}
+
+TEST_P(IsolationTest, WhenAMountIsTheUsers_EverythingInItIsToo) {
+  namespace fs = std::filesystem;
+  const std::string data = world_ / "owned";
+  fs::create_directories(data + "/..1");
+  for (int i = 0; i < 100; ++i) {  // more than one read of the directory
+    ASSERT_OK(os::WriteFileDurably(absl::StrCat(data, "/..1/secret-", i),
+                                   "text\n", 0400));
+  }
+  const std::string outside = world_ / "not-owned";
+  ASSERT_OK(os::WriteFileDurably(outside, "text\n", 0600));
+  fs::create_symlink("..1", data + "/..data");
+  fs::create_symlink(outside, data + "/..1/link");
+  StartIdle([&](ContainerSpec& s) {
+    s.user = "app";
+    s.mounts = {{Mount::Kind::kBind, data, "/run/secrets", true},
+                {Mount::Kind::kBind, data + "/..1/secret-0", "/one", true}};
+    s.mounts[0].owned_by_user = s.mounts[1].owned_by_user = true;
+  });
+  EXPECT_EQ(Shell("cat /run/secrets/..data/secret-99 /one"), "text\ntext\n");
+  struct stat info {};
+  for (const std::string& path :
+       {data, data + "/..1", data + "/..1/secret-0", data + "/..1/secret-99"}) {
+    ASSERT_EQ(lstat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, 1000u) << path;
+    EXPECT_EQ(info.st_gid, 1000u) << path;
+  }
+  ASSERT_EQ(lstat(outside.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u);
+  EXPECT_THAT(Shell("echo x > /one"), HasSubstr("Read-only"));
 }
 
 TEST_P(IsolationTest, WhenSomethingOfTheHostIsMissing_SaysWhat) {

@@ -37,6 +37,7 @@ enum class Stage {
   kPivot,          // needs every mount
   kIdentity,       // host name
   kAccount,        // reads files of the root only
+  kOwners,         // need the account, and the rights of root
   kWorkdir,        // as root: the user may not reach it
   kSession,        // streams are given to the user
   kLimits,

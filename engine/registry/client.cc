@@ -233,9 +233,8 @@ absl::Status RegistryClient::StatusOf(const HttpResponse& response,
       return absl::UnauthenticatedError(absl::StrCat(
           what, ": ", registry_, " refuses ",
           auth_.has_value() ? "these credentials" : "anonymous access", why,
-          "; the name may be wrong, or `ctl pull -u USER --password-stdin` "
-          "with "
-          "an account that may pull it"));
+          "; the name may be wrong, or `ctl login ", registry_,
+          " -u USER` with an account that may pull it"));
     case 403:
       return absl::PermissionDeniedError(
           absl::StrCat(what, ": ", registry_, " forbids it", why,

@@ -55,6 +55,10 @@ class RegistryClient {
                  std::optional<RegistryAuth> auth, ClientOptions options);
   ~RegistryClient();
 
+  // Whether the registry takes the credentials: OK, UNAUTHENTICATED or
+  // PERMISSION_DENIED. The repository may be empty.
+  absl::Status CheckCredentials();
+
   // `version` is a tag or a digest. A document with another digest than asked
   // for is DATA_LOSS.
   absl::StatusOr<ManifestDocument> FetchManifest(const std::string& version);

@@ -30,16 +30,28 @@ absl::Status RegistryClient::Authenticate(const HttpResponse& refused) {
         " refuses access and offers no way to log in that we know"));
   }
   if (!auth_.has_value()) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("registry ", registry_,
-                     " wants a user and password; `ctl pull -u USER "
-                     "--password-stdin` takes them"));
+    return absl::UnauthenticatedError(absl::StrCat(
+        "registry ", registry_, " wants a user and password; `ctl login ",
+        registry_, " -u USER` has bulwarkd keep them"));
   }
   absl::MutexLock lock(&mu_);
   authorization_ = absl::StrCat(
       "Authorization: Basic ",
       absl::Base64Escape(absl::StrCat(auth_->username, ":", auth_->password)));
   return absl::OkStatus();
+}
+
+absl::Status RegistryClient::CheckCredentials() {
+  const auto make = [](const std::string& url) {
+    HttpRequest request;
+    request.url = url;
+    request.max_body = 64 << 10;
+    return request;
+  };
+  ASSIGN_OR_RETURN(const HttpResponse answer,
+                   WithRetries("", make, [] { return false; }));
+  if (answer.status == 200) return absl::OkStatus();
+  return StatusOf(answer, "log in");
 }
 
 absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
@@ -55,10 +67,12 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
                      realm, " without encryption, which is refused"));
   }
   std::string scope = param("scope");
-  if (scope.empty()) scope = absl::StrCat("repository:", repository_, ":pull");
+  if (scope.empty() && !repository_.empty()) {
+    scope = absl::StrCat("repository:", repository_, ":pull");
+  }
   HttpRequest request;
   request.url = absl::StrCat(realm, absl::StrContains(realm, "?") ? "&" : "?",
-                             "scope=", UrlEscape(scope));
+                             scope.empty() ? "" : "scope=", UrlEscape(scope));
   if (!param("service").empty()) {
     absl::StrAppend(&request.url, "&service=", UrlEscape(param("service")));
   }

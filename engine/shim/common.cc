@@ -200,7 +200,23 @@ int SendFrame(int fd, uint16_t type, const Value* values, int count) {
   return n < 0 ? static_cast<int>(n) : 0;
 }
 
+namespace {
+
+// The daemon is spared when the host's memory ends, and we were born of it;
+// what it starts must not be. Going up is always allowed; a score that was
+// raised for all of us stays.
+void DropOomProtection() {
+  const int fd = child::OpenAt(AT_FDCWD, "/proc/self/oom_score_adj", O_RDWR);
+  if (fd < 0) return;
+  char first = 0;
+  if (child::Read(fd, &first, 1) == 1 && first == '-') child::Write(fd, "0", 1);
+  child::Close(fd);
+}
+
+}  // namespace
+
 int Main(int argc, char** argv) {
+  DropOomProtection();
   if (argc == 2 && child::Equal(argv[1], "run")) return RunMode();
   if (argc == 2 && child::Equal(argv[1], "exec")) return ExecMode();
   static constexpr char kUsage[] =

@@ -52,6 +52,11 @@ absl::StatusOr<PublishView> ReadView(store::MetadataStore& store) {
   for (v1::Object& o : networks.objects) {
     view.networks.push_back(std::move(*o.mutable_network()));
   }
+  ASSIGN_OR_RETURN(auto volumes, store::ListObjects(store, "volume"));
+  for (v1::Object& o : volumes.objects) {
+    if (o.volume().spec().access() != v1::VolumeSpec::SINGLE_WRITER) continue;
+    view.single_writer.push_back(std::move(*o.mutable_volume()));
+  }
   return view;
 }
 

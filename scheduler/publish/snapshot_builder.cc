@@ -13,6 +13,10 @@ namespace {
 namespace dp = ::bulwark::dataplane::v1;
 using State = v1::ReplicaStatus;
 
+// Of a service that does not say, and what a start may take.
+constexpr int64_t kDefaultStopSeconds = 30;
+constexpr int64_t kStartSeconds = 30;
+
 // (project, service) -> its replicas.
 using ReplicaIndex = std::map<std::pair<std::string, std::string>,
                               std::vector<const v1::Replica*>>;
@@ -79,9 +83,42 @@ void AddListeners(dp::Snapshot& out, const dp::Pool& pool,
               port.host_port());
 }
 
+// (project, name)
+using VolumeNames = std::set<std::pair<std::string, std::string>>;
+
+// A slot's old replica ends before its new one starts.
+bool StopsFirst(const v1::Service& service, const VolumeNames& single_writer) {
+  for (const auto* group :
+       {&service.spec().containers(), &service.spec().init_containers(),
+        &service.spec().sidecars()}) {
+    for (const v1::Container& container : *group) {
+      for (const v1::VolumeMount& mount : container.volumes()) {
+        if (mount.per_replica() ||
+            single_writer.contains(
+                {Project(service.metadata()), mount.volume()})) {
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+// How long new connections wait, in seconds; 0: as the proxy has it.
+int64_t HoldSeconds(const v1::Service& service,
+                    const VolumeNames& single_writer) {
+  if (!StopsFirst(service, single_writer)) return 0;
+  const v1::Stop& stop = service.spec().stop();
+  const int64_t timeout =
+      stop.has_timeout() ? stop.timeout().seconds() + 1 : kDefaultStopSeconds;
+  return timeout + kStartSeconds;
+}
+
 void AddPorts(dp::Snapshot& out, const v1::Service& service,
-              const std::vector<const v1::Replica*>& replicas) {
+              const std::vector<const v1::Replica*>& replicas,
+              const VolumeNames& single_writer) {
   const v1::Metadata& metadata = service.metadata();
+  const int64_t hold_seconds = HoldSeconds(service, single_writer);
   for (const v1::Port& port : service.spec().ports()) {
     dp::Pool& pool = *out.add_pools();
     pool.set_id(absl::StrCat(Project(metadata), "/", metadata.name(), "/",
@@ -90,6 +127,8 @@ void AddPorts(dp::Snapshot& out, const v1::Service& service,
     if (service.spec().load_balancer().has_hold_timeout()) {
       *pool.mutable_hold_timeout() =
           service.spec().load_balancer().hold_timeout();
+    } else if (hold_seconds > 0) {
+      pool.mutable_hold_timeout()->set_seconds(hold_seconds);
     }
     for (const v1::Replica* replica : replicas) {
       const dp::Endpoint::State state = EndpointState(*replica);
@@ -157,13 +196,18 @@ dp::Snapshot BuildSnapshot(const PublishView& view) {
     replicas[{Project(replica.metadata()), replica.spec().service()}].push_back(
         &replica);
   }
+  VolumeNames single_writer;
+  for (const v1::Volume& volume : view.single_writer) {
+    single_writer.insert(
+        {Project(volume.metadata()), volume.metadata().name()});
+  }
   for (const v1::Service& service : view.services) {
     if (service.spec().stopped() || service.metadata().has_delete_time()) {
       continue;
     }
-    AddPorts(
-        out, service,
-        replicas[{Project(service.metadata()), service.metadata().name()}]);
+    AddPorts(out, service,
+             replicas[{Project(service.metadata()), service.metadata().name()}],
+             single_writer);
   }
   for (const v1::Network& network : view.networks) {
     if (network.status().gateway().empty()) continue;

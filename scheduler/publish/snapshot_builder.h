@@ -15,6 +15,8 @@ struct PublishView {
   std::vector<v1::Service> services;
   std::vector<v1::Replica> replicas;
   std::vector<v1::Network> networks;
+  // Those for one writer.
+  std::vector<v1::Volume> single_writer;
   std::vector<std::string> dns_upstreams;
   // Addresses at which only foreign names are answered: networks of no project.
   std::vector<std::string> dns_addresses;
@@ -29,7 +31,9 @@ inline constexpr char kDnsDomain[] = "bulwark.internal";
 //
 // A replica is READY while it runs, is wanted and ready; DRAINING from the
 // moment it is not wanted until it has ended; absent otherwise. A service that
-// is stopped or going away keeps no listener.
+// is stopped or going away keeps no listener. Where a replica ends before the
+// next one starts, because of a volume, new connections wait for as long as
+// that may take: the stop timeout and half a minute.
 dataplane::v1::Snapshot BuildSnapshot(const PublishView& view);
 
 // "default/web/http@vip" belongs to service default/web; returns that prefix.

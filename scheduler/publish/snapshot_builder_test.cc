@@ -148,5 +148,33 @@ TEST(SnapshotBuilderTest, ListenerKeysNameTheirService) {
   EXPECT_EQ(ServiceOfListener("shop/web/http@vip"), "shop/web");
 }
 
+TEST(SnapshotBuilderTest, WhenAReplicaEndsBeforeTheNext_ConnectionsWaitLonger) {
+  PublishView view;
+  view.services = {Web()};
+  v1::VolumeMount& mount =
+      *view.services[0].mutable_spec()->add_containers()->add_volumes();
+  mount.set_volume("data");
+  EXPECT_FALSE(BuildSnapshot(view).pools(0).has_hold_timeout());
+  v1::Volume volume;
+  volume.mutable_metadata()->set_name("data");
+  volume.mutable_metadata()->set_project("other");
+  view.single_writer = {volume};
+  EXPECT_FALSE(BuildSnapshot(view).pools(0).has_hold_timeout());
+  view.single_writer[0].mutable_metadata()->set_project("shop");
+  EXPECT_EQ(BuildSnapshot(view).pools(0).hold_timeout().seconds(), 60);
+  view.services[0]
+      .mutable_spec()
+      ->mutable_stop()
+      ->mutable_timeout()
+      ->set_seconds(5);
+  EXPECT_EQ(BuildSnapshot(view).pools(0).hold_timeout().seconds(), 36);
+  view.services[0]
+      .mutable_spec()
+      ->mutable_load_balancer()
+      ->mutable_hold_timeout()
+      ->set_seconds(3);
+  EXPECT_EQ(BuildSnapshot(view).pools(0).hold_timeout().seconds(), 3);
+}
+
 }  // namespace
 }  // namespace bulwark::scheduler

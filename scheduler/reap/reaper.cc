@@ -67,11 +67,12 @@ absl::Status CheckStoreKnows(store::MetadataStore& store,
 }
 
 Reaper::Reaper(store::MetadataStore& store, engine::Engine& engine,
-               netmesh::Network& network, SlotGuard& slots, Clock& clock,
-               Changed changed)
+               netmesh::Network& network, secrets::Delivery& delivery,
+               SlotGuard& slots, Clock& clock, Changed changed)
     : store_(store),
       engine_(engine),
       network_(network),
+      delivery_(delivery),
       slots_(slots),
       clock_(clock),
       changed_(std::move(changed)) {}
@@ -130,6 +131,8 @@ absl::Status Reaper::Remove(const v1::Replica& replica) {
   const std::string& uid = replica.metadata().uid();
   RETURN_IF_ERROR(RemoveContainers(
       [&](const engine::ContainerInfo& info) { return OwnerOf(info) == uid; }));
+  RETURN_IF_ERROR(WithdrawInputs(
+      [&](const std::string& id) { return ReplicaUidOf(id) == uid; }));
   const std::string sandbox = SandboxOf(replica);
   SlotGuard::Hold hold(slots_, sandbox);
   // Read under the hold: whoever came to the slot before has a record, and
@@ -174,6 +177,15 @@ absl::Status Reaper::Release(const v1::Replica& replica) {
           .status();
   // Somebody else wrote the record, and is heard of.
   return absl::IsAborted(status) ? absl::OkStatus() : status;
+}
+
+absl::Status Reaper::WithdrawInputs(
+    const std::function<bool(const std::string& container_id)>& belongs) {
+  absl::Status first;
+  for (const std::string& id : delivery_.List()) {
+    if (belongs(id)) first.Update(delivery_.Withdraw(id));
+  }
+  return first;
 }
 
 absl::Status Reaper::RemoveContainers(
@@ -223,6 +235,13 @@ absl::Status Reaper::SweepOrphans() {
     return true;
   });
   if (!declared) return first;
+  // What was laid out for containers that never came, or have gone.
+  std::set<std::string> running;
+  for (const engine::ContainerInfo& info : engine_.List()) {
+    if (info.state == engine::ContainerState::kRunning) running.insert(info.id);
+  }
+  first.Update(WithdrawInputs(
+      [&](const std::string& id) { return !running.contains(id); }));
   for (const netmesh::Sandbox& sandbox : network_.ListSandboxes()) {
     if (sandboxes.contains(sandbox.spec.id)) continue;
     first.Update(network_.DeleteSandbox(sandbox.spec.id));

@@ -15,6 +15,7 @@
 #include "scheduler/control/runner.h"
 #include "scheduler/reap/plan.h"
 #include "scheduler/slot_guard.h"
+#include "secrets/delivery.h"
 #include "store/store.h"
 
 namespace bulwark::scheduler {
@@ -35,8 +36,8 @@ class Reaper {
 
   // The references must outlive this object.
   Reaper(store::MetadataStore& store, engine::Engine& engine,
-         netmesh::Network& network, SlotGuard& slots, Clock& clock,
-         Changed changed);
+         netmesh::Network& network, secrets::Delivery& delivery,
+         SlotGuard& slots, Clock& clock, Changed changed);
 
   // All that can go of the service or job `key`, "KIND/PROJECT/NAME", which may
   // not exist any more.
@@ -58,12 +59,15 @@ class Reaper {
   // Replicas of the same service or job, as they are now.
   absl::StatusOr<std::vector<v1::Replica>> SiblingsOf(
       const v1::Replica& replica);
+  absl::Status WithdrawInputs(
+      const std::function<bool(const std::string& container_id)>& belongs);
   absl::Status RemoveContainers(
       const std::function<bool(const engine::ContainerInfo&)>& belongs);
 
   store::MetadataStore& store_;
   engine::Engine& engine_;
   netmesh::Network& network_;
+  secrets::Delivery& delivery_;
   SlotGuard& slots_;
   Clock& clock_;
   const Changed changed_;

@@ -65,6 +65,7 @@ absl::StatusOr<Result> ReplicaController::Reconcile(const std::string& key) {
         if (absl::IsAborted(status)) continue;
         RETURN_IF_ERROR(status);
       }
+      RETURN_IF_ERROR(SwapInputs(*loaded));
       Result result;
       if (step.wake_at != absl::InfiniteFuture()) {
         result.requeue_after =
@@ -120,6 +121,7 @@ ReplicaController::Load(const std::string& key) {
   if (!service.ok() && !absl::IsNotFound(service.status())) {
     return service.status();
   }
+  if (service.ok()) loaded.on_change = service->service().spec().on_change();
   ReplicaView& view = loaded.view;
   view.replica = replica;
   view.drain_timeout = DrainTimeout(service.ok() ? service->service().spec()
@@ -269,6 +271,7 @@ absl::Status ReplicaController::Start(Loaded& loaded, size_t index) {
 
 absl::Status ReplicaController::Restart(Loaded& loaded, size_t index) {
   const ContainerView& view = loaded.view.containers.at(index);
+  WithdrawInputs(view.id);
   // The exited one stays for its log; the one before it goes.
   if (view.attempt > 0) {
     RETURN_IF_ERROR(engine_.Remove(ContainerId(
@@ -367,6 +370,7 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
       refusals_.erase(c.id);
     }
   }
+  for (const ContainerView& c : loaded.view.containers) WithdrawInputs(c.id);
   launcher_.Forget(loaded.replica().metadata().uid());
   const std::string& name = loaded.replica().metadata().name();
   if (step.state != State::FAILED) {

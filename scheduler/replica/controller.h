@@ -60,6 +60,7 @@ class ReplicaController {
     store::Key key;
     v1::Object object;
     std::optional<v1::Revision> revision;
+    v1::ChangePolicy on_change;
     ReplicaView view;
 
     v1::Replica& replica() { return *object.mutable_replica(); }
@@ -78,6 +79,9 @@ class ReplicaController {
   absl::Status BeginHooks(Loaded& loaded, const Step& step);
   void TellOfHooks(const Loaded& loaded);
   absl::Status Signal(Loaded& loaded, const Step& step);
+  // Gives running containers the newest files, and tells them.
+  absl::Status SwapInputs(Loaded& loaded);
+  void WithdrawInputs(absl::string_view container_id);
   absl::Status Kill(Loaded& loaded, const Step& step);
   absl::Status End(Loaded& loaded, const Step& step);
   absl::Status Enter(Loaded& loaded, const Step& step);

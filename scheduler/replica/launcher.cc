@@ -22,13 +22,15 @@ bool SameSandbox(const netmesh::SandboxSpec& a, const netmesh::SandboxSpec& b) {
 
 Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
                    engine::Images& images, netmesh::Network& network,
-                   volumes::Volumes& volumes, SlotGuard& slots, Clock& clock,
-                   Entropy& entropy, std::string dns_domain)
+                   volumes::Volumes& volumes, secrets::Delivery& delivery,
+                   SlotGuard& slots, Clock& clock, Entropy& entropy,
+                   std::string dns_domain)
     : store_(store),
       engine_(engine),
       images_(images),
       network_(network),
       volumes_(volumes),
+      inputs_(store, delivery),
       slots_(slots),
       clock_(clock),
       entropy_(entropy),
@@ -47,6 +49,10 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
                    EnsureMounts(replica, container, store_, volumes_, entropy_,
                                 clock_.Now()));
   ASSIGN_OR_RETURN(engine::Image image, FindImage(revision, container));
+  // Last, so that nobody waits with secrets laid out.
+  ASSIGN_OR_RETURN(std::vector<engine::Mount> files,
+                   inputs_.Deliver({replica, revision, container, id}));
+  for (engine::Mount& file : files) context.mounts.push_back(std::move(file));
   ASSIGN_OR_RETURN(engine::ContainerSpec spec,
                    BuildSpec(replica, container, image, context));
   return engine_.Start(spec);

@@ -16,7 +16,9 @@
 #include "engine/images.h"
 #include "netmesh/network.h"
 #include "proto/bulwark/v1/service.pb.h"
+#include "scheduler/replica/inputs.h"
 #include "scheduler/slot_guard.h"
+#include "secrets/delivery.h"
 #include "store/store.h"
 #include "volumes/volume.h"
 
@@ -29,8 +31,9 @@ class Launcher {
   // The references must outlive this object.
   Launcher(store::MetadataStore& store, engine::Engine& engine,
            engine::Images& images, netmesh::Network& network,
-           volumes::Volumes& volumes, SlotGuard& slots, Clock& clock,
-           Entropy& entropy, std::string dns_domain);
+           volumes::Volumes& volumes, secrets::Delivery& delivery,
+           SlotGuard& slots, Clock& clock, Entropy& entropy,
+           std::string dns_domain);
 
   // Sandbox, volumes, image, container: each made unless it is there.
   // Idempotent. An error that IsRetryable() may pass; any other is the
@@ -42,6 +45,9 @@ class Launcher {
 
   // The stop signal: of the template, else of the image, else SIGTERM.
   int StopSignal(const v1::Revision& revision, absl::string_view container);
+
+  // The files of secrets and configs.
+  InputFiles& inputs() { return inputs_; }
 
   // Forgets what it remembers of a replica that ended.
   void Forget(const std::string& replica_uid);
@@ -67,6 +73,7 @@ class Launcher {
   engine::Images& images_;
   netmesh::Network& network_;
   volumes::Volumes& volumes_;
+  InputFiles inputs_;
   SlotGuard& slots_;
   Clock& clock_;
   Entropy& entropy_;

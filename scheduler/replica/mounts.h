@@ -15,14 +15,11 @@
 
 namespace bulwark::scheduler {
 
-// The Volume object behind a mount: its own name, or "SERVICE-NAME-SLOT" where
-// each slot has one.
-std::string VolumeName(const v1::Replica& replica,
-                       const v1::VolumeMount& mount);
-
 // Records each Volume that does not exist yet (durably, before its data is
-// made), makes its data, and returns what to mount. FAILED_PRECONDITION for a
-// volume that is being deleted. Idempotent, thread-safe.
+// made), makes its data, and returns what to mount. A slot's own volume is like
+// the declared one of the mount's name, if there is one. FAILED_PRECONDITION
+// for a volume that is being deleted, UNAVAILABLE while one is being restored.
+// Idempotent, thread-safe.
 absl::StatusOr<std::vector<engine::Mount>> EnsureMounts(
     const v1::Replica& replica, const v1::Container& container,
     store::MetadataStore& store, volumes::Volumes& volumes, Entropy& entropy,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/rollout/template.h"
 #include "scheduler/times.h"
@@ -10,7 +11,8 @@ namespace bulwark::scheduler {
 namespace {
 
 const v1::Revision* FindDesired(const ServiceView& view) {
-  const v1::Template declared = TemplateOf(view.service.spec());
+  const v1::Template declared =
+      DeclaredTemplate(view.service.spec(), view.inputs);
   const v1::Revision* found = nullptr;
   for (const v1::Revision& r : view.revisions) {
     if (found != nullptr && found->number() > r.number()) continue;
@@ -46,7 +48,8 @@ const v1::Revision* LastGood(const ServiceView& view,
 
 void ChooseRevisions(const ServiceView& view, Census& c) {
   const v1::Revision* last = LastBegun(view);
-  c.desired = FindDesired(view);
+  c.missing = MissingInputs(TemplateOf(view.service.spec()), view.inputs);
+  if (c.missing.empty()) c.desired = FindDesired(view);
   c.target = c.desired;
   if (c.desired == nullptr) {
     c.target = last;
@@ -97,8 +100,8 @@ Census TakeCensus(const ServiceView& view) {
   ChooseRevisions(view, c);
   c.settings = SettingsOf(
       view.service, c.target == nullptr ? nullptr : &c.target->template_(),
-      view.scaled);
-  if (view.shutting_down) c.settings.replicas = 0;
+      view.scaled, view.single_writer);
+  if (view.shutting_down || !view.held.empty()) c.settings.replicas = 0;
   c.now = view.now;
   for (const v1::Replica& r : view.replicas) {
     if (HasEnded(r)) {

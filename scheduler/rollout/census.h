@@ -5,6 +5,7 @@
 
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,7 +20,10 @@ struct Census {
   RolloutSettings settings;
   absl::Time now;
 
-  // The newest revision with the declared template; null: none yet.
+  // A sentence for each secret or config that its containers read in vain.
+  std::vector<std::string> missing;
+  // The newest revision with the declared template; null: none yet, or
+  // something is missing.
   const v1::Revision* desired = nullptr;
   // The one to run; null: none yet.
   const v1::Revision* target = nullptr;

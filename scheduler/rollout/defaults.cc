@@ -17,11 +17,13 @@ int AutoscaledCount(const v1::Autoscale& autoscale, int count) {
 
 // Of a ServiceSpec or a Template.
 template <typename T>
-bool HasSlotVolumes(const T& spec) {
-  auto any = [](const auto& containers) {
+bool HasSlotVolumes(const T& spec, const std::set<std::string>& single_writer) {
+  auto any = [&](const auto& containers) {
     for (const v1::Container& container : containers) {
       for (const v1::VolumeMount& mount : container.volumes()) {
-        if (mount.per_replica()) return true;
+        if (mount.per_replica() || single_writer.contains(mount.volume())) {
+          return true;
+        }
       }
     }
     return false;
@@ -34,7 +36,8 @@ bool HasSlotVolumes(const T& spec) {
 
 RolloutSettings SettingsOf(const v1::Service& service,
                            const v1::Template* target,
-                           std::optional<int> scaled) {
+                           std::optional<int> scaled,
+                           const std::set<std::string>& single_writer) {
   const v1::ServiceSpec& spec = service.spec();
   const v1::Rollout& rollout = spec.rollout();
   RolloutSettings s;
@@ -45,7 +48,8 @@ RolloutSettings SettingsOf(const v1::Service& service,
   if (spec.stopped() || service.metadata().has_delete_time()) s.replicas = 0;
   s.recreate = rollout.strategy() == v1::Rollout::RECREATE;
   s.stable_slots =
-      target == nullptr ? HasSlotVolumes(spec) : HasSlotVolumes(*target);
+      target == nullptr ? HasSlotVolumes(spec, single_writer)
+                        : HasSlotVolumes(*target, single_writer);
   if (rollout.has_max_surge()) s.max_surge = std::max(0, rollout.max_surge());
   if (s.stable_slots) s.max_surge = 0;
   s.max_unavailable = std::max(0, rollout.max_unavailable());

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/service.pb.h"
@@ -16,8 +18,9 @@ struct RolloutSettings {
   // deleted.
   int replicas = 1;
   bool recreate = false;
-  // Each slot has volumes of its own: slots are 0 to replicas - 1, a slot's old
-  // replica ends before its new one starts, and the drain is skipped.
+  // Each slot has volumes of its own, or one is for a single writer: slots are
+  // 0 to replicas - 1, a slot's old replica ends before its new one starts, and
+  // the drain is skipped.
   bool stable_slots = false;
   // Never both 0: such a rollout could not begin.
   int max_surge = 1;
@@ -33,9 +36,11 @@ struct RolloutSettings {
 // one: whether slots are stable is its property, so that a declaration whose
 // images are not resolved yet disturbs nothing. `scaled` is what the autoscaler
 // has decided, if it has: bounds that have changed since count at once.
+// `single_writer`: the names of volumes that are for one writer.
 RolloutSettings SettingsOf(const v1::Service& service,
                            const v1::Template* target = nullptr,
-                           std::optional<int> scaled = std::nullopt);
+                           std::optional<int> scaled = std::nullopt,
+                           const std::set<std::string>& single_writer = {});
 
 // How long established connections may go on, and how long a process has
 // between its stop signal and the kill. Both 30 s by default.

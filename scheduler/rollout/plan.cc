@@ -143,8 +143,8 @@ ServicePlan PlanService(const ServiceView& original, PlannerBug bug) {
   PlanReplicas(view, census, bug, plan);
   plan.wake_at = std::min(plan.wake_at, ProgressDeadline(census));
   if (plan.wake_at <= view.now) plan.wake_at = absl::InfiniteFuture();
-  plan.needs_revision =
-      census.desired == nullptr && !view.service.metadata().has_delete_time();
+  plan.needs_revision = census.desired == nullptr && census.missing.empty() &&
+                        !view.service.metadata().has_delete_time();
   plan.deleted =
       view.service.metadata().has_delete_time() && view.replicas.empty();
   CollectUpdates(view, edited, plan);

@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/objects.pb.h"
 #include "proto/bulwark/v1/service.pb.h"
+#include "scheduler/rollout/inputs.h"
 
 namespace bulwark::scheduler {
 
@@ -22,8 +24,17 @@ struct ServiceView {
   std::optional<int> scaled;
   // A sentence for each dependency that is not there yet.
   std::vector<std::string> unmet;
+  // What there is of the secrets and configs that its containers read.
+  InputVersions inputs;
+  // A sentence: why no secret can be opened now; empty: they can.
+  std::string sealed;
   // Every replica should end, whatever is declared: the host goes down.
   bool shutting_down = false;
+  // Why every replica should end for a while; empty: none has to. The service
+  // keeps its ports meanwhile, and new connections wait.
+  std::string held;
+  // Volumes that it mounts and that are for one writer.
+  std::set<std::string> single_writer;
   absl::Time now;
 };
 

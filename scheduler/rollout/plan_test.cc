@@ -241,6 +241,49 @@ TEST(PlanServiceTest, WhenTheHostGoesDown_EverythingStops) {
             "stop 2@1 HostShutdown");
 }
 
+TEST(PlanServiceTest, WhenHeld_EverythingStopsWithoutADrainAndComesBack) {
+  World world = Steady();
+  world.view.held = "volume data is being restored";
+  EXPECT_EQ(Actions(world), "stop 0@1 Held, stop 1@1 Held, stop 2@1 Held");
+  const ServicePlan plan = world.Plan();
+  EXPECT_TRUE(plan.stop.at(0).skip_drain);
+  EXPECT_EQ(FindCondition(plan.status.conditions(), "Available")->reason(),
+            "Held");
+  world.view.replicas.clear();
+  EXPECT_EQ(Actions(world), "");
+  world.view.held = "";
+  EXPECT_EQ(Actions(world), "create 0@1, create 1@1, create 2@1");
+}
+
+// A service of one replica that mounts the volume "data", for one writer.
+World OneWriter() {
+  World world = World().Declares(1).Replicas(1).Revision(1).Good();
+  for (const int64_t revision : {1, 2}) {
+    world.Declares(revision);
+    world.view.service.mutable_spec()
+        ->mutable_containers(0)
+        ->add_volumes()
+        ->set_volume("data");
+    if (revision == 2) world.Revision(2);
+    *world.view.revisions.back().mutable_template_() =
+        TemplateOf(world.view.service.spec());
+  }
+  world.view.single_writer = {"data"};
+  return world;
+}
+
+TEST(PlanServiceTest, WhenAVolumeIsForOneWriter_TheOldReplicaEndsFirst) {
+  World world = OneWriter().Running(1, {0});
+  ServicePlan plan = world.Plan();
+  EXPECT_EQ(Actions(world), "stop 0@1 Replaced");
+  EXPECT_TRUE(plan.stop.at(0).skip_drain);
+  // While it ends nothing starts.
+  World ending = OneWriter().Draining(1, {0});
+  EXPECT_EQ(Actions(ending), "");
+  World ended = OneWriter();
+  EXPECT_EQ(Actions(ended), "create 0@2");
+}
+
 TEST(PlanServiceTest, WhenADependencyIsMissing_NothingOfTheTargetStarts) {
   World world = World().Declares(1).Replicas(2).Revision(1);
   world.view.unmet = {"waits for service db"};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/times.h"
 
@@ -70,20 +71,23 @@ class ReplicaPlanner {
   void Wake(absl::Time t) { plan_.wake_at = std::min(plan_.wake_at, t); }
 
   void Stop(const v1::Replica* r, std::string reason) {
-    plan_.stop.push_back(
-        {r->metadata().uid(), std::move(reason), c_.settings.stable_slots});
+    // Clients wait for the replica that comes after it: no time for a drain.
+    const bool skip_drain = c_.settings.stable_slots || !view_.held.empty();
+    plan_.stop.push_back({r->metadata().uid(), std::move(reason), skip_drain});
   }
 
   std::string StopReason() const {
     if (view_.service.metadata().has_delete_time()) return "Deleted";
     if (view_.shutting_down) return "HostShutdown";
-    return view_.service.spec().stopped() ? "Stopped" : "ScaledDown";
+    if (view_.service.spec().stopped()) return "Stopped";
+    return view_.held.empty() ? "ScaledDown" : "Held";
   }
 
   void StopAll() {
     for (const Replicas* group : {&c_.fresh, &c_.old}) {
       for (const v1::Replica* r : *group) Stop(r, StopReason());
     }
+    if (!view_.held.empty()) return;
     // An execution that was over for good may come again after this.
     for (const auto& [key, r] : c_.last_ended) {
       if (IsDone(*r, c_.settings.restart)) Stop(r, StopReason());
@@ -243,7 +247,10 @@ class ReplicaPlanner {
 }  // namespace
 
 bool IsBlocked(const ServiceView& view, const Census& census) {
-  return !view.unmet.empty() && census.fresh.empty();
+  const bool waits = !view.unmet.empty() ||
+                     (!view.sealed.empty() && census.target != nullptr &&
+                      ReadsSecrets(census.target->template_()));
+  return waits && census.fresh.empty();
 }
 
 void PlanReplicas(const ServiceView& view, const Census& census, PlannerBug bug,

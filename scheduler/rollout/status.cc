@@ -6,8 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "scheduler/conditions.h"
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/rollout/rolling.h"
+#include "scheduler/rollout/template.h"
 #include "scheduler/rollout/verdict.h"
 #include "scheduler/times.h"
 
@@ -34,6 +36,7 @@ class StatusWriter {
     RolledBack();
     Dependencies();
     Limits();
+    Inputs();
     if (c_.desired != nullptr) {
       Set("ImageResolved", kTrue, "Resolved", "every image is present");
     }
@@ -113,6 +116,10 @@ class StatusWriter {
           "starts itself");
       return;
     }
+    if (!view_.held.empty() && !view_.service.spec().stopped()) {
+      Set("Available", kFalse, "Held", view_.held);
+      return;
+    }
     if (n == 0) {
       Set("Available", kFalse,
           view_.service.spec().stopped() ? "Stopped" : "NoReplicas",
@@ -136,14 +143,21 @@ class StatusWriter {
   }
 
   void Progressing() {
-    if (c_.desired == nullptr) {
+    if (!c_.missing.empty()) {
+      Set("Progressing", kTrue, "WaitingForInputs",
+          absl::StrJoin(c_.missing, "; "));
+    } else if (c_.desired == nullptr) {
       Set("Progressing", kTrue, "ResolvingImages",
           "the images of the declared revision are not resolved yet");
     } else if (c_.settings.replicas == 0) {
       Set("Progressing", kFalse, "NoReplicas", "no replica is wanted");
     } else if (IsBlocked(view_, c_)) {
-      Set("Progressing", kTrue, "WaitingForDependencies",
-          absl::StrJoin(view_.unmet, "; "));
+      if (view_.unmet.empty()) {
+        Set("Progressing", kTrue, "WaitingForInputs", view_.sealed);
+      } else {
+        Set("Progressing", kTrue, "WaitingForDependencies",
+            absl::StrJoin(view_.unmet, "; "));
+      }
     } else if (c_.complete) {
       Set("Progressing", kFalse, "Complete",
           absl::StrCat("revision ", c_.target->number(), " is rolled out"));
@@ -239,6 +253,18 @@ class StatusWriter {
                nullptr) {
       Set("LimitsApplied", kTrue, "Applied",
           "every container runs with its declared limits");
+    }
+  }
+
+  void Inputs() {
+    const v1::Template declared = TemplateOf(view_.service.spec());
+    if (InputsOf(declared).empty()) return Remove("InputsReady");
+    if (!c_.missing.empty()) {
+      Set("InputsReady", kFalse, "Missing", absl::StrJoin(c_.missing, "; "));
+    } else if (!view_.sealed.empty() && ReadsSecrets(declared)) {
+      Set("InputsReady", kFalse, "Sealed", view_.sealed);
+    } else {
+      Set("InputsReady", kTrue, "Ready", "every secret and config is there");
     }
   }
 

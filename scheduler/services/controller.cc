@@ -10,8 +10,11 @@
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/restart.h"
+#include "scheduler/rollout/template.h"
+#include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/services/unmet.h"
+#include "scheduler/services/volumes.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -36,6 +39,7 @@ std::string StopSentence(const std::string& reason) {
   constexpr std::pair<const char*, const char*> kSentences[] = {
       {"Deleted", "the service is deleted"},
       {"HostShutdown", "the host shuts down"},
+      {"Held", "a volume that it mounts is being restored"},
       {"Stopped", "the service is to stop"},
       {"ScaledDown", "fewer replicas are wanted"},
       {"RolledBack", "its revision is rolled back"},
@@ -144,9 +148,13 @@ absl::Status ServiceController::Read(Pass& pass) {
   view.scaled = CountOf(pass.scale);
   ASSIGN_OR_RETURN(view.unmet, UnmetOf(store_, key.project,
                                        view.service.spec().depends_on()));
+  ASSIGN_OR_RETURN(view.inputs,
+                   ReadInputs(store_, key.project,
+                              InputsOf(TemplateOf(view.service.spec()))));
+  if (hooks_.sealed != nullptr) view.sealed = hooks_.sealed();
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
-  return absl::OkStatus();
+  return ReadVolumes(store_, key, view);
 }
 
 absl::Status ServiceController::AddReplicas(Pass& pass) {

@@ -42,6 +42,8 @@ class ServiceController {
     std::function<void(const std::string& service)> reap;
     // The host goes down, and it is this service's turn.
     std::function<bool(const std::string& service)> is_down;
+    // Why no secret can be opened now; empty: they can. May be null.
+    std::function<std::string()> sealed = nullptr;
   };
 
   // The references must outlive this object.

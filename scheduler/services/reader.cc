@@ -82,6 +82,28 @@ absl::StatusOr<std::optional<v1::Object>> FindObject(
   return *std::move(object);
 }
 
+absl::StatusOr<std::optional<v1::Object>> FindService(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& service) {
+  return FindObject(store, "service", project, service);
+}
+
+store::Key OwnerKeyOf(const v1::Replica& replica) {
+  const v1::ReplicaSpec& spec = replica.spec();
+  const std::string& project = replica.metadata().project();
+  return spec.job().empty()
+             ? store::ObjectKey("service", project, spec.service())
+             : store::ObjectKey("job", project, spec.job());
+}
+
+store::Key RevisionKeyOf(const v1::Replica& replica) {
+  const v1::ReplicaSpec& spec = replica.spec();
+  return store::ObjectKey("revision", replica.metadata().project(),
+                          spec.job().empty()
+                              ? RevisionName(spec.service(), spec.revision())
+                              : JobRevisionName(spec.job(), spec.revision()));
+}
+
 absl::StatusOr<std::optional<v1::Scale>> FindScale(store::MetadataStore& store,
                                                    const v1::Service& service) {
   if (!service.spec().has_autoscale()) return std::nullopt;
@@ -106,28 +128,6 @@ void RequireScale(const std::optional<v1::Scale>& scale, store::Batch& batch) {
   v1::Object object;
   *object.mutable_scale() = *scale;
   batch.Require(store::KeyOf(object), store::RevisionOf(object));
-}
-
-absl::StatusOr<std::optional<v1::Object>> FindService(
-    store::MetadataStore& store, const std::string& project,
-    const std::string& service) {
-  return FindObject(store, "service", project, service);
-}
-
-store::Key OwnerKeyOf(const v1::Replica& replica) {
-  const v1::ReplicaSpec& spec = replica.spec();
-  const std::string& project = replica.metadata().project();
-  return spec.job().empty()
-             ? store::ObjectKey("service", project, spec.service())
-             : store::ObjectKey("job", project, spec.job());
-}
-
-store::Key RevisionKeyOf(const v1::Replica& replica) {
-  const v1::ReplicaSpec& spec = replica.spec();
-  return store::ObjectKey("revision", replica.metadata().project(),
-                          spec.job().empty()
-                              ? RevisionName(spec.service(), spec.revision())
-                              : JobRevisionName(spec.job(), spec.revision()));
 }
 
 std::string QueueKey(const store::Key& key) {

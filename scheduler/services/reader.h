@@ -44,6 +44,11 @@ absl::StatusOr<std::optional<v1::Object>> FindService(
     store::MetadataStore& store, const std::string& project,
     const std::string& service);
 
+// The key of the service or job that the replica belongs to.
+store::Key OwnerKeyOf(const v1::Replica& replica);
+
+// Where the revision that the replica executes is kept.
+store::Key RevisionKeyOf(const v1::Replica& replica);
 // What the autoscaler has recorded of the service. Nothing if it does not
 // autoscale, or has no record yet, or only one of an earlier service of its
 // name.
@@ -51,14 +56,8 @@ absl::StatusOr<std::optional<v1::Scale>> FindScale(store::MetadataStore& store,
                                                    const v1::Service& service);
 // The count in it, as SettingsOf() takes it.
 std::optional<int> CountOf(const std::optional<v1::Scale>& scale);
-
 // Makes the commit depend on the record being as it was read, if there is one.
 void RequireScale(const std::optional<v1::Scale>& scale, store::Batch& batch);
-// The key of the service or job that the replica belongs to.
-store::Key OwnerKeyOf(const v1::Replica& replica);
-
-// Where the revision that the replica executes is kept.
-store::Key RevisionKeyOf(const v1::Replica& replica);
 
 // "PROJECT/NAME", the form of keys in the queues.
 std::string QueueKey(const store::Key& key);

@@ -13,6 +13,7 @@
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/template.h"
+#include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
@@ -35,10 +36,12 @@ bool Exists(const std::vector<v1::Revision>& revisions,
 }
 
 // Still declared, and not being deleted.
-bool Declares(const std::optional<v1::Object>& owner,
-              const v1::Template& declared) {
-  return owner.has_value() && !store::MetadataOf(*owner).has_delete_time() &&
-         SameTemplate(TemplateOf(*owner), declared);
+absl::StatusOr<bool> Declares(store::MetadataStore& store,
+                              const std::optional<v1::Object>& owner,
+                              const v1::Template& declared) {
+  ASSIGN_OR_RETURN(const std::optional<v1::Template> now,
+                   ReadDeclared(store, owner));
+  return now.has_value() && SameTemplate(*now, declared);
 }
 
 Conditions& ConditionsOf(v1::Object& owner) {
@@ -108,9 +111,10 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
   ASSIGN_OR_RETURN(
       std::optional<v1::Object> owner,
       FindObject(store_, kind_, owner_key.project, owner_key.name));
-  if (!owner.has_value()) return Result{};
-  const v1::Template declared = TemplateOf(*owner);
-  if (!Declares(owner, declared)) return Result{};
+  ASSIGN_OR_RETURN(const std::optional<v1::Template> found,
+                   ReadDeclared(store_, owner));
+  if (!found.has_value()) return Result{};
+  const v1::Template& declared = *found;
   ASSIGN_OR_RETURN(
       std::vector<v1::Revision> revisions,
       ListRevisionsOf(store_, kind_, owner_key.project, owner_key.name));
@@ -163,7 +167,8 @@ std::function<bool()> ImageResolver::Wanted(const store::Key& key,
     if (now >= memory->look_at) {
       memory->look_at = now + kLookPeriod;
       auto owner = FindObject(store_, kind_, key.project, key.name);
-      memory->wanted = !owner.ok() || Declares(*owner, declared);
+      memory->wanted =
+          !owner.ok() || Declares(store_, *owner, declared).value_or(true);
     }
     return memory->wanted;
   };
@@ -212,9 +217,8 @@ absl::Status ImageResolver::Record(const store::Key& key,
                      FindObject(store_, kind_, key.project, key.name));
     ASSIGN_OR_RETURN(std::vector<v1::Revision> revisions,
                      ListRevisionsOf(store_, kind_, key.project, key.name));
-    if (!Declares(owner, declared) || Exists(revisions, declared)) {
-      return absl::OkStatus();
-    }
+    ASSIGN_OR_RETURN(const bool declares, Declares(store_, owner, declared));
+    if (!declares || Exists(revisions, declared)) return absl::OkStatus();
     int64_t number = 1;
     for (const v1::Revision& r : revisions) {
       number = std::max(number, r.number() + 1);
@@ -270,7 +274,8 @@ absl::Status ImageResolver::Report(const store::Key& key,
   for (int i = 0; i < kCommitTries; ++i) {
     ASSIGN_OR_RETURN(std::optional<v1::Object> owner,
                      FindObject(store_, kind_, key.project, key.name));
-    if (!Declares(owner, declared)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const bool declares, Declares(store_, owner, declared));
+    if (!declares) return absl::OkStatus();
     if (!IsObserved(*owner)) {
       return absl::UnavailableError(absl::StrCat(
           "report on ", key.ToString(), ": its declaration is not seen yet"));

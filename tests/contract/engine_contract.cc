@@ -72,18 +72,6 @@ TEST_P(EngineContractTest, WhenStarted_IsRunningWithItsLabels) {
   EXPECT_GE(stats.pids, 1);
 }
 
-TEST_P(EngineContractTest, WhenStarted_StatsTellItsLimits) {
-  ContainerSpec spec = harness_->Obedient("a");
-  spec.resources.cpu_limit_millicores = 500;
-  spec.resources.memory_limit_bytes = 64 << 20;
-  ASSERT_OK(engine().Start(spec));
-  ASSERT_OK_AND_ASSIGN(ContainerStats stats, engine().Stats("a"));
-  EXPECT_EQ(stats.cpu_limit_millicores, 500);
-  EXPECT_EQ(stats.memory_limit_bytes, 64 << 20);
-  EXPECT_GE(stats.cpu_usage, absl::ZeroDuration());
-  EXPECT_LE(stats.memory_bytes, stats.memory_limit_bytes);
-}
-
 TEST_P(EngineContractTest, WhenUpdated_HasTheNewLimitsAndRunsOn) {
   ContainerSpec spec = harness_->Obedient("a");
   spec.resources = {500, 100, 64 << 20, 100};
@@ -133,6 +121,18 @@ TEST_P(EngineContractTest, WhenExitedOrUnknown_UpdateIsRefused) {
   AwaitExit("a");
   EXPECT_THAT(engine().Update("a", {}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_P(EngineContractTest, WhenStarted_StatsTellItsLimits) {
+  ContainerSpec spec = harness_->Obedient("a");
+  spec.resources.cpu_limit_millicores = 500;
+  spec.resources.memory_limit_bytes = 64 << 20;
+  ASSERT_OK(engine().Start(spec));
+  ASSERT_OK_AND_ASSIGN(ContainerStats stats, engine().Stats("a"));
+  EXPECT_EQ(stats.cpu_limit_millicores, 500);
+  EXPECT_EQ(stats.memory_limit_bytes, 64 << 20);
+  EXPECT_GE(stats.cpu_usage, absl::ZeroDuration());
+  EXPECT_LE(stats.memory_bytes, stats.memory_limit_bytes);
 }
 
 TEST_P(EngineContractTest, WhenStartedAgain_IsTheSameContainer) {

@@ -138,9 +138,9 @@ std::string World::Runfile(const std::string& path) {
 
 std::vector<std::string> World::DaemonArgs() const {
   std::vector<std::string> args = {
-      bin("bulwarkd"), "--instance",     name_,
-      "--state-dir",   Path("s"),        "--runtime-dir",
-      Path("r"),       "--dns-upstream", "127.0.0.1"};
+      bin("bulwarkd"), "--instance",    name_,      "--state-dir",
+      Path("s"),       "--runtime-dir", Path("r"),  "--dns-upstream",
+      "127.0.0.1",     "--config",      "/dev/null"};
   args.insert(args.end(), flags_.begin(), flags_.end());
   return args;
 }

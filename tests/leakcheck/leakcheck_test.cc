@@ -132,6 +132,13 @@ TEST_F(PlantedTest, WhenNothingIsPlanted_FindsNothing) {
   EXPECT_THAT(Kinds(), IsEmpty());
 }
 
+TEST_F(PlantedTest, WhenFilesOfAContainerArePlanted_FindsThem) {
+  ASSERT_EQ(mkdir((options_.runtime_dir + "/inputs").c_str(), 0700), 0);
+  EXPECT_THAT(Kinds(), IsEmpty());
+  ASSERT_EQ(mkdir((options_.runtime_dir + "/inputs/u-web").c_str(), 0700), 0);
+  EXPECT_THAT(Kinds(), ElementsAre("input"));
+}
+
 TEST_F(PlantedTest, WhenACgroupIsPlanted_FindsItInEachTree) {
   int trees = 0;
   for (const char* type : {"cgroup", "cgroup2"}) {

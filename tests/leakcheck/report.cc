@@ -37,6 +37,7 @@ absl::StatusOr<std::vector<Item>> Scan(const Options& options) {
   RETURN_IF_ERROR(ScanCgroups(options, &items));
   RETURN_IF_ERROR(ScanProcesses(options, &items));
   RETURN_IF_ERROR(ScanMounts(options, &items));
+  RETURN_IF_ERROR(ScanInputs(options, &items));
   RETURN_IF_ERROR(ScanLoopDevices(options, &items));
   RETURN_IF_ERROR(ScanPins(options, &items));
   RETURN_IF_ERROR(ScanNetwork(options, &items));

@@ -191,6 +191,13 @@ absl::Status ScanMounts(const Options& options, std::vector<Item>* items) {
   return absl::OkStatus();
 }
 
+absl::Status ScanInputs(const Options& options, std::vector<Item>* items) {
+  for (const std::string& name : List(options.runtime_dir + "/inputs")) {
+    items->push_back({"input", name, "secrets or configs of a container"});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ScanLoopDevices(const Options& options, std::vector<Item>* items) {
   for (const std::string& name : List("/sys/block")) {
     if (!absl::StartsWith(name, "loop")) continue;

@@ -29,8 +29,8 @@ constexpr int kMaxSteps = 200000;
 struct World::Daemon {
   explicit Daemon(World& w)
       : events(w.store, w.clock, w.entropy),
-        launcher(w.store, w.engine, w.images, w.network, w.volumes, slots,
-                 w.clock, w.entropy, "bulwark.internal"),
+        launcher(w.store, w.engine, w.images, w.network, w.volumes,
+                 w.delivery, slots, w.clock, w.entropy, "bulwark.internal"),
         addresses(w.store),
         replicas(
             w.store, w.engine, launcher, w.data_plane, w.clock, events,
@@ -52,7 +52,7 @@ struct World::Daemon {
                  Adder(w, Queue::kService)),
         job_resolver("job", w.store, w.images, w.clock, w.entropy, events,
                      Adder(w, Queue::kJob)),
-        reaper(w.store, w.engine, w.network, slots, w.clock,
+        reaper(w.store, w.engine, w.network, w.delivery, slots, w.clock,
                [&w](const store::Key& k) { w.EnqueueOwner(k); }) {}
 
   using Hook = std::function<void(const std::string&)>;
@@ -253,8 +253,9 @@ void World::Observe() {
 
 void World::ObserveChange(const store::Change& change) {
   const std::string& kind = change.key.kind;
-  if (kind == "scale")
-    Enqueue(Queue::kService, scheduler::QueueKey(change.key));
+  if (kind == "scale") {
+    return Enqueue(Queue::kService, scheduler::QueueKey(change.key));
+  }
   if (kind != "replica" && kind != "service" && kind != "job" &&
       kind != "cron-job") {
     return;

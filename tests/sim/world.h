@@ -33,6 +33,8 @@
 #include "scheduler/services/controller.h"
 #include "scheduler/services/resolver.h"
 #include "scheduler/slot_guard.h"
+#include "secrets/fake/fake_delivery.h"
+#include "secrets/fake/fake_vault.h"
 #include "store/mem/mem_store.h"
 #include "volumes/fake/fake_volumes.h"
 
@@ -129,6 +131,8 @@ class World {
   engine::FakeImages images;
   netmesh::FakeNetwork network;
   volumes::FakeVolumes volumes;
+  secrets::FakeVault vault;
+  secrets::FakeDelivery delivery{vault};
   SimDataPlane data_plane;
   int64_t steps = 0;
 

@@ -150,7 +150,7 @@ std::vector<VolumeInfo> LocalVolumes::List() {
 absl::StatusOr<Usage> LocalVolumes::GetUsage(absl::string_view id) {
   RETURN_IF_ERROR(CheckExists(id));
   ASSIGN_OR_RETURN(Usage usage, FileSystemUsage(Path(id)));
-  ASSIGN_OR_RETURN(const os::TreeSize size,
+  ASSIGN_OR_RETURN(const os::TreeUsage size,
                    os::MeasureTree(Path(id), kMostMeasured));
   usage.used_bytes = size.bytes;
   usage.used_inodes = size.entries;
@@ -190,7 +190,7 @@ absl::StatusOr<SnapshotInfo> LocalVolumes::Snapshot(absl::string_view id,
   const std::string path = SnapshotPath(id, name);
   if (!Exists(path)) {
     ASSIGN_OR_RETURN(const std::string work, NewWork(id));
-    absl::StatusOr<os::TreeSize> size =
+    absl::StatusOr<os::TreeUsage> size =
         os::CopyTree(Path(id), DataIn(work), wanted);
     absl::Status made = size.status();
     if (size.ok()) {

@@ -200,7 +200,7 @@ absl::StatusOr<BackupInfo> ResticBackups::Backup(
   ASSIGN_OR_RETURN(const std::vector<BackupInfo> before,
                    List(repository, owner));
   ASSIGN_OR_RETURN(
-      const os::TreeSize size,
+      const os::TreeUsage size,
       os::MeasureTree(absl::StrCat(parent, "/", kContentName), INT64_MAX));
   std::vector<std::string> args = {
       "backup", "--json",        "--host", kHost,

@@ -50,12 +50,12 @@ class ScriptedEngine final : public Engine {
     return fake_.Signal(id, signal);
   }
   absl::Status Kill(absl::string_view id) override { return fake_.Kill(id); }
-  absl::Status Remove(absl::string_view id) override {
-    return fake_.Remove(id);
-  }
   absl::Status Update(absl::string_view id,
                       const Resources& resources) override {
     return fake_.Update(id, resources);
+  }
+  absl::Status Remove(absl::string_view id) override {
+    return fake_.Remove(id);
   }
   absl::StatusOr<ContainerInfo> Inspect(absl::string_view id) override {
     return fake_.Inspect(id);

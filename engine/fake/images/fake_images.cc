@@ -1,5 +1,6 @@
 #include "engine/fake/images/fake_images.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -8,6 +9,9 @@
 
 namespace bulwark::engine {
 namespace {
+
+constexpr int64_t kImageBytes = 1000;
+constexpr int64_t kStepBytes = 100;
 
 // FNV-1a, spread over the length of a SHA-256.
 std::string FakeDigest(absl::string_view text) {
@@ -87,6 +91,7 @@ absl::StatusOr<Image> FakeImages::Build(const BuildRequest& request,
   }
   Image image = Publish(request.tags[0]);
   absl::MutexLock lock(&mu_);
+  ++steps_;
   return local_[request.tags[0]] = image;
 }
 
@@ -95,6 +100,9 @@ absl::StatusOr<Image> FakeImages::Get(absl::string_view reference) {
   for (const auto& [name, image] : local_) {
     if (name == reference || image.digest == reference) return image;
   }
+  if (auto it = unnamed_.find(std::string(reference)); it != unnamed_.end()) {
+    return it->second;
+  }
   return NotFound(reference);
 }
 
@@ -102,6 +110,7 @@ std::vector<Image> FakeImages::List() {
   absl::MutexLock lock(&mu_);
   std::vector<Image> images;
   for (const auto& [name, image] : local_) images.push_back(image);
+  for (const auto& [digest, image] : unnamed_) images.push_back(image);
   return images;
 }
 
@@ -117,10 +126,76 @@ absl::Status FakeImages::Tag(absl::string_view source,
 }
 
 absl::Status FakeImages::Remove(absl::string_view reference,
-                                const std::vector<std::string>&) {
+                                const std::vector<std::string>& in_use) {
   absl::MutexLock lock(&mu_);
-  if (local_.erase(std::string(reference)) == 0) return NotFound(reference);
+  auto it = local_.find(std::string(reference));
+  if (it == local_.end()) return NotFound(reference);
+  Image image = it->second;
+  local_.erase(it);
+  const bool named = ByDigest().count(image.digest) > 0;
+  if (!named &&
+      std::find(in_use.begin(), in_use.end(), image.digest) != in_use.end()) {
+    image.references.clear();
+    unnamed_[image.digest] = image;
+  }
   return absl::OkStatus();
+}
+
+std::map<std::string, Image> FakeImages::ByDigest() const {
+  std::map<std::string, Image> images = unnamed_;
+  for (const auto& [name, image] : local_) {
+    Image& one = images.emplace(image.digest, image).first->second;
+    if (one.references != image.references) one.references.push_back(name);
+  }
+  return images;
+}
+
+absl::StatusOr<ImagesUsage> FakeImages::Usage(
+    const std::vector<std::string>& in_use) {
+  absl::MutexLock lock(&mu_);
+  ImagesUsage usage;
+  for (const auto& [digest, image] : ByDigest()) {
+    ++usage.images.count;
+    usage.images.bytes += kImageBytes;
+    if (std::find(in_use.begin(), in_use.end(), digest) != in_use.end()) {
+      ++usage.images.active;
+    } else if (image.references.empty()) {
+      usage.images.reclaimable_bytes += kImageBytes;
+    }
+  }
+  usage.build_cache = {steps_, 0, steps_ * kStepBytes, steps_ * kStepBytes};
+  return usage;
+}
+
+absl::StatusOr<PruneImagesResult> FakeImages::Prune(
+    const PruneImagesRequest& request) {
+  absl::MutexLock lock(&mu_);
+  PruneImagesResult result;
+  for (const auto& [digest, image] : ByDigest()) {
+    const bool used = std::find(request.in_use.begin(), request.in_use.end(),
+                                digest) != request.in_use.end();
+    if (!request.images || used ||
+        (!request.all && !image.references.empty())) {
+      continue;
+    }
+    result.bytes += kImageBytes;
+    if (image.references.empty()) {
+      result.removed.push_back(absl::StrCat("image ", digest));
+    }
+    for (const std::string& name : image.references) {
+      result.removed.push_back(absl::StrCat("image ", name));
+    }
+    if (request.dry_run) continue;
+    unnamed_.erase(digest);
+    for (const std::string& name : image.references) local_.erase(name);
+  }
+  if (request.build_cache && steps_ > 0) {
+    result.bytes += steps_ * kStepBytes;
+    result.removed.push_back(
+        absl::StrCat(steps_, " build step", steps_ == 1 ? "" : "s"));
+    if (!request.dry_run) steps_ = 0;
+  }
+  return result;
 }
 
 }  // namespace bulwark::engine

@@ -35,14 +35,26 @@ class FakeImages final : public Images {
   absl::Status Tag(absl::string_view source, absl::string_view target) override;
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use) override;
+  // Every image takes 1000 bytes, and every build is one cached step of 100.
+  absl::StatusOr<ImagesUsage> Usage(
+      const std::vector<std::string>& in_use) override;
+  absl::StatusOr<PruneImagesResult> Prune(
+      const PruneImagesRequest& request) override;
 
  private:
+  // Local images by digest, with all their names.
+  std::map<std::string, Image> ByDigest() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   mutable absl::Mutex mu_;
   std::map<std::string, Image> registry_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Image> local_ ABSL_GUARDED_BY(mu_);  // by reference
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   int failures_ ABSL_GUARDED_BY(mu_) = 0;
   int pulls_ ABSL_GUARDED_BY(mu_) = 0;
+  // Images that lost their last name while in use, by digest.
+  std::map<std::string, Image> unnamed_ ABSL_GUARDED_BY(mu_);
+  int64_t steps_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace bulwark::engine

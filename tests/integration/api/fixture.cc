@@ -3,6 +3,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/errors.h"
+#include "api/keyring_rows.h"
 #include "base/testing/status_matchers.h"
 #include "store/objects.h"
 
@@ -31,9 +32,28 @@ void ApiTest::StartServer() {
   dependencies.shutdown = [](absl::Duration timeout) {
     return std::vector<std::string>{absl::FormatDuration(timeout)};
   };
+  dependencies.volumes = volumes_;
   dependencies.authorizer = authorizer_;
-  dependencies.vault = vault_pointer_;
   dependencies.stats = [this](absl::Duration) { return Stats(); };
+  if (vault_pointer_ == nullptr) {
+    ASSERT_THAT(LoadKeyring(store_, vault_), testing::IsOk());
+    vault_pointer_ = &vault_;
+  }
+  dependencies.vault = vault_pointer_;
+  dependencies.registries.name =
+      [](absl::string_view registry) -> absl::StatusOr<std::string> {
+    if (registry.find('/') == absl::string_view::npos) {
+      return std::string(registry);
+    }
+    return absl::InvalidArgumentError("not a registry");
+  };
+  // Takes the password "right" only.
+  dependencies.registries.check = [](const std::string&,
+                                     const engine::RegistryAuth& auth) {
+    return auth.password == "right" ? absl::OkStatus()
+                                    : absl::UnauthenticatedError("refused");
+  };
+  dependencies.unsealed = [this] { ++unsealed_; };
   auto server = Server::Start(options_, dependencies);
   ASSERT_THAT(server, testing::IsOk());
   server_ = *std::move(server);

@@ -17,6 +17,7 @@
 #include "base/testing/temp_dir.h"
 #include "engine/fake/images/fake_images.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
+#include "secrets/fake/fake_vault.h"
 #include "store/mem/mem_store.h"
 #include "tests/integration/api/scripted_engine.h"
 
@@ -55,13 +56,16 @@ class ApiTest : public ::testing::Test {
   store::MemStore store_{clock_};
   ScriptedEngine engine_;
   engine::FakeImages images_;
+  secrets::FakeVault vault_;
+  int unsealed_ = 0;  // how often the server said so
   ServerOptions options_;
   Authorizer authorizer_ = AllowAll;
-  secrets::Vault* vault_pointer_ = nullptr;
+  secrets::Vault* vault_pointer_ = nullptr;  // then `vault_`, loaded
   std::function<absl::Status(int, const std::string&)> unpack_ =
       [](int, const std::string&) { return absl::OkStatus(); };
   absl::Mutex stats_mu_;
   v1::StatsResponse stats_ ABSL_GUARDED_BY(stats_mu_);
+  VolumeActions volumes_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };

@@ -1,0 +1,17 @@
+// Whether volumes for one writer have one.
+#ifndef API_VALIDATE_WRITERS_H_
+#define API_VALIDATE_WRITERS_H_
+
+#include "api/report.h"
+#include "api/validate_world.h"
+
+namespace bulwark::api {
+
+// A volume that is declared for one writer is mounted by one service, which has
+// one replica and no more. Adds what the request's services and volumes break
+// of that. Volumes of single slots are one writer's by themselves. Pure.
+void CheckWriters(const World& world, Report& report);
+
+}  // namespace bulwark::api
+
+#endif  // API_VALIDATE_WRITERS_H_

@@ -1,0 +1,165 @@
+// ctl config: files for containers that are no secret.
+#include <fcntl.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "ctl/commands/commands.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/pull.h"
+#include "ctl/versions.h"
+#include "manifest/kinds.h"
+
+namespace bulwark::ctl {
+namespace {
+
+constexpr size_t kMaxValue = size_t{500} << 10;
+
+struct Flags {
+  std::string name;
+  std::string from;  // "-"
+  std::string file;
+  std::vector<std::string> names;
+  std::vector<std::string> labels;
+  int64_t to = 0;
+  bool all_projects = false;
+};
+
+absl::StatusOr<std::string> ReadContent(Context& context, const Flags& flags) {
+  std::string name = flags.file.empty() ? flags.from : flags.file;
+  if (name.empty() && !context.io.in_tty()) name = "-";
+  if (name.empty() || (flags.file.empty() && name != "-") ||
+      (!flags.file.empty() && !flags.from.empty())) {
+    return UsageError("give --from-file FILE, or - for standard input");
+  }
+  UniqueFd file;
+  int fd = context.io.in_fd();
+  if (name != "-") {
+    file.Reset(open(name.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.ok()) return ErrnoStatus("open", name);
+    fd = file.get();
+  }
+  Client::Source source = FileSource(fd, name == "-" ? "standard input" : name);
+  std::string content;
+  while (content.size() <= kMaxValue) {
+    ASSIGN_OR_RETURN(std::string piece, source());
+    if (piece.empty()) return content;
+    content += piece;
+  }
+  return UsageError(absl::StrCat(name, " is larger than 500 KiB"));
+}
+
+// Whether there is one must be as `is_new` demands.
+absl::StatusOr<v1::Object> Find(Context& context, const std::string& name,
+                                bool is_new) {
+  absl::StatusOr<v1::Object> found =
+      GetObject(context, *manifest::FindKind("config"), name);
+  if (found.ok() && is_new) {
+    return WithRemedy(
+        absl::AlreadyExistsError(
+            absl::StrCat("create config ", name, ": there is one already")),
+        absl::StrCat("`ctl config set ", name, "` gives it a new version"));
+  }
+  if (found.status().code() == absl::StatusCode::kNotFound && !is_new) {
+    return WithRemedy(found.status(),
+                      absl::StrCat("`ctl config create ", name, "` makes it"));
+  }
+  if (!found.ok() && found.status().code() != absl::StatusCode::kNotFound) {
+    return found.status();
+  }
+  v1::Object object;
+  if (found.ok()) {
+    *object.mutable_config()->mutable_metadata()->mutable_labels() =
+        found->config().metadata().labels();
+  }
+  return object;
+}
+
+absl::StatusOr<int> Set(Context& context, const Flags& flags, bool is_new) {
+  ASSIGN_OR_RETURN(const std::string name, NameOfKind(flags.name, "config"));
+  ASSIGN_OR_RETURN(auto labels, ParseLabels(flags.labels));
+  ASSIGN_OR_RETURN(std::string content, ReadContent(context, flags));
+  v1::ApplyRequest request;
+  ASSIGN_OR_RETURN(*request.add_objects(), Find(context, name, is_new));
+  v1::Config& config = *request.mutable_objects(0)->mutable_config();
+  config.mutable_metadata()->set_name(name);
+  config.mutable_metadata()->set_project(context.ProjectOrDefault());
+  if (!labels.empty()) {
+    config.mutable_metadata()->clear_labels();
+    config.mutable_metadata()->mutable_labels()->insert(labels.begin(),
+                                                        labels.end());
+  }
+  config.mutable_spec()->set_value(std::move(content));
+  ASSIGN_OR_RETURN(const v1::ApplyResponse response,
+                   context.client().Apply(request));
+  const v1::ApplyResult& result = response.results(0);
+  context.io.Out(absl::StrCat(
+      "config ", name, " ",
+      result.action() == v1::ApplyResult::UNCHANGED ? "unchanged"
+      : result.action() == v1::ApplyResult::CREATED ? "created"
+                                                    : "changed",
+      " (version ", result.object().config().status().version(), ")\n"));
+  return kExitOk;
+}
+
+absl::StatusOr<int> Get(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(const std::string name, NameOfKind(flags.name, "config"));
+  ASSIGN_OR_RETURN(const v1::Object object,
+                   GetObject(context, *manifest::FindKind("config"), name));
+  context.io.Out(object.config().spec().value());
+  return kExitOk;
+}
+
+void AddSetter(CLI::App& group, Context& context, const char* verb,
+               const char* help, bool is_new) {
+  auto flags = std::make_shared<Flags>();
+  Command(group, context, verb, help)
+      .Word("NAME", flags->name, "The config", Command::kRequired)
+      .Word("SOURCE", flags->from, "- reads the content from standard input")
+      .Option("-f,--from-file", flags->file,
+              "Read the content from a file; - for standard input")
+      .Option("-l,--label", flags->labels, "KEY=VALUE labels")
+      .Action([flags, is_new](Context& c) { return Set(c, *flags, is_new); });
+}
+
+}  // namespace
+
+void AddConfig(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App& group =
+      Command(app, context, "config", "Keep files that containers read")
+          .Group();
+  AddSetter(group, context, "create", "Make a config", true);
+  AddSetter(group, context, "set", "Give a config new content", false);
+  Command(group, context, "get", "Print the content of a config")
+      .Word("NAME", flags->name, "The config", Command::kRequired)
+      .Action([flags](Context& c) { return Get(c, *flags); });
+  Command(group, context, "list", "List configs")
+      .Flag("-A,--all-projects", flags->all_projects, "Of every project")
+      .Action([flags](Context& c) {
+        return ListValues(c, "config", flags->all_projects);
+      });
+  Command(group, context, "history", "List the versions of a config")
+      .Word("NAME", flags->name, "The config", Command::kRequired)
+      .Action([flags](Context& c) {
+        return ShowHistory(c, "config", flags->name);
+      });
+  Command(group, context, "rollback",
+          "Make an older version's content the newest version")
+      .Word("NAME", flags->name, "The config", Command::kRequired)
+      .Option("--to", flags->to, "Its number; default the one before")
+      .Action([flags](Context& c) {
+        return RollbackValue(c, "config", flags->name, flags->to);
+      });
+  Command(group, context, "delete", "Delete configs and all their versions")
+      .Words("NAME", flags->names, "Configs", Command::kRequired)
+      .Action([flags](Context& c) {
+        return DeleteValues(c, "config", flags->names);
+      });
+}
+
+}  // namespace bulwark::ctl

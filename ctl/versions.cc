@@ -1,0 +1,124 @@
+#include "ctl/versions.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "ctl/errors.h"
+#include "ctl/objects.h"
+#include "ctl/print/table.h"
+#include "ctl/print/text.h"
+#include "manifest/kinds.h"
+
+namespace bulwark::ctl {
+namespace {
+
+const google::protobuf::RepeatedPtrField<v1::ValueVersion>& VersionsOf(
+    const v1::Object& object) {
+  return object.has_secret() ? object.secret().status().versions()
+                             : object.config().status().versions();
+}
+
+int64_t CurrentOf(const v1::Object& object) {
+  return object.has_secret() ? object.secret().status().version()
+                             : object.config().status().version();
+}
+
+const manifest::Kind& KindNamed(absl::string_view kind) {
+  return *manifest::FindKind(std::string(kind));
+}
+
+}  // namespace
+
+absl::StatusOr<int> ListValues(Context& context, absl::string_view kind,
+                               bool all_projects) {
+  ListOptions options;
+  options.all_projects = all_projects;
+  ASSIGN_OR_RETURN(const Listing listing,
+                   ListObjects(context, KindNamed(kind), options));
+  std::vector<std::string> header = {"NAME",  "VERSION", "KEPT",
+                                     "BYTES", "CHANGED", "BY"};
+  if (all_projects) header.insert(header.begin(), "PROJECT");
+  Table table(header);
+  for (const v1::Object& object : listing.objects) {
+    const v1::Metadata& metadata = manifest::MetadataOf(object);
+    std::vector<std::string> row = {metadata.name(),
+                                    absl::StrCat(CurrentOf(object)),
+                                    absl::StrCat(VersionsOf(object).size()),
+                                    "",
+                                    "",
+                                    ""};
+    if (!VersionsOf(object).empty()) {
+      const v1::ValueVersion& last = *VersionsOf(object).rbegin();
+      row[3] = absl::StrCat(last.size_bytes());
+      row[4] = Age(last.create_time(), context.clock.Now());
+      row[5] = last.actor().name();
+    }
+    if (all_projects) row.insert(row.begin(), metadata.project());
+    table.Add(std::move(row));
+  }
+  if (table.empty()) {
+    context.io.Err(absl::StrCat("no ", kind, "s\n"));
+    return kExitOk;
+  }
+  context.io.Out(table.Take());
+  return kExitOk;
+}
+
+absl::StatusOr<int> ShowHistory(Context& context, absl::string_view kind,
+                                const std::string& word) {
+  ASSIGN_OR_RETURN(const std::string name, NameOfKind(word, kind));
+  ASSIGN_OR_RETURN(const v1::Object object,
+                   GetObject(context, KindNamed(kind), name));
+  Table table({"VERSION", "STATE", "BYTES", "CHANGED", "BY", "DIGEST"});
+  for (const v1::ValueVersion& version : VersionsOf(object)) {
+    std::string state =
+        version.version() == CurrentOf(object) ? "current" : "kept";
+    if (version.rolled_back_to() != 0) {
+      absl::StrAppend(&state, ", back to ", version.rolled_back_to());
+    }
+    table.Add({absl::StrCat(version.version()), state,
+               absl::StrCat(version.size_bytes()),
+               Age(version.create_time(), context.clock.Now()),
+               version.actor().name(), version.digest().substr(0, 12)});
+  }
+  context.io.Out(table.Take());
+  return kExitOk;
+}
+
+absl::StatusOr<int> RollbackValue(Context& context, absl::string_view kind,
+                                  const std::string& word, int64_t to) {
+  ASSIGN_OR_RETURN(const std::string name, NameOfKind(word, kind));
+  v1::RollbackValueRequest request;
+  request.set_kind(std::string(kind));
+  request.set_project(context.ProjectOrDefault());
+  request.set_name(name);
+  request.set_to_version(to);
+  ASSIGN_OR_RETURN(const v1::RollbackValueResponse response,
+                   context.client().RollbackValue(request));
+  const v1::Object& object = response.object();
+  context.io.Out(absl::StrCat(kind, " ", name, " is as version ",
+                              VersionsOf(object).rbegin()->rolled_back_to(),
+                              " was (version ", CurrentOf(object), ")\n"));
+  return kExitOk;
+}
+
+absl::StatusOr<int> DeleteValues(Context& context, absl::string_view kind,
+                                 const std::vector<std::string>& names) {
+  v1::DeleteRequest request;
+  for (const std::string& word : names) {
+    ASSIGN_OR_RETURN(const std::string name, NameOfKind(word, kind));
+    v1::ObjectReference& reference = *request.add_objects();
+    reference.set_kind(std::string(kind));
+    reference.set_project(context.ProjectOrDefault());
+    reference.set_name(name);
+  }
+  ASSIGN_OR_RETURN(const v1::DeleteResponse response,
+                   context.client().Delete(request));
+  for (const v1::ObjectReference& object : response.deleted()) {
+    context.io.Out(absl::StrCat(kind, " ", object.name(), " deleted\n"));
+  }
+  return kExitOk;
+}
+
+}  // namespace bulwark::ctl

@@ -1,0 +1,247 @@
+#include "daemon/disk/disk.h"
+
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "api/images_service.h"
+#include "base/status.h"
+#include "os/files.h"
+#include "scheduler/names.h"
+#include "store/objects.h"
+
+namespace bulwark::daemon {
+namespace {
+
+struct Space {
+  int64_t total = 0;
+  int64_t available = 0;
+};
+
+absl::StatusOr<Space> SpaceOf(const std::string& path) {
+  struct statvfs info;
+  if (statvfs(path.c_str(), &info) != 0) return ErrnoStatus("look at", path);
+  const auto block = static_cast<int64_t>(info.f_frsize);
+  return Space{static_cast<int64_t>(info.f_blocks) * block,
+               static_cast<int64_t>(info.f_bavail) * block};
+}
+
+bool Wants(const v1::PruneRequest& request, absl::string_view type) {
+  return std::find(request.types().begin(), request.types().end(), type) !=
+         request.types().end();
+}
+
+void Add(v1::DiskUsageResponse& response, absl::string_view type,
+         const engine::DiskShare& share) {
+  v1::DiskUsageItem& item = *response.add_items();
+  item.set_type(std::string(type));
+  item.set_count(share.count);
+  item.set_active(share.active);
+  item.set_size_bytes(share.bytes);
+  item.set_reclaimable_bytes(share.reclaimable_bytes);
+}
+
+// Images by the names in what is declared, also before they have a revision.
+void AddDeclared(const google::protobuf::RepeatedPtrField<v1::Container>& list,
+                 std::set<std::string>& names) {
+  for (const v1::Container& container : list) names.insert(container.image());
+}
+
+template <typename Spec>
+void AddDeclaredOf(const Spec& spec, std::set<std::string>& names) {
+  AddDeclared(spec.containers(), names);
+  AddDeclared(spec.init_containers(), names);
+}
+
+}  // namespace
+
+std::vector<std::string> EndedContainers(
+    const std::vector<engine::ContainerInfo>& containers,
+    const std::vector<v1::Object>& replicas) {
+  std::set<std::string> living;  // uids
+  for (const v1::Object& object : replicas) {
+    const v1::ReplicaStatus::State state = object.replica().status().state();
+    if (state != v1::ReplicaStatus::FAILED &&
+        state != v1::ReplicaStatus::STOPPED) {
+      living.insert(object.replica().metadata().uid());
+    }
+  }
+  std::vector<std::string> ended;
+  for (const engine::ContainerInfo& info : containers) {
+    const auto owner = info.labels.find(scheduler::kReplicaLabel);
+    // Without one it is a build's, which removes it itself.
+    if (info.state == engine::ContainerState::kExited &&
+        owner != info.labels.end() && living.count(owner->second) == 0) {
+      ended.push_back(info.id);
+    }
+  }
+  return ended;
+}
+
+absl::StatusOr<std::vector<std::string>> Disk::NeededImages() {
+  ASSIGN_OR_RETURN(std::vector<std::string> digests, api::DigestsInUse(store_));
+  std::set<std::string> names;
+  for (const char* kind : {"service", "job", "cron-job"}) {
+    ASSIGN_OR_RETURN(const store::ObjectListing listing,
+                     store::ListObjects(store_, kind));
+    for (const v1::Object& object : listing.objects) {
+      AddDeclaredOf(object.service().spec(), names);
+      AddDeclared(object.service().spec().sidecars(), names);
+      AddDeclaredOf(object.job().spec(), names);
+      AddDeclaredOf(object.cron_job().spec().job(), names);
+    }
+  }
+  for (const std::string& name : names) {
+    const absl::StatusOr<engine::Image> image = images_.Get(name);
+    if (image.ok()) digests.push_back(image->digest);
+  }
+  return digests;
+}
+
+absl::StatusOr<std::vector<std::string>> Disk::Ended() {
+  // First the containers: a replica that is made later has none of these.
+  const std::vector<engine::ContainerInfo> containers = engine_.List();
+  ASSIGN_OR_RETURN(const store::ObjectListing replicas,
+                   store::ListObjects(store_, "replica"));
+  return EndedContainers(containers, replicas.objects);
+}
+
+std::string Disk::ContainerDir(const std::string& id) const {
+  return absl::StrCat(state_dir_, "/containers/", id);
+}
+
+absl::Status Disk::AddImages(v1::DiskUsageResponse& response) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> needed, NeededImages());
+  ASSIGN_OR_RETURN(const engine::ImagesUsage usage, images_.Usage(needed));
+  Add(response, "images", usage.images);
+  Add(response, "build-cache", usage.build_cache);
+  return absl::OkStatus();
+}
+
+absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> ended, Ended());
+  const std::set<std::string> removable(ended.begin(), ended.end());
+  engine::DiskShare layers, logs;
+  for (const engine::ContainerInfo& info : engine_.List()) {
+    const std::string dir = ContainerDir(info.id);
+    ASSIGN_OR_RETURN(const int64_t all, os::TreeSize(dir));
+    int64_t log = 0;
+    for (const std::string& name :
+         os::ListDir(dir).value_or(std::vector<std::string>())) {
+      if (name != "log" && !absl::StartsWith(name, "log.")) continue;
+      ASSIGN_OR_RETURN(const int64_t size,
+                       os::TreeSize(absl::StrCat(dir, "/", name)));
+      log += size;
+    }
+    const bool running = info.state == engine::ContainerState::kRunning;
+    layers.bytes += all - log;
+    logs.bytes += log;
+    for (engine::DiskShare* share : {&layers, &logs}) {
+      ++share->count;
+      if (running) ++share->active;
+    }
+    // Logs go with their containers.
+    if (removable.count(info.id) > 0) {
+      layers.reclaimable_bytes += all - log;
+      logs.reclaimable_bytes += log;
+    }
+  }
+  Add(response, "containers", layers);
+  Add(response, "logs", logs);
+  return absl::OkStatus();
+}
+
+absl::Status Disk::AddVolumes(v1::DiskUsageResponse& response) {
+  ASSIGN_OR_RETURN(const store::ObjectListing listing,
+                   store::ListObjects(store_, "volume"));
+  engine::DiskShare share;
+  int64_t snapshots = 0, snapshot_bytes = 0;
+  for (const volumes::VolumeInfo& info : volumes_.List()) {
+    ++share.count;
+    ASSIGN_OR_RETURN(const int64_t size, os::TreeSize(info.path));
+    share.bytes += size;
+  }
+  for (const v1::Object& object : listing.objects) {
+    const v1::VolumeStatus& status = object.volume().status();
+    if (status.users_size() > 0) ++share.active;
+    for (const v1::VolumeSnapshot& snapshot : status.snapshots()) {
+      ++snapshots;
+      snapshot_bytes += snapshot.size_bytes();
+    }
+  }
+  Add(response, "volumes", share);
+  Add(response, "snapshots", {snapshots, 0, snapshot_bytes, 0});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::DiskUsageResponse> Disk::Usage() {
+  v1::DiskUsageResponse response;
+  RETURN_IF_ERROR(AddImages(response));
+  RETURN_IF_ERROR(AddContainers(response));
+  RETURN_IF_ERROR(AddVolumes(response));
+  ASSIGN_OR_RETURN(const int64_t store, os::TreeSize(state_dir_ + "/store"));
+  Add(response, "store", {1, 1, store, 0});
+  ASSIGN_OR_RETURN(const Space space, SpaceOf(state_dir_));
+  response.set_disk_total_bytes(space.total);
+  response.set_disk_available_bytes(space.available);
+  return response;
+}
+
+absl::StatusOr<int64_t> Disk::PruneContainers(bool dry_run,
+                                              v1::PruneResponse& response) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> ended, Ended());
+  int64_t bytes = 0;
+  for (const std::string& id : ended) {
+    ASSIGN_OR_RETURN(const int64_t size, os::TreeSize(ContainerDir(id)));
+    if (!dry_run) RETURN_IF_ERROR(engine_.Remove(id));
+    bytes += size;
+    response.add_removed(absl::StrCat("container ", id));
+  }
+  return bytes;
+}
+
+absl::StatusOr<int64_t> Disk::PruneImages(const v1::PruneRequest& request,
+                                          v1::PruneResponse& response) {
+  engine::PruneImagesRequest prune;
+  prune.images = Wants(request, "images");
+  prune.all = request.all();
+  prune.build_cache = Wants(request, "build-cache");
+  prune.dry_run = request.validate_only();
+  if (!prune.images && !prune.build_cache) return int64_t{0};
+  ASSIGN_OR_RETURN(prune.in_use, NeededImages());
+  ASSIGN_OR_RETURN(const engine::PruneImagesResult result,
+                   images_.Prune(prune));
+  for (const std::string& what : result.removed) response.add_removed(what);
+  return result.bytes;
+}
+
+absl::StatusOr<v1::PruneResponse> Disk::Prune(const v1::PruneRequest& request) {
+  v1::PruneResponse response;
+  ASSIGN_OR_RETURN(const Space before, SpaceOf(state_dir_));
+  int64_t estimate = 0;
+  // Containers first: their images may go then.
+  if (Wants(request, "containers")) {
+    ASSIGN_OR_RETURN(const int64_t bytes,
+                     PruneContainers(request.validate_only(), response));
+    estimate += bytes;
+  }
+  ASSIGN_OR_RETURN(const int64_t bytes, PruneImages(request, response));
+  estimate += bytes;
+  if (request.validate_only()) {
+    response.set_freed_bytes(estimate);
+    return response;
+  }
+  // Some file systems count what is freed only when it is flushed.
+  RETURN_IF_ERROR(os::SyncFs(state_dir_));
+  ASSIGN_OR_RETURN(const Space after, SpaceOf(state_dir_));
+  response.set_freed_bytes(
+      std::max<int64_t>(0, after.available - before.available));
+  return response;
+}
+
+}  // namespace bulwark::daemon

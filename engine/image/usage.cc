@@ -1,0 +1,129 @@
+// What the image store takes of its disk, and removing what nothing needs.
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "engine/image/digest.h"
+#include "engine/image/image_store.h"
+#include "os/files.h"
+
+namespace bulwark::engine::image {
+namespace {
+
+using Digests = std::set<std::string>;
+
+Digests Difference(const Digests& a, const Digests& b) {
+  Digests result;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(),
+                      std::inserter(result, result.end()));
+  return result;
+}
+
+}  // namespace
+
+std::vector<Image> ImageStore::FindUnneeded(
+    const std::vector<std::string>& in_use, bool all) const {
+  const Digests wanted(in_use.begin(), in_use.end());
+  absl::MutexLock lock(&mu_);
+  std::vector<Image> unneeded;
+  for (const auto& [digest, stored] : images_) {
+    if (wanted.count(digest) > 0 || leased_.count(digest) > 0) continue;
+    Image image = WithReferences(stored);
+    if (all || image.references.empty()) unneeded.push_back(std::move(image));
+  }
+  return unneeded;
+}
+
+absl::Status ImageStore::Drop(const std::vector<Image>& images) {
+  {
+    absl::MutexLock lock(&mu_);
+    auto old_images = images_;
+    auto old_references = references_;
+    for (const Image& image : images) {
+      auto it = images_.find(image.digest);
+      if (it == images_.end() || leased_.count(image.digest) > 0 ||
+          WithReferences(it->second).references != image.references) {
+        continue;
+      }
+      for (const std::string& name : image.references) references_.erase(name);
+      images_.erase(it);
+    }
+    absl::Status saved = SaveSmaller();
+    if (!saved.ok()) {
+      images_ = std::move(old_images);
+      references_ = std::move(old_references);
+      return saved;
+    }
+  }
+  RETURN_IF_ERROR(SweepContent());
+  MakeReserve();
+  return absl::OkStatus();
+}
+
+ImageStore::Roots ImageStore::AllContent() const {
+  Roots all;
+  for (std::string& digest : blobs_->List()) all.insert(std::move(digest));
+  for (std::string& name : layers_->List()) all.insert(std::move(name));
+  return all;
+}
+
+// A digest may name a blob, a layer, or both.
+absl::StatusOr<int64_t> ImageStore::SizeOf(const Roots& content) const {
+  int64_t bytes = 0;
+  for (const std::string& digest : content) {
+    const std::string hex(HexOf(digest));
+    for (const char* place : {"/blobs/sha256/", "/layers/"}) {
+      ASSIGN_OR_RETURN(const int64_t size,
+                       os::TreeSize(state_dir_ + place + hex));
+      bytes += size;
+    }
+  }
+  return bytes;
+}
+
+absl::StatusOr<int64_t> ImageStore::ContentOf(const Unneeded& unneeded) const {
+  Digests going;
+  for (const Image& image : unneeded.images) going.insert(image.digest);
+  const Roots all = AllContent();
+  Roots kept = unneeded.extra_roots ? Roots() : ExtraRoots();
+  {
+    absl::MutexLock lock(&mu_);
+    kept.insert(leased_.begin(), leased_.end());
+    for (const auto& [digest, image] : images_) {
+      if (going.count(digest) == 0) AddContent(image, kept);
+    }
+  }
+  return SizeOf(Difference(all, kept));
+}
+
+absl::StatusOr<ImagesUsage> ImageStore::Usage(
+    const std::vector<std::string>& in_use) const {
+  const Digests wanted(in_use.begin(), in_use.end());
+  Unneeded unneeded;
+  unneeded.images = FindUnneeded(in_use, false);
+  ImagesUsage usage;
+  const Roots extra = ExtraRoots();
+  Roots of_images;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [digest, image] : images_) {
+      AddContent(image, of_images);
+      ++usage.images.count;
+      if (wanted.count(digest) > 0) ++usage.images.active;
+    }
+  }
+  const Roots of_cache = Difference(extra, of_images);
+  // What nothing needs counts as images: a pull has brought it.
+  ASSIGN_OR_RETURN(usage.images.bytes,
+                   SizeOf(Difference(AllContent(), of_cache)));
+  ASSIGN_OR_RETURN(usage.build_cache.bytes, SizeOf(of_cache));
+  usage.build_cache.reclaimable_bytes = usage.build_cache.bytes;
+  ASSIGN_OR_RETURN(usage.images.reclaimable_bytes, ContentOf(unneeded));
+  return usage;
+}
+
+}  // namespace bulwark::engine::image

@@ -1,0 +1,98 @@
+#include "tests/e2e/plaintext_search.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+
+namespace bulwark::e2e {
+namespace {
+
+constexpr size_t kPiece = size_t{1} << 20;
+
+// Reads from `begin` to `end`, as far as that can be read, with an overlap of
+// the text's length between the pieces.
+bool RangeHolds(int fd, off_t begin, off_t end, const std::string& text) {
+  std::string buffer;
+  size_t kept = 0;
+  for (off_t at = begin; at < end;) {
+    const size_t want = std::min<size_t>(kPiece, static_cast<size_t>(end - at));
+    buffer.resize(kept + want);
+    const ssize_t n = pread(fd, buffer.data() + kept, want, at);
+    if (n <= 0) return false;
+    buffer.resize(kept + static_cast<size_t>(n));
+    if (buffer.find(text) != std::string::npos) return true;
+    kept = std::min(buffer.size(), text.size());
+    buffer.erase(0, buffer.size() - kept);
+    at += n;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool MemoryHolds(pid_t pid, const std::string& text) {
+  std::ifstream maps(absl::StrCat("/proc/", pid, "/maps"));
+  const UniqueFd memory(
+      open(absl::StrCat("/proc/", pid, "/mem").c_str(), O_RDONLY | O_CLOEXEC));
+  std::string line;
+  while (std::getline(maps, line)) {
+    unsigned long long begin = 0, end = 0;
+    char rights[5] = "";
+    if (sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, rights) != 3 ||
+        rights[0] != 'r' || absl::StrContains(line, "[vvar]")) {
+      continue;
+    }
+    if (RangeHolds(memory.get(), static_cast<off_t>(begin),
+                   static_cast<off_t>(end), text)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<std::string> FilesThatHold(const std::string& directory,
+                                       const std::string& text,
+                                       const std::string& skip) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::recursive_directory_iterator
+           it(directory, fs::directory_options::skip_permission_denied, error),
+       last;
+       it != last; it.increment(error)) {
+    if (!skip.empty() && it->path() == skip) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
+    const UniqueFd fd(open(it->path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd.ok()) continue;  // it went away
+    const off_t size = lseek(fd.get(), 0, SEEK_END);
+    if (RangeHolds(fd.get(), 0, size, text)) found.push_back(it->path());
+  }
+  return found;
+}
+
+std::set<pid_t> ProcessesOf(World& world) {
+  std::set<pid_t> pids;
+  std::istringstream report(world.LeakReport());
+  std::string line;
+  while (std::getline(report, line)) {
+    const nlohmann::json item = nlohmann::json::parse(line, nullptr, false);
+    if (!item.is_object() || item.value("kind", "") != "process") continue;
+    pids.insert(std::atoi(item.value("id", "").c_str()));
+  }
+  return pids;
+}
+
+}  // namespace bulwark::e2e
