@@ -165,6 +165,8 @@ class Generator {
         return STORE(Int64, Number(field));
       case FieldDescriptor::CPPTYPE_UINT64:
         return STORE(UInt64, entropy_.Next());
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return STORE(Double, static_cast<double>(Pick(1 << 30)) / 7);
       case FieldDescriptor::CPPTYPE_BOOL:
         return STORE(Bool, Pick(2) == 0);
       case FieldDescriptor::CPPTYPE_ENUM:

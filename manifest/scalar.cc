@@ -1,5 +1,6 @@
 #include "manifest/scalar.h"
 
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/ascii.h"
@@ -226,6 +227,14 @@ absl::Status ReadScalar(absl::string_view text, const FieldDescriptor& field,
     }
     case FieldDescriptor::CPPTYPE_UINT64:
       return ReadUnsigned64(text, field, message);
+    case FieldDescriptor::CPPTYPE_DOUBLE: {
+      double value = 0;
+      if (!absl::SimpleAtod(text, &value) || !std::isfinite(value)) {
+        return Refuse(text, "a number");
+      }
+      BULWARK_STORE_(Double, value);
+      return absl::OkStatus();
+    }
     case FieldDescriptor::CPPTYPE_BOOL:
       if (text != "true" && text != "false") {
         return Refuse(text, "true or false");
@@ -292,6 +301,16 @@ Node::Ptr WriteTimeMessage(const Message& message) {
                       true);
 }
 
+// The shortest text that reads as the same number.
+std::string DoubleText(double value) {
+  for (int digits = 6; digits < 17; ++digits) {
+    std::string text = absl::StrFormat("%.*g", digits, value);
+    double back = 0;
+    if (absl::SimpleAtod(text, &back) && back == value) return text;
+  }
+  return absl::StrFormat("%.17g", value);
+}
+
 #define BULWARK_LOAD_(Type)                          \
   (index < 0 ? reflection.Get##Type(message, &field) \
              : reflection.GetRepeated##Type(message, &field, index))
@@ -310,6 +329,8 @@ Node::Ptr WriteScalar(const Message& message, const FieldDescriptor& field,
       return WriteInteger(BULWARK_LOAD_(Int64), field);
     case FieldDescriptor::CPPTYPE_UINT64:
       return Node::Scalar(absl::StrCat(BULWARK_LOAD_(UInt64)), false);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return Node::Scalar(DoubleText(BULWARK_LOAD_(Double)), false);
     case FieldDescriptor::CPPTYPE_BOOL:
       return Node::Scalar(BULWARK_LOAD_(Bool) ? "true" : "false", false);
     case FieldDescriptor::CPPTYPE_ENUM:
