@@ -115,9 +115,9 @@ TEST(ChangesTest, WhenFieldsChange_EachLineSaysWhatItDoes) {
   *result.add_changes() =
       Change("metadata.labels.x", "1", "", v1::FieldChange::IN_PLACE);
   EXPECT_EQ(FormatChanges(result, false),
-            "    ~ spec.replicas: 1 -> 3                  in place\n"
+            "    ~ spec.replicas: 1 -> 3                in place\n"
             "    ~ spec.containers[web].image: a -> b   replace\n"
-            "    - metadata.labels.x: 1                   in place\n");
+            "    - metadata.labels.x: 1                 in place\n");
   EXPECT_EQ(Mark(v1::ApplyResult::DELETED, false), "-");
   EXPECT_EQ(Mark(v1::ApplyResult::CREATED, true), "\x1b[32m+\x1b[0m");
   // Of a new object nothing runs that could be replaced.
