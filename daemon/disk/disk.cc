@@ -163,8 +163,8 @@ absl::Status Disk::AddVolumes(v1::DiskUsageResponse& response) {
   int64_t snapshots = 0, snapshot_bytes = 0;
   for (const volumes::VolumeInfo& info : volumes_.List()) {
     ++share.count;
-    ASSIGN_OR_RETURN(const int64_t size, os::TreeSize(info.path));
-    share.bytes += size;
+    ASSIGN_OR_RETURN(const volumes::Usage usage, volumes_.GetUsage(info.id));
+    share.bytes += usage.used_bytes;
   }
   for (const v1::Object& object : listing.objects) {
     const v1::VolumeStatus& status = object.volume().status();

@@ -71,7 +71,7 @@ class DiskTest : public ::testing::Test {
 
 TEST_F(DiskTest, CountsEveryType) {
   Pull("a");
-  ASSERT_OK(volumes_.Ensure("v1").status());
+  ASSERT_OK(volumes_.Ensure({.id = "v1"}).status());
   StartContainer("c1", "u1");
   ASSERT_OK_AND_ASSIGN(const v1::DiskUsageResponse usage, disk_.Usage());
   std::vector<std::string> counts;

@@ -56,6 +56,14 @@ class Downloading final : public engine::Images {
                       const std::vector<std::string>&) override {
     return absl::OkStatus();
   }
+  absl::StatusOr<engine::ImagesUsage> Usage(
+      const std::vector<std::string>&) override {
+    return absl::UnimplementedError("usage");
+  }
+  absl::StatusOr<engine::PruneImagesResult> Prune(
+      const engine::PruneImagesRequest&) override {
+    return absl::UnimplementedError("prune");
+  }
 
   absl::Status failure_;
 

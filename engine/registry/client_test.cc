@@ -216,7 +216,7 @@ TEST_F(RegistryClientTest, WhenBasicIsWanted_SendsCredentialsOrAsksForThem) {
                        HasSubstr("these credentials")));
   EXPECT_THAT(Client()->FetchManifest("1.0"),
               StatusIs(absl::StatusCode::kUnauthenticated,
-                       HasSubstr("ctl pull -u USER --password-stdin")));
+                       HasSubstr("ctl login")));
 }
 
 TEST_F(RegistryClientTest, WhenRedirected_CredentialsStayBehind) {
