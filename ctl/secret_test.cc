@@ -45,7 +45,8 @@ TEST_F(SecretTest, WhenTheSourceIsBad_SaysSoAndSendsNothing) {
   EXPECT_EQ(Ctl({"secret", "create", "db", "--from-file",
                  File("big", std::string(500 * 1024 + 1, 'x'))}),
             kExitUsage);
-  EXPECT_EQ(Ctl({"config", "create", "app"}), kExitError);  // no such server
+  EXPECT_EQ(Ctl({"config", "create", "app", "--from-file", "/no/such"}),
+            kExitError);
   EXPECT_EQ(Ctl({"login", "r:5000", "-u", "me"}), kExitUsage);
 }
 
