@@ -67,7 +67,7 @@ TEST_F(ShutdownTest, WhenTheHostGoesDown_DependentsEndFirst) {
   const std::string services = Ctl({"get", "services", "-o", "wide"}).out;
   EXPECT_THAT(services, HasSubstr("HostShutdown"));
   EXPECT_THAT(services, HasSubstr("bulwarkd starts it again"));
-  EXPECT_TRUE(world().Replicas("db").empty());
+  EXPECT_TRUE(Eventually([] { return world().Replicas("db").empty(); }));
 
   std::filesystem::remove(Diary());
   world().StopDaemon();
