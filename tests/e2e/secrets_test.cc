@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -120,7 +121,7 @@ TEST_F(SecretsTest, WhenMissing_TheServiceWaitsAndSaysWhy) {
   EXPECT_THAT(world().Replicas("waits"), IsEmpty());
   Secret("create", "later", "x");
   EXPECT_TRUE(world().AwaitReady("waits", 1));
-  EXPECT_THAT(world().Condition("waits", "InputsReady"), HasSubstr("TRUE"));
+  EXPECT_THAT(world().Condition("waits", "InputsReady"), HasSubstr("true"));
   Ctl({"delete", "service", "waits", "--wait"});
   Ctl({"secret", "delete", "later"});
 }
@@ -154,7 +155,7 @@ TEST_F(SecretsTest, WhenTheNewValueFailsTheService_GoesBackToTheOld) {
   ASSERT_TRUE(AwaitRevision("gated", 1));
   Secret("set", "gate", "bad");
   EXPECT_TRUE(Eventually([] {
-    return absl::StrContains(world().Condition("gated", "RolledBack"), "TRUE");
+    return absl::StrContains(world().Condition("gated", "RolledBack"), "true");
   }));
   EXPECT_TRUE(AwaitRevision("gated", 1)) << (Describe("gated"), "");
   EXPECT_EQ(In("gated", "cat /run/secrets/gate"), "good");
@@ -342,6 +343,14 @@ TEST_F(SecretsTest, WhenSearchedFor_ThePlaintextIsInTheApplicationAlone) {
     const auto ready = world().Ready("holder");
     return ready.size() == 2 && ready[0].revision == 3 &&
            ready[1].revision == 3;
+  }));
+
+  // Those of the older revisions have held it too, and go.
+  ASSERT_TRUE(Eventually([] {
+    const auto all = world().Replicas("holder");
+    return std::all_of(all.begin(), all.end(), [](const ReplicaInfo& r) {
+      return r.ready || r.state == "stopped" || r.state == "failed";
+    });
   }));
 
   std::set<pid_t> applications;
