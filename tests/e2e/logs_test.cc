@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/numbers.h"
@@ -85,6 +86,14 @@ TEST_F(LogsTest, WhenRead_TheStreamsStayApart) {
 }
 
 TEST_F(LogsTest, WhenThereAreManyReplicas_EachLineNamesItsOwn) {
+  // Each has written that much.
+  ASSERT_TRUE(Eventually([] {
+    const Numbers all = Parse(world().Ctl({"logs", "count", "--prefix"}).out);
+    return all.size() == 2 &&
+           std::all_of(all.begin(), all.end(), [](const auto& replica) {
+             return replica.second.size() >= 2;
+           });
+  }));
   const Result tail = Ctl({"logs", "count", "--tail", "2", "--prefix"});
   const Numbers numbers = Parse(tail.out);
   EXPECT_THAT(numbers, SizeIs(2)) << tail.out;
@@ -148,7 +157,7 @@ TEST_F(LogsTest, WhenTheServiceIsDeleted_FollowingEnds) {
   Ctl({"delete", "service", "brief", "--wait"});
   EXPECT_EQ(logs.Wait(), 0) << logs.ToString();
   EXPECT_EQ(CtlFails({"logs", "brief"}).err,
-            "error: read logs of brief: no service or replica of project "
+            "error: read logs of brief: no service, replica or job of project "
             "default has this name\n");
 }
 

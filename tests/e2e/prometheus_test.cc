@@ -210,7 +210,8 @@ std::string PrometheusTest::Baseline() {
       Service("burn",
               "while [ ! -e /tmp/go ]; do sleep 0.1; done; "
               "dd if=/dev/zero of=/dev/shm/fill bs=1M count=60; "
-              "sleep 100000 & while true; do true; done",
+              "sleep 100000 & while true; do true; done & "
+              "while true; do true; done",
               "resources: {cpu: 200m, memory: 64Mi}\n" + Rollout()),
       Service("auto",
               "while [ ! -e /tmp/go ]; do sleep 0.2; done; "
