@@ -156,7 +156,7 @@ TEST_F(SecretsTest, WhenTheNewValueFailsTheService_GoesBackToTheOld) {
   Secret("set", "gate", "bad");
   EXPECT_TRUE(Eventually([] {
     return absl::StrContains(world().Condition("gated", "RolledBack"), "true");
-  }));
+  })) << (Describe("gated"), "");
   EXPECT_TRUE(AwaitRevision("gated", 1)) << (Describe("gated"), "");
   EXPECT_EQ(In("gated", "cat /run/secrets/gate"), "good");
   // And is started again with the pinned version.
@@ -349,7 +349,7 @@ TEST_F(SecretsTest, WhenSearchedFor_ThePlaintextIsInTheApplicationAlone) {
   ASSERT_TRUE(Eventually([] {
     const auto all = world().Replicas("holder");
     return std::all_of(all.begin(), all.end(), [](const ReplicaInfo& r) {
-      return r.ready || r.state == "stopped" || r.state == "failed";
+      return r.revision == 3 || r.state == "stopped" || r.state == "failed";
     });
   }));
 
