@@ -153,6 +153,11 @@ TEST_F(SecretsTest, WhenTheNewValueFailsTheService_GoesBackToTheOld) {
       "gated", "grep -q good /run/secrets/gate || exit 3; exec sleep 100000",
       "secrets: [gate]\n")));
   ASSERT_TRUE(AwaitRevision("gated", 1));
+  // It must have been good once.
+  ASSERT_TRUE(Eventually([] {
+    return absl::StrContains(world().Condition("gated", "Progressing"),
+                             "false");
+  }));
   Secret("set", "gate", "bad");
   EXPECT_TRUE(Eventually([] {
     return absl::StrContains(world().Condition("gated", "RolledBack"), "true");
