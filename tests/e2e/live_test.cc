@@ -56,10 +56,12 @@ class LiveTest : public Suite {
 };
 
 TEST_F(LiveTest, WhenLimitsChange_TheContainerKeepsItsPid) {
-  world().Apply(Service("lim", "exec sleep 100000", "64Mi"));
+  world().Apply(
+      Service("lim", "exec sleep 100000", "64Mi", "stop: {timeout: 1s}\n"));
   ASSERT_TRUE(world().AwaitReady("lim", 1));
   const int pid = PidOf("lim");
-  world().Apply(Service("lim", "exec sleep 100000", "96Mi"));
+  world().Apply(
+      Service("lim", "exec sleep 100000", "96Mi", "stop: {timeout: 1s}\n"));
   EXPECT_TRUE(Eventually([] { return Events("LimitsApplied").size() == 1; }));
   EXPECT_EQ(PidOf("lim"), pid);
   EXPECT_THAT(Ctl({"get", "revisions"}).out, Not(HasSubstr("lim-2")));
@@ -91,14 +93,14 @@ TEST_F(LiveTest, WhenMoreIsUsedThanTheNewLimit_NothingIsKilled) {
   const int pid = PidOf("full");
   world().Apply(Service("full", command, "16Mi", "stop: {timeout: 1s}\n"));
   EXPECT_TRUE(Eventually([] {
-    return Is("full", "LimitsApplied", "FALSE LimitsRefused");
+    return Is("full", "LimitsApplied", "false LimitsRefused");
   })) << world().Condition("full", "LimitsApplied");
   EXPECT_THAT(Ctl({"describe", "service", "full"}).out,
               HasSubstr("bytes are in use"));
   EXPECT_EQ(PidOf("full"), pid);
   world().Apply(Service("full", command, "96Mi", "stop: {timeout: 1s}\n"));
   EXPECT_TRUE(Eventually([] {
-    return Is("full", "LimitsApplied", "TRUE Applied");
+    return Is("full", "LimitsApplied", "true Applied");
   })) << world().Condition("full", "LimitsApplied");
   EXPECT_EQ(PidOf("full"), pid);
   Ctl({"delete", "service", "full", "--wait"});
@@ -175,7 +177,7 @@ TEST_F(LiveTest, WhenInitContainersFail_TheServiceBacksOffUntilTheySucceed) {
   }));
   EXPECT_THAT(ReadFile(Out("init")), Not(HasSubstr("main")));
   EXPECT_TRUE(
-      Eventually([] { return Is("init", "CrashLoop", "TRUE CrashLoop"); }));
+      Eventually([] { return Is("init", "CrashLoop", "true CrashLoop"); }));
   world().KillDaemon();
   world().StartDaemon();
   WriteFile(Out("go"), "");
