@@ -82,6 +82,13 @@ TEST_F(BadSurroundingsTest, WhenAUserMayNotUseTheSocket_SaysWhichGroupMay) {
   EXPECT_THAT(refused.err,
               HasSubstr("hint: join the group daemon (sudo usermod -aG daemon "
                         "$USER, then log in again), or use sudo"));
+  // The socket alone gives no rights.
+  refused = CtlAs("daemon", Socket());
+  EXPECT_THAT(refused.err, HasSubstr("{user: nobody, role: viewer}"));
+  ASSERT_TRUE(world()
+                  .Apply("kind: Project\nname: default\nspec: {members: "
+                         "[{user: nobody, role: viewer}]}\n")
+                  .ok());
   const Result allowed = CtlAs("daemon", Socket());
   EXPECT_TRUE(allowed.ok()) << allowed.ToString();
   EXPECT_THAT(allowed.out, HasSubstr("anchor"));

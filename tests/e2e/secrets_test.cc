@@ -58,6 +58,12 @@ class SecretsTest : public Suite {
   static bool AwaitRevision(const std::string& service, int64_t revision) {
     return Eventually([&] { return Revision(service) == revision; });
   }
+  static pid_t ParentOf(pid_t pid) {
+    const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
+    int parent = 0;
+    sscanf(stat.c_str() + stat.rfind(')') + 1, " %*c %d", &parent);
+    return parent;
+  }
   static std::string KeyFile() { return world().Path("s.key"); }
   static void WriteKey(const std::string& text) {
     unlink(KeyFile().c_str());
@@ -365,15 +371,13 @@ TEST_F(SecretsTest, WhenSearchedFor_ThePlaintextIsInTheApplicationAlone) {
     EXPECT_TRUE(MemoryHolds(r.pid, marker));
   }
   std::set<pid_t> processes = ProcessesOf(world());
+  for (const pid_t pid : applications) processes.insert(ParentOf(pid));
   EXPECT_THAT(processes, Contains(world().daemon_pid()));
   int others = 0;
   for (const pid_t pid : processes) {
     // Its children are the application as well.
     if (applications.contains(pid)) continue;
-    const std::string parent = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-    int ppid = 0;
-    sscanf(parent.c_str() + parent.rfind(')') + 1, " %*c %d", &ppid);
-    if (applications.contains(ppid)) continue;
+    if (applications.contains(ParentOf(pid))) continue;
     ++others;
     EXPECT_FALSE(MemoryHolds(pid, marker))
         << pid << " " << ReadFile(absl::StrCat("/proc/", pid, "/comm"));
