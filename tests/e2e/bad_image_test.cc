@@ -113,7 +113,7 @@ TEST_F(BadImageTest, WhenTheRegistryIsFaulty_SaysHowAndRecoversByItself) {
   ASSERT_TRUE(world().Apply(manifest).ok());
   EXPECT_EQ(AwaitCondition(world(), "closed", "ImageResolved", "FALSE",
                            {"RegistryDenied", "wants a user and password",
-                            "ctl pull -u USER --password-stdin"}),
+                            "ctl login 127.0.0.1:5098 -u USER"}),
             "");
   EXPECT_THAT(PullAs("wrong").err, HasSubstr("refuses these credentials"));
   for (const auto& [name, parts] : kFaults) {
