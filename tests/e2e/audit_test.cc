@@ -50,7 +50,7 @@ TEST_F(AuditTest, WhenThingsAreDone_TheLogTellsAndSurvivesAKill) {
 TEST_F(AuditTest, WhenTheDaemonIsKilledAgainAndAgain_NoRecordIsMissing) {
   Ctl({"apply", "-f", "-"}, Manifest("often", "exec sleep 100000"));
   for (int i = 1; i <= 5; ++i) {
-    Ctl({"scale", "often", absl::StrCat(i % 2)});
+    Ctl({"scale", "often", absl::StrCat(1 + i % 2)});
     world().KillDaemon();
     world().StartDaemon();
     EXPECT_THAT(Ctl({"audit", "--object", "often", "--tail", "1"}).out,

@@ -1,14 +1,19 @@
 // Autoscaling, as a user sees it: up under real load and down after the window,
 // whatever happens to the daemon in between.
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/unique_fd.h"
 #include "tests/e2e/suite.h"
 #include "tests/load/load.h"
 
@@ -22,6 +27,18 @@ constexpr int kPort = 8093;
 constexpr absl::Duration kWindow = absl::Seconds(20);
 // An evaluation, a sample, the mean over some of them, and a busy host.
 constexpr absl::Duration kSlack = absl::Seconds(25);
+
+UniqueFd Connect(int port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(
+      connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+      0);
+  return fd;
+}
 
 class AutoscaleTest : public Suite {
  protected:
@@ -180,18 +197,22 @@ TEST_F(AutoscaleTest, ByConnections_FollowsTheClients) {
   load::LoadOptions options;
   options.port = kPort;
   options.mode = load::Mode::kKeepAlive;
-  options.connections = 8;
-  options.rate = 80;
+  options.connections = 1;
+  options.rate = 20;
   options.duration = absl::Minutes(5);
   options.stop = &stop;
   absl::StatusOr<load::LoadReport> report;
   std::thread client([&] { report = load::RunLoad(options, clock); });
-  // ceil(8 / 3), with none failed.
+  // Beside it eight connections that say nothing: ceil(9 / 3), with no request
+  // failed.
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 8; ++i) silent.push_back(Connect(kPort));
   const bool up = AwaitCount("conns", 3, kSlack);
   EXPECT_TRUE(up) << Describe("conns");
   EXPECT_TRUE(world().AwaitReady("conns", 3));
   stop = true;
   client.join();
+  silent.clear();
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->failed, 0) << load::ToJson(*report);
   EXPECT_TRUE(AwaitCount("conns", 1, kSlack)) << Describe("conns");

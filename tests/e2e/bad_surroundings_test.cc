@@ -85,10 +85,11 @@ TEST_F(BadSurroundingsTest, WhenAUserMayNotUseTheSocket_SaysWhichGroupMay) {
   // The socket alone gives no rights.
   refused = CtlAs("daemon", Socket());
   EXPECT_THAT(refused.err, HasSubstr("{user: nobody, role: viewer}"));
-  ASSERT_TRUE(world()
-                  .Apply("kind: Project\nname: default\nspec: {members: "
-                         "[{user: nobody, role: viewer}]}\n")
-                  .ok());
+  ASSERT_TRUE(
+      world()
+          .Apply("kind: Project\nmetadata: {name: default}\nspec: {members: "
+                 "[{user: nobody, role: viewer}]}\n")
+          .ok());
   const Result allowed = CtlAs("daemon", Socket());
   EXPECT_TRUE(allowed.ok()) << allowed.ToString();
   EXPECT_THAT(allowed.out, HasSubstr("anchor"));
