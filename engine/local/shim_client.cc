@@ -19,6 +19,9 @@
 namespace bulwark::engine {
 namespace {
 
+// Between two tries at a shim whose queue of connections is full.
+constexpr absl::Duration kConnectPoll = absl::Milliseconds(5);
+
 absl::Status AwaitReadable(int fd, absl::Duration deadline, Clock& clock) {
   for (;;) {
     const absl::Duration left =
@@ -113,8 +116,14 @@ absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,
   address.sun_family = AF_UNIX;
   std::snprintf(address.sun_path, sizeof(address.sun_path),
                 "/proc/self/fd/%d/control.sock", dir.get());
-  if (connect(socket_fd.get(), reinterpret_cast<sockaddr*>(&address),
-              sizeof(address)) != 0) {
+  // EAGAIN: as many wait as the shim lets queue; it takes them one by one.
+  const absl::Duration deadline = clock.Steady() + timeout;
+  while (connect(socket_fd.get(), reinterpret_cast<sockaddr*>(&address),
+                 sizeof(address)) != 0) {
+    if (errno == EAGAIN && clock.Steady() < deadline) {
+      clock.Sleep(kConnectPoll);
+      continue;
+    }
     return absl::UnavailableError(
         absl::StrCat("connect to shim: ", std::strerror(errno)));
   }
