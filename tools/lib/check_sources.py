@@ -2,8 +2,9 @@
 """Fails on banned identifiers and on files that have outgrown their shape."""
 
 import re
-import subprocess
 import sys
+
+from source_files import source_files
 
 # (pattern, what to do instead, paths that may)
 _BANNED = [
@@ -21,20 +22,13 @@ _EXEMPT_FILE = "tools/lint_exempt.txt"
 
 
 def main():
-    files = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard",
-         "*.h", "*.cc"],
-        check=True, capture_output=True, text=True).stdout.split()
     with open(_EXEMPT_FILE, encoding="utf-8") as f:
         exempt = {line.split()[0] for line in f
                   if line.strip() and not line.startswith("#")}
     failed = False
-    for path in files:
-        try:
-            with open(path, encoding="utf-8") as f:
-                lines = f.read().splitlines()
-        except FileNotFoundError:
-            continue
+    for path in source_files((".h", ".cc")):
+        with open(path, encoding="utf-8") as f:
+            lines = f.read().splitlines()
         suffix = path[path.rfind("."):]
         if len(lines) > _LIMITS[suffix] and path not in exempt:
             failed = True

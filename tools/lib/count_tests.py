@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Counts the test cases of Bazel test targets from their result files.
 
-usage: count_tests.py TESTLOGS_DIR < labels
+usage: count_tests.py TESTLOGS_DIR [CHECK=passed|failed ...] < labels
 
 Reads one target label a line, and the test.xml that the target's run left.
 Prints each failed and skipped case, then `N passed, N failed, N skipped`. A
-target without a readable result counts as one failure. Exits with 1 if
-anything failed or nothing ran.
+target without a readable result counts as one failure, a check that ran
+elsewhere as one case. Exits with 1 if anything failed or nothing ran.
 """
 
 import os
@@ -35,6 +35,11 @@ def cases_of(path):
 def main():
     root = sys.argv[1]
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for argument in sys.argv[2:]:
+        name, outcome = argument.rsplit("=", 1)
+        counts[outcome] += 1
+        if outcome != "passed":
+            print("%s %s" % (outcome.upper(), name))
     for label in sys.stdin.read().split():
         path = label.lstrip("/").replace(":", "/")
         result = os.path.join(root, path, "test.xml")
