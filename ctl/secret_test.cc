@@ -50,6 +50,21 @@ TEST_F(SecretTest, WhenTheSourceIsBad_SaysSoAndSendsNothing) {
   EXPECT_EQ(Ctl({"login", "r:5000", "-u", "me"}), kExitUsage);
 }
 
+TEST_F(SecretTest, WhenAConfigsContentIsEmpty_OneHasToMeanIt) {
+  EXPECT_EQ(Ctl({"config", "create", "app", "-"}), kExitUsage);
+  EXPECT_EQ(err_,
+            "error: the content is empty: standard input has nothing in it; "
+            "--allow-empty if that is meant\n");
+  const std::string empty = File("empty", "");
+  EXPECT_EQ(Ctl({"config", "set", "app", "--from-file", empty}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr(empty + " has nothing in it"));
+  EXPECT_FALSE(server_.Has("config", "app"));
+
+  EXPECT_EQ(Ctl({"config", "create", "app", "-", "--allow-empty"}), kExitOk)
+      << err_;
+  EXPECT_TRUE(server_.Has("config", "app"));
+}
+
 TEST_F(SecretTest, WhenRead_IsKeptByteByByte) {
   io_.SetInput("line\n");
   ValueSource source;

@@ -27,7 +27,20 @@ struct Flags {
   std::vector<std::string> labels;
   int64_t to = 0;
   bool all_projects = false;
+  bool allow_empty = false;
 };
+
+// Nothing at all mostly comes from a pipe whose first program has failed.
+absl::StatusOr<std::string> CheckEmpty(std::string content,
+                                       const std::string& source,
+                                       const Flags& flags) {
+  if (content.empty() && !flags.allow_empty) {
+    return UsageError(absl::StrCat("the content is empty: ", source,
+                                   " has nothing in it; --allow-empty if that "
+                                   "is meant"));
+  }
+  return content;
+}
 
 absl::StatusOr<std::string> ReadContent(Context& context, const Flags& flags) {
   std::string name = flags.file.empty() ? flags.from : flags.file;
@@ -43,11 +56,12 @@ absl::StatusOr<std::string> ReadContent(Context& context, const Flags& flags) {
     if (!file.ok()) return ErrnoStatus("open", name);
     fd = file.get();
   }
-  Client::Source source = FileSource(fd, name == "-" ? "standard input" : name);
+  if (name == "-") name = "standard input";
+  Client::Source source = FileSource(fd, name);
   std::string content;
   while (content.size() <= kMaxValue) {
     ASSIGN_OR_RETURN(std::string piece, source());
-    if (piece.empty()) return content;
+    if (piece.empty()) return CheckEmpty(std::move(content), name, flags);
     content += piece;
   }
   return UsageError(absl::StrCat(name, " is larger than 500 KiB"));
@@ -122,6 +136,8 @@ void AddSetter(CLI::App& group, Context& context, const char* verb,
       .Word("SOURCE", flags->from, "- reads the content from standard input")
       .Option("-f,--from-file", flags->file,
               "Read the content from a file; - for standard input")
+      .Flag("--allow-empty", flags->allow_empty,
+            "Take no content as content, too")
       .Option("-l,--label", flags->labels, "KEY=VALUE labels")
       .Action([flags, is_new](Context& c) { return Set(c, *flags, is_new); });
 }
