@@ -1,14 +1,18 @@
 """What the benchmarks share: programs, daemons, medians."""
 
 import collections
+import glob
 import json
 import os
 import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+
+import processes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -66,22 +70,6 @@ def timed(call):
     return time.monotonic() - begin
 
 
-def processes(predicate):
-    """(pid, command line) of the processes whose command line matches."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open("/proc/%s/cmdline" % entry, "rb") as f:
-                line = f.read().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if predicate(line):
-            found.append((int(entry), line))
-    return found
-
-
 def pss_kb(pids):
     total = 0
     for pid in pids:
@@ -95,28 +83,62 @@ def pss_kb(pids):
     return total
 
 
+def _remove_cgroups(name):
+    """Those of that name and below them, in every hierarchy."""
+    for root in ["/sys/fs/cgroup"] + glob.glob("/sys/fs/cgroup/*"):
+        for folder, _, _ in os.walk(os.path.join(root, name), topdown=False):
+            try:
+                os.rmdir(folder)
+            except OSError as error:
+                print("bench/run: remove %s: %s" % (folder, error),
+                      file=sys.stderr)
+
+
 class Workspace:
-    """A directory, and the processes that live in it."""
+    """A directory, a name for cgroups, and the processes that live there. At
+    its end all of them are gone, whatever state they are in."""
 
     def __enter__(self):
-        self.path = tempfile.mkdtemp(prefix="bwb", dir="/var/tmp")
         self._children = []
         self._cleanups = []
+        self.path = tempfile.mkdtemp(prefix="bwb", dir="/var/tmp")
+        self.name = os.path.basename(self.path)
         return self
 
     def __exit__(self, *_):
+        # A signal waits until nothing is left.
+        blocked = signal.pthread_sigmask(
+            signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+        try:
+            self._take_down()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _take_down(self):
         for cleanup in reversed(self._cleanups):
-            cleanup()
+            try:
+                cleanup()
+            except (OSError, subprocess.SubprocessError) as error:
+                print("bench/run: taking down: %s" % error, file=sys.stderr)
         for child in reversed(self._children):
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-                try:
-                    child.wait(30)
-                except subprocess.TimeoutExpired:
-                    child.kill()
-                    child.wait()
+            self._end(child)
+        for command in processes.end_all():
+            print("bench/run: killed what was left: " + command,
+                  file=sys.stderr)
+        _remove_cgroups(self.name)
         subprocess.run(["umount", "-R", "-l", self.path], capture_output=True)
         shutil.rmtree(self.path, ignore_errors=True)
+
+    @staticmethod
+    def _end(child):
+        if child.poll() is not None:
+            return
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
     def join(self, name):
         return os.path.join(self.path, name)
@@ -132,9 +154,9 @@ class Workspace:
         self._cleanups.append(call)
 
     def stop(self, child):
-        child.send_signal(signal.SIGTERM)
-        child.wait(60)
-        self._children.remove(child)
+        self._end(child)
+        if child in self._children:
+            self._children.remove(child)
 
     def context(self):
         """A build context with a static busybox."""
@@ -155,6 +177,7 @@ class Bulwark:
 
     def __init__(self, workspace):
         self._bin = workspace.join("bin")
+        self.process = None
         os.makedirs(self._bin)
         for target in TARGETS:
             shutil.copy(os.path.join(os.environ["BULWARK_BENCH_BIN"],
@@ -163,15 +186,17 @@ class Bulwark:
                       "--state-dir", workspace.join("s"), "--runtime-dir",
                       workspace.join("r"), "--dns-upstream", "127.0.0.1"]
         self._socket = "unix://" + workspace.join("r/bulwarkd.sock")
-        self.process = workspace.start(self._args, "bulwarkd")
         workspace.on_exit(lambda: self._remove(workspace))
+        self.process = workspace.start(self._args, "bulwarkd")
         await_true(lambda: subprocess.run(
             self._ctl(["version"]), capture_output=True).returncode == 0)
         run(self._ctl(["build", "-q", "-t", "bench:1", workspace.context()]))
 
     def _remove(self, workspace):
-        workspace.stop(self.process)
-        subprocess.run(self._args + ["--teardown"], check=True, timeout=300)
+        if self.process is not None:
+            workspace.stop(self.process)
+        subprocess.run(self._args + ["--teardown"], check=True, timeout=300,
+                       capture_output=True)
 
     def _ctl(self, args):
         return [os.path.join(self._bin, "ctl"), "--socket", self._socket] + args
@@ -187,8 +212,9 @@ class Bulwark:
         return parsed if isinstance(parsed, list) else parsed.get("items", [])
 
     def pids(self):
-        return [p for p, line in processes(lambda l: self._bin in l or
-                                           "bulwark-shim" in l)]
+        """Of the daemon, and of all that it keeps running itself."""
+        return [p for p in processes.descendants()
+                if processes.executable(p).startswith(self._bin)]
 
 
 class Docker:
@@ -196,17 +222,17 @@ class Docker:
 
     def __init__(self, workspace):
         self._host = "unix://" + workspace.join("docker.sock")
-        self._root = workspace.join("docker")
         workspace.start(
-            ["dockerd", "--data-root", self._root, "--exec-root",
+            ["dockerd", "--data-root", workspace.join("docker"), "--exec-root",
              workspace.join("dx"), "-H", self._host, "--pidfile",
-             workspace.join("docker.pid")], "dockerd")
+             workspace.join("docker.pid"), "--cgroup-parent", "/" + workspace.name],
+            "dockerd")
+        workspace.on_exit(self._remove_containers)
         await_true(lambda: subprocess.run(
             self._docker(["version"]), capture_output=True).returncode == 0)
-        workspace.on_exit(self._remove)
         self.docker(["build", "-q", "-t", "bench:1", workspace.context()])
 
-    def _remove(self):
+    def _remove_containers(self):
         ids = self.docker(["ps", "-aq"]).split()
         if ids:
             self.docker(["rm", "-f"] + ids, timeout=600)
@@ -220,5 +246,7 @@ class Docker:
         return run(self._docker(args), env=environment, **kwargs)
 
     def pids(self):
-        return [p for p, line in processes(
-            lambda l: self._root in l or "containerd" in l)]
+        """Of the daemon, and of all that it keeps running itself."""
+        return [p for p in processes.descendants()
+                if os.path.basename(processes.executable(p)).startswith(
+                    ("dockerd", "containerd", "docker-proxy"))]
