@@ -67,6 +67,13 @@ bool SameSpec(v1::Object a, v1::Object b) {
   return google::protobuf::util::MessageDifferencer::Equals(a, b);
 }
 
+// Nobody declared it: bulwarkd makes a network "default" by itself.
+bool IsOwn(const store::Record& record) {
+  if (record.key.kind != "network") return false;
+  const absl::StatusOr<v1::Object> object = store::Decode(record);
+  return object.ok() && !object->network().metadata().has_actor();
+}
+
 // Its status tells of its values, which are restored with it.
 bool HasValues(const v1::Object& object) {
   return object.has_secret() || object.has_config();
@@ -123,7 +130,7 @@ class Planner {
     if (options_.replace) return absl::OkStatus();
     std::vector<std::string> names;
     for (const auto& [key, record] : here_) {
-      if (UseOf(key.kind) != BackupUse::kDeclared) continue;
+      if (UseOf(key.kind) != BackupUse::kDeclared || IsOwn(*record)) continue;
       names.push_back(absl::StrCat(
           key.kind, " ", key.project == "default" ? "" : key.project + "/",
           key.name));
@@ -173,9 +180,14 @@ class Planner {
     v1::Metadata& metadata = MutableMetadata(object);
     metadata.set_uid(old.uid());
     *metadata.mutable_create_time() = old.create_time();
-    metadata.set_generation(old.generation() +
-                            (SameSpec(before, object) ? 0 : 1));
-    *metadata.mutable_actor() = context_.caller;
+    const bool same = SameSpec(before, object);
+    metadata.set_generation(old.generation() + (same ? 0 : 1));
+    metadata.clear_actor();
+    if (!same) {
+      *metadata.mutable_actor() = context_.caller;
+    } else if (old.has_actor()) {
+      *metadata.mutable_actor() = old.actor();
+    }
     if (!HasValues(object)) SetStatus(object, &before);
     Put(key, store::Encode(object));
     return absl::OkStatus();

@@ -58,8 +58,9 @@ struct RestorePlan {
 // here and not in the backup is deleted, but for volumes, since that would be
 // their data's end. Objects that are here stay themselves, with another spec:
 // what runs is changed by the rules of a rollout. `context.stored` is not read.
-//   FAILED_PRECONDITION  objects are declared here, and `replace` is not set;
-//                        or one that is in the backup is being deleted
+//   FAILED_PRECONDITION  objects are declared here by somebody, and `replace`
+//                        is not set; or one that is in the backup is being
+//                        deleted
 absl::StatusOr<RestorePlan> PlanRestore(const Backup& backup,
                                         const store::Listing& here,
                                         const RestoreOptions& options,

@@ -144,6 +144,30 @@ TEST_F(RestorePlanTest, WhenObjectsAreDeclaredHere_ItTakesReplace) {
   EXPECT_EQ(here_.CurrentRevision(), before);
 }
 
+TEST_F(RestorePlanTest, WhenOnlyBulwarkdsOwnNetworkIsHere_TheHostIsFresh) {
+  v1::Object network;
+  network.mutable_network()->mutable_metadata()->set_name("default");
+  network.mutable_network()->mutable_metadata()->set_project("default");
+  network.mutable_network()->mutable_metadata()->set_uid("theirs");
+  Put(there_, network);
+  Put(there_, Service("web", "nginx:1", "old"));
+  network.mutable_network()->mutable_metadata()->set_uid("ours");
+  network.mutable_network()->mutable_status()->set_subnet("10.1.0.0/22");
+  Put(here_, network);
+  ASSERT_OK(Restore(false));
+  // It stays the one that this host has built.
+  const auto kept = store::GetObject(here_, {"network", "default", "default"});
+  EXPECT_EQ(kept->network().metadata().uid(), "ours");
+  EXPECT_EQ(kept->network().status().subnet(), "10.1.0.0/22");
+  EXPECT_FALSE(kept->network().metadata().has_actor());
+  // One that somebody declared is one.
+  network.mutable_network()->mutable_metadata()->mutable_actor()->set_name("a");
+  Put(here_, network);
+  EXPECT_THAT(Restore(false),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("network default, service web are")));
+}
+
 TEST_F(RestorePlanTest, WhenReplaced_OthersGoAndTheSameStaysItself) {
   Put(there_, Service("web", "nginx:1", "old"));
   Put(there_, Revision("web", 4));

@@ -31,6 +31,34 @@ bool HasKeyring(const store::Listing& listing) {
   return false;
 }
 
+// What to do about an archive that cannot be read.
+absl::Status Explain(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kPermissionDenied:
+      return WithRemedy(status,
+                        "give the password that the backup was made with; "
+                        "without it nobody can read the archive");
+    case absl::StatusCode::kDataLoss:
+      return WithRemedy(status,
+                        "take another copy of the archive, or an older one; "
+                        "nothing was changed here");
+    case absl::StatusCode::kInvalidArgument:
+      return WithRemedy(status,
+                        "give a file that `ctl backup` wrote, of this version "
+                        "of bulwarkd or an older one");
+    default:
+      return status;
+  }
+}
+
+// All of the archive, with the head read and the rows complete.
+absl::StatusOr<Backup> ReadArchive(
+    ArchiveReader& archive, absl::FunctionRef<bool(std::string& bytes)> next) {
+  for (std::string bytes; next(bytes);) RETURN_IF_ERROR(archive.Feed(bytes));
+  RETURN_IF_ERROR(archive.Finish());
+  return ReadBackup(archive.entries());
+}
+
 }  // namespace
 
 absl::StatusOr<secrets::SecretBytes> StateBackup::OpenPassword(
@@ -95,9 +123,9 @@ absl::StatusOr<v1::RestoreStateResponse> StateBackup::Restore(
   ASSIGN_OR_RETURN(const secrets::SecretBytes password,
                    OpenPassword("restore", given.sealed_password()));
   ArchiveReader archive{std::string(password.Reveal())};
-  for (std::string bytes; next(bytes);) RETURN_IF_ERROR(archive.Feed(bytes));
-  RETURN_IF_ERROR(archive.Finish());
-  ASSIGN_OR_RETURN(const Backup backup, ReadBackup(archive.entries()));
+  const absl::StatusOr<Backup> read = ReadArchive(archive, next);
+  if (!read.ok()) return Explain(read.status());
+  const Backup& backup = *read;
   RestoreOptions options;
   options.replace = given.replace();
   if (!backup.head.keyring().empty()) {
