@@ -154,13 +154,14 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
         return parsed.ok() ? std::string()
                            : std::string(parsed.status().message());
       });
-  for (auto add : {AddApply,     AddDiff,   AddGet,    AddDescribe,  AddDelete,
-                   AddWait,      AddLogs,   AddExec,   AddRun,       AddPs,
-                   AddTop,       AddWhy,    AddScale,  AddAutoscale, AddRollout,
-                   AddJob,       AddVolume, AddSecret, AddConfig,    AddEvents,
-                   AddBuild,     AddPull,   AddImages, AddLogin,     AddExplain,
-                   AddDoctor,    AddSystem, AddAudit,  AddShutdown,  AddVersion,
-                   AddCompletion}) {
+  for (auto add :
+       {AddApply,   AddDiff,      AddGet,    AddDescribe,  AddDelete,
+        AddWait,    AddLogs,      AddExec,   AddRun,       AddPs,
+        AddTop,     AddWhy,       AddScale,  AddAutoscale, AddRollout,
+        AddJob,     AddVolume,    AddSecret, AddConfig,    AddEvents,
+        AddBuild,   AddPull,      AddImages, AddLogin,     AddExplain,
+        AddDoctor,  AddSystem,    AddBackup, AddAudit,     AddShutdown,
+        AddVersion, AddCompletion}) {
     add(*app, context);
   }
   return app;

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "proto/bulwark/v1/api.pb.h"
@@ -36,6 +37,8 @@ class Client {
   using Source = std::function<absl::StatusOr<std::string>()>;
   using OnProgress = std::function<void(const v1::ImageProgress&)>;
   using OnVolumeProgress = std::function<void(const v1::VolumeProgress&)>;
+  // Takes the next piece of a download; its error ends that.
+  using OnData = std::function<absl::Status(absl::string_view)>;
 
   // `socket` is "unix:///path", "unix:/path" or "/path". Each call that is no
   // stream ends after `timeout`. `clock` must outlive this object.
@@ -90,6 +93,12 @@ class Client {
                              const OnVolumeProgress& on_progress);
   absl::Status BackupVolume(const v1::BackupVolumeRequest& request,
                             const OnVolumeProgress& on_progress);
+
+  absl::Status BackupState(const v1::BackupStateRequest& request,
+                           absl::Time deadline, const OnData& on_data);
+  absl::StatusOr<v1::RestoreStateResponse> RestoreState(
+      const v1::RestoreStateOptions& options, absl::Time deadline,
+      const Source& source);
 
   // Calls `on_event` until it says false (OK), the deadline passes
   // (DEADLINE_EXCEEDED) or the stream ends (UNAVAILABLE, or its error).

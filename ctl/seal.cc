@@ -71,6 +71,18 @@ absl::StatusOr<Value> Ask(Context& context, const char* what) {
   return ReadFd(fd, "the terminal", true);
 }
 
+absl::StatusOr<Value> AskFor(Context& context, const ValueSource& source) {
+  const char* what = source.password ? "Password" : "Value";
+  ASSIGN_OR_RETURN(Value value, Ask(context, what));
+  if (!source.twice) return value;
+  ASSIGN_OR_RETURN(Value again, Ask(context, "The same again"));
+  if (value.size() != again.size() ||
+      sodium_memcmp(value.data(), again.data(), value.size()) != 0) {
+    return UsageError("the two are not the same");
+  }
+  return value;
+}
+
 absl::StatusOr<Value> Read(Context& context, const ValueSource& source) {
   if (source.generate != 0) {
     if (!source.file.empty()) {
@@ -82,7 +94,7 @@ absl::StatusOr<Value> Read(Context& context, const ValueSource& source) {
     return Generate(static_cast<size_t>(source.generate));
   }
   if (source.file.empty() && context.io.in_tty()) {
-    return Ask(context, source.password ? "Password" : "Value");
+    return AskFor(context, source);
   }
   if (source.file.empty() || source.file == "-") {
     return ReadFd(context.io.in_fd(), "standard input", source.password);

@@ -18,6 +18,7 @@ struct ValueSource {
   std::string file;       // "-": standard input
   int64_t generate = 0;   // so many random letters and digits
   bool password = false;  // one line; its end is no part of it
+  bool twice = false;     // on a terminal: typed again, and compared
 };
 
 // A value in locked memory, which is wiped. Moves only.

@@ -12,6 +12,8 @@ void AddApply(CLI::App& app, Context& context);
 void AddAutoscale(CLI::App& app, Context& context);
 // audit, audit verify.
 void AddAudit(CLI::App& app, Context& context);
+// backup, restore.
+void AddBackup(CLI::App& app, Context& context);
 void AddBuild(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);

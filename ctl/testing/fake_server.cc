@@ -331,6 +331,7 @@ FakeServer::FakeServer()
   services_.push_back(std::make_unique<Containers>(*state_));
   services_.push_back(MakeFakeImages(*state_));
   services_.push_back(MakeFakeSystem(*state_));
+  services_.push_back(MakeFakeSecrets(*state_));
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("unix:", socket_),
                            grpc::InsecureServerCredentials());
@@ -403,6 +404,7 @@ BULWARK_SET_(std::vector<v1::StatsResponse>, stats, stats)
 BULWARK_SET_(std::vector<v1::ImageInfo>, images, images)
 BULWARK_SET_(std::vector<v1::ImageProgress>, progress, progress)
 BULWARK_SET_(std::vector<std::string>, warnings, warnings)
+BULWARK_SET_(std::string, archive, archive)
 BULWARK_SET_(int, exit_code, exit_code)
 BULWARK_SET_(std::function<void(const v1::Object&)>, on_apply, on_apply)
 

@@ -55,6 +55,7 @@ class FakeServer {
   void set_progress(std::vector<v1::ImageProgress> progress);
   void set_warnings(std::vector<std::string> warnings);
   void set_doctor(v1::DoctorResponse doctor);
+  void set_archive(std::string archive);
   void set_disk_usage(v1::DiskUsageResponse usage);
   // Exec echoes input in upper case after printing the command, and ends with
   // this code.

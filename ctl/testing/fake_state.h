@@ -20,6 +20,15 @@
 
 namespace bulwark::ctl::testing {
 
+// What clients seal values to.
+struct SealingKeys {
+  SealingKeys();
+  // "not sealed" for what does not open.
+  std::string Open(const std::string& sealed) const;
+
+  std::string public_key, secret_key;
+};
+
 // Thread-safe by `mu`.
 struct FakeState {
   using Key = std::tuple<std::string, std::string, std::string>;
@@ -33,6 +42,8 @@ struct FakeState {
   v1::ExecStart exec;
   v1::BuildOptions build;
   std::string uploaded;
+  std::string archive;  // of Backup
+  SealingKeys keys;
   std::vector<v1::LogLine> lines;
   std::vector<v1::StatsResponse> stats;
   std::vector<v1::ImageInfo> images;
@@ -94,6 +105,9 @@ std::unique_ptr<grpc::Service> MakeFakeImages(FakeState& state);
 
 // The System service over `state`.
 std::unique_ptr<grpc::Service> MakeFakeSystem(FakeState& state);
+
+// The Secrets service over `state`: its public key.
+std::unique_ptr<grpc::Service> MakeFakeSecrets(FakeState& state);
 
 }  // namespace bulwark::ctl::testing
 

@@ -1,4 +1,7 @@
+#include <sodium.h>
+
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "ctl/testing/fake_state.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
 
@@ -46,6 +49,43 @@ class System final : public v1::System::Service {
     return Status::OK;
   }
 
+  // The archive in two parts; a failure comes between them.
+  Status Backup(ServerContext*, const v1::BackupStateRequest* request,
+                grpc::ServerWriter<v1::BackupStateResponse>* writer) override {
+    state_.Note(absl::StrCat("Backup ", Opened(request->sealed_password())));
+    std::string archive;
+    {
+      absl::MutexLock lock(&state_.mu);
+      archive = state_.archive;
+    }
+    v1::BackupStateResponse response;
+    response.set_data(archive.substr(0, archive.size() / 2));
+    writer->Write(response);
+    if (Status s = state_.Take("Backup"); !s.ok()) return s;
+    response.set_data(archive.substr(archive.size() / 2));
+    writer->Write(response);
+    return Status::OK;
+  }
+
+  Status Restore(ServerContext*,
+                 grpc::ServerReader<v1::RestoreStateRequest>* reader,
+                 v1::RestoreStateResponse* response) override {
+    v1::RestoreStateRequest message;
+    reader->Read(&message);
+    const v1::RestoreStateOptions options = message.options();
+    state_.Note(absl::StrCat("Restore ", Opened(options.sealed_password()),
+                             options.replace() ? " replace" : "",
+                             options.validate_only() ? " dry" : ""));
+    if (Status s = state_.Take("Restore"); !s.ok()) return s;
+    std::string archive;
+    while (reader->Read(&message)) archive += message.data();
+    absl::MutexLock lock(&state_.mu);
+    state_.uploaded = archive;
+    response->set_objects(2);
+    response->mutable_backup_time()->set_seconds(1893456000);
+    return Status::OK;
+  }
+
   Status Shutdown(ServerContext*, const v1::ShutdownRequest* request,
                   v1::ShutdownResponse* response) override {
     state_.Note(absl::StrCat("Shutdown ", request->timeout().seconds(), "s"));
@@ -55,13 +95,58 @@ class System final : public v1::System::Service {
   }
 
  private:
+  std::string Opened(const std::string& sealed) {
+    absl::MutexLock lock(&state_.mu);
+    return state_.keys.Open(sealed);
+  }
+
+  FakeState& state_;
+};
+
+class Secrets final : public v1::Secrets::Service {
+ public:
+  explicit Secrets(FakeState& state) : state_(state) {}
+
+  grpc::Status Status(ServerContext*, const v1::SecretsStatusRequest*,
+                      v1::SecretsStatusResponse* response) override {
+    if (grpc::Status s = state_.Take("SecretsStatus"); !s.ok()) return s;
+    absl::MutexLock lock(&state_.mu);
+    response->set_public_key(state_.keys.public_key);
+    return grpc::Status::OK;
+  }
+
+ private:
   FakeState& state_;
 };
 
 }  // namespace
 
+SealingKeys::SealingKeys()
+    : public_key(crypto_box_PUBLICKEYBYTES, '\0'),
+      secret_key(crypto_box_SECRETKEYBYTES, '\0') {
+  CHECK(sodium_init() >= 0);
+  crypto_box_keypair(reinterpret_cast<unsigned char*>(public_key.data()),
+                     reinterpret_cast<unsigned char*>(secret_key.data()));
+}
+
+std::string SealingKeys::Open(const std::string& sealed) const {
+  if (sealed.size() < crypto_box_SEALBYTES) return "not sealed";
+  std::string value(sealed.size() - crypto_box_SEALBYTES, '\0');
+  const auto bytes = [](const std::string& text) {
+    return reinterpret_cast<const unsigned char*>(text.data());
+  };
+  const int bad = crypto_box_seal_open(
+      reinterpret_cast<unsigned char*>(value.data()), bytes(sealed),
+      sealed.size(), bytes(public_key), bytes(secret_key));
+  return bad == 0 ? value : "not sealed";
+}
+
 std::unique_ptr<grpc::Service> MakeFakeSystem(FakeState& state) {
   return std::make_unique<System>(state);
+}
+
+std::unique_ptr<grpc::Service> MakeFakeSecrets(FakeState& state) {
+  return std::make_unique<Secrets>(state);
 }
 
 }  // namespace bulwark::ctl::testing

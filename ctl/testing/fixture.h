@@ -44,6 +44,10 @@ class StringIo final : public Io {
     absl::MutexLock lock(&mu_);
     return out_;
   }
+  std::string PeekErr() {
+    absl::MutexLock lock(&mu_);
+    return err_;
+  }
 
   // What standard input gives, and then its end.
   void SetInput(absl::string_view text) {
