@@ -19,7 +19,7 @@ constexpr size_t kMaxUsername = 256;
 }  // namespace
 
 absl::StatusOr<std::string> ImagesService::LoginChecked(
-    const v1::LoginRequest& request, const v1::Identity& caller) {
+    const v1::LoginRequest& request, const Caller& caller) {
   if (env_.vault == nullptr) {
     return absl::FailedPreconditionError("log in: nothing can be kept here");
   }
@@ -47,17 +47,17 @@ absl::StatusOr<std::string> ImagesService::LoginChecked(
     RETURN_IF_ERROR(checked);
   }
   // Anew under the lock: the master key may have changed meanwhile.
-  RETURN_IF_ERROR(env_.writer.Exclusively([&]() -> absl::Status {
+  const auto plan = [&](const StoredObjects&) -> absl::StatusOr<store::Batch> {
     ASSIGN_OR_RETURN(credential.rows,
                      env_.vault->Rebind(binding, accepted.rows, binding));
-    return env_.store
-        .Commit(store::Batch().Put(CredentialKey(registry),
-                                   EncodeCredential(credential)))
-        .status();
-  }));
-  LOG_INFO("credentials for a registry are kept", {{"registry", registry},
-                                                   {"user", request.username()},
-                                                   {"by", caller.name()}});
+    return store::Batch().Put(CredentialKey(registry),
+                              EncodeCredential(credential));
+  };
+  RETURN_IF_ERROR(env_.writer.Change(caller, plan).status());
+  LOG_INFO("credentials for a registry are kept",
+           {{"registry", registry},
+            {"user", request.username()},
+            {"by", caller.identity().name()}});
   return registry;
 }
 
@@ -84,15 +84,17 @@ grpc::Status ImagesService::Logout(grpc::ServerContext* context,
         ASSIGN_OR_RETURN(const std::string registry,
                          env_.registries.name(request->registry()));
         const store::Key key = CredentialKey(registry);
-        const absl::Status found = env_.store.Get(key).status();
-        if (absl::IsNotFound(found)) {
-          return absl::NotFoundError(absl::StrCat(
-              "log out of ", registry, ": nobody is logged in there"));
-        }
-        RETURN_IF_ERROR(found);
-        RETURN_IF_ERROR(env_.writer.Exclusively([&] {
-          return env_.store.Commit(store::Batch().Delete(key)).status();
-        }));
+        const auto plan =
+            [&](const StoredObjects&) -> absl::StatusOr<store::Batch> {
+          const absl::Status found = env_.store.Get(key).status();
+          if (absl::IsNotFound(found)) {
+            return absl::NotFoundError(absl::StrCat(
+                "log out of ", registry, ": nobody is logged in there"));
+          }
+          RETURN_IF_ERROR(found);
+          return store::Batch().Delete(key);
+        };
+        RETURN_IF_ERROR(env_.writer.Change(caller, plan).status());
         LOG_INFO("credentials for a registry are forgotten",
                  {{"registry", registry}, {"by", caller.identity().name()}});
         return absl::OkStatus();

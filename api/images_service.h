@@ -90,7 +90,7 @@ class ImagesService final : public v1::Images::Service {
   absl::Status WithProgress(const grpc::ServerContext& context, Stream& stream,
                             Operation operation);
   absl::StatusOr<std::string> LoginChecked(const v1::LoginRequest& request,
-                                           const v1::Identity& caller);
+                                           const Caller& caller);
   absl::Status BuildChecked(
       const grpc::ServerContext& context,
       grpc::ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>&

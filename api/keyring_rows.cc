@@ -74,8 +74,9 @@ absl::Status LoadKeyring(store::MetadataStore& store, secrets::Vault& vault) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int64_t> RotateMasterKey(store::MetadataStore& store,
-                                        secrets::Vault& vault) {
+absl::StatusOr<int64_t> RotateMasterKey(
+    store::MetadataStore& store, secrets::Vault& vault,
+    absl::FunctionRef<absl::Status(store::Batch batch, int64_t keys)> commit) {
   // As the store has it, whatever became of earlier attempts.
   RETURN_IF_ERROR(LoadKeyring(store, vault));
   ASSIGN_OR_RETURN(std::optional<store::Record> before,
@@ -97,12 +98,13 @@ absl::StatusOr<int64_t> RotateMasterKey(store::MetadataStore& store,
     }
     batch.Put(key.record.key, std::move(value), key.record.revision);
   }
-  const absl::Status committed = store.Commit(batch).status();
+  const auto count = static_cast<int64_t>(keys.size());
+  const absl::Status committed = commit(std::move(batch), count);
   // Also after an error: what the disk has is what counts.
   const absl::Status loaded = LoadKeyring(store, vault);
   RETURN_IF_ERROR(committed);
   RETURN_IF_ERROR(loaded);
-  return static_cast<int64_t>(keys.size());
+  return count;
 }
 
 }  // namespace bulwark::api

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "secrets/secrets.h"
@@ -29,10 +30,12 @@ absl::StatusOr<std::vector<StoredKey>> ListKeys(store::MetadataStore& store);
 absl::Status LoadKeyring(store::MetadataStore& store, secrets::Vault& vault);
 
 // Makes a new master key and wraps every data key with it, in one commit: after
-// a crash either all is as before, or all is done. Nobody else may write keys
+// a crash either all is as before, or all is done. `commit` is called with that
+// write and the number of data keys, and makes it. Nobody else may write keys
 // meanwhile. The number of data keys.
-absl::StatusOr<int64_t> RotateMasterKey(store::MetadataStore& store,
-                                        secrets::Vault& vault);
+absl::StatusOr<int64_t> RotateMasterKey(
+    store::MetadataStore& store, secrets::Vault& vault,
+    absl::FunctionRef<absl::Status(store::Batch batch, int64_t keys)> commit);
 
 }  // namespace bulwark::api
 

@@ -1,5 +1,6 @@
 #include "api/secrets_service.h"
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -69,8 +70,14 @@ grpc::Status SecretsService::RotateKey(grpc::ServerContext* context,
       *context, "/bulwark.v1.Secrets/RotateKey", *request,
       [&](const Caller& caller) {
         return env_.writer.Exclusively([&]() -> absl::Status {
+          const auto commit = [&](store::Batch batch, int64_t keys) {
+            caller.record()->record().set_detail(absl::StrCat("values ", keys));
+            return caller.record()
+                ->Commit(env_.store, std::move(batch))
+                .status();
+          };
           ASSIGN_OR_RETURN(const int64_t rewrapped,
-                           RotateMasterKey(env_.store, env_.vault));
+                           RotateMasterKey(env_.store, env_.vault, commit));
           response->set_rewrapped(rewrapped);
           response->set_key_version(env_.vault.Status().key_version);
           LOG_INFO("master key of secrets rotated",

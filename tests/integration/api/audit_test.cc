@@ -1,7 +1,12 @@
 // The audit log behind the real server.
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
+#include "api/credentials.h"
 #include "api/errors.h"
+#include "store/values.h"
 #include "tests/integration/api/generic_call.h"
 #include "tests/integration/api/roles_fixture.h"
 
@@ -60,6 +65,56 @@ TEST_F(AuditTest, WhenObjectsChange_TheRecordIsInTheSameWrite) {
   v1::AuditRequest last;
   last.set_tail(1);
   EXPECT_THAT(Log(last), ElementsAre("root Resources/Delete: objects 1"));
+  EXPECT_OK(Verify());
+}
+
+TEST_F(AuditTest, WhenKeysChange_TheRecordIsInTheSameWrite) {
+  const auto secrets = v1::Secrets::NewStub(channel_);
+  const auto images = v1::Images::NewStub(channel_);
+  // The write that made the newest record, and the detail of that.
+  const auto newest = [&]() -> std::pair<uint64_t, std::string> {
+    const auto rows = store_.List({.kind = "audit"});
+    if (!rows.ok() || rows->records.empty()) return {0, "none"};
+    v1::AuditRecord record;
+    EXPECT_TRUE(record.ParseFromString(rows->records.back().value));
+    return {rows->records.back().revision,
+            absl::StrCat(record.method(), " ", record.detail())};
+  };
+  v1::LoginRequest login;
+  login.set_registry("docker.io");
+  login.set_username("me");
+  login.set_sealed_password(secrets::FakeVault::Seal("wrong"));
+  const auto call = [&] {
+    grpc::ClientContext context;
+    v1::LoginResponse response;
+    return FromGrpc(images->Login(&context, login, &response));
+  };
+  EXPECT_FALSE(call().ok());
+  EXPECT_FALSE(store_.Get(CredentialKey("docker.io")).ok());
+  login.set_sealed_password(secrets::FakeVault::Seal("right"));
+  ASSERT_OK(call());
+  const auto kept = store_.Get(CredentialKey("docker.io"));
+  ASSERT_OK(kept);
+  EXPECT_EQ(newest(), std::pair(kept->revision,
+                                std::string("/bulwark.v1.Images/Login registry "
+                                            "docker.io, username me")));
+  grpc::ClientContext rotating;
+  v1::RotateKeyResponse rotated;
+  ASSERT_OK(FromGrpc(secrets->RotateKey(&rotating, {}, &rotated)));
+  EXPECT_EQ(newest(),
+            std::pair(store_.Get(store::KeyringKey())->revision,
+                      std::string("/bulwark.v1.Secrets/RotateKey values 1")));
+  v1::LogoutRequest logout;
+  logout.set_registry("docker.io");
+  grpc::ClientContext leaving, again;
+  v1::LogoutResponse left;
+  ASSERT_OK(FromGrpc(images->Logout(&leaving, logout, &left)));
+  EXPECT_FALSE(store_.Get(CredentialKey("docker.io")).ok());
+  EXPECT_EQ(newest(), std::pair(store_.CurrentRevision(),
+                                std::string("/bulwark.v1.Images/Logout "
+                                            "registry docker.io")));
+  EXPECT_THAT(FromGrpc(images->Logout(&again, logout, &left)),
+              StatusIs(absl::StatusCode::kNotFound));
   EXPECT_OK(Verify());
 }
 
