@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "api/convert.h"
 #include "api/errors.h"
 #include "api/values.h"
@@ -87,22 +89,40 @@ absl::Status CheckInputs(store::MetadataStore& store,
   if (!IsLike(revision.template_(), TemplateOf(service.spec()))) {
     return absl::OkStatus();
   }
+  const std::string project = ProjectOr(service.metadata().project());
+  const std::string flag =
+      project == "default" ? "" : absl::StrCat(" -p ", project);
+  std::vector<std::string> versions, commands;
   for (const v1::InputVersion& input : revision.template_().inputs()) {
     if (input.version() == 0) continue;
-    absl::StatusOr<v1::Object> object = store::GetObject(
-        store, store::ObjectKey(input.kind(), service.metadata().project(),
-                                input.name()));
+    const absl::StatusOr<v1::Object> object = store::GetObject(
+        store, store::ObjectKey(input.kind(), project, input.name()));
+    if (absl::IsNotFound(object.status())) {
+      return WithRemedy(
+          absl::FailedPreconditionError(absl::StrCat(
+              "undo service ", service.metadata().name(), ": revision ",
+              revision.number(), " reads ", input.kind(), " ", input.name(),
+              ", which was deleted with its values")),
+          absl::StrCat("`ctl ", input.kind(), " create ", input.name(), flag,
+                       "` makes it anew"));
+    }
     if (!object.ok()) return object.status();
     if (CurrentVersion(*object) == input.version()) continue;
-    return WithRemedy(
-        absl::FailedPreconditionError(absl::StrCat(
-            "undo service ", service.metadata().name(), ": revision ",
-            revision.number(), " is what is declared, with version ",
-            input.version(), " of ", input.kind(), " ", input.name())),
-        absl::StrCat("`ctl ", input.kind(), " rollback ", input.name(),
-                     " --to ", input.version(), "` brings that back"));
+    versions.push_back(absl::StrCat("version ", input.version(), " of ",
+                                    input.kind(), " ", input.name()));
+    commands.push_back(absl::StrCat("`ctl ", input.kind(), " rollback ",
+                                    input.name(), flag, " --to ",
+                                    input.version(), "`"));
   }
-  return absl::OkStatus();
+  if (versions.empty()) return absl::OkStatus();
+  return WithRemedy(
+      absl::FailedPreconditionError(absl::StrCat(
+          "undo service ", service.metadata().name(), ": revision ",
+          revision.number(), " is what is declared, but for ",
+          absl::StrJoin(versions, " and "), ", which it read")),
+      absl::StrCat(absl::StrJoin(commands, " and "),
+                   versions.size() == 1 ? " brings that value back"
+                                        : " bring those values back"));
 }
 
 // The number of what is declared, which after a roll-back is not what runs; the

@@ -395,7 +395,7 @@ TEST_F(SecretsTest, WhenUndoneToARevisionOfAnotherSecret_SaysHowToGoBack) {
       v1::Services::NewStub(channel_)->Undo(&context, request, &response));
   EXPECT_THAT(undone, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(DetailOf(undone)->remedy(),
-              HasSubstr("ctl secret rollback db --to 1"));
+              HasSubstr("`ctl secret rollback db --to 1` brings that value"));
 }
 
 }  // namespace
