@@ -77,7 +77,10 @@ class ServerImpl final : public Server {
         clock_(d.clock),
         calls_(d.clock),
         members_(d.store, getuid()),
-        audit_(d.store, d.clock),
+        own_audit_(d.audit != nullptr
+                       ? nullptr
+                       : std::make_unique<AuditLog>(d.store, d.clock)),
+        audit_(d.audit != nullptr ? *d.audit : *own_audit_),
         gate_(identities_,
               d.authorizer != nullptr ? d.authorizer : ByMembership(members_),
               &audit_, d.clock),
@@ -158,7 +161,8 @@ class ServerImpl final : public Server {
   Stopper stopper_;
   IdentityTable identities_;
   Members members_;
-  AuditLog audit_;
+  const std::unique_ptr<AuditLog> own_audit_;
+  AuditLog& audit_;
   const Gate gate_;
   SpecWriter writer_;
   StateBackup backup_;

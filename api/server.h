@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "api/audit/audit_log.h"
 #include "api/call_stats.h"
 #include "api/gate.h"
 #include "api/images_service.h"
@@ -62,9 +63,11 @@ struct ServerDependencies {
   HostFunctions host = {};
   // Those that are missing are answered with UNIMPLEMENTED.
   VolumeActions volumes;
-  // Loaded. Null (tests): no calls of Secrets, no log-ins, and no backups of the
-  // control state.
+  // Loaded. Null (tests): no calls of Secrets, no log-ins, and no backups of
+  // the control state.
   secrets::Vault* vault = nullptr;
+  // Null (tests): the server has one of its own over `store`.
+  AuditLog* audit = nullptr;
   // With `vault`.
   RegistryFunctions registries = {};
   // The vault was opened. Must not block; may be null.

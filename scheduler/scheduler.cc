@@ -54,8 +54,8 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
       events_(ports.store, ports.clock, ports.entropy),
       addresses_(ports.store),
       launcher_(ports.store, ports.engine, ports.images, ports.network,
-                ports.volumes, ports.delivery, slots_, ports.clock,
-                ports.entropy, options.dns_domain),
+                ports.volumes, ports.delivery, ports.record_reads, slots_,
+                ports.clock, ports.entropy, options.dns_domain),
       replica_controller_(
           ports.store, ports.engine, launcher_, ports.endpoints, ports.clock,
           events_, [this](const v1::Replica& r) { WakeOwner(r); },

@@ -34,6 +34,7 @@
 #include "scheduler/services/resolver.h"
 #include "scheduler/slot_guard.h"
 #include "secrets/delivery.h"
+#include "secrets/reads.h"
 #include "secrets/secrets.h"
 #include "store/store.h"
 #include "volumes/volume.h"
@@ -55,6 +56,10 @@ struct SchedulerPorts {
   // What replicas use; without it nothing is autoscaled.
   AutoscaleController::Samples samples = [] {
     return std::vector<UsageSamplePtr>();
+  };
+  // Is told which secrets containers read. Without it nobody is.
+  secrets::RecordReads record_reads = [](const secrets::SecretReads&) {
+    return absl::OkStatus();
   };
 };
 

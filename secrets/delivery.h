@@ -4,6 +4,7 @@
 #define SECRETS_DELIVERY_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct DeliveredFile {
 struct DeliveryOrder {
   std::string container_id;  // safe as a file's name
   std::vector<DeliveredFile> files;
+  // Called when every value has been opened, and before the container can see
+  // any of them. Its error is the delivery's, and nothing has changed.
+  std::function<absl::Status()> before_write = nullptr;
 };
 
 // What the container mounts, read-only; it belongs to the container's user once

@@ -97,11 +97,45 @@ absl::StatusOr<std::vector<secrets::DeliveredMount>> InputFiles::Write(
   };
   RETURN_IF_ERROR(add("secret", reader.container.secrets()));
   RETURN_IF_ERROR(add("config", reader.container.configs()));
+  order.before_write = [&] { return Record(reader, versions); };
   absl::StatusOr<std::vector<secrets::DeliveredMount>> mounts =
       delivery_.Deliver(order);
   if (mounts.ok()) return mounts;
   return Annotate(Later(mounts.status()),
                   absl::StrCat("start container ", reader.container.name()));
+}
+
+absl::Status InputFiles::Record(const InputReader& reader,
+                                const InputVersions& versions) {
+  secrets::SecretReads reads;
+  for (const auto& [input, version] : versions) {
+    if (input.first == "secret")
+      reads.secrets.push_back({input.second, version});
+  }
+  if (reads.secrets.empty()) return absl::OkStatus();
+  const std::string note = NoteOf(versions);
+  {
+    absl::MutexLock lock(&mu_);
+    const auto known = recorded_.find(reader.id);
+    if (known != recorded_.end() && known->second == note) {
+      return absl::OkStatus();
+    }
+  }
+  const v1::ReplicaSpec& spec = reader.replica.spec();
+  reads.project = reader.replica.metadata().project();
+  reads.owner_kind = spec.job().empty() ? "service" : "job";
+  reads.owner = spec.job().empty() ? spec.service() : spec.job();
+  reads.slot = spec.slot();
+  reads.replica = reader.replica.metadata().name();
+  reads.container = reader.container.name();
+  if (absl::Status status = record_(reads); !status.ok()) {
+    // May pass, whatever it is.
+    return absl::UnavailableError(absl::StrCat(
+        "record in the audit log that it reads secrets: ", status.message()));
+  }
+  absl::MutexLock lock(&mu_);
+  recorded_[reader.id] = note;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<engine::Mount>> InputFiles::Deliver(
@@ -137,6 +171,11 @@ absl::Status InputFiles::Acknowledge(const InputReader& reader) {
 }
 
 absl::Status InputFiles::Withdraw(absl::string_view container_id) {
+  {
+    absl::MutexLock lock(&mu_);
+    const auto known = recorded_.find(container_id);
+    if (known != recorded_.end()) recorded_.erase(known);
+  }
   return delivery_.Withdraw(container_id);
 }
 

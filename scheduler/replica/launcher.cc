@@ -23,14 +23,14 @@ bool SameSandbox(const netmesh::SandboxSpec& a, const netmesh::SandboxSpec& b) {
 Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
                    engine::Images& images, netmesh::Network& network,
                    volumes::Volumes& volumes, secrets::Delivery& delivery,
-                   SlotGuard& slots, Clock& clock, Entropy& entropy,
-                   std::string dns_domain)
+                   secrets::RecordReads record_reads, SlotGuard& slots,
+                   Clock& clock, Entropy& entropy, std::string dns_domain)
     : store_(store),
       engine_(engine),
       images_(images),
       network_(network),
       volumes_(volumes),
-      inputs_(store, delivery),
+      inputs_(store, delivery, std::move(record_reads)),
       slots_(slots),
       clock_(clock),
       entropy_(entropy),

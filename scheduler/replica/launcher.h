@@ -32,8 +32,8 @@ class Launcher {
   Launcher(store::MetadataStore& store, engine::Engine& engine,
            engine::Images& images, netmesh::Network& network,
            volumes::Volumes& volumes, secrets::Delivery& delivery,
-           SlotGuard& slots, Clock& clock, Entropy& entropy,
-           std::string dns_domain);
+           secrets::RecordReads record_reads, SlotGuard& slots, Clock& clock,
+           Entropy& entropy, std::string dns_domain);
 
   // Sandbox, volumes, image, container: each made unless it is there.
   // Idempotent. An error that IsRetryable() may pass; any other is the

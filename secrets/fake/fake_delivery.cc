@@ -44,6 +44,7 @@ absl::StatusOr<std::vector<DeliveredMount>> FakeDelivery::Deliver(
     destinations.insert(IsSwappable(file.path) ? FolderOf(file.path)
                                                : file.path);
   }
+  if (order.before_write != nullptr) RETURN_IF_ERROR(order.before_write());
   containers_[order.container_id].files = std::move(files);
   std::vector<DeliveredMount> mounts;
   for (const std::string& destination : destinations) {

@@ -55,6 +55,7 @@ absl::StatusOr<std::vector<DeliveredMount>> Materializer::Deliver(
       singles.emplace(file.path, std::move(plain));
     }
   }
+  if (order.before_write != nullptr) RETURN_IF_ERROR(order.before_write());
   const std::string root = absl::StrCat(directory_, "/", order.container_id);
   if (mkdir(root.c_str(), 0700) != 0 && errno != EEXIST) {
     return ErrnoStatus("make", root);

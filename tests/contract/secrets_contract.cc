@@ -259,6 +259,34 @@ TEST_P(DeliveryContract, WhenARowDoesNotOpen_NothingChanges) {
   EXPECT_EQ(world_->Read("c1", mounts, "/run/secrets/a"), "old");
 }
 
+TEST_P(DeliveryContract, WhenItIsNotToBeWritten_NothingChanges) {
+  DeliveryOrder order = {"c1", {Secret("/run/secrets/a", "old")}};
+  int asked = 0;
+  order.before_write = [&] {
+    ++asked;
+    return absl::ResourceExhaustedError("no");
+  };
+  EXPECT_THAT(delivery().Deliver(order).status(),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(delivery().List(), IsEmpty());
+  order.before_write = [&] {
+    ++asked;
+    return absl::OkStatus();
+  };
+  ASSERT_OK_AND_ASSIGN(const auto mounts, delivery().Deliver(order));
+  EXPECT_EQ(world_->Read("c1", mounts, "/run/secrets/a"), "old");
+  EXPECT_EQ(asked, 2);
+  // Nobody is asked about what does not open.
+  order.files[0].binding = kDb2;
+  EXPECT_FALSE(delivery().Deliver(order).ok());
+  EXPECT_EQ(asked, 2);
+  // A swap, too.
+  order.files = {Secret("/run/secrets/a", "new")};
+  order.before_write = [] { return absl::ResourceExhaustedError("no"); };
+  EXPECT_FALSE(delivery().Deliver(order).ok());
+  EXPECT_EQ(world_->Read("c1", mounts, "/run/secrets/a"), "old");
+}
+
 TEST_P(DeliveryContract, WhenAnOrderIsNoOrder_Refuses) {
   const auto bad = StatusIs(absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(delivery().Deliver({"../x", {}}).status(), bad);

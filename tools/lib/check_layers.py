@@ -15,7 +15,8 @@ _PORTS = [
     "engine/engine.h", "engine/images.h", "engine/container_spec.h",
     "engine/program_error.h",
     "netmesh/network.h", "netmesh/ipam.h", "volumes/volume.h",
-    "volumes/backup.h", "secrets/secrets.h", "secrets/delivery.h", "lb/proxy.h"
+    "volumes/backup.h", "secrets/secrets.h", "secrets/delivery.h", "secrets/reads.h",
+    "lb/proxy.h"
 ]
 _DOMAIN = ["base/", "os/", "metrics/", "proto/bulwark/dataplane/"]
 
