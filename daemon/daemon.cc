@@ -155,6 +155,8 @@ absl::Status Daemon::OpenSecrets() {
     LOG_ERROR("secrets are sealed: what needs one waits",
               {{"cause", status.message}, {"remedy", status.remedy}});
   }
+  audit_ = std::make_unique<api::AuditLog>(*store_, clock_);
+  secret_reads_ = std::make_unique<api::SecretReadLog>(*audit_, clock_);
   delivery_ = std::make_unique<secrets::Materializer>(InputsDirectory(config_),
                                                       *vault_);
   if (absl::Status opened = delivery_->Open(); !opened.ok()) {
@@ -224,7 +226,10 @@ absl::Status Daemon::StartControllers() {
       scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
                                 *volumes_, *vault_, *delivery_, *publisher_,
                                 clock_, entropy_,
-                                [this] { return usage_->History(); }},
+                                [this] { return usage_->History(); },
+                                [this](const secrets::SecretReads& reads) {
+                                  return secret_reads_->Record(reads);
+                                }},
       std::move(options));
   // One network that cannot be had is in its condition and tried again.
   if (absl::Status status = networks_->ReconcileOnce(); !status.ok()) {
@@ -242,7 +247,8 @@ absl::Status Daemon::StartControllers() {
   node_ = std::make_unique<NodeRecord>(
       *store_, clock_, scheduler_->events(), IdentifyHost(clock_),
       config_.program_version, clock_.Now(),
-      [this] { return Judge(Gather(config_, *store_, clock_)); });
+      [this] { return Judge(Gather(config_, *store_, clock_)); },
+      [this] { return vault_->Status().public_key; });
   repair_ = std::thread([this] { RepairLoop(); });
   if (std::string why = scheduler_->degraded(); !why.empty()) {
     LOG_ERROR("degraded", {{"cause", why}});
@@ -283,6 +289,7 @@ absl::Status Daemon::StartServer() {
   };
   dependencies.volumes = VolumeCalls();
   dependencies.vault = vault_.get();
+  dependencies.audit = audit_.get();
   dependencies.registries = {
       engine::NormalizeRegistry,
       [this](const std::string& registry, const engine::RegistryAuth& auth) {

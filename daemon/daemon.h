@@ -10,6 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "api/audit/audit_log.h"
+#include "api/audit/secret_reads.h"
 #include "api/server.h"
 #include "base/clock.h"
 #include "base/entropy.h"
@@ -91,6 +93,8 @@ class Daemon {
   std::unique_ptr<store::RocksStore> store_;
   std::unique_ptr<secrets::LocalVault> vault_;
   std::unique_ptr<secrets::Materializer> delivery_;
+  std::unique_ptr<api::AuditLog> audit_;
+  std::unique_ptr<api::SecretReadLog> secret_reads_;
   std::unique_ptr<engine::LocalEngine> engine_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;
   std::unique_ptr<BuildNetworks> build_networks_;

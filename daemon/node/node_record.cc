@@ -99,14 +99,15 @@ void SetHostConditions(const v1::DoctorResponse& doctor, absl::Time now,
 NodeRecord::NodeRecord(store::MetadataStore& store, Clock& clock,
                        scheduler::EventRecorder& events, HostIdentity host,
                        std::string version, absl::Time start_time,
-                       Doctor doctor)
+                       Doctor doctor, PublicKey public_key)
     : store_(store),
       clock_(clock),
       events_(events),
       host_(std::move(host)),
       version_(std::move(version)),
       start_time_(start_time),
-      doctor_(std::move(doctor)) {}
+      doctor_(std::move(doctor)),
+      public_key_(std::move(public_key)) {}
 
 absl::Status NodeRecord::Write(const std::function<void(v1::Node&)>& change) {
   absl::Status status;
@@ -180,6 +181,7 @@ absl::Status NodeRecord::Open() {
                 "services are being started again");
     }
   }));
+  RETURN_IF_ERROR(UpdateKey());
   if (!rebooted) return absl::OkStatus();
   LOG_INFO("the host has been rebooted; services are started again",
            {{"booted", absl::FormatTime(host_.boot_time)}});
@@ -190,7 +192,18 @@ absl::Status NodeRecord::Open() {
   return absl::OkStatus();
 }
 
+absl::Status NodeRecord::UpdateKey() {
+  const std::string key = public_key_();
+  // A vault that cannot read its keyring has had one all the same.
+  if (key.empty() || key == written_key_) return absl::OkStatus();
+  RETURN_IF_ERROR(Write(
+      [&](v1::Node& node) { node.mutable_status()->set_public_key(key); }));
+  written_key_ = key;
+  return absl::OkStatus();
+}
+
 absl::Status NodeRecord::Update() {
+  RETURN_IF_ERROR(UpdateKey());
   if (!reporting_) return absl::OkStatus();
   BootFacts facts;
   facts.boot_time = host_.boot_time;

@@ -39,22 +39,26 @@ HostIdentity IdentifyHost(Clock& clock);
 void SetHostConditions(const v1::DoctorResponse& doctor, absl::Time now,
                        v1::Node& node);
 
-// The only writer of the Node's status and conditions, but for public_key.
+// The only writer of the Node.
 // Thread-compatible; call it from one thread.
 class NodeRecord {
  public:
   using Doctor = std::function<v1::DoctorResponse()>;
+  // The key that clients seal secrets to; empty: there is none now.
+  using PublicKey = std::function<std::string()>;
 
   // The references must outlive this object. `start_time`: of this process.
   NodeRecord(store::MetadataStore& store, Clock& clock,
              scheduler::EventRecorder& events, HostIdentity host,
-             std::string version, absl::Time start_time, Doctor doctor);
+             std::string version, absl::Time start_time, Doctor doctor,
+             PublicKey public_key);
 
   // Writes the record, and begins a boot report if the host has been booted
   // since the last one. A very first start is none.
   absl::Status Open();
-  // Brings the boot report up to date, until every service is there or the
-  // deadline has passed. Cheap afterwards.
+  // Brings the public key up to date, which a restore changes; and the boot
+  // report, until every service is there or the deadline has passed. Cheap
+  // afterwards.
   absl::Status Update();
 
   // The boot report is not over.
@@ -62,6 +66,7 @@ class NodeRecord {
 
  private:
   absl::Status Write(const std::function<void(v1::Node&)>& change);
+  absl::Status UpdateKey();
   void SetBooted(v1::Node& node, v1::Condition::Status status,
                  absl::string_view reason, const std::string& text);
 
@@ -72,6 +77,8 @@ class NodeRecord {
   const std::string version_;
   const absl::Time start_time_;
   const Doctor doctor_;
+  const PublicKey public_key_;
+  std::string written_key_;
   bool reporting_ = false;
   absl::Time report_from_;
 };

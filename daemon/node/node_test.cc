@@ -97,8 +97,9 @@ class NodeRecordTest : public ::testing::Test {
     host.kernel = "6.12";
     host.cgroups = "v2";
     host.millicores = 2000;
-    return NodeRecord(store_, clock_, events_, host, "1.2.3", clock_.Now(),
-                      [this] { return doctor_; });
+    return NodeRecord(
+        store_, clock_, events_, host, "1.2.3", clock_.Now(),
+        [this] { return doctor_; }, [this] { return key_; });
   }
   v1::Node Node() {
     auto object = store::GetObject(
@@ -135,6 +136,7 @@ class NodeRecordTest : public ::testing::Test {
   store::MemStore store_{clock_};
   scheduler::EventRecorder events_{store_, clock_, entropy_};
   v1::DoctorResponse doctor_;
+  std::string key_ = "key";
 };
 
 TEST_F(NodeRecordTest, TheFirstStartIsNoReboot) {
@@ -145,6 +147,27 @@ TEST_F(NodeRecordTest, TheFirstStartIsNoReboot) {
   EXPECT_EQ(Node().status().version(), "1.2.3");
   EXPECT_EQ(Node().status().kernel(), "6.12");
   EXPECT_EQ(Events(), "");
+}
+
+TEST_F(NodeRecordTest, TheKeyThatClientsSealToIsTheVaults) {
+  key_ = "";
+  NodeRecord node = Start("boot-1");
+  ASSERT_OK(node.Open());
+  EXPECT_EQ(Node().status().public_key(), "");
+  key_ = "first";
+  ASSERT_OK(node.Update());
+  EXPECT_EQ(Node().status().public_key(), "first");
+  const uint64_t revision = store_.CurrentRevision();
+  ASSERT_OK(node.Update());
+  EXPECT_EQ(store_.CurrentRevision(), revision);
+  // A restore brought another one.
+  key_ = "second";
+  ASSERT_OK(node.Update());
+  EXPECT_EQ(Node().status().public_key(), "second");
+  // Sealed: it is not known, and the same as before.
+  key_ = "";
+  ASSERT_OK(Start("boot-1").Open());
+  EXPECT_EQ(Node().status().public_key(), "second");
 }
 
 TEST_F(NodeRecordTest, WhenTheDaemonRestarts_ThatIsNoRebootEither) {
