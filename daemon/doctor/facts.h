@@ -86,7 +86,8 @@ struct HostFacts {
 
   int64_t secrets = 0;
   std::string key_file;
-  std::string key_file_error;  // not empty: mode and owner are not known
+  std::string key_file_error;   // not empty: mode and owner are not known
+  std::string key_file_folder;  // state or runtime directory that it is in
   int key_file_mode = 0;
   int key_file_owner = 0;
 

@@ -15,9 +15,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -140,6 +143,41 @@ void GatherSocket(const Config& config, HostFacts& facts) {
   }
 }
 
+// `path` without links, as far as it exists.
+std::string RealPath(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path real =
+      std::filesystem::weakly_canonical(path, error);
+  return error ? path : real.string();
+}
+
+void GatherKeyFile(const Config& config, HostFacts& facts) {
+  facts.key_file = config.key_file;
+  if (config.key_file.empty()) return;
+  const std::string real = RealPath(config.key_file);
+  for (const std::string& folder : {config.state_dir, config.runtime_dir}) {
+    if (absl::StartsWith(real, RealPath(folder) + "/")) {
+      facts.key_file_folder = folder;
+    }
+  }
+  // As the vault opens it.
+  const UniqueFd fd(
+      open(config.key_file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info;
+  if (!fd.ok() || fstat(fd.get(), &info) != 0) {
+    facts.key_file_error =
+        absl::StrCat("open ", config.key_file, ": ", std::strerror(errno));
+    return;
+  }
+  if (!S_ISREG(info.st_mode)) {
+    facts.key_file_error =
+        absl::StrCat("open ", config.key_file, ": it is not a regular file");
+    return;
+  }
+  facts.key_file_mode = info.st_mode & 07777;
+  facts.key_file_owner = static_cast<int>(info.st_uid);
+}
+
 }  // namespace
 
 void GatherHost(const Config& config, HostFacts& facts) {
@@ -162,6 +200,7 @@ void GatherDaemon(const Config& config, HostFacts& facts) {
   facts.under_systemd =
       getppid() == 1 && std::getenv("INVOCATION_ID") != nullptr;
   GatherSocket(config, facts);
+  GatherKeyFile(config, facts);
 }
 
 }  // namespace bulwark::daemon

@@ -1,5 +1,12 @@
 #include "daemon/doctor/gather.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -98,6 +105,36 @@ TEST(GatherTest, LooksAtThisHost) {
   EXPECT_GT(facts.max_open_files, 0);
   EXPECT_TRUE(facts.missing_namespaces.empty());
   EXPECT_GE(Judge(facts).checks_size(), 20);
+}
+
+TEST(GatherTest, LooksAtTheKeyFile) {
+  testing::TempDir dir;
+  testing::FakeClock clock;
+  store::MemStore store(clock);
+  Config config;
+  config.state_dir = dir / "state";
+  config.runtime_dir = dir / "run";
+  config.key_file = dir / "key";
+  std::filesystem::create_directories(config.state_dir);
+  const auto gather = [&] { return Gather(config, store, clock); };
+  EXPECT_EQ(
+      gather().key_file_error,
+      absl::StrCat("open ", config.key_file, ": No such file or directory"));
+  std::ofstream(config.key_file) << "x";
+  ASSERT_EQ(chmod(config.key_file.c_str(), 0640), 0);
+  HostFacts facts = gather();
+  EXPECT_EQ(facts.key_file, config.key_file);
+  EXPECT_EQ(facts.key_file_error, "");
+  EXPECT_EQ(facts.key_file_folder, "");
+  EXPECT_EQ(facts.key_file_mode, 0640);
+  EXPECT_EQ(facts.key_file_owner, static_cast<int>(getuid()));
+  // By a link it is in the state directory after all.
+  std::filesystem::rename(config.key_file, config.state_dir + "/key");
+  std::filesystem::create_symlink(config.state_dir + "/key", config.key_file);
+  EXPECT_EQ(gather().key_file_folder, config.state_dir);
+  config.key_file = config.state_dir;
+  EXPECT_THAT(gather().key_file_error,
+              ::testing::HasSubstr("not a regular file"));
 }
 
 TEST(GatherTest, WhenThereIsNoStateDirectory_SaysSo) {

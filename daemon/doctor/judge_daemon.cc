@@ -102,14 +102,18 @@ void Socket(const HostFacts& facts, v1::DoctorResponse& response) {
 }
 
 void KeyFile(const HostFacts& facts, v1::DoctorResponse& response) {
-  if (facts.key_file.empty() || facts.secrets == 0) {
+  if (facts.key_file.empty()) {
     AddGood(response, "key-file", "no secrets are kept");
     return;
   }
   if (!facts.key_file_error.empty()) {
     AddBad(response, "key-file",
-           absl::StrCat(facts.key_file_error, ": ", facts.secrets,
-                        " secrets cannot be opened with the next start"),
+           absl::StrCat(
+               facts.key_file_error, ": ",
+               facts.secrets == 0
+                   ? "no secret can be kept"
+                   : absl::StrCat(facts.secrets, " secrets cannot be opened"),
+               " after the next start"),
            absl::StrCat("put ", facts.key_file,
                         " back from where it is kept safe"));
   } else if ((facts.key_file_mode & 077) != 0 || facts.key_file_owner != 0) {
@@ -122,6 +126,12 @@ void KeyFile(const HostFacts& facts, v1::DoctorResponse& response) {
                         facts.key_file,
                         "; then change the secrets, if others may have read "
                         "it"));
+  } else if (!facts.key_file_folder.empty()) {
+    AddBad(response, "key-file",
+           absl::StrCat(facts.key_file, " lies in ", facts.key_file_folder,
+                        ": whoever has a copy of that can open every secret"),
+           "move the file elsewhere, name it with key-file in the settings, "
+           "and restart bulwarkd");
   } else {
     AddGood(response, "key-file",
             absl::StrCat(facts.key_file,

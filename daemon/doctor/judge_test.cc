@@ -214,6 +214,26 @@ TEST(JudgeTest, WhenSomethingIsMissing_SaysTheConsequenceAndTheRemedy) {
          f.key_file_mode = 0644;
        },
        "/k has mode 0644", "chmod 0400 /k"},
+      {"key-file", kBad,
+       [](Facts& f) {
+         f.key_file = "/k";
+         f.key_file_error = "open /k: Permission denied";
+       },
+       "no secret can be kept after", "put /k back"},
+      {"key-file", kBad,
+       [](Facts& f) {
+         f.key_file = "/k";
+         f.key_file_mode = 0400;
+         f.key_file_owner = 1000;
+       },
+       "owner 1000", "chown root"},
+      {"key-file", kBad,
+       [](Facts& f) {
+         f.key_file = "/etc/k";
+         f.key_file_mode = 0400;
+         f.key_file_folder = "/var/lib/bulwark";
+       },
+       "/etc/k lies in /var/lib/bulwark", "move the file"},
       {"key-file", kGood,
        [](Facts& f) {
          f.secrets = 3;
