@@ -43,12 +43,17 @@ class FullDiskTest : public ::testing::Test {
     }));
     world_->StartDaemon();
     anchor_ = new Anchor(*world_, Image("good"));
+    ASSERT_TRUE(
+        world_->Ctl({"secret", "create", "token", "-"}, absl::Seconds(60), "x")
+            .ok());
     ASSERT_TRUE(world_
                     ->Apply(Service("chatty",
                                     "command: [sh, -c, 'i=0; while true; do "
                                     "i=$$((i+1)); echo line $$i; sleep 0.02; "
                                     "done']") +
-                            Service("victim", "command: [sleep, '1000']"))
+                            Service("victim",
+                                    "command: [sleep, '1000']\n"
+                                    "secrets: [token]"))
                     .ok());
     ASSERT_TRUE(world_->AwaitReady("chatty", 1));
     ASSERT_TRUE(world_->AwaitReady("victim", 1));
@@ -171,6 +176,9 @@ TEST_F(FullDiskTest, WhenLittleIsLeft_NothingNewIsTakenAndWhatRunsIsKept) {
     const int now = Pid("victim");
     return now > 0 && now != before;
   })) << Describe(*world_, "victim");
+  // With what it reads on record.
+  EXPECT_THAT(world_->Ctl({"audit", "--tail", "1"}).out,
+              HasSubstr(" got token version 1"));
   // So is what a user takes away.
   EXPECT_TRUE(world_->Ctl({"scale", "victim", "2"}).ok());
   EXPECT_TRUE(world_->AwaitReady("victim", 2)) << Describe(*world_, "victim");
