@@ -29,8 +29,10 @@ constexpr int kMaxSteps = 200000;
 struct World::Daemon {
   explicit Daemon(World& w)
       : events(w.store, w.clock, w.entropy),
-        launcher(w.store, w.engine, w.images, w.network, w.volumes,
-                 w.delivery, slots, w.clock, w.entropy, "bulwark.internal"),
+        launcher(
+            w.store, w.engine, w.images, w.network, w.volumes, w.delivery,
+            [](const secrets::SecretReads&) { return absl::OkStatus(); }, slots,
+            w.clock, w.entropy, "bulwark.internal"),
         addresses(w.store),
         replicas(
             w.store, w.engine, launcher, w.data_plane, w.clock, events,
