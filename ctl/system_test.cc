@@ -48,6 +48,18 @@ TEST_F(CtlTest, DoctorIsColouredOnATerminalOnly) {
   EXPECT_THAT(out_, HasSubstr("\x1b"));
 }
 
+TEST_F(CtlTest, TablesAreColouredOnATerminalOnly) {
+  server_.Put(MakeService("web", 2, 3));
+  Ctl({"get", "services"});
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b")));
+  io_.tty = true;
+  Ctl({"get", "services"});
+  EXPECT_THAT(out_, HasSubstr("\x1b[33m2/3\x1b[0m"));
+  EXPECT_THAT(out_, HasSubstr("\x1b[33mProgressing\x1b[0m\n"));
+  Ctl({"get", "services", "-o", "yaml"});
+  EXPECT_THAT(out_, Not(HasSubstr("\x1b")));
+}
+
 TEST_F(CtlTest, DiskUsageIsATable) {
   v1::DiskUsageResponse usage;
   v1::DiskUsageItem& images = *usage.add_items();

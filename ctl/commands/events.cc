@@ -70,7 +70,7 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   }
   const TableForm form{.wide = output == OutputForm::kWide,
                        .projects = flags.all_projects};
-  Table table(HeaderOf(EventKind(), form));
+  Table table(HeaderOf(EventKind(), form), context.io.color());
   for (const v1::Object& object : listing.objects) {
     table.Add(RowOf(object, form, context.clock.Now()));
   }

@@ -34,7 +34,7 @@ bool IsTable(OutputForm form) {
 
 void PrintTable(Context& context, const Flags& flags, const Kind& kind,
                 const std::vector<v1::Object>& objects, OutputForm form) {
-  Table table(HeaderOf(kind, FormOf(flags, form)));
+  Table table(HeaderOf(kind, FormOf(flags, form)), context.io.color());
   for (const v1::Object& object : objects) {
     table.Add(RowOf(object, FormOf(flags, form), context.clock.Now()));
   }
@@ -53,7 +53,7 @@ absl::StatusOr<int> Watch(Context& context, const Flags& flags,
   request.mutable_labels()->insert(labels.begin(), labels.end());
   request.set_service(flags.service);
   request.set_name(name);
-  Table table(HeaderOf(kind, FormOf(flags, form)));
+  Table table(HeaderOf(kind, FormOf(flags, form)), context.io.color());
   if (flags.no_headers) table.Take();
   bool synced = false;
   auto print = [&] {

@@ -56,7 +56,7 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
     ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
     if (listing.objects.empty()) continue;
     const TableForm form{.projects = flags.all_projects};
-    Table table(HeaderOf(kind, form));
+    Table table(HeaderOf(kind, form), context.io.color());
     for (const v1::Object& object : listing.objects) {
       table.Add(RowOf(object, form, context.clock.Now()));
     }

@@ -39,7 +39,7 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   std::vector<std::string> header = {"REPLICA", "CONTAINER", "PID",
                                      "STATE",   "READY",     "ADDRESS"};
   if (flags.all_projects) header.insert(header.begin(), "PROJECT");
-  Table table(header);
+  Table table(header, context.io.color());
   const absl::Time now = context.clock.Now();
   for (const v1::Object& object : listing.objects) {
     const v1::Replica& replica = object.replica();

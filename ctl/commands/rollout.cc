@@ -63,7 +63,8 @@ absl::StatusOr<int> History(Context& context, const Flags& flags) {
             [](const v1::Object& a, const v1::Object& b) {
               return a.revision().number() < b.revision().number();
             });
-  Table table({"REVISION", "STATE", "IMAGES", "BY", "AGE", "FAILURE"});
+  Table table({"REVISION", "STATE", "IMAGES", "BY", "AGE", "FAILURE"},
+              context.io.color());
   for (const v1::Object& each : listing.objects) {
     const v1::Revision& revision = each.revision();
     table.Add({absl::StrCat(revision.number()),

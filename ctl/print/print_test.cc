@@ -6,6 +6,7 @@
 #include "ctl/print/progress.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
+#include "ctl/print/tint.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -18,6 +19,61 @@ TEST(TableTest, WhenTaken_PadsByCharactersAndKeepsRowsOnOneLine) {
   table.Add({"long", "q"});
   EXPECT_EQ(table.Take(), "long   q\n");
   EXPECT_EQ(table.Take(), "");
+}
+
+TEST(TableTest, WhenColoured_ColumnsStayWhereTheyAre) {
+  for (const bool color : {false, true}) {
+    Table table({"STATUS", "B"}, color);
+    table.Add({"Available", "x"});
+    // Colours of its own are taken from a cell, whatever it says.
+    table.Add({"Idle\x1b[31m", "running"});
+    EXPECT_EQ(table.Take(), color ? "STATUS      B\n"
+                                    "\x1b[32mAvailable\x1b[0m   x\n"
+                                    "Idle [31m   running\n"
+                                  : "STATUS      B\n"
+                                    "Available   x\n"
+                                    "Idle [31m   running\n");
+  }
+}
+
+TEST(TintTest, EachStateHasItsColour) {
+  constexpr int kPlain = 0, kRed = 1, kGreen = 2, kYellow = 3;
+  const struct {
+    const char *column, *cell;
+    int tint;
+  } cases[] = {
+      {"STATUS", "Available", kGreen},
+      {"STATUS", "Progressing", kYellow},
+      {"STATUS", "CrashLoop", kRed},
+      {"STATUS", "ImageNotFound", kRed},
+      {"STATUS", "Stopped", kPlain},
+      {"STATUS", "Deleting", kYellow},
+      {"STATUS", "Running", kGreen},
+      {"STATUS", "Suspended", kPlain},
+      {"STATUS", "Ready", kGreen},
+      {"STATUS", "WaitingForInputs", kYellow},
+      {"STATE", "running", kGreen},
+      {"STATE", "starting", kYellow},
+      {"STATE", "failed", kRed},
+      {"STATE", "-", kPlain},
+      {"STATE", "up 5m", kGreen},
+      {"STATE", "exited (1) 3s ago", kRed},
+      {"STATE", "exited (0) 3s ago", kPlain},
+      {"READY", "3/3", kGreen},
+      {"READY", "2/3", kYellow},
+      {"READY", "0/3", kRed},
+      {"READY", "0/0", kPlain},
+      {"TYPE", "warning", kYellow},
+      {"TYPE", "normal", kPlain},
+      {"NAME", "failed", kPlain},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(TintOf({c.column}, {c.cell}, 0), c.tint) << c.cell;
+  }
+  // Whether it is ready matters while it runs.
+  EXPECT_EQ(TintOf({"STATE", "READY"}, {"running", "no"}, 1), kYellow);
+  EXPECT_EQ(TintOf({"STATE", "READY"}, {"failed", "yes"}, 1), kPlain);
+  EXPECT_EQ(TintOf({"A"}, {"b"}, 7), kPlain);
 }
 
 TEST(TextTest, WhenDurations_UsesOneUnit) {

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "ctl/io.h"
+#include "ctl/print/tint.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -15,7 +16,8 @@ size_t Width(const std::string& text) {
 
 }  // namespace
 
-Table::Table(std::vector<std::string> header) : widths_(header.size()) {
+Table::Table(std::vector<std::string> header, bool color)
+    : color_(color), widths_(header.size()) {
   Add(std::move(header));
 }
 
@@ -41,12 +43,18 @@ std::string Table::Take() {
   for (; taken_ < rows_.size(); ++taken_) {
     const std::vector<std::string>& row = rows_[taken_];
     for (size_t i = 0; i + 1 < row.size(); ++i) {
-      absl::StrAppend(&out, row[i],
+      absl::StrAppend(&out, Cell(taken_, i),
                       std::string(widths_[i] - Width(row[i]) + 3, ' '));
     }
-    absl::StrAppend(&out, row.back(), "\n");
+    absl::StrAppend(&out, Cell(taken_, row.size() - 1), "\n");
   }
   return out;
+}
+
+std::string Table::Cell(size_t row, size_t column) const {
+  const std::string& text = rows_[row][column];
+  const int tint = color_ && row > 0 ? TintOf(rows_[0], rows_[row], column) : 0;
+  return tint == 0 ? text : Colored(text, tint);
 }
 
 }  // namespace bulwark::ctl

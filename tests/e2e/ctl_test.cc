@@ -93,6 +93,27 @@ TEST_F(CtlTest, WhenPrinted_EachFormIsItsOwn) {
   EXPECT_EQ(Ctl({"get", "volumes"}).err, "no volumes in project default\n");
 }
 
+TEST_F(CtlTest, WhenOnATerminal_StatesHaveColours) {
+  Start("bright");
+  const std::vector<std::string> get =
+      CtlCommand(world(), {"get", "service", "bright"});
+  auto screen = [&](std::vector<std::string> command) {
+    command.insert(command.end(), get.begin(), get.end());
+    Terminal terminal(command, 24, 120);
+    EXPECT_EQ(terminal.Wait(), 0);
+    return terminal.screen();
+  };
+  EXPECT_THAT(screen({"/usr/bin/env", "-u", "NO_COLOR", "TERM=xterm"}),
+              HasSubstr("\x1b[32m1/1\x1b[0m"));
+  for (const char* variable : {"NO_COLOR=1", "TERM=dumb"}) {
+    EXPECT_THAT(screen({"/usr/bin/env", variable}),
+                AllOf(HasSubstr("1/1"), Not(HasSubstr("\x1b"))))
+        << variable;
+  }
+  EXPECT_THAT(Ctl({"get", "service", "bright"}).out, Not(HasSubstr("\x1b")));
+  Ctl({"delete", "service", "bright", "--wait"});
+}
+
 TEST_F(CtlTest, WhenTheOutputCannotBeWritten_SaysSo) {
   const std::string ctl =
       absl::StrCat(world().bin("ctl"), " --socket unix://",
