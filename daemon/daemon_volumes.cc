@@ -45,6 +45,7 @@ absl::Status Daemon::StartVolumes() {
       [this](const std::string& service) {
         scheduler_->OnMountsChanged(service);
       },
+      [this](const std::string& job) { scheduler_->OnJobMountsChanged(job); },
       [this](const std::string& project, const std::string& secret,
              const v1::Identity&) { return ReadSecret(project, secret); }};
   volume_controller_ = std::make_unique<scheduler::VolumeController>(ports);

@@ -237,6 +237,10 @@ void Scheduler::OnMountsChanged(const std::string& service) {
   service_runner_->Add(service);
 }
 
+void Scheduler::OnJobMountsChanged(const std::string& job) {
+  job_runner_->Add(job);
+}
+
 std::string Scheduler::degraded() const {
   absl::MutexLock lock(&mu_);
   return degraded_;

@@ -96,6 +96,7 @@ class Scheduler {
   void OnEndpointsChanged(const std::string& replica_uid);
   // Something that the service "PROJECT/NAME" mounts has changed.
   void OnMountsChanged(const std::string& service);
+  void OnJobMountsChanged(const std::string& job);
   // Secrets can be opened again.
   void OnUnsealed();
 

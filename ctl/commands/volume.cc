@@ -13,6 +13,7 @@
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
+#include "ctl/volume_users.h"
 #include "ctl/wait.h"
 #include "manifest/scalar.h"
 
@@ -37,6 +38,7 @@ struct Flags {
   bool remove = false;
   bool all_projects = false;
   bool wait = false;
+  bool force = false;
 };
 
 absl::Time Deadline(Context& context) {
@@ -107,7 +109,7 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
                    ListObjects(context, VolumeKind(), options));
   TableForm form;
   form.projects = flags.all_projects;
-  Table table(HeaderOf(VolumeKind(), form));
+  Table table(HeaderOf(VolumeKind(), form), context.io.color());
   for (const v1::Object& object : listing.objects) {
     table.Add(RowOf(object, form, context.clock.Now()));
   }
@@ -180,6 +182,24 @@ absl::StatusOr<v1::BackupRepository> Repository(const Flags& flags) {
   return repository;
 }
 
+// A restore stops what has the volume. Services are there to be started again;
+// what a job has done so far is lost, and may be dear.
+absl::Status CheckJobs(Context& context, const std::string& volume) {
+  ASSIGN_OR_RETURN(
+      const Listing jobs,
+      ListObjects(context, *manifest::FindKind("job"), ListOptions()));
+  const std::vector<std::string> users = JobsThatMount(jobs.objects, volume);
+  if (users.empty()) return absl::OkStatus();
+  const std::string names = absl::StrJoin(users, ", job/");
+  return WithRemedy(
+      absl::FailedPreconditionError(absl::StrCat(
+          "restore volume ", volume, ": job/", names,
+          users.size() == 1 ? " runs and mounts it" : " run and mount it")),
+      absl::StrCat("ctl wait job/", users.front(),
+                   " waits for its end; with --force the restore stops what "
+                   "runs, and it begins again afterwards"));
+}
+
 absl::StatusOr<int> Restore(Context& context, const Flags& flags) {
   v1::RestoreVolumeRequest request;
   ASSIGN_OR_RETURN(const std::string name, Name(flags.name));
@@ -197,6 +217,7 @@ absl::StatusOr<int> Restore(Context& context, const Flags& flags) {
   } else {
     request.set_snapshot(flags.second);
   }
+  if (!flags.force) RETURN_IF_ERROR(CheckJobs(context, name));
   auto last = std::make_shared<v1::VolumeProgress>();
   const absl::Status status =
       context.client().RestoreVolume(request, Printer(context, last));
@@ -337,7 +358,10 @@ void AddVolume(CLI::App& app, Context& context) {
   restore.Word("VOLUME", flags->name, "The volume", Command::kRequired)
       .Word("SNAPSHOT", flags->second, "From this snapshot")
       .Option("--backup", flags->backup,
-              "From this backup; default the newest of --repository");
+              "From this backup; default the newest of --repository")
+      .Flag("--force", flags->force,
+            "Also if jobs run that mount it: they are stopped, and begin "
+            "again");
   RepositoryFlags(restore, *flags).Action([flags](Context& c) {
     return Restore(c, *flags);
   });

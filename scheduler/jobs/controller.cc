@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -10,9 +11,12 @@
 #include "scheduler/jobs/outcome.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/restart.h"
+#include "scheduler/rollout/template.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/services/unmet.h"
 #include "scheduler/times.h"
+#include "scheduler/volumes/mounted.h"
+#include "scheduler/volumes/records.h"
 #include "store/objects.h"
 
 namespace bulwark::scheduler {
@@ -31,6 +35,7 @@ std::string StopSentence(const std::string& reason) {
       {"Suspended", "the job is suspended"},
       {"HostShutdown", "the host shuts down"},
       {"ScaledDown", "fewer may run at once"},
+      {"Held", "a volume that it mounts is being restored"},
   };
   for (const auto& [word, sentence] : kSentences) {
     if (reason == word) return sentence;
@@ -130,8 +135,26 @@ absl::Status JobController::Read(Pass& pass) {
   ASSIGN_OR_RETURN(view.unmet,
                    UnmetOf(store_, key.project, view.job.spec().depends_on()));
   view.shutting_down = hooks_.is_down(QueueKey(key));
+  ASSIGN_OR_RETURN(view.held, HeldFor(key, view));
   view.now = clock_.Now();
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> JobController::HeldFor(const store::Key& key,
+                                                   const JobView& view) {
+  ASSIGN_OR_RETURN(const std::set<std::string> held,
+                   HeldVolumes(store_, key.project));
+  if (held.empty()) return std::string();
+  // What it declares, and what its executions have.
+  std::string volume =
+      FirstMounted(TemplateOf(view.job.spec()), key.name, held);
+  for (const v1::Revision& r : view.revisions) {
+    if (volume.empty()) volume = FirstMounted(r.template_(), key.name, held);
+  }
+  if (volume.empty()) return std::string();
+  return absl::StrCat("volume ", volume,
+                      " is being restored; executions start again when that "
+                      "is done");
 }
 
 absl::Status JobController::AddExecutions(Pass& pass) {

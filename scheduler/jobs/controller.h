@@ -48,6 +48,8 @@ class JobController {
 
   absl::StatusOr<bool> RunOnce(Pass& pass);
   absl::Status Read(Pass& pass);
+  absl::StatusOr<std::string> HeldFor(const store::Key& key,
+                                      const JobView& view);
   // Adds to the pass's batch.
   absl::Status AddExecutions(Pass& pass);
   void AddExecution(Pass& pass, const NewReplica& wanted,

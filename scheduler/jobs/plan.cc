@@ -58,6 +58,9 @@ class JobPlanner {
     } else if (view_.shutting_down) {
       StopAll("HostShutdown");
       Progress(kFalse, "HostShutdown", "the host shuts down");
+    } else if (!view_.held.empty()) {
+      StopAll("Held");
+      Progress(kFalse, "Held", view_.held);
     } else {
       GoOn();
     }

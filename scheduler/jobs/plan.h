@@ -20,6 +20,8 @@ struct JobView {
   std::vector<std::string> unmet;
   // Every execution should end, whatever is declared: the host goes down.
   bool shutting_down = false;
+  // Why no execution may have its volumes now; empty: each may.
+  std::string held;
   absl::Time now;
 };
 
@@ -62,6 +64,7 @@ struct JobPlan {
 //     began. Then what still runs is stopped, nothing is started any more, and
 //     it is deleted after ttlAfterFinished.
 //  3. A suspended job is stopped, and its deadline begins anew when it goes on.
+//     So is one whose volumes are held, but its deadline goes on.
 //  4. No more run at once than `parallelism`, nor than successes are missing;
 //     one that is being stopped counts as running, so that no two do the work
 //     of one.

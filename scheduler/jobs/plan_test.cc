@@ -81,6 +81,10 @@ class Story {
     view.job.mutable_spec()->add_depends_on()->set_service("db");
     return *this;
   }
+  Story& Held() {
+    view.held = "volume data is being restored";
+    return *this;
+  }
   Story& ShuttingDown() {
     view.shutting_down = true;
     return *this;
@@ -262,6 +266,12 @@ TEST(PlanJobTest, DecidesByTable) {
       {"suspended from the start", Story().Unresolved().Suspended(), ""},
       {"a suspended job has no deadline",
        Story().Deadline(60 * s).Began(99 * s).Suspended(), ""},
+      {"while its volume is restored it is stopped",
+       Story().Wants(5, 2).Began(s).Held().Runs(0), "stop e0 Held"},
+      {"and nothing is started", Story().Began(s).Held(), ""},
+      {"its deadline goes on",
+       Story().Deadline(60 * s).Began(60 * s).Held().Runs(0),
+       "stop e0 JobFinished; Failed DeadlineExceeded"},
       {"finished jobs rest", Story().Is("Complete", s).Counted(1, 0),
        "Complete"},
       {"until their time is over",

@@ -126,7 +126,7 @@ void VolumeController::OnWorkChange(const store::Change& change) {
   }
   runner_->Add(key);
   // Whether a volume is held has changed.
-  WakeServices(change.key.project);
+  WakeUsers(change.key.project);
 }
 
 void VolumeController::OnReplicaChange(const store::Change& change) {
@@ -142,11 +142,16 @@ void VolumeController::OnReplicaChange(const store::Change& change) {
   }
 }
 
-void VolumeController::WakeServices(const std::string& project) {
+void VolumeController::WakeUsers(const std::string& project) {
   auto services = store::ListObjects(ports_.store, "service", project);
-  if (!services.ok()) return;  // they look again by themselves
+  auto jobs = store::ListObjects(ports_.store, "job", project);
+  // They look again by themselves, too.
+  if (!services.ok() || !jobs.ok()) return;
   for (const v1::Object& object : services->objects) {
     ports_.service_changed(QueueKey(object.service().metadata()));
+  }
+  for (const v1::Object& object : jobs->objects) {
+    ports_.job_changed(QueueKey(object.job().metadata()));
   }
 }
 
@@ -334,10 +339,8 @@ absl::StatusOr<std::set<std::string>> VolumeController::UsersOf(
     const v1::Replica& replica = object.replica();
     if (HasEnded(replica)) continue;
     const std::string& owner = OwnerOf(replica);
-    const auto revision = store::GetObject(
-        ports_.store,
-        store::ObjectKey("revision", volume.project,
-                         RevisionName(owner, replica.spec().revision())));
+    const auto revision =
+        store::GetObject(ports_.store, RevisionKeyOf(replica));
     if (absl::IsNotFound(revision.status())) continue;
     if (!revision.ok()) return revision.status();
     if (!VolumesOf(revision->revision().template_(), replica)

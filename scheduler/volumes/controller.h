@@ -36,6 +36,8 @@ struct VolumePorts {
   EventRecorder& events;
   // Plans the service "PROJECT/NAME" anew. Must not block.
   std::function<void(const std::string& service)> service_changed;
+  // The same of the job "PROJECT/NAME".
+  std::function<void(const std::string& job)> job_changed;
   // A repository's password: the value of that secret. For whom it is read goes
   // to the audit log.
   std::function<absl::StatusOr<std::string>(const std::string& project,
@@ -49,9 +51,10 @@ struct VolumePorts {
 // they are being deleted and no container has them any more.
 //
 // A restore prepares the new content first; then it holds the volume: its
-// services end (the proxy holds new connections), the contents are swapped, and
-// the services start again. Each step is recorded before it is taken, so that a
-// restore goes on after a crash. Thread-safe; Start() and Stop() once each.
+// services and the executions of its jobs end (the proxy holds new
+// connections), the contents are swapped, and they start again. Each step is
+// recorded before it is taken, so that a restore goes on after a crash.
+// Thread-safe; Start() and Stop() once each.
 class VolumeController {
  public:
   // False: nobody waits any more. An empty message only asks.
@@ -133,7 +136,8 @@ class VolumeController {
   absl::Status Finish(const StoredWork& work, const absl::Status& result);
   absl::StatusOr<Result> Fail(StoredWork& work, const absl::Status& why);
   void Say(const std::string& token, const std::string& status);
-  void WakeServices(const std::string& project);
+  // Whatever may mount volumes of the project.
+  void WakeUsers(const std::string& project);
 
   void OnVolumeChange(const store::Change& change);
   void OnWorkChange(const store::Change& change);

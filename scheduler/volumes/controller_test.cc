@@ -165,6 +165,52 @@ TEST_F(VolumeControllerTest, WhenServicesDoNotEnd_GivesUp) {
       StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("service/web")));
 }
 
+TEST_F(VolumeControllerTest, WhenAJobMountsIt_WaitsForItsEnd) {
+  SnapshotAndDamage();
+  PutJob("data");
+  Look("data");
+  EXPECT_THAT(Get("data").status().users(), ElementsAre("job/import"));
+  BeginRestore("data", "s");
+  Look("data");
+  Look("data");
+  EXPECT_EQ(volumes_.Read("uid-data"), "damaged");
+  EXPECT_THAT(woken_, Contains("job/default/import"));
+  PutJob("data", v1::ReplicaStatus::STOPPED);
+  Look("data");
+  EXPECT_EQ(volumes_.Read("uid-data"), "good");
+}
+
+TEST_F(VolumeControllerTest, WhenAJobDoesNotEnd_GivesUp) {
+  SnapshotAndDamage();
+  PutJob("data");
+  BeginRestore("data", "s");
+  Look("data");
+  clock_.Advance(absl::Minutes(16));
+  Look("data");
+  EXPECT_EQ(volumes_.Read("uid-data"), "damaged");
+  EXPECT_THAT(
+      controller_->Await("token", nullptr),
+      StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("job/import")));
+}
+
+TEST_F(VolumeControllerTest, WhenDeleted_WaitsForTheJobThatMountsIt) {
+  PutVolume("data");
+  Look("data");
+  PutJob("data");
+  v1::Object object;
+  *object.mutable_volume() = Get("data");
+  object.mutable_volume()
+      ->mutable_metadata()
+      ->mutable_delete_time()
+      ->set_seconds(1);
+  Put(object);
+  Look("data");
+  EXPECT_TRUE(Exists("data"));
+  PutJob("data", v1::ReplicaStatus::FAILED);
+  Look("data");
+  EXPECT_FALSE(Exists("data"));
+}
+
 TEST_F(VolumeControllerTest, WhenWorkIsAtHand_RefusesMore) {
   SnapshotAndDamage();
   BeginRestore("data", "s");

@@ -17,8 +17,8 @@ namespace {
 
 using Work = bulwark::volumes::v1::VolumeWork;
 
-// How long services may take to end before a restore is given up: longer than
-// any sensible stop timeout.
+// How long services and jobs may take to end before a restore is given up:
+// longer than any sensible stop timeout.
 constexpr absl::Duration kMostPatience = absl::Minutes(15);
 // The mounts of containers that just ended may linger so long.
 constexpr absl::Duration kBusyPatience = absl::Seconds(30);
@@ -204,7 +204,7 @@ absl::StatusOr<Result> VolumeController::SwapContents(StoredWork& work) {
                                          names, " did not end")));
     }
     Say(work.work.token(), absl::StrCat("waiting for the end of ", names));
-    WakeServices(work.key.project);
+    WakeUsers(work.key.project);
     return Result{kUsersPoll};
   }
   Say(work.work.token(), "swapping");

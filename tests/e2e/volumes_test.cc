@@ -215,6 +215,38 @@ TEST_F(VolumesTest, WhenTheDaemonDiesDuringARestore_ItIsOneContentOrTheOther) {
   Remove("app", "data");
 }
 
+TEST_F(VolumesTest, WhenAJobRuns_ARestoreSaysSoAndStopsItOnlyByForce) {
+  DeclareVolume("data");
+  Serve("app", "data");
+  Write("app", "good");
+  Ctl({"volume", "snapshot", "data", "s"});
+  Write("app", "damaged");
+  const Result applied = world().Apply(absl::StrCat(
+      "kind: Job\nname: import\nimage: ", busybox(),
+      "\ncommand: [sh, -c, \"trap 'exit 1' TERM; echo begun >> /data/jobs; "
+      "while :; do sleep 0.1; done\"]\nresources: {memory: 64Mi}\n"
+      "volumes: [\"data:/data\"]\nbackoffLimit: 0\n"));
+  ASSERT_TRUE(applied.ok());
+  auto begun = [] {
+    return world().Ctl({"exec", "app", "--", "cat", "/data/jobs"}).out;
+  };
+  ASSERT_TRUE(Eventually([&] { return begun() == "begun\n"; }));
+  const Result refused = CtlFails({"volume", "restore", "data", "s"});
+  EXPECT_THAT(refused.err, HasSubstr("job/import runs and mounts it"));
+  EXPECT_THAT(refused.err, HasSubstr("--force"));
+  EXPECT_EQ(Read("app"), "damaged");
+  EXPECT_THAT(Ctl({"volume", "restore", "data", "s", "--force"}).out,
+              HasSubstr("volume data restored"));
+  ASSERT_TRUE(AwaitText("app", "good")) << Tell("app");
+  // It was neither a success nor a failure, and begins again.
+  ASSERT_TRUE(
+      Eventually([&] { return begun() == "begun\n"; }, absl::Seconds(60)))
+      << world().Ctl({"describe", "job", "import"}).out;
+  EXPECT_THAT(Ctl({"get", "jobs"}).out, HasSubstr("Running"));
+  Ctl({"delete", "job", "import", "--wait"});
+  Remove("app", "data");
+}
+
 TEST_F(VolumesTest, WhenForOneWriter_ARolloutStopsFirstAndFailsNobody) {
   constexpr int kPort = 20871;
   const std::string first = world().PushNginx("w1", "v1");

@@ -30,18 +30,20 @@ class VolumeControllerTest : public ::testing::Test {
 
   // The daemon dies, and another looks at the same store and disk.
   void Restart() {
-    VolumePorts ports{store_,
-                      volumes_,
-                      backups_,
-                      clock_,
-                      entropy_,
-                      events_,
-                      [this](const std::string& s) { woken_.insert(s); },
-                      [](const std::string&, const std::string& name,
-                         const v1::Identity&) -> absl::StatusOr<std::string> {
-                        if (name == "pw") return std::string("secret");
-                        return absl::NotFoundError("get secret " + name);
-                      }};
+    VolumePorts ports{
+        store_,
+        volumes_,
+        backups_,
+        clock_,
+        entropy_,
+        events_,
+        [this](const std::string& s) { woken_.insert(s); },
+        [this](const std::string& j) { woken_.insert("job/" + j); },
+        [](const std::string&, const std::string& name,
+           const v1::Identity&) -> absl::StatusOr<std::string> {
+          if (name == "pw") return std::string("secret");
+          return absl::NotFoundError("get secret " + name);
+        }};
     actions_.reset();
     controller_ = std::make_unique<VolumeController>(ports);
     actions_ = std::make_unique<VolumeActions>(ports, *controller_);
@@ -84,6 +86,28 @@ class VolumeControllerTest : public ::testing::Test {
     replica.mutable_replica()->mutable_metadata()->set_name("web-0-a");
     replica.mutable_replica()->mutable_metadata()->set_project("default");
     replica.mutable_replica()->mutable_spec()->set_service("web");
+    replica.mutable_replica()->mutable_spec()->set_revision(1);
+    replica.mutable_replica()->mutable_status()->set_state(state);
+    Put(replica);
+  }
+  // A job with one execution that mounts the volume.
+  void PutJob(const std::string& volume,
+              v1::ReplicaStatus::State state = v1::ReplicaStatus::RUNNING) {
+    v1::Object job;
+    job.mutable_job()->mutable_metadata()->set_name("import");
+    job.mutable_job()->mutable_metadata()->set_project("default");
+    v1::Container& c = *job.mutable_job()->mutable_spec()->add_containers();
+    c.add_volumes()->set_volume(volume);
+    Put(job);
+    v1::Object revision;
+    revision.mutable_revision()->mutable_metadata()->set_name("job.import-1");
+    revision.mutable_revision()->mutable_metadata()->set_project("default");
+    *revision.mutable_revision()->mutable_template_()->add_containers() = c;
+    Put(revision);
+    v1::Object replica;
+    replica.mutable_replica()->mutable_metadata()->set_name("import-0-a");
+    replica.mutable_replica()->mutable_metadata()->set_project("default");
+    replica.mutable_replica()->mutable_spec()->set_job("import");
     replica.mutable_replica()->mutable_spec()->set_revision(1);
     replica.mutable_replica()->mutable_status()->set_state(state);
     Put(replica);
