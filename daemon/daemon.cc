@@ -32,6 +32,7 @@ namespace {
 constexpr int64_t kMaxMountInfo = int64_t{64} << 20;
 // How soon rules and links that others removed are put back.
 constexpr absl::Duration kRepairPeriod = absl::Seconds(2);
+constexpr int kProbesAtOnce = 16;
 
 engine::LocalEngineConfig EngineConfig(const Config& config) {
   engine::LocalEngineConfig engine;
@@ -210,13 +211,19 @@ absl::Status Daemon::StartControllers() {
   network_options.pool = config_.container_pool;
   networks_ = std::make_unique<scheduler::NetworkController>(
       *store_, *network_, clock_, entropy_, std::move(network_options));
+  // They start after the scheduler, and stop before it.
+  const scheduler::TellEvent tell =
+      [this](const v1::ObjectReference& subject, absl::string_view reason,
+             absl::string_view message, v1::Event::Severity severity) {
+        scheduler_->events().Record(subject, reason, message, severity);
+      };
   publisher_ = std::make_unique<scheduler::Publisher>(
       *store_, *proxy_, clock_,
       scheduler::PublisherOptions{config_.dns_upstreams,
-                                  build_networks_->DnsAddresses()});
+                                  build_networks_->DnsAddresses(), tell});
   prober_ = std::make_unique<LocalProber>(*engine_, *network_, clock_);
-  health_ = std::make_unique<scheduler::HealthMonitor>(*store_, *images_,
-                                                       *prober_, clock_);
+  health_ = std::make_unique<scheduler::HealthMonitor>(
+      *store_, *images_, *prober_, clock_, kProbesAtOnce, tell);
   usage_ = std::make_unique<scheduler::UsageSampler>(scheduler::UsagePorts{
       *store_, *engine_, *network_, *proxy_,
       [this] { return ReadNode(config_.state_dir); }, clock_});

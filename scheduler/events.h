@@ -3,6 +3,7 @@
 #define SCHEDULER_EVENTS_H_
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <string>
 #include <tuple>
@@ -21,6 +22,11 @@ namespace bulwark::scheduler {
 v1::ObjectReference ReferenceTo(const v1::Service& service);
 // To the object itself.
 v1::ObjectReference ReferenceTo(const v1::Object& object);
+
+// What EventRecorder::Record takes, for those who only tell.
+using TellEvent = std::function<void(
+    const v1::ObjectReference& subject, absl::string_view reason,
+    absl::string_view message, v1::Event::Severity severity)>;
 
 // Writes Event objects with the actor "system". An event that repeats within
 // an hour (same subject, reason and message) is counted, not written anew. Each

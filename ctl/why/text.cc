@@ -80,10 +80,30 @@ std::string TimelineText(const WhyFacts& facts, const WhyForm& form) {
   return out;
 }
 
+std::string Indented(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) {
+    absl::StrAppend(&out, "  ", Plain(line), "\n");
+  }
+  return out;
+}
+
+// Of a service that is not well although all its replicas are: what the one
+// that failed said, as an event has kept it.
+std::string LinesOfTheGone(const WhyFacts& facts) {
+  const v1::Event* event = LastWords(facts);
+  if (event == nullptr || Judge(facts).well) return "";
+  const std::string& message = event->message();
+  return absl::StrCat("\nLast log lines of ",
+                      Plain(message.substr(0, message.find(' '))), " (",
+                      Age(event->last_time(), facts.now), " ago):\n",
+                      Indented(RecordedLines(message)));
+}
+
 std::string LinesText(const WhyFacts& facts,
                       const std::vector<std::string>& lines) {
   const v1::Replica* culprit = Culprit(facts);
-  if (culprit == nullptr) return "";
+  if (culprit == nullptr) return LinesOfTheGone(facts);
   const std::string name = culprit->metadata().name();
   const bool ended = culprit->status().finish_time().seconds() > 0;
   const std::string when =
@@ -91,18 +111,16 @@ std::string LinesText(const WhyFacts& facts,
                            Age(culprit->status().finish_time(), facts.now),
                            " ago)")
             : "";
-  const std::vector<std::string> recorded = RecordedLines(*culprit);
+  const std::vector<std::string> recorded =
+      RecordedLines(culprit->status().message());
   const std::vector<std::string>& shown = lines.empty() ? recorded : lines;
   if (shown.empty()) {
     return absl::StrCat("\n", name, when,
                         " has printed nothing, or its log is "
                         "gone\n");
   }
-  std::string out = absl::StrCat("\nLast log lines of ", name, when, ":\n");
-  for (const std::string& line : shown) {
-    absl::StrAppend(&out, "  ", Plain(line), "\n");
-  }
-  return out;
+  return absl::StrCat("\nLast log lines of ", name, when, ":\n",
+                      Indented(shown));
 }
 
 }  // namespace

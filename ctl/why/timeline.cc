@@ -77,7 +77,14 @@ class Teller {
     } else if (s.ready()) {
       Add(s.ready_time(), false, "Ready",
           absl::StrCat(name, " is ready (revision ", r.spec().revision(), ")"));
+    } else if (IsRolledBack(s)) {
+      told_.insert(absl::StrCat("ReplicaRolledBack ", name));
+      Add(s.finish_time(), true, "RolledBack",
+          absl::StrCat(name, " was stopped: ",
+                       s.message().substr(0, s.message().find(kLines))));
     } else if (s.state() == State::RUNNING && !s.probe_message().empty()) {
+      told_.insert(absl::StrCat("ProbeFailed ", name,
+                                " is not ready: ", s.probe_message()));
       Add(s.state_time(), true, "NotReady",
           absl::StrCat(name, " runs, but is not ready: ", s.probe_message()));
     }
@@ -127,6 +134,7 @@ class Teller {
   }
 
   void Tell(const v1::Event& e) {
+    if (told_.count(absl::StrCat(e.reason(), " ", e.message())) > 0) return;
     // "web-0-x2x4z failed …", "revision 3 is recorded …".
     std::vector<std::string> words = absl::StrSplit(e.message(), ' ');
     words.resize(2);
@@ -186,11 +194,28 @@ std::string Ingredients(const v1::Revision& revision) {
   return absl::StrJoin(parts, ", ");
 }
 
-std::vector<std::string> RecordedLines(const v1::Replica& replica) {
-  const std::string& message = replica.status().message();
+std::vector<std::string> RecordedLines(absl::string_view message) {
   const size_t at = message.find(kLines);
-  if (at == std::string::npos) return {};
+  if (at == absl::string_view::npos) return {};
   return absl::StrSplit(message.substr(at + sizeof(kLines) - 1), " | ");
+}
+
+bool IsRolledBack(const v1::ReplicaStatus& status) {
+  return status.state() == State::STOPPED && status.reason() == "RolledBack";
+}
+
+const v1::Event* LastWords(const WhyFacts& facts) {
+  const v1::Event* last = nullptr;
+  for (const v1::Event& e : facts.events) {
+    if (e.reason() != "ReplicaFailed" && e.reason() != "ReplicaRolledBack") {
+      continue;
+    }
+    if (RecordedLines(e.message()).empty()) continue;
+    if (last == nullptr || ToTime(e.last_time()) > ToTime(last->last_time())) {
+      last = &e;
+    }
+  }
+  return last;
 }
 
 }  // namespace bulwark::ctl

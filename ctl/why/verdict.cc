@@ -133,9 +133,7 @@ const v1::Replica* Culprit(const WhyFacts& facts) {
   const v1::Replica* unready = nullptr;
   for (const v1::Replica& r : facts.replicas) {
     const State& s = r.status();
-    const bool ended =
-        s.state() == State::FAILED ||
-        (s.state() == State::STOPPED && s.reason() == "RolledBack");
+    const bool ended = s.state() == State::FAILED || IsRolledBack(s);
     if (ended && s.reason() != "Completed" &&
         (failed == nullptr ||
          ToTime(s.finish_time()) > ToTime(failed->status().finish_time()))) {

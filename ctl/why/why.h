@@ -54,9 +54,14 @@ std::string Ingredients(const v1::Revision& revision);
 // The revision that is rolled out, or null.
 const v1::Revision* CurrentRevision(const WhyFacts& facts);
 
-// The log lines that the replica's failure was recorded with, for when its log
-// is gone.
-std::vector<std::string> RecordedLines(const v1::Replica& replica);
+// The log lines that a replica's end was recorded with, in its status or in an
+// event, for when its log is gone.
+std::vector<std::string> RecordedLines(absl::string_view message);
+// It was stopped with its revision.
+bool IsRolledBack(const v1::ReplicaStatus& status);
+// The last event of a replica's end that holds log lines, or null: for when the
+// replica is gone.
+const v1::Event* LastWords(const WhyFacts& facts);
 
 struct WhyForm {
   size_t moments = 30;  // the last ones; 0: all

@@ -313,6 +313,55 @@ TEST(WhyTest, ARolledBackReplicaIsACulprit) {
   EXPECT_EQ(Culprit(world.facts), nullptr);
 }
 
+TEST(WhyTest, ARolledBackReplicaTellsWhatWasWrongWithIt) {
+  World world;
+  v1::ReplicaStatus& s = world.Replica("web-0-a", State::STOPPED, 2);
+  s.set_reason("RolledBack");
+  s.set_message(
+      "its revision was rolled back; it was not ready: refused; last log "
+      "lines: no database | giving up");
+  Set(s.mutable_finish_time(), 10);
+  world.Event("ReplicaRolledBack", "web-0-a has stopped: and so on", 10, true);
+  EXPECT_EQ(Lines(Timeline(world.facts)),
+            "10! RolledBack: web-0-a was stopped: its revision was rolled "
+            "back; it was not ready: refused\n");
+  EXPECT_THAT(WhyText(world.facts, {}, WhyForm()),
+              HasSubstr("Last log lines of web-0-a (ended 10s ago):\n"
+                        "  no database\n  giving up\n"));
+}
+
+TEST(WhyTest, WhenTheReplicaIsGone_AnEventHasItsLastWords) {
+  World world;
+  world.Condition("RolledBack", true, "RolloutFailed", "revision 2 failed")
+      .Event("ReplicaFailed", "web-0-a failed (Error): x; last log lines: old",
+             30, true)
+      .Event("ReplicaRolledBack",
+             "web-0-b has stopped: rolled back; last log lines: new | er", 20,
+             true)
+      .Event("RolledBack", "revision 2 failed; last log lines: x); revision 1",
+             10, true);
+  EXPECT_THAT(
+      WhyText(world.facts, {}, WhyForm()),
+      HasSubstr("\nLast log lines of web-0-b (20s ago):\n  new\n  er\n"));
+  // Where all is well, that is history.
+  World well;
+  well.Healthy().Event("ReplicaFailed", "a failed; last log lines: old", 30);
+  EXPECT_THAT(WhyText(well.facts, {}, WhyForm()),
+              Not(HasSubstr("Last log lines")));
+}
+
+TEST(WhyTest, AProbeThatFailsNowIsToldOnce_OnesBeforeToo) {
+  World world;
+  v1::ReplicaStatus& s = world.Replica("web-0-a", State::RUNNING);
+  s.set_probe_message("refused");
+  Set(s.mutable_state_time(), 60);
+  world.Event("ProbeFailed", "web-0-a is not ready: timed out", 40, true)
+      .Event("ProbeFailed", "web-0-a is not ready: refused", 30, true);
+  EXPECT_EQ(Lines(Timeline(world.facts)),
+            "60! NotReady: web-0-a runs, but is not ready: refused\n"
+            "40! ProbeFailed: web-0-a is not ready: timed out\n");
+}
+
 TEST(WhyTest, WhatTwoSourcesTellIsToldOnce) {
   World world;
   world.Revision(1, 50);

@@ -48,12 +48,13 @@ std::string ContainerId(const v1::Replica& replica, const std::string& name) {
 
 HealthMonitor::HealthMonitor(store::MetadataStore& store,
                              engine::Images& images, Prober& prober,
-                             Clock& clock, int threads)
+                             Clock& clock, int threads, TellEvent tell)
     : store_(store),
       images_(images),
       prober_(prober),
       clock_(clock),
       threads_(threads),
+      tell_(std::move(tell)),
       follower_("health", store, clock, ReplicaFilter(),
                 [this](const std::vector<store::Change>* changes) {
                   return Pass(changes);
@@ -136,6 +137,7 @@ void HealthMonitor::Update(const v1::Object& object) {
   Tracked tracked;
   tracked.key = store::KeyOf(object);
   tracked.ready = replica.status().ready();
+  tracked.was_ready = tracked.ready;
   tracked.liveness_failed = replica.status().liveness_failed();
   tracked.told = replica.status().probe_message();
   tracked.tell_from = clock_.Steady() + kFirstReason;
@@ -264,14 +266,16 @@ void HealthMonitor::Judge(const std::string& uid, Tracked& tracked,
   const bool news = !ready && !message.empty() && message != tracked.told &&
                     now >= tracked.tell_from;
   if (same && !news) return;
+  const bool again = ready && !tracked.ready && tracked.was_ready;
   tracked.ready = ready;
+  tracked.was_ready |= ready;
   tracked.liveness_failed = liveness_failed;
   if (!ready && !message.empty()) {
     tracked.told = message;
     tracked.tell_from = std::max(tracked.tell_from, now + kReasonPeriod);
   }
   verdicts_.push_back(
-      {tracked.key, uid, ready, liveness_failed, std::move(message)});
+      {tracked.key, uid, ready, liveness_failed, again, std::move(message)});
 }
 
 void HealthMonitor::WriteVerdicts() {
@@ -326,9 +330,31 @@ absl::Status HealthMonitor::Write(const Verdict& verdict) {
                              .NotDurable()
                              .Essential())
                  .status();
+    if (status.ok()) Tell(replica, verdict);
     if (!absl::IsAborted(status)) return status;
   }
   return status;
+}
+
+void HealthMonitor::Tell(const v1::Replica& replica, const Verdict& verdict) {
+  if (!tell_ || (verdict.ready ? !verdict.again : verdict.message.empty())) {
+    return;
+  }
+  v1::ObjectReference subject;
+  subject.set_kind("service");
+  subject.set_project(verdict.key.project);
+  subject.set_name(replica.spec().service());
+  subject.set_uid(replica.spec().service_uid());
+  const std::string& name = replica.metadata().name();
+  if (verdict.ready) {
+    tell_(subject, "ReplicaRecovered", absl::StrCat(name, " is ready again"),
+          v1::Event::NORMAL);
+  } else {
+    tell_(
+        subject, "ProbeFailed",
+        absl::StrCat(name, " is not ready: ", replica.status().probe_message()),
+        v1::Event::WARNING);
+  }
 }
 
 }  // namespace bulwark::scheduler

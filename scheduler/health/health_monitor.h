@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "engine/images.h"
 #include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/events.h"
 #include "scheduler/follow/follower.h"
 #include "scheduler/health/probe_plan.h"
 #include "scheduler/health/prober.h"
@@ -31,9 +32,11 @@ namespace bulwark::scheduler {
 class HealthMonitor {
  public:
   // The references must outlive this object. `threads` bounds the probes that
-  // run at once.
+  // run at once. `tell` is told why a replica is not ready, and when one that
+  // was is so again; it may be null.
   HealthMonitor(store::MetadataStore& store, engine::Images& images,
-                Prober& prober, Clock& clock, int threads = 16);
+                Prober& prober, Clock& clock, int threads = 16,
+                TellEvent tell = nullptr);
   ~HealthMonitor();
 
   void Start();
@@ -50,6 +53,7 @@ class HealthMonitor {
     store::Key key;
     std::vector<Probe> probes;
     bool ready = false;            // as last written
+    bool was_ready = false;        // ever
     bool liveness_failed = false;  // as last written
     std::string told;              // why it is not ready, as last written
     absl::Duration tell_from;      // steady; no new reason before that
@@ -61,6 +65,7 @@ class HealthMonitor {
     std::string uid;
     bool ready;
     bool liveness_failed;
+    bool again;  // ready as it was before
     std::string message;
   };
 
@@ -76,12 +81,14 @@ class HealthMonitor {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WriteVerdicts();
   absl::Status Write(const Verdict& verdict);
+  void Tell(const v1::Replica& replica, const Verdict& verdict);
 
   store::MetadataStore& store_;
   engine::Images& images_;
   Prober& prober_;
   Clock& clock_;
   const int threads_;
+  const TellEvent tell_;
 
   absl::Mutex mu_;
   std::map<std::string, Tracked> tracked_ ABSL_GUARDED_BY(mu_);  // by uid

@@ -1,6 +1,9 @@
 #include "scheduler/health/health_monitor.h"
 
+#include <gmock/gmock.h>
+
 #include <map>
+#include <vector>
 
 #include "base/testing/status_matchers.h"
 #include "engine/fake/images/fake_images.h"
@@ -86,7 +89,20 @@ class HealthMonitorTest : public ::testing::Test {
   store::MemStore store_{clock_};
   engine::FakeImages images_;
   ScriptedProber prober_;
-  HealthMonitor monitor_{store_, images_, prober_, clock_, 2};
+  absl::Mutex mu_;
+  std::vector<std::string> told_ ABSL_GUARDED_BY(mu_);
+  HealthMonitor monitor_{
+      store_,
+      images_,
+      prober_,
+      clock_,
+      2,
+      [this](const v1::ObjectReference& subject, absl::string_view reason,
+             absl::string_view message, v1::Event::Severity) {
+        absl::MutexLock lock(&mu_);
+        told_.push_back(
+            absl::StrCat(subject.name(), " ", reason, ": ", message));
+      }};
 };
 
 TEST_F(HealthMonitorTest, ReadinessFollowsTheProbe) {
@@ -102,6 +118,25 @@ TEST_F(HealthMonitorTest, ReadinessFollowsTheProbe) {
   EXPECT_TRUE(Await([](const State& s) {
     return !s.ready() && !s.has_ready_time() && s.probe_message() == "refused";
   }));
+}
+
+TEST_F(HealthMonitorTest, WhenAProbeFails_TellsWhyAndWhenItIsOver) {
+  v1::Container c;
+  *c.mutable_readiness() = Tcp(1);
+  PutService(c);
+  PutReplica(false);
+  prober_.Set(1, true);
+  monitor_.Start();
+  ASSERT_TRUE(Await([](const State& s) { return s.ready(); }));
+  prober_.Set(1, false);
+  ASSERT_TRUE(Await([](const State& s) { return !s.ready(); }));
+  prober_.Set(1, true);
+  ASSERT_TRUE(Await([](const State& s) { return s.ready(); }));
+  monitor_.Stop();
+  absl::MutexLock lock(&mu_);
+  EXPECT_THAT(told_, ::testing::ElementsAre(
+                         "web ProbeFailed: web-0-abcde is not ready: refused",
+                         "web ReplicaRecovered: web-0-abcde is ready again"));
 }
 
 TEST_F(HealthMonitorTest, WithoutProbes_IsReadyAsSoonAsItRuns) {

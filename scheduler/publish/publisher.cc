@@ -33,6 +33,13 @@ bool IsLeaving(const v1::Replica& replica) {
   return replica.status().state() >= v1::ReplicaStatus::DRAINING;
 }
 
+// As pools are called.
+std::string KeyOf(const v1::Service& service) {
+  const v1::Metadata& m = service.metadata();
+  return absl::StrCat(m.project().empty() ? "default" : m.project(), "/",
+                      m.name());
+}
+
 bool Concerns(const store::Change& change) {
   return change.key.kind == "service" || change.key.kind == "replica" ||
          change.key.kind == "network";
@@ -142,6 +149,7 @@ absl::Status Publisher::Apply(const PublishView& view) {
     published_ = std::move(bytes);
     ports_failed_ = std::any_of(applied->errors().begin(),
                                 applied->errors().end(), IsPortFailure);
+    TellOfHolds(view, snapshot);
     RETURN_IF_ERROR(WritePortConditions(view, *applied));
   }
   std::set<std::string> changed;
@@ -180,6 +188,34 @@ absl::Status Publisher::SampleOnce() {
   }
   if (sink_) std::for_each(changed.begin(), changed.end(), sink_);
   return absl::OkStatus();
+}
+
+void Publisher::TellOfHolds(const PublishView& view, const dp::Snapshot& now) {
+  const std::vector<HoldTracker::News> news = holds_.Take(now);
+  if (news.empty() || !options_.tell) return;
+  // Without it only the counts are missing.
+  const absl::StatusOr<dp::Stats> stats = proxy_.Stats(kStatsTimeout);
+  for (const HoldTracker::News& n : news) {
+    const auto service = std::find_if(
+        view.services.begin(), view.services.end(),
+        [&](const v1::Service& s) { return KeyOf(s) == n.service; });
+    if (service == view.services.end()) continue;
+    if (n.held) {
+      if (stats.ok()) counts_[n.service] = CountsOf(*stats, n.service);
+      options_.tell(ReferenceTo(*service), "ConnectionsHeld",
+                    "no replica is ready: new connections wait",
+                    v1::Event::WARNING);
+      continue;
+    }
+    const auto before = counts_.find(n.service);
+    const bool counted = stats.ok() && before != counts_.end();
+    options_.tell(
+        ReferenceTo(*service), "ConnectionsReleased",
+        counted ? ReleaseSentence(before->second, CountsOf(*stats, n.service))
+                : ReleaseSentence({}, {}),
+        v1::Event::NORMAL);
+    counts_.erase(n.service);
+  }
 }
 
 absl::Status Publisher::WritePortConditions(const PublishView& view,

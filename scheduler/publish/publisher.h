@@ -17,7 +17,9 @@
 #include "base/clock.h"
 #include "lb/proxy.h"
 #include "scheduler/endpoints.h"
+#include "scheduler/events.h"
 #include "scheduler/follow/follower.h"
+#include "scheduler/publish/holds.h"
 #include "scheduler/publish/snapshot_builder.h"
 #include "store/store.h"
 
@@ -26,6 +28,9 @@ namespace bulwark::scheduler {
 struct PublisherOptions {
   std::vector<std::string> dns_upstreams;  // as PublishView's
   std::vector<std::string> dns_addresses;
+  // Is told when a service has nobody for new connections, and when it has
+  // again.
+  TellEvent tell;
 };
 
 // Follows services, replicas and networks, and hands the data plane a new
@@ -33,7 +38,8 @@ struct PublisherOptions {
 // from the store, never from a cache: what it acknowledges is then true of
 // everything that was committed before.
 //
-// Also writes the condition PortsOpen of services (the only writer of it).
+// Also writes the condition PortsOpen of services (the only writer of it), and
+// tells of connections that are held.
 //
 // Thread-safe. Start() and Stop() once each.
 class Publisher final : public Endpoints {
@@ -62,6 +68,7 @@ class Publisher final : public Endpoints {
   absl::StatusOr<absl::Duration> Pass(
       const std::vector<store::Change>* changes);
   absl::Status Apply(const PublishView& view);
+  void TellOfHolds(const PublishView& view, const dataplane::v1::Snapshot& now);
   absl::Status WritePortConditions(const PublishView& view,
                                    const dataplane::v1::Applied& applied);
 
@@ -77,6 +84,9 @@ class Publisher final : public Endpoints {
   uint64_t version_ = 0;       // of the last acknowledged snapshot
   bool synced_ = false;        // version_ was read from the data plane
   bool ports_failed_ = false;  // a listener of it could not be opened
+  HoldTracker holds_;
+  // By service, from when its connections were first held.
+  std::map<std::string, HoldCounts> counts_;
 
   mutable absl::Mutex mu_;
   // Replicas that were on their way out when the acknowledged snapshot was

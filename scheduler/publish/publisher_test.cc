@@ -1,5 +1,8 @@
 #include "scheduler/publish/publisher.h"
 
+#include <gmock/gmock.h>
+
+#include "absl/strings/str_cat.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "lb/fake/fake_proxy.h"
@@ -11,6 +14,8 @@ namespace bulwark::scheduler {
 namespace {
 
 using State = v1::ReplicaStatus;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 class PublisherTest : public ::testing::Test {
  protected:
@@ -109,6 +114,41 @@ TEST_F(PublisherTest, ActiveConnectionsAreUnknownUntilSampled) {
   EXPECT_EQ(publisher_.ActiveConnections("u0"), -1);
   ASSERT_OK(publisher_.SampleOnce());
   EXPECT_EQ(publisher_.ActiveConnections("u0"), 0);
+}
+
+TEST_F(PublisherTest, WhenNobodyIsReady_TellsSoAndHowManyWaited) {
+  std::vector<std::string> told;
+  Publisher publisher(
+      store_, proxy_, clock_,
+      {{},
+       {},
+       [&](const v1::ObjectReference& subject, absl::string_view reason,
+           absl::string_view message, v1::Event::Severity) {
+         told.push_back(
+             absl::StrCat(subject.name(), " ", reason, ": ", message));
+       }});
+  auto count = [&](uint64_t held) {
+    dataplane::v1::PoolStats stats;
+    stats.set_pool("default/web/http");
+    stats.set_held_total(held);
+    proxy_.SetStats(stats);
+  };
+  Put(Web());
+  ASSERT_OK(publisher.PublishOnce());
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher.PublishOnce());
+  EXPECT_THAT(told, IsEmpty());
+  count(5);
+  Put(Replica(State::FAILED));
+  ASSERT_OK(publisher.PublishOnce());
+  count(8);
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher.PublishOnce());
+  EXPECT_THAT(told,
+              ElementsAre("web ConnectionsHeld: no replica is ready: new "
+                          "connections wait",
+                          "web ConnectionsReleased: a replica is ready again; "
+                          "3 connections waited"));
 }
 
 TEST_F(PublisherTest, WhenAPortIsTaken_TheServiceSaysSoUntilItIsFree) {

@@ -20,6 +20,12 @@ bool IsNext(int slot, const std::set<int>& held, int missing) {
   return free_below < missing;
 }
 
+// Nobody asks why it stopped.
+bool IsForgotten(const v1::Replica& r) {
+  return r.status().state() == v1::ReplicaStatus::STOPPED &&
+         r.status().reason() != "RolledBack";
+}
+
 void PlanRelease(const std::vector<v1::Replica>& replicas,
                  const RolloutSettings& settings, ReapPlan& plan) {
   std::set<int> live, held;
@@ -50,8 +56,7 @@ ReapPlan PlanReap(const v1::Service* service,
   for (const v1::Replica& r : replicas) {
     if (!HasEnded(r)) continue;
     if (service == nullptr || service->metadata().has_delete_time() ||
-        r.spec().service_uid() != service->metadata().uid() ||
-        r.status().state() == v1::ReplicaStatus::STOPPED) {
+        r.spec().service_uid() != service->metadata().uid() || IsForgotten(r)) {
       plan.remove.push_back(r.metadata().name());
     } else {
       failed[r.spec().slot()].push_back(&r);

@@ -11,8 +11,9 @@
 
 namespace bulwark::scheduler {
 
-// Failed replicas kept for each slot: their logs tell why, and the back-off and
-// the crash-loop rule count them.
+// Failed replicas kept for each slot, and those that were stopped with a
+// revision that was rolled back: their logs tell why, and the back-off and the
+// crash-loop rule count the failed ones.
 inline constexpr int kKeptFailures = 5;
 inline constexpr absl::Duration kKeptFor = absl::Hours(1);
 
@@ -24,12 +25,13 @@ struct ReapPlan {
   absl::Time wake_at = absl::InfiniteFuture();
 };
 
-// `service` is null if it does not exist. Stopped replicas go at once, failed
-// ones when there are kKeptFailures newer ones in their slot or after kKeptFor;
-// but one that the restart policy does not replace stays as long as the slot
-// is its. With the service everything goes. A replacement takes the lowest free
-// slot, at times another than that of the replica which it replaces: what
-// nobody comes back for would keep addresses from those who need them.
+// `service` is null if it does not exist. Other stopped replicas go at once,
+// these when there are kKeptFailures newer ones in their slot or after
+// kKeptFor; but one that the restart policy does not replace stays as long as
+// the slot is its. With the service everything goes. A replacement takes the
+// lowest free slot, at times another than that of the replica which it
+// replaces: what nobody comes back for would keep addresses from those who need
+// them.
 ReapPlan PlanReap(const v1::Service* service,
                   const std::vector<v1::Replica>& replicas, absl::Time now);
 

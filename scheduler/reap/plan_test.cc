@@ -58,6 +58,22 @@ TEST(PlanReapTest, WhenReplicasFailed_TheNewestFiveOfASlotStayForAnHour) {
   EXPECT_EQ(plan.wake_at, kNow + absl::Minutes(1));
 }
 
+TEST(PlanReapTest, WhenReplicasWereRolledBack_TheyStayLikeFailedOnes) {
+  const v1::Service web = Web();
+  const auto rolled_back = [](const char* name, absl::Duration ago) {
+    v1::Replica r = Ended(name, 0, ago, v1::ReplicaStatus::STOPPED);
+    r.mutable_status()->set_reason("RolledBack");
+    return r;
+  };
+  const ReapPlan plan = PlanReap(
+      &web,
+      {rolled_back("new", absl::Minutes(1)), rolled_back("old", absl::Hours(1)),
+       Ended("failed", 0, absl::Minutes(2))},
+      kNow);
+  EXPECT_THAT(plan.remove, UnorderedElementsAre("old"));
+  EXPECT_EQ(plan.wake_at, kNow + absl::Minutes(58));
+}
+
 TEST(PlanReapTest, WhenThePolicyLeavesItAtThat_TheRecordStays) {
   v1::Service web = Web();
   web.mutable_spec()->mutable_restart()->set_policy(v1::Restart::NEVER);

@@ -373,7 +373,10 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
   for (const ContainerView& c : loaded.view.containers) WithdrawInputs(c.id);
   launcher_.Forget(loaded.replica().metadata().uid());
   const std::string& name = loaded.replica().metadata().name();
-  if (step.state != State::FAILED) {
+  if (step.state != State::FAILED && !message.empty()) {
+    Tell(loaded, "ReplicaRolledBack",
+         absl::StrCat(name, " has stopped: ", message), v1::Event::WARNING);
+  } else if (step.state != State::FAILED) {
     Tell(loaded, "ReplicaStopped", absl::StrCat(name, " has stopped"),
          v1::Event::NORMAL);
   } else if (step.reason == "Completed") {

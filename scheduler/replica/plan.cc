@@ -256,6 +256,25 @@ Step Terminate(const ReplicaView& view) {
   return Wait(deadline);
 }
 
+// What was wrong with a replica of a revision that was given up: nothing else
+// of it stays.
+Step Stopped(const ReplicaView& view) {
+  Step step = End(State::STOPPED, view.replica.spec().reason(), "");
+  if (step.reason != "RolledBack") return step;
+  const v1::ReplicaStatus& status = view.replica.status();
+  step.message = status.has_ready_time() || status.probe_message().empty()
+                     ? "its revision was rolled back"
+                     : absl::StrCat(
+                           "its revision was rolled back; it was not "
+                           "ready: ",
+                           status.probe_message());
+  const std::vector<size_t> ended = Where(view, [](const ContainerView& c) {
+    return c.role == ContainerRole::kMain && c.Exited();
+  });
+  if (!ended.empty()) step.culprit = ended.front();
+  return step;
+}
+
 Step Stop(const ReplicaView& view) {
   const v1::ReplicaStatus& status = view.replica.status();
   if (std::optional<size_t> i = Completer(view); i.has_value()) {
@@ -266,9 +285,7 @@ Step Stop(const ReplicaView& view) {
       return Complete(view, *i);
     }
   }
-  if (Running(view).empty()) {
-    return End(State::STOPPED, view.replica.spec().reason(), "");
-  }
+  if (Running(view).empty()) return Stopped(view);
   const bool serving =
       !IsJob(view) &&
       std::any_of(view.containers.begin(), view.containers.end(),

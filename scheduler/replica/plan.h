@@ -70,7 +70,8 @@ struct Step {
   v1::ReplicaStatus::State state = v1::ReplicaStatus::STATE_UNSPECIFIED;
   std::string reason;   // kEnd, kHook
   std::string message;  // kEnd, kSetState: a sentence for people
-  // kEnd: index of the container whose end ended the replica.
+  // kEnd: index of the container whose end ended the replica, or whose last
+  // words tell why it was given up.
   std::optional<size_t> culprit;
   absl::Time wake_at = absl::InfiniteFuture();  // kWait
 };

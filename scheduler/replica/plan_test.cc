@@ -41,6 +41,12 @@ class Story {
     view.replica.mutable_spec()->set_reason("ScaledDown");
     return *this;
   }
+  Story& RolledBack(const std::string& probe = "") {
+    Stop();
+    view.replica.mutable_spec()->set_reason("RolledBack");
+    view.replica.mutable_status()->set_probe_message(probe);
+    return *this;
+  }
   Story& SkipDrain() {
     view.replica.mutable_spec()->set_skip_drain(true);
     return *this;
@@ -367,6 +373,25 @@ TEST(NextStepTest, WhenSeveralExited_TheFirstToGoIsBlamed) {
   const Step step = NextStep(story.view);
   EXPECT_EQ(step.culprit, 1u);
   EXPECT_EQ(step.message, "c1 exited with status 2");
+}
+
+TEST(NextStepTest, WhenItsRevisionIsRolledBack_TheEndSaysWhatWasWrong) {
+  Story unready(State::STOPPING);
+  unready.RolledBack("tcp :80: refused").Exited(kSidecar, 0).Exited(kMain, 0);
+  Step step = NextStep(unready.view);
+  EXPECT_EQ(step.state, State::STOPPED);
+  EXPECT_EQ(step.reason, "RolledBack");
+  EXPECT_EQ(step.message,
+            "its revision was rolled back; it was not ready: tcp :80: refused");
+  EXPECT_EQ(step.culprit, 1u);  // whose last log lines are kept
+  Story ready(State::STOPPING);
+  ready.RolledBack("late").Ready().Exited(kMain, 0);
+  EXPECT_EQ(NextStep(ready.view).message, "its revision was rolled back");
+  Story never_ran(State::STOPPING);
+  never_ran.RolledBack().None(kMain);
+  step = NextStep(never_ran.view);
+  EXPECT_EQ(step.message, "its revision was rolled back");
+  EXPECT_EQ(step.culprit, std::nullopt);
 }
 
 TEST(ExitReasonTest, NamesTheCause) {

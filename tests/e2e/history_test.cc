@@ -1,5 +1,6 @@
 // ctl rollout: which revisions there were, who made them, and the ways back.
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/e2e/suite.h"
 
@@ -47,8 +48,8 @@ class HistoryTest : public Suite {
   static int RollBacks() {
     const std::string events = world().Ctl({"events", "web"}).out;
     int count = 0;
-    for (size_t at = events.find("RolledBack"); at != std::string::npos;
-         at = events.find("RolledBack", at + 1)) {
+    for (size_t at = events.find(" RolledBack"); at != std::string::npos;
+         at = events.find(" RolledBack", at + 1)) {
       ++count;
     }
     return count;
@@ -80,6 +81,13 @@ TEST_F(HistoryTest, WhenRevisionsFollowEachOther_EachCanComeBack) {
                     ContainsRegex("\n3 +failed +.* root +[0-9]+s +[^-]")));
   EXPECT_THAT(Ctl({"get", "service", "web"}).out, HasSubstr("RolledBack"));
   EXPECT_THAT(Body(), HasSubstr("v2"));
+  // What was wrong with it can be seen after it is gone.
+  EXPECT_TRUE(Eventually([] {
+    return absl::StrContains(Ctl({"why", "web"}).out, "was stopped: its");
+  }));
+  EXPECT_THAT(Ctl({"why", "web"}).out, HasSubstr("it was not ready: "));
+  EXPECT_THAT(Ctl({"events", "web"}).out,
+              AllOf(HasSubstr("ReplicaRolledBack"), HasSubstr("ProbeFailed")));
   const int before = RollBacks();
 
   // Whoever names a revision wants it tried, although it failed once.
