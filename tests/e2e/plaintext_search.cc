@@ -38,26 +38,59 @@ bool RangeHolds(int fd, off_t begin, off_t end, const std::string& text) {
   return false;
 }
 
-}  // namespace
+struct Mapping {
+  off_t begin = 0, end = 0;
+  bool dumped = true;
+};
 
-bool MemoryHolds(pid_t pid, const std::string& text) {
-  std::ifstream maps(absl::StrCat("/proc/", pid, "/maps"));
-  const UniqueFd memory(
-      open(absl::StrCat("/proc/", pid, "/mem").c_str(), O_RDONLY | O_CLOEXEC));
+// Those that can be read.
+std::vector<Mapping> MappingsOf(pid_t pid) {
+  std::ifstream maps(absl::StrCat("/proc/", pid, "/smaps"));
+  std::vector<Mapping> found;
+  bool readable = false;
   std::string line;
   while (std::getline(maps, line)) {
     unsigned long long begin = 0, end = 0;
     char rights[5] = "";
-    if (sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, rights) != 3 ||
-        rights[0] != 'r' || absl::StrContains(line, "[vvar]")) {
-      continue;
-    }
-    if (RangeHolds(memory.get(), static_cast<off_t>(begin),
-                   static_cast<off_t>(end), text)) {
-      return true;
+    if (sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, rights) == 3) {
+      readable = rights[0] == 'r' && !absl::StrContains(line, "[vvar");
+      if (readable) {
+        found.push_back({static_cast<off_t>(begin), static_cast<off_t>(end)});
+      }
+    } else if (readable && absl::StartsWith(line, "VmFlags:")) {
+      found.back().dumped = !absl::StrContains(line + " ", " dd ");
     }
   }
-  return false;
+  return found;
+}
+
+UniqueFd OpenMemory(pid_t pid) {
+  return UniqueFd(
+      open(absl::StrCat("/proc/", pid, "/mem").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+}  // namespace
+
+bool MemoryHolds(pid_t pid, const std::string& text) {
+  const std::vector<Mapping> all = MappingsOf(pid);
+  const UniqueFd memory = OpenMemory(pid);
+  return std::any_of(all.begin(), all.end(), [&](const Mapping& m) {
+    return RangeHolds(memory.get(), m.begin, m.end, text);
+  });
+}
+
+bool DumpableMemoryHolds(pid_t pid, const std::string& text) {
+  const std::vector<Mapping> all = MappingsOf(pid);
+  const UniqueFd memory = OpenMemory(pid);
+  return std::any_of(all.begin(), all.end(), [&](const Mapping& m) {
+    return m.dumped && RangeHolds(memory.get(), m.begin, m.end, text);
+  });
+}
+
+bool FileHolds(const std::string& path, const std::string& text) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) return false;  // it went away
+  return RangeHolds(fd.get(), 0, lseek(fd.get(), 0, SEEK_END), text);
 }
 
 std::vector<std::string> FilesThatHold(const std::string& directory,
@@ -75,10 +108,7 @@ std::vector<std::string> FilesThatHold(const std::string& directory,
       continue;
     }
     if (!it->is_regular_file(error) || it->is_symlink(error)) continue;
-    const UniqueFd fd(open(it->path().c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd.ok()) continue;  // it went away
-    const off_t size = lseek(fd.get(), 0, SEEK_END);
-    if (RangeHolds(fd.get(), 0, size, text)) found.push_back(it->path());
+    if (FileHolds(it->path(), text)) found.push_back(it->path());
   }
   return found;
 }

@@ -14,6 +14,12 @@ namespace bulwark::e2e {
 
 // Whether the memory of the process, all that it can read of it, holds `text`.
 bool MemoryHolds(pid_t pid, const std::string& text);
+// Only what would be in its core file: no memory that is excluded from those
+// (MADV_DONTDUMP).
+bool DumpableMemoryHolds(pid_t pid, const std::string& text);
+
+// Whether the file holds `text`; not if it cannot be opened.
+bool FileHolds(const std::string& path, const std::string& text);
 
 // Regular files below `directory` that hold `text`; `skip` and what is below it
 // is left out. Special files are not opened.

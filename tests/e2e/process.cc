@@ -134,6 +134,7 @@ bool Background::Alive() {
   if (waitpid(pid_, &status, WNOHANG) == pid_) {
     ended_ = true;
     code_ = CodeOf(status);
+    dumped_core_ = WIFSIGNALED(status) && WCOREDUMP(status);
   }
   return !ended_;
 }

@@ -44,11 +44,14 @@ class Background {
   void Signal(int signal);
   // Waits for its end; its exit code as in Result, -1 after `timeout`.
   int Wait(absl::Duration timeout);
+  // Once it has ended: whether the kernel wrote a core file of it.
+  bool dumped_core() const { return dumped_core_; }
 
  private:
   pid_t pid_ = -1;
   int code_ = -1;
   bool ended_ = false;
+  bool dumped_core_ = false;
 };
 
 std::string ReadFile(const std::string& path);

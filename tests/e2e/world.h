@@ -59,6 +59,8 @@ class World {
   void KillDaemon();  // -9
   void StopDaemon();  // TERM
   pid_t daemon_pid() const { return daemon_->pid(); }
+  // Once it has ended.
+  bool daemon_dumped_core() const { return daemon_->dumped_core(); }
   bool daemon_alive() { return daemon_ != nullptr && daemon_->Alive(); }
 
   // Debian's registry on loopback; "127.0.0.1:PORT".
