@@ -60,8 +60,8 @@ absl::StatusOr<StoredObjects> SpecWriter::Read() {
 
 absl::StatusOr<uint64_t> SpecWriter::Change(
     const Caller& caller,
-    absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
-        plan) {
+    absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)> plan,
+    absl::FunctionRef<void()> tried) {
   absl::MutexLock lock(&mu_);
   for (int attempt = 1;; ++attempt) {
     ASSIGN_OR_RETURN(const StoredObjects stored, Read());
@@ -70,6 +70,7 @@ absl::StatusOr<uint64_t> SpecWriter::Change(
     absl::StatusOr<uint64_t> revision = caller.record()->Commit(store_, batch);
     if (revision.ok() || !absl::IsAborted(revision.status()) ||
         attempt == kMostAttempts) {
+      tried();
       return revision;
     }
   }

@@ -79,11 +79,13 @@ class SpecWriter {
   // Commits what `plan` puts into its batch, with the call's record in the
   // audit log; again if it lost a race. No other change by a user comes in
   // between. Errors of `plan` come back as they are. The new revision, or the
-  // one that was read if there is nothing to write.
+  // one that was read if there is nothing to write. `tried` is called once a
+  // write was tried, whatever came of it, before any other change.
   absl::StatusOr<uint64_t> Change(
       const Caller& caller,
       absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)>
-          plan) ABSL_LOCKS_EXCLUDED(mu_);
+          plan,
+      absl::FunctionRef<void()> tried = [] {}) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   PlanContext ContextOf(const StoredObjects& stored,

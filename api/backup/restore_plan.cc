@@ -140,7 +140,7 @@ class Planner {
         absl::FailedPreconditionError(
             absl::StrCat("restore: ", Some(names), " ",
                          names.size() == 1 ? "is" : "are", " declared here")),
-        "with `replace` everything is made as it was in the backup: what is "
+        "with --replace everything is made as it was in the backup: what is "
         "not in it is deleted, but for volumes");
   }
 

@@ -9,6 +9,8 @@
 #include "api/backup/archive.h"
 #include "api/convert.h"
 #include "api/errors.h"
+#include "api/keyring_rows.h"
+#include "base/log.h"
 #include "base/status.h"
 
 namespace bulwark::api {
@@ -135,24 +137,24 @@ absl::StatusOr<v1::RestoreStateResponse> StateBackup::Restore(
   }
   v1::RestoreStateResponse response;
   *response.mutable_backup_time() = backup.head.time();
-  RETURN_IF_ERROR(
-      env_.writer
-          .Change(
-              caller,
-              [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-                ASSIGN_OR_RETURN(RestorePlan plan,
-                                 Plan(backup, options, caller, stored));
-                response.set_objects(plan.objects);
-                caller.record()->record().set_detail(
-                    absl::StrCat("objects ", plan.objects));
-                if (given.validate_only()) return store::Batch();
-                return std::move(plan.batch);
-              })
-          .status());
-  if (options.keyring.has_value() && !given.validate_only()) {
-    // Wrapped by the root key in use: nothing is left to be stored.
-    env_.vault->Load(options.keyring, true);
-  }
+  const auto plan =
+      [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+    ASSIGN_OR_RETURN(RestorePlan made, Plan(backup, options, caller, stored));
+    response.set_objects(made.objects);
+    caller.record()->record().set_detail(
+        absl::StrCat("objects ", made.objects));
+    if (given.validate_only()) return store::Batch();
+    return std::move(made.batch);
+  };
+  // Before anybody encrypts under the keys of before. Also after an error: what
+  // the disk has is what counts.
+  const auto load = [&] {
+    if (!options.keyring.has_value()) return;
+    if (absl::Status s = LoadKeyring(env_.store, *env_.vault); !s.ok()) {
+      LOG_ERROR("the keyring of a restore is not loaded", {{"cause", s}});
+    }
+  };
+  RETURN_IF_ERROR(env_.writer.Change(caller, plan, load).status());
   return response;
 }
 
