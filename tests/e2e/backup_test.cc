@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/entropy.h"
@@ -28,6 +30,14 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 constexpr char kSleep[] = "exec sleep 100000";
+
+// How often the daemon dies while it restores: KILLS in the environment.
+int Kills() {
+  const char* text = std::getenv("KILLS");
+  int kills = 9;
+  if (text != nullptr && !absl::SimpleAtoi(text, &kills)) kills = 9;
+  return kills;
+}
 
 class BackupTest : public Suite {
  protected:
@@ -333,7 +343,7 @@ TEST_F(RestoreKillTest, WhenTheDaemonDiesInARestore_ItWasMadeOrItWasNot) {
   const absl::Duration whole = WallNow() - start;
   SeededEntropy entropy(7);
   const size_t kChange = 8000;  // of what a record of a call is much smaller
-  for (int i = 0; i < 9 && !HasFailure(); ++i) {
+  for (int i = 0; i < Kills() && !HasFailure(); ++i) {
     KillInRestore(i % 2 == 0 ? "b" : "a", [&](Session& session) {
       if (i % 3 == 0) return Pause(entropy.Fraction() * whole);
       const size_t size = LogSize();
