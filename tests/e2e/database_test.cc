@@ -119,6 +119,10 @@ TEST_F(DatabaseTest, WhateverHappens_NoAcknowledgedWriteIsLost) {
             absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(Check(writer->acknowledged()), "");
   EXPECT_GE(writer->connections(), 2);
+  // It was without a replica meanwhile, and says so.
+  const std::string story = Ctl({"why", "database"}).out;
+  EXPECT_THAT(story, HasSubstr("ConnectionsHeld"));
+  EXPECT_THAT(story, HasSubstr("ConnectionsReleased"));
 
   // A snapshot under load: at least what was acknowledged before is in it.
   const int64_t in_snapshot = writer->acknowledged();
