@@ -112,5 +112,36 @@ TEST_F(HistoryTest, WhenRevisionsFollowEachOther_EachCanComeBack) {
   CtlFails({"rollout", "history", "none"});
 }
 
+TEST_F(HistoryTest, WhenARevisionIsRolledBack_ItsReplicaCanStillBeAsked) {
+  auto apply = [](const std::string& words, const std::string& probe) {
+    ASSERT_TRUE(world()
+                    .Apply(absl::StrCat(
+                        "{kind: Service, name: talks, image: '", busybox(),
+                        "', command: [sh, -c, 'echo ", words,
+                        "; exec sleep 100000'], health: {exec: [", probe,
+                        "], period: 100ms}, resources: {memory: 64Mi}, stop: "
+                        "{timeout: 1s}, rollout: {minHealthyTime: 100ms, "
+                        "progressDeadline: 2s}}"))
+                    .ok());
+  };
+  apply("fine", "/bin/true");
+  Ctl({"rollout", "status", "talks"});
+  apply("the database is away", "/bin/false");
+  std::string name;
+  ASSERT_TRUE(Eventually([&] {
+    for (const ReplicaInfo& r : world().Replicas("talks")) {
+      if (r.revision == 2 && r.state == "stopped") name = r.name;
+    }
+    return !name.empty();
+  }));
+  EXPECT_THAT(Ctl({"why", "talks"}).out,
+              AllOf(HasSubstr("Last log lines of " + name),
+                    HasSubstr("\n  the database is away\n")));
+  EXPECT_EQ(Ctl({"logs", name}).out, "the database is away\n");
+  EXPECT_THAT(Ctl({"events", "talks"}).out,
+              HasSubstr("last log lines: the database is away"));
+  Ctl({"delete", "service", "talks", "--wait"});
+}
+
 }  // namespace
 }  // namespace bulwark::e2e
