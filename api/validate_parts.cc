@@ -1,32 +1,13 @@
 #include "api/validate_parts.h"
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "api/rules.h"
+#include "base/signals.h"
 
 namespace bulwark::api {
 
 bool IsSignal(absl::string_view text) {
-  static constexpr absl::string_view kNames[] = {
-      "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",  "FPE",
-      "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM", "STKFLT",
-      "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",  "XCPU",
-      "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",  "POLL"};
-  if (text.empty()) return true;
-  int number = 0;
-  if (absl::ascii_isdigit(text[0])) {
-    return absl::SimpleAtoi(text, &number) && number >= 1 && number <= 64;
-  }
-  absl::ConsumePrefix(&text, "SIG");
-  for (const absl::string_view name : kNames) {
-    if (text == name) return true;
-  }
-  if (text == "RTMIN" || text == "RTMAX") return true;
-  const bool from_least = absl::ConsumePrefix(&text, "RTMIN+");
-  if (!from_least && !absl::ConsumePrefix(&text, "RTMAX-")) return false;
-  return absl::SimpleAtoi(text, &number) && number >= 0 && number <= 30;
+  return text.empty() || ParseSignal(text).has_value();
 }
 
 void ValidateContainers(

@@ -232,6 +232,7 @@ TEST_F(BuildTest, WhenTheFileIsWrong_TheMessageHelps) {
       {"FROM scratch\nEXPOSE http\n", "is not a port"},
       {"FROM scratch\nENV A\n", "needs a value"},
       {"FROM scratch\nENV A=1 B\n", "is not NAME=VALUE"},
+      {"FROM scratch\nSTOPSIGNAL SIGFOO\n", "\"SIGFOO\" is not a signal"},
       {"FROM scratch\nARG 1A\n", "not the name of a variable"},
       {"FROM scratch\nUSER --x=1 y\n", "unknown flag --x"},
       {"FROM scratch\nUSER ${A\n", "Dockerfile:2:"},

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "base/units.h"
 #include "engine/build/stage.h"
@@ -117,6 +118,11 @@ absl::Status Stage::ApplyMetadata(const Instruction& instruction) {
     ASSIGN_OR_RETURN(config.user, ExpandText(instruction.rest));
   } else if (keyword == "STOPSIGNAL") {
     ASSIGN_OR_RETURN(config.stop_signal, ExpandText(instruction.rest));
+    if (!ParseSignal(config.stop_signal).has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", config.stop_signal,
+                       "\" is not a signal; write it like SIGTERM or SIGQUIT"));
+    }
   } else if (keyword == "MAINTAINER") {
     config.labels["maintainer"] = instruction.rest;
   } else {

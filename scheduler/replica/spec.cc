@@ -3,10 +3,8 @@
 #include <csignal>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "base/signals.h"
 #include "scheduler/names.h"
 
 namespace bulwark::scheduler {
@@ -108,31 +106,7 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
 }
 
 int SignalNumber(absl::string_view name) {
-  static constexpr struct {
-    absl::string_view name;
-    int number;
-  } kSignals[] = {
-      {"HUP", SIGHUP},   {"INT", SIGINT},     {"QUIT", SIGQUIT},
-      {"ABRT", SIGABRT}, {"KILL", SIGKILL},   {"USR1", SIGUSR1},
-      {"USR2", SIGUSR2}, {"ALRM", SIGALRM},   {"TERM", SIGTERM},
-      {"CONT", SIGCONT}, {"WINCH", SIGWINCH}, {"PWR", SIGPWR},
-      {"IO", SIGIO},     {"PIPE", SIGPIPE},
-  };
-  int number = 0;
-  if (absl::SimpleAtoi(name, &number) && number > 0 && number <= SIGRTMAX) {
-    return number;
-  }
-  const std::string upper = absl::AsciiStrToUpper(name);
-  absl::string_view text = absl::StripPrefix(upper, "SIG");
-  for (const auto& signal : kSignals) {
-    if (signal.name == text) return signal.number;
-  }
-  // systemd images: SIGRTMIN+3.
-  if (absl::ConsumePrefix(&text, "RTMIN+") && absl::SimpleAtoi(text, &number) &&
-      number >= 0 && SIGRTMIN + number <= SIGRTMAX) {
-    return SIGRTMIN + number;
-  }
-  return SIGTERM;
+  return ParseSignal(name).value_or(SIGTERM);
 }
 
 }  // namespace bulwark::scheduler

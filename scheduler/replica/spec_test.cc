@@ -98,6 +98,7 @@ TEST(SignalNumberTest, ReadsNamesAndNumbers) {
   EXPECT_EQ(SignalNumber("quit"), SIGQUIT);
   EXPECT_EQ(SignalNumber("3"), 3);
   EXPECT_EQ(SignalNumber("SIGRTMIN+3"), SIGRTMIN + 3);
+  EXPECT_EQ(SignalNumber("SIGTSTP"), SIGTSTP);
   EXPECT_EQ(SignalNumber(""), SIGTERM);
   EXPECT_EQ(SignalNumber("SIGNONSENSE"), SIGTERM);
   EXPECT_EQ(SignalNumber("-9"), SIGTERM);
