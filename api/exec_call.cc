@@ -14,6 +14,7 @@
 #include "api/errors.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "engine/program_error.h"
 
 namespace bulwark::api {
 namespace {
@@ -58,6 +59,12 @@ absl::Status InWordsOfUsers(const absl::Status& status,
                           {{absl::StrCat("container ", container.id),
                             absl::StrCat("container ", container.container,
                                          " of ", container.replica)}}));
+}
+
+v1::ExecResponse ExitCode(int code) {
+  v1::ExecResponse response;
+  response.set_exit_code(code);
+  return response;
 }
 
 }  // namespace
@@ -121,7 +128,12 @@ absl::Status ExecCall::RunProcess() {
   RETURN_IF_ERROR(record.Begin());
   absl::StatusOr<std::unique_ptr<engine::ExecSession>> started =
       environment_.engine.Exec(target.id, spec);
-  if (!started.ok()) return InWordsOfUsers(started.status(), target);
+  if (!started.ok()) {
+    // The status says why it did not run, the code what a shell would say.
+    const std::optional<int> code = engine::ProgramErrorOf(started.status());
+    if (code.has_value()) Send(ExitCode(*code));
+    return InWordsOfUsers(started.status(), target);
+  }
   const std::unique_ptr<engine::ExecSession> session = *std::move(started);
   if (spec.terminal && first->start().has_size()) {
     // A size that cannot be set is no reason not to run.

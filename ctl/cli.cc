@@ -23,7 +23,9 @@ namespace {
 
 constexpr absl::string_view kFooter =
     "Exit status: 0 success, 1 error, 2 wrong usage, 124 a wait ran out of "
-    "time;\nexec and run pass on the command's own, diff has its own.\n"
+    "time;\nexec and run pass on the command's own (exec: 126 and 127 if it "
+    "cannot "
+    "be run),\ndiff has its own.\n"
     "Environment: BULWARK_SOCKET, BULWARK_PROJECT, NO_COLOR.";
 
 // Whether `argument`, a flag, takes the next argument as its value.

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
@@ -38,15 +39,11 @@ std::string Harmless(absl::string_view text) {
 }  // namespace
 
 absl::Status UsageError(absl::string_view message) {
-  absl::Status status = absl::InvalidArgumentError(message);
-  status.SetPayload(kExit, absl::Cord("usage"));
-  return status;
+  return WithExitCode(absl::InvalidArgumentError(message), kExitUsage);
 }
 
 absl::Status TimeoutError(absl::string_view message) {
-  absl::Status status = absl::DeadlineExceededError(message);
-  status.SetPayload(kExit, absl::Cord("timeout"));
-  return status;
+  return WithExitCode(absl::DeadlineExceededError(message), kExitTimeout);
 }
 
 absl::Status WithRemedy(absl::Status status, absl::string_view remedy) {
@@ -66,7 +63,7 @@ v1::ErrorDetail DetailOf(const absl::Status& status) {
 }
 
 absl::Status WithExitCode(absl::Status status, int code) {
-  if (code == kExitUsage) status.SetPayload(kExit, absl::Cord("usage"));
+  status.SetPayload(kExit, absl::Cord(absl::StrCat(code)));
   return status;
 }
 
@@ -102,10 +99,9 @@ std::string FormatError(const absl::Status& status) {
 
 int ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return kExitOk;
-  const std::string exit = Payload(status, kExit);
-  if (exit == "usage") return kExitUsage;
-  if (exit == "timeout") return kExitTimeout;
-  return kExitError;
+  int code = kExitError;
+  if (!absl::SimpleAtoi(Payload(status, kExit), &code)) return kExitError;
+  return code;
 }
 
 }  // namespace bulwark::ctl

@@ -29,7 +29,7 @@ absl::Status WithRemedy(absl::Status status, absl::string_view remedy);
 absl::Status WithDetail(absl::Status status, const v1::ErrorDetail& detail);
 v1::ErrorDetail DetailOf(const absl::Status& status);
 
-// `status`, ending ctl with `code` (kExitUsage) instead of its own.
+// `status`, ending ctl with `code` instead of its own.
 absl::Status WithExitCode(absl::Status status, int code);
 
 // `status` replaced by lines that are printed as they are, one error each.

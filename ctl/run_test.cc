@@ -151,6 +151,12 @@ TEST_F(CtlTest, WhenExecIsRefused_SaysWhy) {
                                         "exec in web: no replica runs"));
   EXPECT_EQ(Ctl({"exec", "web", "id"}), kExitError);
   EXPECT_EQ(err_, "error: exec in web: no replica runs\n");
+
+  server_.FailNext("Exec", grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                                        "execute \"x\": no such file"));
+  server_.set_exit_code(127);
+  EXPECT_EQ(Ctl({"exec", "web", "x"}), 127);
+  EXPECT_EQ(err_, "error: execute \"x\": no such file\n");
 }
 
 // The applied service's replica ends at once with `code`.

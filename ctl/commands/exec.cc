@@ -170,6 +170,10 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   sending.join();
   raw.reset();
   const absl::Status status = stream->Finish();
+  // A command that could not be started has both: 126 or 127, and why.
+  if (code && status.code() == absl::StatusCode::kInvalidArgument) {
+    return WithExitCode(status, *code);
+  }
   if (code) return *code;
   if (!status.ok()) return status;
   return absl::UnavailableError(

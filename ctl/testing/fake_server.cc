@@ -305,8 +305,12 @@ class FakeServer::Containers final : public v1::Containers::Service {
       state_.exec = request.start();
       code = state_.exit_code;
     }
-    if (Status s = state_.Take("Exec"); !s.ok()) return s;
     v1::ExecResponse response;
+    if (Status s = state_.Take("Exec"); !s.ok()) {
+      response.set_exit_code(code);
+      if (code >= 126) stream->Write(response);
+      return s;
+    }
     response.set_error("started\n");
     stream->Write(response);
     while (stream->Read(&request) && !request.close_input()) {

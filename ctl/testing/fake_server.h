@@ -58,7 +58,7 @@ class FakeServer {
   void set_archive(std::string archive);
   void set_disk_usage(v1::DiskUsageResponse usage);
   // Exec echoes input in upper case after printing the command, and ends with
-  // this code.
+  // this code. If it is to fail: from 126 on it sends the code with the error.
   void set_exit_code(int code);
   // Called under no lock after each applied object.
   void set_on_apply(std::function<void(const v1::Object&)> on_apply);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "engine/child/wire.h"
+#include "engine/program_error.h"
 
 namespace bulwark::engine {
 namespace {
@@ -182,6 +183,11 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
     cause = "not a program for this machine, nor a script with #!";
   }
   const std::string message = absl::StrCat(info.label, ": ", cause);
+  if (info.kind == StepKind::kExec) {
+    return WithProgramError(
+        absl::InvalidArgumentError(message),
+        error == ENOENT ? kProgramNotFound : kProgramCannotRun);
+  }
   if (info.blame == Blame::kSpec) return absl::InvalidArgumentError(message);
   absl::StatusCode code = ErrnoStatus(error, "launch", "").code();
   // Of the engine's callers these would speak of the container itself.

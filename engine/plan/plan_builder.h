@@ -126,7 +126,8 @@ class PlanBuilder {
 };
 
 // "<label>: <strerror>" with the code that fits: INVALID_ARGUMENT for what the
-// spec asked for in vain, else as errno says.
+// spec asked for in vain, else as errno says. Of the program itself, with its
+// ProgramErrorOf().
 absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error);
 
 }  // namespace bulwark::engine

@@ -8,6 +8,7 @@
 
 #include "base/testing/status_matchers.h"
 #include "engine/child/steps.h"
+#include "engine/program_error.h"
 
 namespace bulwark::engine {
 namespace {
@@ -92,6 +93,15 @@ TEST(PlanBuilderTest, WhenTheSpecIsToBlame_FailureIsInvalidArgument) {
   EXPECT_THAT(
       LaunchFailure(plan, 0, ENOSPC),
       StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("open /etc")));
+}
+
+TEST(PlanBuilderTest, WhenTheProgramCannotBeExecuted_TellsAsAShellDoes) {
+  ASSERT_OK_AND_ASSIGN(CompiledPlan plan, Sample().Build());
+  EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 3, ENOENT)), kProgramNotFound);
+  for (const int error : {EACCES, ENOEXEC, ELOOP, E2BIG}) {
+    EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 3, error)), kProgramCannotRun);
+  }
+  EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 0, ENOENT)), std::nullopt);
 }
 
 }  // namespace

@@ -59,10 +59,16 @@ TEST_F(ExecTest, WhenAReplicaIsNamed_ItRunsThere) {
 }
 
 TEST_F(ExecTest, WhenItCannotRun_SaysWhy) {
-  EXPECT_THAT(CtlFails({"exec", "box", "nosuch"}).err,
+  EXPECT_THAT(CtlFails({"exec", "box", "nosuch"}, 127).err,
               ::testing::MatchesRegex(
                   "error: exec in container box of box-0-.*: execute "
                   "\"nosuch\": no such file in the container\n"));
+  EXPECT_THAT(CtlFails({"exec", "box", "/no/such"}, 127).err,
+              HasSubstr("no such file in the container"));
+  for (const char* no_program : {"/etc/passwd", "/etc"}) {
+    EXPECT_THAT(CtlFails({"exec", "box", no_program}, 126).err,
+                HasSubstr("it is not executable for the container's user"));
+  }
   EXPECT_THAT(CtlFails({"exec", "-u", "nobody", "box", "id"}).err,
               HasSubstr("find user \"nobody\": no such user"));
   EXPECT_THAT(CtlFails({"exec", "-c", "nope", "box", "id"}).err,
@@ -105,8 +111,11 @@ TEST_F(ExecTest, WhenOnATerminal_BehavesLikeOne) {
   })) << shell.screen();
   shell.Type("sleep 100000\r");
   ASSERT_TRUE(shell.Await("sleep 100000\r\n")) << shell.screen();
-  shell.Type("\x03");
-  ASSERT_TRUE(shell.Await("%")) << shell.screen();
+  // Until the shell has handed the terminal to the command, ^C is just a key.
+  ASSERT_TRUE(Eventually([&] {
+    shell.Type("\x03");
+    return shell.Await("%", absl::Milliseconds(500));
+  })) << shell.screen();
   shell.Type("echo code=$?\r");
   EXPECT_TRUE(shell.Await("\ncode=130\r\n")) << shell.screen();
   shell.Type("exit 9\r");
