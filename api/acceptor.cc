@@ -18,6 +18,8 @@ namespace {
 constexpr absl::Duration kWarnEvery = absl::Seconds(10);
 // After an error that will not go away at once, e.g. no descriptors left.
 constexpr int kPauseMillis = 100;
+// How often it is looked whether the socket's path is there.
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
 
 }  // namespace
 
@@ -40,15 +42,32 @@ void Acceptor::Stop() {
 }
 
 void Acceptor::Run() {
-  pollfd fds[2] = {{wake_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
+  const int timeout = static_cast<int>(absl::ToInt64Milliseconds(kLookEvery));
   while (true) {
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+    pollfd fds[2] = {{wake_.get(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}};
+    if (poll(fds, 2, timeout) < 0 && errno != EINTR) {
       Warn(ErrnoStatus("poll", "the API socket"));
       poll(fds, 1, kPauseMillis);
       continue;
     }
     if (fds[0].revents != 0) return;
     if (fds[1].revents != 0) AcceptAll();
+    KeepInPlace();
+  }
+}
+
+void Acceptor::KeepInPlace() {
+  const absl::Duration now = clock_.Steady();
+  if (now < next_look_) return;
+  next_look_ = now + kLookEvery;
+  if (!socket_.IsGone()) return;
+  // Nobody comes to the old one any more; those in its queue are let in.
+  AcceptAll();
+  const absl::Status restored = socket_.Restore();
+  if (restored.ok()) {
+    LOG_WARN("the API socket was removed; it is there again", {});
+  } else {
+    Warn(restored);
   }
 }
 
@@ -94,7 +113,7 @@ void Acceptor::Warn(const absl::Status& status) {
   const absl::Duration now = clock_.Steady();
   if (now < next_warning_) return;
   next_warning_ = now + kWarnEvery;
-  LOG_WARN("API connection refused", {{"error", status}});
+  LOG_WARN("API connections are refused", {{"error", status}});
 }
 
 }  // namespace bulwark::api

@@ -11,8 +11,8 @@
 
 namespace bulwark::api {
 
-// A thread. Stop() (or the destructor) ends it; connections stay open.
-// Thread-compatible.
+// A thread. Stop() (or the destructor) ends it; connections stay open. A socket
+// whose path was removed is made again within some seconds. Thread-compatible.
 class Acceptor {
  public:
   // Takes over a connected, non-blocking descriptor.
@@ -30,11 +30,13 @@ class Acceptor {
  private:
   void Run();
   void AcceptAll();
+  // Makes the socket again if somebody removed it.
+  void KeepInPlace();
   void Take(UniqueFd connection);
   // At most one line in ten seconds: clients can cause these at will.
   void Warn(const absl::Status& status);
 
-  const ListenSocket socket_;
+  ListenSocket socket_;  // of the thread
   IdentityTable& table_;
   Clock& clock_;
   const size_t max_connections_;
@@ -42,6 +44,7 @@ class Acceptor {
   UserNames names_;
   UniqueFd wake_;
   absl::Duration next_warning_ = absl::ZeroDuration();
+  absl::Duration next_look_ = absl::ZeroDuration();
   std::thread thread_;
 };
 

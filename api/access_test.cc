@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -233,6 +235,48 @@ TEST_F(ListenSocketTest, WhenAFileIsInTheWay_ItIsNotReplaced) {
 TEST_F(ListenSocketTest, WhenThePathIsTooLong_TheLimitIsTold) {
   EXPECT_THAT(ListenSocket::Open("/tmp/" + std::string(120, 'a'), ""),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("103")));
+}
+
+TEST_F(ListenSocketTest, WhenThePathWasRemoved_ItIsRestored) {
+  const std::string group = getuid() == 0 ? "54321" : "";
+  ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, group));
+  struct stat before, after;
+  ASSERT_EQ(lstat(path_.c_str(), &before), 0);
+  EXPECT_FALSE(socket.IsGone());
+
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  EXPECT_TRUE(socket.IsGone());
+  ASSERT_OK(socket.Restore());
+
+  ASSERT_EQ(lstat(path_.c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+  EXPECT_EQ(after.st_uid, before.st_uid);
+  EXPECT_EQ(after.st_gid, before.st_gid);
+  EXPECT_TRUE(CanConnect());
+  EXPECT_FALSE(socket.IsGone());
+}
+
+TEST_F(ListenSocketTest, WhenTheFolderIsGone_RestoreSaysSoAndMayBeRepeated) {
+  const std::string folder = dir_ / "run";
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  const std::string path = folder + "/api.sock";
+  ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path, ""));
+  std::filesystem::remove_all(folder);
+
+  EXPECT_THAT(socket.Restore(),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr(path)));
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  EXPECT_OK(socket.Restore());
+  EXPECT_EQ(access(path.c_str(), F_OK), 0);
+}
+
+TEST_F(ListenSocketTest, WhenSomethingElseIsAtThePath_ItIsNotReplaced) {
+  ASSERT_OK_AND_ASSIGN(ListenSocket socket, ListenSocket::Open(path_, ""));
+  unlink(path_.c_str());
+  std::ofstream(path_) << "precious";
+
+  EXPECT_FALSE(socket.IsGone());
+  EXPECT_THAT(socket.Restore(), StatusIs(absl::StatusCode::kAlreadyExists));
 }
 
 TEST_F(ListenSocketTest, WhenAnotherTookThePath_ItsSocketStays) {

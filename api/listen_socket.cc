@@ -108,10 +108,18 @@ absl::Status Prepare(int fd, const std::string& name,
 
 absl::StatusOr<ListenSocket> ListenSocket::Open(const std::string& path,
                                                 const std::string& group) {
+  // Too long a path is told before the lock's file is made.
+  RETURN_IF_ERROR(AddressOf(path + kTemporary).status());
+  ASSIGN_OR_RETURN(UniqueFd lock, Lock(path));
+  ASSIGN_OR_RETURN(Bound bound, Bind(path, group));
+  return ListenSocket(path, group, std::move(lock), std::move(bound));
+}
+
+absl::StatusOr<ListenSocket::Bound> ListenSocket::Bind(
+    const std::string& path, const std::string& group) {
   const std::string name = path + kTemporary;
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(name));
   ASSIGN_OR_RETURN(const sockaddr_un final_address, AddressOf(path));
-  ASSIGN_OR_RETURN(UniqueFd lock, Lock(path));
   RETURN_IF_ERROR(CheckReplaceable(path, final_address));
 
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -130,7 +138,19 @@ absl::StatusOr<ListenSocket> ListenSocket::Open(const std::string& path,
     return ErrnoStatus("rename", name);
   }
   undo.Commit();
-  return ListenSocket(path, std::move(lock), std::move(fd), info.st_ino);
+  return Bound{std::move(fd), info.st_ino};
+}
+
+bool ListenSocket::IsGone() const {
+  struct stat info;
+  return lstat(path_.c_str(), &info) != 0 && errno == ENOENT;
+}
+
+absl::Status ListenSocket::Restore() {
+  ASSIGN_OR_RETURN(Bound bound, Bind(path_, group_));
+  socket_ = std::move(bound.socket);
+  inode_ = bound.inode;
+  return absl::OkStatus();
 }
 
 ListenSocket::~ListenSocket() {

@@ -34,14 +34,31 @@ class ListenSocket {
 
   int fd() const { return socket_.get(); }
 
+  // Whether nothing is at the path any more: somebody removed it.
+  bool IsGone() const;
+  // A socket at the path anew, with the same owner and mode; fd() changes.
+  // Whoever waits to be accepted on the old one is cut off: accept first.
+  // Errors are Open()'s, and leave all as it is.
+  absl::Status Restore();
+
  private:
-  ListenSocket(std::string path, UniqueFd lock, UniqueFd socket, ino_t inode)
+  // A listening socket whose name is complete.
+  struct Bound {
+    UniqueFd socket;
+    ino_t inode = 0;
+  };
+  static absl::StatusOr<Bound> Bind(const std::string& path,
+                                    const std::string& group);
+
+  ListenSocket(std::string path, std::string group, UniqueFd lock, Bound bound)
       : path_(std::move(path)),
+        group_(std::move(group)),
         lock_(std::move(lock)),
-        socket_(std::move(socket)),
-        inode_(inode) {}
+        socket_(std::move(bound.socket)),
+        inode_(bound.inode) {}
 
   std::string path_;
+  std::string group_;
   UniqueFd lock_;
   UniqueFd socket_;
   ino_t inode_;

@@ -30,17 +30,20 @@ bool Trusted(int fd) {
 }  // namespace
 
 ControlServer::ControlServer(int listening_fd, Clock& clock, Handler handler)
-    : listening_fd_(listening_fd),
+    : next_fd_(listening_fd),
       clock_(clock),
       handler_(std::move(handler)),
-      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  CHECK(stop_.ok());
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  CHECK(wake_.ok());
   thread_ = std::thread([this] { AcceptLoop(); });
 }
 
 ControlServer::~ControlServer() {
-  const uint64_t one = 1;
-  [[maybe_unused]] ssize_t r = write(stop_.get(), &one, sizeof(one));
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  Wake();
   thread_.join();
   absl::MutexLock lock(&mu_);
   for (int fd : connections_) shutdown(fd, SHUT_RDWR);
@@ -49,13 +52,35 @@ ControlServer::~ControlServer() {
       &connections_));
 }
 
+void ControlServer::Wake() { eventfd_write(wake_.get(), 1); }
+
+void ControlServer::ListenOn(int listening_fd) {
+  absl::MutexLock lock(&mu_);
+  next_fd_ = listening_fd;
+  Wake();
+  const auto used = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return used_fd_ == listening_fd;
+  };
+  mu_.Await(absl::Condition(&used));
+}
+
 void ControlServer::AcceptLoop() {
   while (true) {
-    pollfd fds[] = {{listening_fd_, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    int listening_fd;
+    {
+      absl::MutexLock lock(&mu_);
+      if (stopping_) return;
+      listening_fd = used_fd_ = next_fd_;
+    }
+    pollfd fds[] = {{listening_fd, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
-    if (fds[1].revents != 0) return;
+    if (fds[1].revents != 0) {
+      eventfd_t ignored;
+      eventfd_read(wake_.get(), &ignored);
+      continue;
+    }
     const int fd =
-        accept4(listening_fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        accept4(listening_fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
       // Out of descriptors: the caller keeps waiting, and we do not spin.
       if (errno == EMFILE || errno == ENFILE) {

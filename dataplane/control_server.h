@@ -27,14 +27,21 @@ class ControlServer {
   // Ends all connections.
   ~ControlServer();
 
+  // Accepts from another socket from now on; the old one is not touched any
+  // more when this returns. Connections stay.
+  void ListenOn(int listening_fd);
+
  private:
   void AcceptLoop();
   void Serve(int fd);
+  void Wake();
 
-  const int listening_fd_;
+  int next_fd_ ABSL_GUARDED_BY(mu_);  // what AcceptLoop() is to listen on
+  int used_fd_ ABSL_GUARDED_BY(mu_) = -1;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   Clock& clock_;
   Handler handler_;
-  UniqueFd stop_;
+  UniqueFd wake_;
   absl::Mutex mu_;
   std::set<int> connections_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "dataplane/control_server.h"
+#include "dataplane/control_socket.h"
 #include "dataplane/dns_service.h"
 #include "dataplane/proxy_service.h"
 #include "lb/handover/keeper_client.h"
@@ -113,6 +114,23 @@ absl::StatusOr<int> FirstContact(lb::KeeperClient& keeper, Clock& clock) {
   }
 }
 
+// Listens anew where somebody removed the socket; the data path goes on.
+void KeepInPlace(const std::string& path, ControlServer& server,
+                 lb::KeeperClient& keeper, std::string& told) {
+  if (!IsGone(path)) return;
+  absl::StatusOr<UniqueFd> fresh = ListenAt(path);
+  if (!fresh.ok()) {
+    if (fresh.status().ToString() == told) return;
+    told = fresh.status().ToString();
+    LOG_ERROR("control socket is gone", {{"error", fresh.status()}});
+    return;
+  }
+  told.clear();
+  server.ListenOn(fresh->get());
+  keeper.ReplaceControl(*std::move(fresh));
+  LOG_WARN("control socket was removed; it is there again", {{"path", path}});
+}
+
 absl::Status Main(int argc, char** argv) {
   ASSIGN_OR_RETURN(const Options options, ParseOptions(argc, argv));
   signal(SIGPIPE, SIG_IGN);
@@ -136,9 +154,12 @@ absl::Status Main(int argc, char** argv) {
     return service.Handle(request);
   });
   LOG_INFO("proxy ready", {{"pid", getpid()}, {"workers", options.workers}});
+  const std::string control_path = options.runtime_dir + "/proxy.sock";
+  std::string told;
   bool lost = false;
   while (true) {
     clock.Sleep(kKeeperCheck);
+    KeepInPlace(control_path, server, keeper, told);
     absl::Status status = keeper.Check();
     if (!status.ok() && !lost) LOG_WARN("keeper lost", {{"error", status}});
     if (status.ok() && lost) LOG_INFO("keeper found again", {});

@@ -85,7 +85,17 @@ int Keeper::Control() {
   return control_;
 }
 
+void Keeper::KeepInPlace() {
+  if (access(keeper_path_.text, F_OK) == 0 || errno != ENOENT) return;
+  const int fd = ListenUnix(keeper_path_.text, SOCK_SEQPACKET, true);
+  if (fd < 0) return;  // the next look tries again
+  close(listener_);
+  listener_ = fd;
+  dprintf(2, "keeper: %s was removed; it is there again\n", keeper_path_.text);
+}
+
 void Keeper::Wait() {
+  KeepInPlace();
   pollfd fds[kMaxClients + 2];
   int n = 0;
   fds[n++] = {listener_, POLLIN, 0};

@@ -43,6 +43,9 @@ class Keeper {
   // The proxy's control socket, opened at need; -1 and errno on failure.
   int Control();
   void Wait();
+  // Listens anew if somebody removed our socket. The proxy, which pings us
+  // several times a second, does so for its own.
+  void KeepInPlace();
   void Accept();
   // One request. False: the connection is to be closed.
   bool Serve(int client);

@@ -243,6 +243,14 @@ absl::StatusOr<int> KeeperClient::Control() {
   return control_.get();
 }
 
+void KeeperClient::ReplaceControl(UniqueFd control) {
+  absl::MutexLock lock(&mu_);
+  control_ = std::move(control);
+  // Whoever is new to the keeper hands it everything.
+  connection_.Reset();
+  Connect().IgnoreError();
+}
+
 absl::StatusOr<UniqueFd> KeeperClient::NewSocket(SocketKey::Place place,
                                                  SocketKey::Protocol protocol,
                                                  bool ipv6) {

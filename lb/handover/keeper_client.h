@@ -44,6 +44,10 @@ class KeeperClient final : public SocketSource {
   // The socket on which bulwarkd connects. Borrowed; lives as long as this.
   absl::StatusOr<int> Control();
 
+  // `control` instead of the one that Control() gave, which is closed; also
+  // with the keeper, now or with the next Check().
+  void ReplaceControl(UniqueFd control);
+
   // A new TCP or UDP socket in another namespace, non-blocking, not connected.
   absl::StatusOr<UniqueFd> NewSocket(SocketKey::Place place,
                                      SocketKey::Protocol protocol, bool ipv6);

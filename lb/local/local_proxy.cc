@@ -95,7 +95,8 @@ absl::Status LocalProxy::Start() {
     last_check_ = clock_.Steady();
   } else if (absl::IsUnavailable(status) &&
              access(KeeperSocket(config_).c_str(), F_OK) != 0) {
-    // Somebody cleaned the directory under a keeper that runs.
+    // Somebody cleaned the directory under a keeper that runs, and it cannot
+    // listen there anew.
     return absl::FailedPreconditionError(absl::StrCat(
         "start proxy: a keeper runs, but its socket ", KeeperSocket(config_),
         " is gone; end it and its proxy (pkill -KILL -f 'bulwark-(keeper|proxy)"

@@ -114,6 +114,29 @@ TEST_F(BadSurroundingsTest, WhenTheSocketIsNotOfADaemon_SaysWhatItIs) {
       AllOf(HasSubstr("connect to bulwarkd at /xxx"), HasSubstr("too long")));
 }
 
+TEST_F(BadSurroundingsTest, WhenTheSocketsAreRemoved_TheyAreThereAgain) {
+  struct stat before, after;
+  ASSERT_EQ(stat(Socket().c_str(), &before), 0);
+  ASSERT_TRUE(e2e::Run({"sh", "-c", "rm " + Runtime() + "/*.sock"}).ok());
+  EXPECT_TRUE(
+      Eventually([] { return CtlAt(Socket()).ok(); }, absl::Seconds(10)));
+  ASSERT_EQ(stat(Socket().c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+  EXPECT_EQ(after.st_uid, before.st_uid);
+  EXPECT_EQ(after.st_gid, before.st_gid);
+  EXPECT_THAT(world().DaemonLog(), HasSubstr("API socket was removed"));
+  // The data plane takes changes, from this daemon and the next one.
+  world().KillDaemon();
+  world().StartDaemon();
+  ASSERT_TRUE(world()
+                  .Apply(Manifest("later", "exec httpd -f -p 80 -h /etc",
+                                  "ports: [\"8099:80\"]\n"))
+                  .ok());
+  EXPECT_TRUE(world().AwaitReady("later", 1, absl::Seconds(20)));
+  EXPECT_TRUE(Eventually([] { return Answers(8099); }));
+  Delete({"later"});
+}
+
 // Somebody who accepts, and answers with `answer` or, if it is empty, never.
 class Impostor {
  public:

@@ -151,19 +151,35 @@ TEST_F(KillTest, WhenKeeperIsKilled_NothingIsLost) {
   EXPECT_EQ(report.failed, 0u) << ToJson(report);
 }
 
-TEST_F(KillTest, WhenItsSocketIsRemoved_SaysHowToGoOn) {
+TEST_F(KillTest, WhenSocketsAreRemoved_TheyAreThereAgainAndNothingIsLost) {
+  BackendProcess a("a");
+  snapshot_.Ready("a", a.port());
   Apply();
-  const std::string path = installation_.config().runtime_dir + "/keeper.sock";
-  ASSERT_EQ(unlink(path.c_str()), 0);
-  EXPECT_THAT(
-      proxy().Start(),
-      StatusIs(absl::StatusCode::kFailedPrecondition,
-               ::testing::HasSubstr("pkill -KILL -f 'bulwark-(keeper|proxy)")));
-  // What it says.
-  kill(installation_.keeper_pid(), SIGKILL);
-  kill(installation_.proxy_pid(), SIGKILL);
-  EXPECT_OK(proxy().Start());
-  EXPECT_OK(proxy().Stats(kTimeout));
+  StartLoad(Mode::kKeepAlive);
+  AwaitAnswers(100);
+  const pid_t keeper = installation_.keeper_pid();
+  const pid_t proxy_pid = installation_.proxy_pid();
+  const std::string& dir = installation_.config().runtime_dir;
+  for (const char* name : {"/keeper.sock", "/proxy.sock"}) {
+    ASSERT_EQ(unlink((dir + name).c_str()), 0);
+  }
+  EXPECT_TRUE(Eventually([&] {
+    return access((dir + "/keeper.sock").c_str(), F_OK) == 0 &&
+           access((dir + "/proxy.sock").c_str(), F_OK) == 0;
+  }));
+  // The next daemon finds both.
+  lb::LocalProxy next(installation_.config(), clock_);
+  EXPECT_OK(next.Start());
+  ASSERT_OK_AND_ASSIGN(const auto stats, next.Stats(kTimeout));
+  EXPECT_EQ(stats.version(), 1u);
+  Apply();
+  AwaitAnswers(100);
+  EXPECT_EQ(StopLoad().failed, 0u) << ToJson(report_);
+  EXPECT_EQ(installation_.keeper_pid(), keeper);
+  EXPECT_EQ(installation_.proxy_pid(), proxy_pid);
+  // A proxy that comes later takes the new socket over.
+  KillProxy();
+  EXPECT_OK(next.Stats(kTimeout));
 }
 
 TEST_F(KillTest, WhenBothAreKilled_ACallBringsBackTheLastSnapshot) {
