@@ -23,6 +23,7 @@
 #include "engine/image/unpack.h"
 #include "os/cgroup.h"
 #include "os/files.h"
+#include "os/kernel.h"
 #include "os/mounts.h"
 #include "scheduler/reap/reaper.h"
 
@@ -160,7 +161,9 @@ absl::Status Daemon::OpenSecrets() {
   secret_reads_ = std::make_unique<api::SecretReadLog>(*audit_, clock_);
   delivery_ = std::make_unique<secrets::Materializer>(InputsDirectory(config_),
                                                       *vault_);
-  if (absl::Status opened = delivery_->Open(); !opened.ok()) {
+  const auto features = os::ProbeKernel(config_.max_kernel);
+  const bool tmpfs = features.ok() && features->tmpfs_noswap;
+  if (absl::Status opened = delivery_->Open(tmpfs); !opened.ok()) {
     LOG_ERROR("secrets and configs cannot be delivered", {{"cause", opened}});
   }
   return absl::OkStatus();

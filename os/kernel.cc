@@ -25,6 +25,12 @@ bool OverlayTakesDescriptors() {
                  layer.get()) == 0;
 }
 
+bool TmpfsStaysInMemory() {
+  UniqueFd fs(static_cast<int>(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)));
+  return fs.ok() && syscall(SYS_fsconfig, fs.get(), FSCONFIG_SET_FLAG, "noswap",
+                            nullptr, 0) == 0;
+}
+
 }  // namespace
 
 absl::StatusOr<KernelVersion> ParseKernelVersion(absl::string_view text) {
@@ -53,6 +59,7 @@ absl::StatusOr<KernelFeatures> ProbeKernel(const std::string& max_kernel) {
   }
   features.overlay_layer_fds =
       bound.AtLeast(6, 13) && OverlayTakesDescriptors();
+  features.tmpfs_noswap = bound.AtLeast(6, 4) && TmpfsStaysInMemory();
   return features;
 }
 

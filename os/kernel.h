@@ -26,6 +26,8 @@ struct KernelFeatures {
   // Overlay layers given as descriptors (Linux 6.13): the mount is made without
   // ever being attached to the host's tree.
   bool overlay_layer_fds = false;
+  // A tmpfs that is never swapped out (Linux 6.4).
+  bool tmpfs_noswap = false;
 };
 
 // Asks the kernel. Features newer than `max_kernel` ("6.1"; empty: no bound)

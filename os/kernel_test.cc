@@ -35,6 +35,7 @@ TEST(KernelTest, WhenVersionsCompare_MajorCountsFirst) {
 TEST(KernelTest, WhenBoundIsOlder_NewerFeaturesAreAbsent) {
   ASSERT_OK_AND_ASSIGN(KernelFeatures features, ProbeKernel("6.1"));
   EXPECT_FALSE(features.overlay_layer_fds);
+  EXPECT_FALSE(features.tmpfs_noswap);
   EXPECT_THAT(ProbeKernel("new"), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 

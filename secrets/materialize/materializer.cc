@@ -25,7 +25,9 @@ constexpr int64_t kMaxNote = 64 << 10;
 
 }  // namespace
 
-absl::Status Materializer::Open() { return EnsureMemoryMount(directory_); }
+absl::Status Materializer::Open(bool tmpfs) {
+  return EnsureMemoryMount(directory_, tmpfs);
+}
 
 absl::Status Materializer::Teardown(const std::string& directory) {
   return RemoveMemoryMount(directory);

@@ -26,8 +26,9 @@ class Materializer final : public Delivery {
   Materializer(std::string directory, Vault& vault)
       : directory_(std::move(directory)), vault_(vault) {}
 
-  // Mounts the memory unless it is. Call once, before the others.
-  absl::Status Open();
+  // Mounts the memory unless it is. Call once, before the others. Without
+  // `tmpfs` as on a kernel older than 6.4.
+  absl::Status Open(bool tmpfs = true);
   // Takes away everything. Needs no Open().
   static absl::Status Teardown(const std::string& directory);
 

@@ -48,6 +48,21 @@ TEST_F(MaterializerTest, WhenOpened_IsInMemoryAndClosedToOthers) {
   EXPECT_EQ(mode.st_mode & 07777, 0700u);
 }
 
+TEST_F(MaterializerTest, WhenTheKernelIsOlder_TheMemoryIsARamfs) {
+  ASSERT_OK(materializer_.Open(/*tmpfs=*/false));
+  struct statfs info {};
+  ASSERT_EQ(statfs(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.f_type, RAMFS_MAGIC);
+  struct stat mode {};
+  ASSERT_EQ(stat(path_.c_str(), &mode), 0);
+  EXPECT_EQ(mode.st_mode & 07777, 0700u);
+  // After an upgrade of the kernel's features what is there stays.
+  ASSERT_OK(materializer_.Deliver(Order()));
+  Materializer next(path_, vault_);
+  ASSERT_OK(next.Open());
+  EXPECT_THAT(next.List(), ::testing::ElementsAre("c1"));
+}
+
 TEST_F(MaterializerTest, WhenOpenedAgain_KeepsWhatContainersUse) {
   ASSERT_OK(materializer_.Open());
   ASSERT_OK(materializer_.Deliver(Order()));

@@ -42,7 +42,7 @@ absl::StatusOr<bool> IsInMemory(const std::string& path) {
 
 }  // namespace
 
-absl::Status EnsureMemoryMount(const std::string& path) {
+absl::Status EnsureMemoryMount(const std::string& path, bool tmpfs) {
   RETURN_IF_ERROR(os::MakeDirs(path, 0700));
   ASSIGN_OR_RETURN(const bool mounted, IsMountPoint(path));
   if (mounted) {
@@ -53,9 +53,11 @@ absl::Status EnsureMemoryMount(const std::string& path) {
                      " for secrets: a file system that is not in memory is "
                      "mounted there; unmount it"));
   }
-  if (mount("tmpfs", path.c_str(), "tmpfs", kFlags, kTmpfs) == 0 ||
-      (errno == EINVAL &&
-       mount("ramfs", path.c_str(), "ramfs", kFlags, kRamfs) == 0)) {
+  if (tmpfs && mount("tmpfs", path.c_str(), "tmpfs", kFlags, kTmpfs) == 0) {
+    return absl::OkStatus();
+  }
+  if ((!tmpfs || errno == EINVAL) &&
+      mount("ramfs", path.c_str(), "ramfs", kFlags, kRamfs) == 0) {
     return absl::OkStatus();
   }
   return ErrnoStatus("mount memory for secrets on", path);

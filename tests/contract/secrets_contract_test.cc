@@ -96,9 +96,9 @@ class FakeDeliveryWorld final : public DeliveryWorld {
 
 class MaterializerWorld final : public DeliveryWorld {
  public:
-  MaterializerWorld() {
+  explicit MaterializerWorld(bool tmpfs) {
     LoadNew(vault_);
-    EXPECT_OK(materializer_.Open());
+    EXPECT_OK(materializer_.Open(tmpfs));
   }
   ~MaterializerWorld() override { EXPECT_OK(Materializer::Teardown(path_)); }
   Delivery& delivery() override { return materializer_; }
@@ -137,7 +137,11 @@ INSTANTIATE_TEST_SUITE_P(Fake, DeliveryContract, ::testing::Values([] {
                            return std::make_shared<FakeDeliveryWorld>();
                          }));
 INSTANTIATE_TEST_SUITE_P(Materializer, DeliveryContract, ::testing::Values([] {
-                           return std::make_shared<MaterializerWorld>();
+                           return std::make_shared<MaterializerWorld>(true);
+                         }));
+INSTANTIATE_TEST_SUITE_P(MaterializerOnRamfs, DeliveryContract,
+                         ::testing::Values([] {
+                           return std::make_shared<MaterializerWorld>(false);
                          }));
 
 }  // namespace

@@ -141,6 +141,10 @@ std::vector<std::string> World::DaemonArgs() const {
       bin("bulwarkd"), "--instance",    name_,      "--state-dir",
       Path("s"),       "--runtime-dir", Path("r"),  "--dns-upstream",
       "127.0.0.1",     "--config",      "/dev/null"};
+  // The same tests on the paths of an older kernel.
+  if (const char* bound = std::getenv("BULWARK_TEST_MAX_KERNEL")) {
+    args.insert(args.end(), {"--max-kernel", bound});
+  }
   args.insert(args.end(), flags_.begin(), flags_.end());
   return args;
 }
