@@ -13,6 +13,7 @@
 #include "api/errors.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -89,8 +90,8 @@ absl::StatusOr<OwnerView> ReadOwner(store::MetadataStore& store,
                                     const Owner& owner) {
   OwnerView view;
   // Replicas first: what is written later, a watch from here on will tell.
-  ASSIGN_OR_RETURN(store::ObjectListing replicas,
-                   store::ListObjects(store, "replica", project));
+  ASSIGN_OR_RETURN(store::ReadableListing replicas,
+                   store::ListReadable(store, "replica", project));
   view.revision = replicas.revision;
   for (v1::Object& object : replicas.objects) {
     if (owner.Owns(object.replica())) {
@@ -101,8 +102,8 @@ absl::StatusOr<OwnerView> ReadOwner(store::MetadataStore& store,
                    [](const v1::Replica& a, const v1::Replica& b) {
                      return a.spec().slot() < b.spec().slot();
                    });
-  ASSIGN_OR_RETURN(store::ObjectListing revisions,
-                   store::ListObjects(store, "revision", project));
+  ASSIGN_OR_RETURN(store::ReadableListing revisions,
+                   store::ListReadable(store, "revision", project));
   for (const v1::Object& object : revisions.objects) {
     const v1::Revision& revision = object.revision();
     if (!owner.Owns(revision)) continue;

@@ -9,6 +9,7 @@
 #include "api/fields.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -42,7 +43,8 @@ absl::StatusOr<PageToken> PageToken::Decode(absl::string_view text) {
 
 absl::StatusOr<v1::ListResponse> ListPage(store::MetadataStore& store,
                                           const v1::ListRequest& request,
-                                          const Visible& visible) {
+                                          const Visible& visible,
+                                          std::vector<store::Key>& unreadable) {
   ASSIGN_OR_RETURN(const Selection selection, Selection::Of(request));
   ASSIGN_OR_RETURN(PageToken token, PageToken::Decode(request.page_token()));
   if (request.page_size() < 0) {
@@ -60,7 +62,14 @@ absl::StatusOr<v1::ListResponse> ListPage(store::MetadataStore& store,
   for (const store::Record& record : listing.records) {
     std::string key = record.key.ToString();
     if (key <= token.after) continue;
-    ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
+    absl::StatusOr<v1::Object> decoded = store::Decode(record);
+    if (!decoded.ok()) {
+      if (visible(store::Nameplate(record.key))) {
+        unreadable.push_back(record.key);
+      }
+      continue;
+    }
+    v1::Object& object = *decoded;
     if (!selection.Matches(object) || !visible(object)) continue;
     bytes += record.value.size() + 16;
     const bool full = response.objects_size() == most ||

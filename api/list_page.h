@@ -3,6 +3,7 @@
 #define API_LIST_PAGE_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -23,10 +24,12 @@ struct PageToken {
   static absl::StatusOr<PageToken> Decode(absl::string_view text);
 };
 
-// One page, of what is visible. Each is a snapshot of its own.
+// One page, of what is visible. Each is a snapshot of its own. `unreadable`
+// gets the keys of visible records of that page that cannot be read.
 absl::StatusOr<v1::ListResponse> ListPage(store::MetadataStore& store,
                                           const v1::ListRequest& request,
-                                          const Visible& visible);
+                                          const Visible& visible,
+                                          std::vector<store::Key>& unreadable);
 
 }  // namespace bulwark::api
 

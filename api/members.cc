@@ -8,6 +8,7 @@
 #include "api/demands.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -96,8 +97,9 @@ absl::Status Members::CatchUp() {
 }
 
 absl::Status Members::ReadAll() {
-  ASSIGN_OR_RETURN(const store::ObjectListing listing,
-                   store::ListObjects(store_, "project"));
+  // A project that cannot be read gives nobody a right.
+  ASSIGN_OR_RETURN(const store::ReadableListing listing,
+                   store::ListReadable(store_, "project"));
   ASSIGN_OR_RETURN(std::unique_ptr<store::Watcher> watcher,
                    store_.Watch(listing.revision, Projects()));
   projects_.clear();
@@ -114,10 +116,14 @@ absl::Status Members::Take(const store::Change& change) {
     projects_.erase(change.key.name);
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const v1::Object object,
-                   store::Decode(change.key, change.value, change.revision));
+  const absl::StatusOr<v1::Object> object =
+      store::Decode(change.key, change.value, change.revision);
+  if (!object.ok()) {
+    projects_.erase(change.key.name);
+    return absl::OkStatus();
+  }
   projects_[change.key.name] =
-      std::make_shared<const v1::ProjectSpec>(object.project().spec());
+      std::make_shared<const v1::ProjectSpec>(object->project().spec());
   return absl::OkStatus();
 }
 

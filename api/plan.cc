@@ -12,6 +12,26 @@ const v1::Object* StoredObjects::Find(const store::Key& key) const {
   return found == objects.end() ? nullptr : &found->second;
 }
 
+std::vector<std::string> PossibleUsers(const StoredObjects& stored,
+                                       const v1::Object& object) {
+  const store::Key key = store::KeyOf(object);
+  const bool is_part =
+      IsValueKind(object) || object.has_volume() || object.has_network();
+  std::vector<std::string> users;
+  for (const store::Key& bad : stored.unreadable) {
+    const bool is_workload =
+        bad.kind == "service" || bad.kind == "job" || bad.kind == "cron-job";
+    const bool may_use =
+        object.has_project()
+            ? bad.kind != "project" && bad.project == key.name
+            : is_part && is_workload && bad.project == key.project;
+    if (!may_use) continue;
+    users.push_back(absl::StrCat(bad.kind, "/", bad.name,
+                                 " (perhaps: its record cannot be read)"));
+  }
+  return users;
+}
+
 const std::vector<std::string>& DeclaredKinds() {
   static const auto& kinds = *new std::vector<std::string>{
       "service", "job",     "cron-job",       "secret", "config",

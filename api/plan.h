@@ -4,6 +4,7 @@
 #define API_PLAN_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ namespace bulwark::api {
 struct StoredObjects {
   std::map<store::Key, v1::Object> objects;
   uint64_t revision = 0;
+  // Records of those kinds that cannot be read. Nothing overwrites them.
+  std::set<store::Key> unreadable;
   // Read only where values of secrets and configs may change.
   PinnedInputs pinned;
 
@@ -72,6 +75,11 @@ absl::StatusOr<DeletePlan> PlanDelete(const v1::DeleteRequest& request,
                                       const PlanContext& context);
 
 // What both share.
+
+// What may use `object`, for all that can be known: the records of its project
+// that cannot be read.
+std::vector<std::string> PossibleUsers(const StoredObjects& stored,
+                                       const v1::Object& object);
 
 // Refuses the deletion of `object` if others use it, or if it is protected.
 void RefuseIfNeeded(const v1::Object& object,

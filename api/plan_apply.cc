@@ -9,6 +9,7 @@
 #include "api/errors.h"
 #include "api/fields.h"
 #include "api/plan.h"
+#include "api/unreadable.h"
 #include "api/unserved.h"
 #include "api/validate_world.h"
 #include "api/warnings.h"
@@ -136,6 +137,12 @@ class Planner {
       }
       const v1::Object* before = context_.stored.Find(key);
       if (before != nullptr) CheckAgainst(*before, *object);
+      if (context_.stored.unreadable.count(key) > 0) {
+        report_.Refuse(
+            "metadata.name",
+            absl::StrCat("the record of ", NameOf(*object), " cannot be read"),
+            kUnreadableRemedy);
+      }
       keys_.insert(key);
       candidates_.push_back({*std::move(object), before, std::nullopt});
     }
@@ -215,7 +222,11 @@ class Planner {
     }
     ValidateWorld(world, report_);
     for (const v1::Object* object : pruned_) {
-      RefuseIfNeeded(*object, UsersOf(world, *object), report_);
+      std::vector<std::string> users = UsersOf(world, *object);
+      for (std::string& user : PossibleUsers(context_.stored, *object)) {
+        users.push_back(std::move(user));
+      }
+      RefuseIfNeeded(*object, users, report_);
     }
   }
 
@@ -354,6 +365,7 @@ class Planner {
 
   // After the request.
   bool IsThere(const Key& key) const {
+    if (context_.stored.unreadable.count(key) > 0) return true;
     return keys_.count(key) > 0 || (context_.stored.Find(key) != nullptr &&
                                     pruned_keys_.count(key) == 0);
   }

@@ -6,6 +6,7 @@
 #include "api/convert.h"
 #include "api/errors.h"
 #include "api/plan.h"
+#include "api/unreadable.h"
 #include "api/validate_world.h"
 #include "base/status.h"
 #include "store/objects.h"
@@ -64,7 +65,12 @@ class Planner {
       const Key key = store::ObjectKey(reference.kind(), reference.project(),
                                        reference.name());
       const v1::Object* object = context_.stored.Find(key);
-      if (object == nullptr) {
+      if (context_.stored.unreadable.count(key) > 0) {
+        report_.Refuse("",
+                       absl::StrCat("the record of ", NameOf(reference),
+                                    " cannot be read"),
+                       kUnreadableRemedy);
+      } else if (object == nullptr) {
         missing_.Refuse("", absl::StrCat(NameOf(reference), " is not found"));
       } else if (!reference.uid().empty() &&
                  reference.uid() != MetadataOf(*object).uid()) {
@@ -90,7 +96,11 @@ class Planner {
     for (size_t i = 0; i < objects_.size(); ++i) {
       if (MetadataOf(*objects_[i]).has_delete_time()) continue;
       report_.SetObject(indexes_[i]);
-      RefuseIfNeeded(*objects_[i], UsersOf(world, *objects_[i]), report_);
+      std::vector<std::string> users = UsersOf(world, *objects_[i]);
+      for (std::string& user : PossibleUsers(context_.stored, *objects_[i])) {
+        users.push_back(std::move(user));
+      }
+      RefuseIfNeeded(*objects_[i], users, report_);
     }
   }
 

@@ -8,6 +8,7 @@
 #include "api/fields.h"
 #include "api/list_page.h"
 #include "api/selection.h"
+#include "api/unreadable.h"
 #include "api/watch.h"
 #include "base/status.h"
 #include "store/objects.h"
@@ -35,18 +36,20 @@ grpc::Status ResourcesService::Apply(grpc::ServerContext* context,
 grpc::Status ResourcesService::Get(grpc::ServerContext* context,
                                    const v1::GetRequest* request,
                                    v1::Object* response) {
-  return gate_.Run(
-      *context, "/bulwark.v1.Resources/Get", *request,
-      [&](const v1::Identity&) -> absl::Status {
-        RETURN_IF_ERROR(CheckKind(request->kind()));
-        ASSIGN_OR_RETURN(
-            *response,
-            store::GetObject(
-                store_, store::ObjectKey(request->kind(), request->project(),
-                                         request->name())));
-        ClearInputOnly(*response);
-        return absl::OkStatus();
-      });
+  return gate_.Run(*context, "/bulwark.v1.Resources/Get", *request,
+                   [&](const v1::Identity&) -> absl::Status {
+                     RETURN_IF_ERROR(CheckKind(request->kind()));
+                     const store::Key key = store::ObjectKey(
+                         request->kind(), request->project(), request->name());
+                     absl::StatusOr<v1::Object> object =
+                         store::GetObject(store_, key);
+                     if (absl::IsDataLoss(object.status())) {
+                       return RefuseUnreadable("get", key);
+                     }
+                     ASSIGN_OR_RETURN(*response, std::move(object));
+                     ClearInputOnly(*response);
+                     return absl::OkStatus();
+                   });
 }
 
 grpc::Status ResourcesService::List(grpc::ServerContext* context,
@@ -54,8 +57,11 @@ grpc::Status ResourcesService::List(grpc::ServerContext* context,
                                     v1::ListResponse* response) {
   return gate_.Run(*context, "/bulwark.v1.Resources/List", *request,
                    [&](const Caller& caller) -> absl::Status {
-                     ASSIGN_OR_RETURN(*response, ListPage(store_, *request,
-                                                          VisibleTo(caller)));
+                     std::vector<store::Key> unreadable;
+                     ASSIGN_OR_RETURN(*response,
+                                      ListPage(store_, *request,
+                                               VisibleTo(caller), unreadable));
+                     WarnOfUnreadable(unreadable, *context);
                      return absl::OkStatus();
                    });
 }
@@ -76,6 +82,9 @@ grpc::Status ResourcesService::Watch(
             [&] {
               return context->IsCancelled() || stopper_.stopping() ||
                      !caller.Require(demands).ok();
+            },
+            [&](const std::vector<store::Key>& unreadable) {
+              WarnOfUnreadable(unreadable, *context);
             }));
         // It may have been taken away meanwhile.
         RETURN_IF_ERROR(caller.Require(demands));

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -54,8 +55,8 @@ v1::Template TemplateOf(const v1::ServiceSpec& spec) {
 absl::StatusOr<std::vector<v1::Revision>> ListRevisions(
     store::MetadataStore& store, const v1::Service& service) {
   ASSIGN_OR_RETURN(
-      store::ObjectListing listing,
-      store::ListObjects(store, "revision", service.metadata().project()));
+      store::ReadableListing listing,
+      store::ListReadable(store, "revision", service.metadata().project()));
   std::vector<v1::Revision> revisions;
   for (v1::Object& object : listing.objects) {
     if (object.revision().service() == service.metadata().name()) {

@@ -7,8 +7,10 @@
 #include "api/convert.h"
 #include "api/errors.h"
 #include "api/fields.h"
+#include "api/unreadable.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -37,22 +39,26 @@ PlanContext SpecWriter::ContextOf(const StoredObjects& stored,
 absl::StatusOr<StoredObjects> SpecWriter::Read() {
   StoredObjects stored;
   for (const std::string& kind : DeclaredKinds()) {
-    ASSIGN_OR_RETURN(store::ObjectListing listing,
-                     store::ListObjects(store_, kind));
+    ASSIGN_OR_RETURN(store::ReadableListing listing,
+                     store::ListReadable(store_, kind));
     stored.revision = listing.revision;
+    for (const store::Unreadable& bad : listing.unreadable) {
+      stored.unreadable.insert(bad.record.key);
+    }
     for (v1::Object& object : listing.objects) {
       store::Key key = store::KeyOf(object);
       stored.objects.emplace(std::move(key), std::move(object));
     }
   }
-  ASSIGN_OR_RETURN(const store::ObjectListing revisions,
-                   store::ListObjects(store_, "revision"));
+  ASSIGN_OR_RETURN(const store::ReadableListing revisions,
+                   store::ListReadable(store_, "revision"));
+  stored.pinned.incomplete = !revisions.unreadable.empty();
   for (const v1::Object& object : revisions.objects) {
     const v1::Revision& revision = object.revision();
     for (const v1::InputVersion& input : revision.template_().inputs()) {
-      stored.pinned.insert({input.kind(),
-                            ProjectOr(revision.metadata().project()),
-                            input.name(), input.version()});
+      stored.pinned.versions.insert({input.kind(),
+                                     ProjectOr(revision.metadata().project()),
+                                     input.name(), input.version()});
     }
   }
   return stored;
@@ -131,6 +137,9 @@ absl::StatusOr<v1::Service> SpecWriter::ChangeService(
           caller,
           [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
             const v1::Object* object = stored.Find(key);
+            if (stored.unreadable.count(key) > 0) {
+              return RefuseUnreadable("change", key);
+            }
             if (object == nullptr) {
               return absl::NotFoundError(absl::StrCat(
                   "get service ", key.project, "/", key.name, ": not found"));
@@ -165,6 +174,9 @@ absl::StatusOr<v1::Job> SpecWriter::Trigger(const std::string& project,
       Change(caller,
              [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
                const v1::Object* cron = stored.Find(key);
+               if (stored.unreadable.count(key) > 0) {
+                 return RefuseUnreadable("trigger", key);
+               }
                if (cron == nullptr) {
                  return absl::NotFoundError(
                      absl::StrCat("trigger cron job ", key.project, "/",

@@ -6,6 +6,7 @@
 #include "api/errors.h"
 #include "api/fields.h"
 #include "api/spec_writer.h"
+#include "api/unreadable.h"
 #include "base/status.h"
 #include "store/objects.h"
 #include "store/values.h"
@@ -75,6 +76,9 @@ absl::StatusOr<v1::SetSecretResponse> SpecWriter::SetSecret(
       const uint64_t revision,
       Change(caller,
              [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+               if (stored.unreadable.count(key) > 0) {
+                 return RefuseUnreadable("set", key);
+               }
                const v1::Object* before = stored.Find(key);
                RETURN_IF_ERROR(CheckMode(request, before));
                v1::ApplyRequest apply;
@@ -120,6 +124,9 @@ absl::StatusOr<v1::Object> SpecWriter::RollbackValue(
       Change(
           caller,
           [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
+            if (stored.unreadable.count(key) > 0) {
+              return RefuseUnreadable("roll back", key);
+            }
             const v1::Object* before = stored.Find(key);
             if (before == nullptr) {
               return absl::NotFoundError(absl::StrCat("get ", key.kind, " ",

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -68,8 +69,8 @@ grpc::Status SystemService::Version(grpc::ServerContext* context,
                      response->set_pid(getpid());
                      *response->mutable_start_time() =
                          ToTimestamp(version_.start_time);
-                     ASSIGN_OR_RETURN(const store::ObjectListing nodes,
-                                      store::ListObjects(store_, "node"));
+                     ASSIGN_OR_RETURN(const store::ReadableListing nodes,
+                                      store::ListReadable(store_, "node"));
                      for (const v1::Object& object : nodes.objects) {
                        AddConditions(object.node(), *response);
                      }

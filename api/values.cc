@@ -78,9 +78,10 @@ void AddVersion(v1::Object& object, const NewValue& value,
   for (int i = 0; i < all.size(); ++i) {
     // The new one is the last of those that are kept for themselves.
     const bool recent = i >= all.size() - (kKeptVersions - 1);
-    if (recent ||
-        pinned.count({store::KindOf(object), ProjectOr(metadata.project()),
-                      metadata.name(), all[i].version()}) > 0) {
+    if (recent || pinned.incomplete ||
+        pinned.versions.count({store::KindOf(object),
+                               ProjectOr(metadata.project()), metadata.name(),
+                               all[i].version()}) > 0) {
       *kept.Add() = all[i];
     } else {
       DeleteRows(object, all[i].version(), batch);

@@ -21,9 +21,13 @@ namespace bulwark::api {
 // Versions that are kept beside those that a revision pins.
 inline constexpr int kKeptVersions = 10;
 
-// (kind, project, name, version) of what kept revisions read.
-using PinnedInputs =
-    std::set<std::tuple<std::string, std::string, std::string, int64_t>>;
+// What kept revisions read.
+struct PinnedInputs {
+  // (kind, project, name, version)
+  std::set<std::tuple<std::string, std::string, std::string, int64_t>> versions;
+  // A revision cannot be read: what it pins is not known.
+  bool incomplete = false;
+};
 
 bool IsValueKind(const v1::Object& object);  // a secret or a config
 
@@ -47,7 +51,7 @@ struct NewValue {
 
 // Makes `value` the newest version of `object` (its stored status, or an empty
 // one): the status gets it, `batch` its rows, and what nobody needs any more
-// goes from both.
+// goes from both; nothing goes while `pinned` is incomplete.
 void AddVersion(v1::Object& object, const NewValue& value,
                 const v1::Identity& actor, absl::Time now,
                 const PinnedInputs& pinned, store::Batch& batch);

@@ -4,6 +4,7 @@
 
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -20,6 +21,8 @@ class WatchStream {
   using Send = absl::FunctionRef<bool(const v1::WatchEvent&)>;
   // True: end the stream.
   using Done = absl::FunctionRef<bool()>;
+  // Told before the first event: what is left out of what exists already.
+  using Warn = absl::FunctionRef<void(const std::vector<store::Key>&)>;
 
   // The references must outlive this object.
   WatchStream(store::MetadataStore& store, Selection selection, Visible visible)
@@ -29,18 +32,20 @@ class WatchStream {
 
   // Runs until the client is gone or `done` (both OK). An object that a change
   // takes out of the selection (a label is gone) is sent as DELETED, one that
-  // comes in as ADDED.
+  // comes in as ADDED. Records that cannot be read are left out.
   //   OUT_OF_RANGE  `from_revision` is too old, or the client too slow: list
   //                 again
-  absl::Status Run(int64_t from_revision, Send send, Done done);
+  absl::Status Run(int64_t from_revision, Send send, Done done, Warn warn);
 
  private:
-  absl::StatusOr<uint64_t> SendExisting(Send send);
+  absl::StatusOr<uint64_t> SendExisting(Send send, Warn warn);
   // False: the client is gone.
   absl::StatusOr<bool> SendChange(const store::Change& change, Send send);
   // What a write of `object` is to this client; TYPE_UNSPECIFIED: nothing.
   v1::WatchEvent::Type TypeOfPut(const store::Change& change,
                                  const v1::Object& object);
+  // What the client knows is gone; nothing else can be told of it.
+  bool SendUnreadable(const store::Change& change, Send send);
 
   store::MetadataStore& store_;
   const Selection selection_;

@@ -43,6 +43,19 @@ TEST_F(CtlTest, WhenManifestIsWrong_PrintsEachPlaceAndSendsNothing) {
   EXPECT_EQ(server_.last_apply().objects_size(), 0);
 }
 
+TEST_F(CtlTest, WhenTheServerLeavesRecordsOut_WarnsOnceAndShowsTheOthers) {
+  for (const char* name : {"a", "b", "c", "d", "e"}) {
+    v1::Object object;
+    object.mutable_service()->mutable_metadata()->set_name(name);
+    server_.Put(object);
+  }
+  server_.set_unreadable("left out: service/default/\x1b[31m");
+  EXPECT_EQ(Ctl({"get", "services", "-o", "name"}), kExitOk);
+  EXPECT_EQ(out_, "service/a\nservice/b\nservice/c\nservice/d\nservice/e\n");
+  // The pages of a list all say so; what others wrote does no harm.
+  EXPECT_EQ(err_, "warning: left out: service/default/\\x1b[31m\n");
+}
+
 TEST_F(CtlTest, WhenServerFindsViolations_MapsThemToTheManifest) {
   v1::ErrorDetail detail;
   v1::Violation& violation = *detail.add_violations();

@@ -24,6 +24,8 @@ namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(20);
 constexpr absl::Duration kBetweenTries = absl::Milliseconds(200);
+// Where the API puts a warning beside its answer.
+constexpr char kWarningMetadata[] = "bulwark-warning-bin";
 
 std::string SocketPath(absl::string_view socket) {
   if (!absl::ConsumePrefix(&socket, "unix://")) {
@@ -130,7 +132,22 @@ absl::Status Upload(Call& call, grpc::ClientContext& context,
 
 }  // namespace
 
-Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
+void Client::Impl::TellWarnings(const grpc::ClientContext& context) {
+  if (on_warning == nullptr) return;
+  const auto& metadata = context.GetServerInitialMetadata();
+  const auto [begin, end] = metadata.equal_range(kWarningMetadata);
+  for (auto it = begin; it != end; ++it) {
+    const std::string text(it->second.data(), it->second.size());
+    {
+      absl::MutexLock lock(&mu);
+      if (!told.insert(text).second) continue;
+    }
+    on_warning(text);
+  }
+}
+
+Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock,
+               OnWarning on_warning)
     : impl_(std::make_unique<Impl>()) {
   // gRPC is kept up for good: its shut-down after a large upload can wait 10 s
   // for a poller of its own (tcp_posix.cc, backup poller).
@@ -138,6 +155,7 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock)
   impl_->path = SocketPath(socket);
   impl_->timeout = timeout;
   impl_->clock = &clock;
+  impl_->on_warning = std::move(on_warning);
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   // A unix socket needs no proxy, no name service and no retries.
@@ -263,6 +281,7 @@ absl::Status Client::Watch(
   auto reader = impl_->resources->Watch(&stream.context, request);
   v1::WatchEvent event;
   while (reader->Read(&event)) {
+    impl_->TellWarnings(stream.context);
     if (on_event(event)) continue;
     stream.context.TryCancel();
     reader->Finish();

@@ -40,9 +40,14 @@ class Client {
   // Takes the next piece of a download; its error ends that.
   using OnData = std::function<absl::Status(absl::string_view)>;
 
+  // What the server warns of beside its answer. From any thread.
+  using OnWarning = std::function<void(const std::string&)>;
+
   // `socket` is "unix:///path", "unix:/path" or "/path". Each call that is no
-  // stream ends after `timeout`. `clock` must outlive this object.
-  Client(const std::string& socket, absl::Duration timeout, Clock& clock);
+  // stream ends after `timeout`. `clock` must outlive this object. `on_warning`
+  // gets each warning once.
+  Client(const std::string& socket, absl::Duration timeout, Clock& clock,
+         OnWarning on_warning = nullptr);
   ~Client();
 
   absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request);

@@ -31,9 +31,13 @@ struct Client::Impl {
   std::unique_ptr<v1::Secrets::Stub> secrets;
   std::unique_ptr<v1::System::Stub> system;
   std::unique_ptr<v1::Volumes::Stub> volumes;
+  OnWarning on_warning;
   absl::Mutex mu;
   std::set<grpc::ClientContext*> streams ABSL_GUARDED_BY(mu);
+  std::set<std::string> told ABSL_GUARDED_BY(mu);
 
+  // Hands on what the server's metadata warns of. After the first answer.
+  void TellWarnings(const grpc::ClientContext& context);
   absl::Status ToStatus(const grpc::Status& status) const;
   absl::Status ExplainUnavailable(const grpc::Status& status) const;
 
@@ -51,6 +55,7 @@ struct Client::Impl {
     absl::Status status =
         ToStatus((stub.*method)(&context, request, &response));
     if (!status.ok()) return status;
+    TellWarnings(context);
     return response;
   }
 };

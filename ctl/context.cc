@@ -1,6 +1,7 @@
 #include "ctl/context.h"
 
 #include "base/units.h"
+#include "ctl/errors.h"
 
 namespace bulwark::ctl {
 
@@ -11,8 +12,9 @@ absl::Duration Context::Timeout(absl::Duration fallback) const {
 
 Client& Context::client() {
   if (client_ == nullptr) {
-    client_ =
-        std::make_unique<Client>(socket, Timeout(absl::Seconds(30)), clock);
+    client_ = std::make_unique<Client>(
+        socket, Timeout(absl::Seconds(30)), clock,
+        [this](const std::string& text) { io.Err(FormatWarning(text)); });
   }
   return *client_;
 }

@@ -97,6 +97,10 @@ std::string FormatError(const absl::Status& status) {
   return Harmless(out);
 }
 
+std::string FormatWarning(absl::string_view text) {
+  return Harmless(absl::StrCat("warning: ", text, "\n"));
+}
+
 int ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return kExitOk;
   int code = kExitError;

@@ -38,6 +38,9 @@ absl::Status WithLines(absl::Status status, absl::string_view lines);
 // "error: …" and "hint: …" lines.
 std::string FormatError(const absl::Status& status);
 
+// A "warning: …" line of what a server wrote.
+std::string FormatWarning(absl::string_view text);
+
 int ExitCodeOf(const absl::Status& status);
 
 }  // namespace bulwark::ctl

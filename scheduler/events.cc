@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -88,7 +89,7 @@ void EventRecorder::Record(const v1::ObjectReference& subject,
 }
 
 void EventRecorder::Load(const std::string& name, Project& project) {
-  auto listing = store::ListObjects(store_, "event", name);
+  auto listing = store::ListReadable(store_, "event", name);
   if (!listing.ok()) return;
   project = Project();
   project.loaded = true;

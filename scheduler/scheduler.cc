@@ -13,6 +13,7 @@
 #include "scheduler/rollout/template.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/services/unmet.h"
+#include "scheduler/unreadable.h"
 #include "store/objects.h"
 
 namespace bulwark::scheduler {
@@ -52,7 +53,7 @@ RunnerOptions Options(const char* name, int workers) {
 Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
     : ports_(ports),
       events_(ports.store, ports.clock, ports.entropy),
-      addresses_(ports.store),
+      addresses_(ports.store, [this] { return HeldAddresses(); }),
       launcher_(ports.store, ports.engine, ports.images, ports.network,
                 ports.volumes, ports.delivery, ports.record_reads, slots_,
                 ports.clock, ports.entropy, options.dns_domain),
@@ -273,7 +274,7 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
     generations_.erase(key);
     return;
   }
-  if (!object.ok()) return;
+  if (!object.ok()) return TellUnreadable(change, object.status(), events_);
   const int64_t generation = store::MetadataOf(*object).generation();
   bool declared_anew;
   {
@@ -292,6 +293,8 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
 }
 
 void Scheduler::OnCronJobChange(const store::Change& change) {
+  const absl::StatusOr<v1::Object> object = ObjectOf(change);
+  if (!object.ok()) TellUnreadable(change, object.status(), events_);
   cron_runner_->Add(QueueKey(change.key));
 }
 
@@ -317,10 +320,7 @@ void Scheduler::WakeDependents(const char* kind, const std::string& key) {
 
 void Scheduler::OnReplicaChange(const store::Change& change) {
   absl::StatusOr<v1::Object> object = ObjectOf(change);
-  if (!object.ok()) {
-    LOG_ERROR("unreadable replica", {{"cause", object.status()}});
-    return;
-  }
+  if (!object.ok()) return TellUnreadable(change, object.status(), events_);
   const v1::Replica& replica = object->replica();
   const std::string key = QueueKey(change.key);
   {
@@ -373,6 +373,14 @@ std::vector<std::string> Scheduler::Keys(const Informer& informer) const {
     keys.push_back(QueueKey(record->key));
   }
   return keys;
+}
+
+std::vector<SlotAddress> Scheduler::HeldAddresses() const {
+  std::vector<SlotAddress> held;
+  for (const netmesh::Sandbox& sandbox : ports_.network.ListSandboxes()) {
+    held.push_back({sandbox.spec.address, sandbox.spec.address6});
+  }
+  return held;
 }
 
 bool Scheduler::IsDown(const std::string& key) {

@@ -125,6 +125,7 @@ class Scheduler {
   void WakeOwner(const v1::Replica& replica);
   void WakeDependents(const char* kind, const std::string& key);
   bool IsDown(const std::string& key);
+  std::vector<SlotAddress> HeldAddresses() const;
   absl::StatusOr<DependencyGraph> Owners();
   absl::StatusOr<std::set<std::string>> LiveOwners();
   absl::Status KillAll(const std::set<std::string>& owners);

@@ -9,6 +9,7 @@
 #include "scheduler/services/reader.h"
 #include "scheduler/shutdown.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -30,7 +31,7 @@ std::vector<std::string> NamesOf(const std::set<std::string>& owners) {
 absl::StatusOr<DependencyGraph> Scheduler::Owners() {
   DependencyGraph graph;
   for (const char* kind : {"service", "job"}) {
-    ASSIGN_OR_RETURN(auto all, store::ListObjects(ports_.store, kind));
+    ASSIGN_OR_RETURN(auto all, store::ListReadable(ports_.store, kind));
     for (const v1::Object& object : all.objects) {
       const store::Key key = store::KeyOf(object);
       auto& needs = graph[key.ToString()];
@@ -49,7 +50,7 @@ absl::StatusOr<DependencyGraph> Scheduler::Owners() {
 }
 
 absl::StatusOr<std::set<std::string>> Scheduler::LiveOwners() {
-  ASSIGN_OR_RETURN(auto replicas, store::ListObjects(ports_.store, "replica"));
+  ASSIGN_OR_RETURN(auto replicas, store::ListReadable(ports_.store, "replica"));
   std::set<std::string> live;
   for (const v1::Object& object : replicas.objects) {
     if (HasEnded(object.replica())) continue;

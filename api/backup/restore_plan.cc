@@ -171,7 +171,13 @@ class Planner {
       Put(key, store::Encode(object));
       return absl::OkStatus();
     }
-    ASSIGN_OR_RETURN(v1::Object before, store::Decode(*current));
+    absl::StatusOr<v1::Object> decoded = store::Decode(*current);
+    if (!decoded.ok()) {
+      // What cannot be read is what a restore is for.
+      Put(key, store::Encode(object));
+      return absl::OkStatus();
+    }
+    v1::Object& before = *decoded;
     if (MetadataOf(before).has_delete_time()) {
       leaving_.push_back(NameOf(before));
       return absl::OkStatus();
@@ -215,7 +221,10 @@ class Planner {
       return absl::OkStatus();
     }
     if (use != BackupUse::kDeclared) return absl::OkStatus();
-    ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
+    absl::StatusOr<v1::Object> decoded = store::Decode(record);
+    // How to take down what it stands for is not known.
+    if (!decoded.ok()) return absl::OkStatus();
+    v1::Object& object = *decoded;
     if (object.has_volume() || MetadataOf(object).has_delete_time()) {
       return absl::OkStatus();
     }

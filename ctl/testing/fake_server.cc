@@ -93,9 +93,10 @@ class FakeServer::Resources final : public v1::Resources::Service {
   }
 
   // Two objects a page, so that paging is used.
-  Status List(ServerContext*, const v1::ListRequest* request,
+  Status List(ServerContext* context, const v1::ListRequest* request,
               v1::ListResponse* response) override {
     if (Status s = state_.Take("List"); !s.ok()) return s;
+    Warn(*context);
     absl::MutexLock lock(&state_.mu);
     std::vector<v1::Object> found;
     for (const auto& [key, object] : state_.objects) {
@@ -119,6 +120,7 @@ class FakeServer::Resources final : public v1::Resources::Service {
   Status Watch(ServerContext* context, const v1::WatchRequest* request,
                ServerWriter<v1::WatchEvent>* writer) override {
     if (Status s = state_.Take("Watch"); !s.ok()) return s;
+    Warn(*context);
     auto wanted = [&](const v1::Object& object) {
       return Matches(object, request->kind(), request->project(),
                      request->service(), request->name(), request->labels());
@@ -187,6 +189,12 @@ class FakeServer::Resources final : public v1::Resources::Service {
   }
 
  private:
+  void Warn(ServerContext& context) {
+    absl::MutexLock lock(&state_.mu);
+    if (state_.unreadable.empty()) return;
+    context.AddInitialMetadata("bulwark-warning-bin", state_.unreadable);
+  }
+
   FakeState& state_;
 };
 
@@ -410,6 +418,7 @@ BULWARK_SET_(std::vector<v1::ImageProgress>, progress, progress)
 BULWARK_SET_(std::vector<std::string>, warnings, warnings)
 BULWARK_SET_(std::string, archive, archive)
 BULWARK_SET_(int, exit_code, exit_code)
+BULWARK_SET_(std::string, unreadable, unreadable)
 BULWARK_SET_(std::function<void(const v1::Object&)>, on_apply, on_apply)
 
 }  // namespace bulwark::ctl::testing

@@ -60,6 +60,8 @@ class FakeServer {
   // Exec echoes input in upper case after printing the command, and ends with
   // this code. If it is to fail: from 126 on it sends the code with the error.
   void set_exit_code(int code);
+  // What List and Watch warn of beside their answers; empty: nothing.
+  void set_unreadable(std::string warning);
   // Called under no lock after each applied object.
   void set_on_apply(std::function<void(const v1::Object&)> on_apply);
 

@@ -52,6 +52,7 @@ struct FakeState {
   v1::DoctorResponse doctor;
   v1::DiskUsageResponse disk_usage;
   std::function<void(const v1::Object&)> on_apply;
+  std::string unreadable;  // List and Watch warn of it
   int exit_code = 0;
   bool stopping = false;
   int connection = 0;  // streams of an earlier one have broken

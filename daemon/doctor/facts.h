@@ -84,6 +84,9 @@ struct HostFacts {
   int loop_error = 0;
   bool has_restic = false;
 
+  // Keys of records that cannot be read.
+  std::vector<std::string> unreadable_records;
+
   int64_t secrets = 0;
   std::string key_file;
   std::string key_file_error;   // not empty: mode and owner are not known

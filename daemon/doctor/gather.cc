@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "os/files.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -15,7 +16,7 @@ constexpr int64_t kMaxFile = int64_t{16} << 20;
 
 absl::Time NewestEvent(store::MetadataStore& store) {
   absl::Time newest = absl::InfinitePast();
-  const auto events = store::ListObjects(store, "event");
+  const auto events = store::ListReadable(store, "event");
   if (!events.ok()) return newest;
   for (const v1::Object& object : events->objects) {
     newest = std::max(
@@ -25,6 +26,16 @@ absl::Time NewestEvent(store::MetadataStore& store) {
 }
 
 }  // namespace
+
+void GatherRecords(store::MetadataStore& store, HostFacts& facts) {
+  for (const std::string& kind : store::AllKinds()) {
+    const auto listing = store::ListReadable(store, kind);
+    if (!listing.ok()) continue;
+    for (const store::Unreadable& bad : listing->unreadable) {
+      facts.unreadable_records.push_back(bad.record.key.ToString());
+    }
+  }
+}
 
 std::string SmallFile(const std::string& path) {
   absl::StatusOr<std::string> text = os::ReadFile(path, kMaxFile);
@@ -47,8 +58,9 @@ HostFacts Gather(const Config& config, store::MetadataStore& store,
   GatherNetwork(config, store, facts);
   GatherHost(config, facts);
   GatherDaemon(config, facts);
+  GatherRecords(store, facts);
   facts.newest_record = NewestEvent(store);
-  const auto secrets = store::ListObjects(store, "secret");
+  const auto secrets = store::ListReadable(store, "secret");
   if (secrets.ok()) {
     facts.secrets = static_cast<int64_t>(secrets->objects.size());
   }

@@ -21,6 +21,7 @@ void GatherNetwork(const Config& config, store::MetadataStore& store,
                    HostFacts& facts);
 void GatherHost(const Config& config, HostFacts& facts);
 void GatherDaemon(const Config& config, HostFacts& facts);
+void GatherRecords(store::MetadataStore& store, HostFacts& facts);
 
 // The text of a small file of /proc or /sys; empty if it cannot be read.
 std::string SmallFile(const std::string& path);

@@ -22,6 +22,7 @@
 #include "netmesh/linux/names.h"
 #include "os/nft.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -108,7 +109,7 @@ std::vector<std::string> HoldersOf(const std::set<std::string>& inodes) {
 }
 
 void GatherPorts(store::MetadataStore& store, HostFacts& facts) {
-  const auto services = store::ListObjects(store, "service");
+  const auto services = store::ListReadable(store, "service");
   if (!services.ok()) return;
   for (const v1::Object& object : services->objects) {
     const v1::Service& service = object.service();

@@ -38,6 +38,7 @@ v1::DoctorResponse Judge(const HostFacts& facts) {
   JudgeNetwork(facts, response);
   JudgeHost(facts, response);
   JudgeDaemon(facts, response);
+  JudgeRecords(facts, response);
   return response;
 }
 

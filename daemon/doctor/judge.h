@@ -17,6 +17,7 @@ void JudgeKernel(const HostFacts& facts, v1::DoctorResponse& response);
 void JudgeNetwork(const HostFacts& facts, v1::DoctorResponse& response);
 void JudgeHost(const HostFacts& facts, v1::DoctorResponse& response);
 void JudgeDaemon(const HostFacts& facts, v1::DoctorResponse& response);
+void JudgeRecords(const HostFacts& facts, v1::DoctorResponse& response);
 
 // Adds a check.
 void AddGood(v1::DoctorResponse& response, absl::string_view name,

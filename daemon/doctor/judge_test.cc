@@ -104,6 +104,14 @@ TEST(JudgeTest, WhenSomethingIsMissing_SaysTheConsequenceAndTheRemedy) {
          f.v1_controllers = {"cpu", "memory", "pids"};
        },
        "hybrid", ""},
+      {"records", kBad,
+       [](Facts& f) { f.unreadable_records = {"service/default/web"}; },
+       "cannot be read: service/default/web", "docs/operation.md"},
+      {"records", kBad,
+       [](Facts& f) {
+         f.unreadable_records = {"a", "b", "c", "d", "e", "f", "g"};
+       },
+       "a, b, c, d, e and 2 more", "docs/operation.md"},
       {"pressure", kLimited, [](Facts& f) { f.pressure = false; }, "PSI",
        "psi=1"},
       {"nftables", kBad, [](Facts& f) { f.nft_error = "open nftables: no"; },

@@ -7,6 +7,7 @@
 #include "daemon/metrics/runtime.h"
 #include "daemon/metrics/usage.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -46,7 +47,7 @@ ReplicaNames Collector::AddObjects(metrics::Samples& samples) {
   ReplicaNames names;
   for (const char* kind :
        {"service", "scale", "replica", "volume", "job", "cron-job"}) {
-    const auto listing = store::ListObjects(sources_.store, kind);
+    const auto listing = store::ListReadable(sources_.store, kind);
     if (!listing.ok()) continue;  // the store says so itself
     samples.Add("bulwark_objects", {kind},
                 static_cast<double>(listing->objects.size()));

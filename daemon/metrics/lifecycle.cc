@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "daemon/metrics/replica_labels.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -36,7 +37,7 @@ absl::Status Lifecycle::SeeAll() {
   std::vector<v1::Object> objects;
   std::set<Name> services;
   for (const char* kind : {"service", "revision", "replica"}) {
-    ASSIGN_OR_RETURN(auto all, store::ListObjects(store_, kind));
+    ASSIGN_OR_RETURN(auto all, store::ListReadable(store_, kind));
     for (v1::Object& object : all.objects) {
       if (object.has_service()) {
         const v1::Metadata& metadata = object.service().metadata();

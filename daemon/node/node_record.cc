@@ -20,6 +20,7 @@
 #include "scheduler/conditions.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -209,8 +210,8 @@ absl::Status NodeRecord::Update() {
   facts.boot_time = host_.boot_time;
   facts.start_time = report_from_;
   facts.now = clock_.Now();
-  ASSIGN_OR_RETURN(const store::ObjectListing services,
-                   store::ListObjects(store_, "service"));
+  ASSIGN_OR_RETURN(const store::ReadableListing services,
+                   store::ListReadable(store_, "service"));
   for (const v1::Object& object : services.objects) {
     facts.services.push_back(object.service());
   }

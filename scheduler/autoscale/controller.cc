@@ -8,6 +8,7 @@
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -101,7 +102,7 @@ absl::StatusOr<Capacity> AutoscaleController::CapacityOf(
     return Capacity();
   }
   Requests others;
-  ASSIGN_OR_RETURN(auto services, store::ListObjects(store_, "service"));
+  ASSIGN_OR_RETURN(auto services, store::ListReadable(store_, "service"));
   for (const v1::Object& object : services.objects) {
     const v1::Service& other = object.service();
     if (other.metadata().uid() == service.metadata().uid()) continue;
@@ -110,7 +111,7 @@ absl::StatusOr<Capacity> AutoscaleController::CapacityOf(
     others += RequestsOf(other.spec()) *
               SettingsOf(other, nullptr, CountOf(scale)).replicas;
   }
-  ASSIGN_OR_RETURN(auto jobs, store::ListObjects(store_, "job"));
+  ASSIGN_OR_RETURN(auto jobs, store::ListReadable(store_, "job"));
   for (const v1::Object& object : jobs.objects) {
     others += RequestsOf(object.job().spec()) * object.job().status().active();
   }

@@ -11,6 +11,7 @@
 #include "scheduler/readable.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -88,22 +89,21 @@ absl::StatusOr<absl::Duration> HealthMonitor::Pass(
   }
   for (const store::Change& change : *changes) {
     const bool gone = change.op == store::Change::Op::kDelete;
-    ASSIGN_OR_RETURN(
-        v1::Object object,
-        store::Decode(change.key, gone ? change.previous : change.value,
-                      change.revision));
+    const absl::StatusOr<v1::Object> object = store::Decode(
+        change.key, gone ? change.previous : change.value, change.revision);
+    if (!object.ok()) continue;  // the resync forgets it
     if (gone) {
       absl::MutexLock lock(&mu_);
-      tracked_.erase(object.replica().metadata().uid());
+      tracked_.erase(object->replica().metadata().uid());
     } else {
-      Update(object);
+      Update(*object);
     }
   }
   return kResyncPeriod;
 }
 
 absl::Status HealthMonitor::Resync() {
-  ASSIGN_OR_RETURN(auto listing, store::ListObjects(store_, "replica"));
+  ASSIGN_OR_RETURN(auto listing, store::ListReadable(store_, "replica"));
   std::set<std::string> present;
   for (const v1::Object& object : listing.objects) {
     present.insert(object.replica().metadata().uid());

@@ -5,10 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "base/status.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -89,7 +91,13 @@ absl::Status CronController::RunOnce(Pass& pass) {
 
 absl::Status CronController::ReadJobs(Pass& pass, const std::string& uid) {
   ASSIGN_OR_RETURN(auto jobs,
-                   store::ListObjects(store_, "job", pass.key.project));
+                   store::ListReadable(store_, "job", pass.key.project));
+  for (const store::Unreadable& bad : jobs.unreadable) {
+    const std::string& name = bad.record.key.name;
+    // It may be a run of this one.
+    if (absl::StartsWith(name, pass.key.name + "-")) return bad.why;
+    pass.view.names.insert(name);
+  }
   for (const v1::Object& object : jobs.objects) {
     const v1::Metadata& metadata = object.job().metadata();
     pass.view.names.insert(metadata.name());

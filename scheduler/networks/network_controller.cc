@@ -11,6 +11,7 @@
 #include "scheduler/conditions.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -61,10 +62,14 @@ std::string NetworkController::NetmeshId(const v1::Network& network) {
 
 absl::StatusOr<NetworkController::View> NetworkController::Read() {
   View view;
-  ASSIGN_OR_RETURN(auto networks, store::ListObjects(store_, "network"));
+  ASSIGN_OR_RETURN(auto networks, store::ListReadable(store_, "network"));
   view.networks = std::move(networks.objects);
+  view.unreadable = std::move(networks.unreadable);
   for (const char* kind : {"service", "job"}) {
-    ASSIGN_OR_RETURN(auto users, store::ListObjects(store_, kind));
+    ASSIGN_OR_RETURN(auto users, store::ListReadable(store_, kind));
+    for (const store::Unreadable& bad : users.unreadable) {
+      view.unknown_users.insert(bad.record.key.project);
+    }
     for (const v1::Object& user : users.objects) {
       view.users.insert({store::KeyOf(user).project, NetworkOf(user)});
     }
@@ -93,6 +98,9 @@ absl::Status NetworkController::AddMissingDefaults(View& view) {
     if (o.network().metadata().name() == kDefault) {
       have.insert(Project(o.network().metadata()));
     }
+  }
+  for (const store::Unreadable& bad : view.unreadable) {
+    if (bad.record.key.name == kDefault) have.insert(bad.record.key.project);
   }
   std::set<std::string> wanted = {kDefault};
   for (const auto& [project, name] : view.users) {
@@ -139,8 +147,9 @@ absl::Status NetworkController::Reconcile(const View& view, v1::Object object) {
 absl::Status NetworkController::Delete(const View& view,
                                        const v1::Object& object) {
   const v1::Network& network = object.network();
-  if (view.users.contains(
-          {Project(network.metadata()), network.metadata().name()})) {
+  const std::string project = Project(network.metadata());
+  if (view.unknown_users.contains(project) ||
+      view.users.contains({project, network.metadata().name()})) {
     return absl::OkStatus();  // its user's end comes back here as a change
   }
   RETURN_IF_ERROR(network_.DeleteNetwork(NetmeshId(network)));
@@ -154,6 +163,10 @@ absl::Status NetworkController::Allocate(const View& view, v1::Object& object) {
   v1::Network& network = *object.mutable_network();
   if (!network.status().subnet().empty()) return absl::OkStatus();
   std::string subnet = network.spec().subnet();
+  if (subnet.empty() && !view.unreadable.empty()) {
+    // Which subnet that one has is not known.
+    return Annotate(view.unreadable.front().why, "choose a subnet");
+  }
   if (subnet.empty()) {
     std::vector<std::string> used;
     for (const v1::Object& o : view.networks) {

@@ -14,6 +14,7 @@
 #include "netmesh/network.h"
 #include "proto/bulwark/v1/objects.pb.h"
 #include "scheduler/follow/follower.h"
+#include "store/readable.h"
 #include "store/store.h"
 
 namespace bulwark::scheduler {
@@ -46,8 +47,12 @@ class NetworkController {
  private:
   struct View {
     std::vector<v1::Object> networks;
+    // Those whose records cannot be read.
+    std::vector<store::Unreadable> unreadable;
     // Project and network of each service and job.
     std::set<std::pair<std::string, std::string>> users;
+    // Projects in which there may be more users.
+    std::set<std::string> unknown_users;
   };
   absl::StatusOr<View> Read();
   absl::Status AddMissingDefaults(View& view);

@@ -11,6 +11,7 @@
 #include "scheduler/conditions.h"
 #include "scheduler/publish/ports_condition.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -45,21 +46,22 @@ bool Concerns(const store::Change& change) {
          change.key.kind == "network";
 }
 
+// Of what can be read: one bad record must not hold up all others' traffic.
 absl::StatusOr<PublishView> ReadView(store::MetadataStore& store) {
   PublishView view;
-  ASSIGN_OR_RETURN(auto services, store::ListObjects(store, "service"));
+  ASSIGN_OR_RETURN(auto services, store::ListReadable(store, "service"));
   for (v1::Object& o : services.objects) {
     view.services.push_back(std::move(*o.mutable_service()));
   }
-  ASSIGN_OR_RETURN(auto replicas, store::ListObjects(store, "replica"));
+  ASSIGN_OR_RETURN(auto replicas, store::ListReadable(store, "replica"));
   for (v1::Object& o : replicas.objects) {
     view.replicas.push_back(std::move(*o.mutable_replica()));
   }
-  ASSIGN_OR_RETURN(auto networks, store::ListObjects(store, "network"));
+  ASSIGN_OR_RETURN(auto networks, store::ListReadable(store, "network"));
   for (v1::Object& o : networks.objects) {
     view.networks.push_back(std::move(*o.mutable_network()));
   }
-  ASSIGN_OR_RETURN(auto volumes, store::ListObjects(store, "volume"));
+  ASSIGN_OR_RETURN(auto volumes, store::ListReadable(store, "volume"));
   for (v1::Object& o : volumes.objects) {
     if (o.volume().spec().access() != v1::VolumeSpec::SINGLE_WRITER) continue;
     view.single_writer.push_back(std::move(*o.mutable_volume()));

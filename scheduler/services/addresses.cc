@@ -69,9 +69,29 @@ absl::StatusOr<SlotAddress> FreeAddress(const std::vector<v1::Object>& replicas,
   return found;
 }
 
+std::vector<std::string> AddressesIn(absl::string_view bytes) {
+  std::vector<std::string> addresses;
+  // On the wire a string follows its length, which is one byte for these.
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const size_t length = static_cast<unsigned char>(bytes[i]);
+    if (length < 2 || length >= INET6_ADDRSTRLEN ||
+        length >= bytes.size() - i) {
+      continue;
+    }
+    const std::string text(bytes.substr(i + 1, length));
+    unsigned char ignored[16];
+    if (inet_pton(AF_INET, text.c_str(), ignored) == 1 ||
+        inet_pton(AF_INET6, text.c_str(), ignored) == 1) {
+      addresses.push_back(text);
+    }
+  }
+  return addresses;
+}
+
 absl::StatusOr<std::string> FreeVirtualAddress(
-    const std::vector<v1::Object>& services, absl::string_view pool) {
-  std::vector<std::string> used;
+    const std::vector<v1::Object>& services,
+    const std::vector<std::string>& taken, absl::string_view pool) {
+  std::vector<std::string> used = taken;
   for (const v1::Object& o : services) {
     const std::string& address = o.service().status().virtual_address();
     if (!address.empty()) used.push_back(address);

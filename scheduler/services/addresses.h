@@ -31,9 +31,16 @@ absl::StatusOr<SlotAddress> FreeAddress(const std::vector<v1::Object>& replicas,
                                         const std::vector<SlotAddress>& taken,
                                         const v1::NetworkStatus& network);
 
-// An address of `pool` that no service has. Pure.
+// Every address that stands in the bytes of a message as a string of its own:
+// those of a record that cannot be read any more, as far as they can be known.
+// Pure.
+std::vector<std::string> AddressesIn(absl::string_view bytes);
+
+// An address of `pool` that no service has, and that is not among `taken`.
+// Pure.
 absl::StatusOr<std::string> FreeVirtualAddress(
-    const std::vector<v1::Object>& services, absl::string_view pool);
+    const std::vector<v1::Object>& services,
+    const std::vector<std::string>& taken, absl::string_view pool);
 
 }  // namespace bulwark::scheduler
 

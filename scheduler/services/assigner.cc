@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 
@@ -27,9 +28,22 @@ absl::StatusOr<SlotAddress> AddressAssigner::Session::ForSlot(
   const v1::NetworkStatus& status = found->network().status();
   Hold();
   if (!std::exchange(listed_, true)) {
-    ASSIGN_OR_RETURN(auto all,
-                     store::ListObjects(assigner_.store_, "replica", project_));
+    ASSIGN_OR_RETURN(
+        auto all, store::ListReadable(assigner_.store_, "replica", project_));
     replicas_ = std::move(all.objects);
+    // Their containers may run: nobody else gets their addresses.
+    for (const store::Unreadable& bad : all.unreadable) {
+      for (const std::string& address : AddressesIn(bad.record.value)) {
+        const bool v6 = address.find(':') != std::string::npos;
+        given_.push_back(v6 ? SlotAddress{"", address}
+                            : SlotAddress{address, ""});
+      }
+    }
+    if (!all.unreadable.empty() && assigner_.held_ != nullptr) {
+      for (SlotAddress& held : assigner_.held_()) {
+        given_.push_back(std::move(held));
+      }
+    }
   }
   std::vector<v1::Replica> own;
   for (const v1::Object& object : replicas_) {
@@ -49,8 +63,14 @@ absl::StatusOr<std::string> AddressAssigner::Session::ForService(
     const std::string& pool) {
   Hold();
   ASSIGN_OR_RETURN(auto services,
-                   store::ListObjects(assigner_.store_, "service"));
-  return FreeVirtualAddress(services.objects, pool);
+                   store::ListReadable(assigner_.store_, "service"));
+  std::vector<std::string> taken;
+  for (const store::Unreadable& bad : services.unreadable) {
+    for (std::string& address : AddressesIn(bad.record.value)) {
+      taken.push_back(std::move(address));
+    }
+  }
+  return FreeVirtualAddress(services.objects, taken, pool);
 }
 
 }  // namespace bulwark::scheduler

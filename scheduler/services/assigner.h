@@ -2,8 +2,10 @@
 #ifndef SCHEDULER_SERVICES_ASSIGNER_H_
 #define SCHEDULER_SERVICES_ASSIGNER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,8 +20,14 @@ namespace bulwark::scheduler {
 // Thread-safe.
 class AddressAssigner {
  public:
-  // `store` must outlive this object.
-  explicit AddressAssigner(store::MetadataStore& store) : store_(store) {}
+  // The addresses that namespaces have, whoever they are for.
+  using HeldAddresses = std::function<std::vector<SlotAddress>()>;
+
+  // `store` must outlive this object. `held` is asked where the store cannot
+  // tell: while a replica's record cannot be read.
+  explicit AddressAssigner(store::MetadataStore& store,
+                           HeldAddresses held = nullptr)
+      : store_(store), held_(std::move(held)) {}
 
   // The addresses of one commit. From its first address until its end nobody
   // else is given any, so it ends right after the commit that holds what it
@@ -53,6 +61,7 @@ class AddressAssigner {
 
  private:
   store::MetadataStore& store_;
+  const HeldAddresses held_;
   SlotGuard guard_;
 };
 

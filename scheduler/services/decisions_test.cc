@@ -59,6 +59,27 @@ TEST(AddressTest, WhenNew_TheLowestThatNobodyHolds) {
               StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
+TEST(AddressTest, WhenARecordIsDamaged_ItsAddressesAreStillFound) {
+  v1::Object object = Replica(1, "10.1.0.3");
+  // The next field's tag is a digit as text.
+  object.mutable_replica()->mutable_spec()->set_address6("fd00::3");
+  std::string bytes = object.SerializeAsString();
+  bytes[0] = '\xff';
+  EXPECT_THAT(AddressesIn(bytes),
+              ::testing::UnorderedElementsAre("10.1.0.3", "fd00::3"));
+  EXPECT_THAT(AddressesIn(bytes.substr(0, bytes.size() - 4)),
+              ::testing::Not(::testing::Contains("fd00::3")));
+  EXPECT_THAT(AddressesIn("\x30\x08nonsense"), ::testing::IsEmpty());
+}
+
+TEST(AddressTest, WhenAVirtualAddressIsTaken_ItIsNotGiven) {
+  ASSERT_OK_AND_ASSIGN(const std::string first,
+                       FreeVirtualAddress({}, {}, "10.211.0.0/24"));
+  ASSERT_OK_AND_ASSIGN(const std::string second,
+                       FreeVirtualAddress({}, {first}, "10.211.0.0/24"));
+  EXPECT_NE(first, second);
+}
+
 TEST(DependencyTest, SaysWhatIsMissing) {
   v1::Dependency healthy;
   healthy.set_service("db");

@@ -2,12 +2,28 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "scheduler/names.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
+
+std::string OwnerInName(const store::Key& key) {
+  absl::string_view name = key.name;
+  const auto drop_last = [&name] {
+    const size_t dash = name.rfind('-');
+    const absl::string_view last =
+        dash == absl::string_view::npos ? "" : name.substr(dash + 1);
+    name = name.substr(0, last.empty() ? 0 : dash);
+    return last;
+  };
+  if (key.kind == "replica") drop_last();  // the uid's
+  int64_t number = 0;
+  return absl::SimpleAtoi(drop_last(), &number) ? std::string(name) : "";
+}
 
 absl::StatusOr<std::vector<v1::Object>> ListOwned(store::MetadataStore& store,
                                                   const std::string& kind,
@@ -17,14 +33,13 @@ absl::StatusOr<std::vector<v1::Object>> ListOwned(store::MetadataStore& store,
   filter.kind = kind;
   filter.project = project;
   filter.name_prefix = service + "-";
-  ASSIGN_OR_RETURN(store::Listing listing, store.List(filter));
-  std::vector<v1::Object> objects;
-  objects.reserve(listing.records.size());
-  for (const store::Record& record : listing.records) {
-    ASSIGN_OR_RETURN(v1::Object object, store::Decode(record));
-    objects.push_back(std::move(object));
+  ASSIGN_OR_RETURN(store::ReadableListing listing,
+                   store::ListReadable(store, filter));
+  for (const store::Unreadable& bad : listing.unreadable) {
+    // Whoever cannot count its own must not decide; others can.
+    if (OwnerInName(bad.record.key) == service) return bad.why;
   }
-  return objects;
+  return std::move(listing.objects);
 }
 
 absl::StatusOr<std::vector<v1::Replica>> ListReplicas(

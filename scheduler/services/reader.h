@@ -13,8 +13,14 @@
 
 namespace bulwark::scheduler {
 
+// The service or job (of a revision: "job.NAME") in the name of a replica or
+// revision, for records that cannot be read; empty if it has not that form.
+// Pure.
+std::string OwnerInName(const store::Key& key);
+
 // Objects of `kind` whose names begin with "SERVICE-"; the caller drops those
-// of "SERVICE-something".
+// of "SERVICE-something". DATA_LOSS if one that is the service's own by its
+// name cannot be read: whoever counts them must not take it for absent.
 absl::StatusOr<std::vector<v1::Object>> ListOwned(store::MetadataStore& store,
                                                   const std::string& kind,
                                                   const std::string& project,

@@ -7,6 +7,7 @@
 #include "scheduler/services/dependencies.h"
 #include "scheduler/services/reader.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -55,7 +56,7 @@ absl::StatusOr<std::vector<std::string>> DependentsOf(
     const std::string& project, const std::string& name) {
   std::vector<std::string> dependents;
   for (const char* of : {"service", "job"}) {
-    ASSIGN_OR_RETURN(auto all, store::ListObjects(store, of, project));
+    ASSIGN_OR_RETURN(auto all, store::ListReadable(store, of, project));
     for (const v1::Object& object : all.objects) {
       const Dependencies& dependencies =
           object.has_job() ? object.job().spec().depends_on()

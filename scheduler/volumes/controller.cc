@@ -17,6 +17,7 @@
 #include "scheduler/volumes/mounted.h"
 #include "scheduler/volumes/plan.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -143,8 +144,8 @@ void VolumeController::OnReplicaChange(const store::Change& change) {
 }
 
 void VolumeController::WakeUsers(const std::string& project) {
-  auto services = store::ListObjects(ports_.store, "service", project);
-  auto jobs = store::ListObjects(ports_.store, "job", project);
+  auto services = store::ListReadable(ports_.store, "service", project);
+  auto jobs = store::ListReadable(ports_.store, "job", project);
   // They look again by themselves, too.
   if (!services.ok() || !jobs.ok()) return;
   for (const v1::Object& object : services->objects) {
@@ -220,9 +221,9 @@ absl::Status VolumeController::Make(v1::Object& object,
 // One that nobody mounts itself, and somebody for each of its slots.
 absl::StatusOr<bool> VolumeController::IsPattern(const v1::Volume& volume) {
   if (!volume.status().path().empty()) return false;  // it has data
-  ASSIGN_OR_RETURN(
-      auto services,
-      store::ListObjects(ports_.store, "service", volume.metadata().project()));
+  ASSIGN_OR_RETURN(auto services,
+                   store::ListReadable(ports_.store, "service",
+                                       volume.metadata().project()));
   MountKinds all;
   for (const v1::Object& object : services.objects) {
     const MountKinds kinds =
@@ -332,9 +333,13 @@ absl::Status VolumeController::UpdateStatus(
 
 absl::StatusOr<std::set<std::string>> VolumeController::UsersOf(
     const store::Key& volume) {
-  ASSIGN_OR_RETURN(auto replicas,
-                   store::ListObjects(ports_.store, "replica", volume.project));
+  ASSIGN_OR_RETURN(auto replicas, store::ListReadable(ports_.store, "replica",
+                                                      volume.project));
   std::set<std::string> users;
+  // Whoever cannot be asked may be one.
+  for (const store::Unreadable& bad : replicas.unreadable) {
+    users.insert(absl::StrCat("replica/", bad.record.key.name));
+  }
   for (const v1::Object& object : replicas.objects) {
     const v1::Replica& replica = object.replica();
     if (HasEnded(replica)) continue;
@@ -342,9 +347,11 @@ absl::StatusOr<std::set<std::string>> VolumeController::UsersOf(
     const auto revision =
         store::GetObject(ports_.store, RevisionKeyOf(replica));
     if (absl::IsNotFound(revision.status())) continue;
-    if (!revision.ok()) return revision.status();
-    if (!VolumesOf(revision->revision().template_(), replica)
-             .contains(volume.name)) {
+    if (!revision.ok() && !absl::IsDataLoss(revision.status())) {
+      return revision.status();
+    }
+    if (revision.ok() && !VolumesOf(revision->revision().template_(), replica)
+                              .contains(volume.name)) {
       continue;
     }
     users.insert(absl::StrCat(

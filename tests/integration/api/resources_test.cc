@@ -47,6 +47,69 @@ TEST_F(ResourcesTest, WhenApplied_ObjectIsStoredWithDefaultsAndIdentity) {
   EXPECT_FALSE(events[0].actor().name().empty());
 }
 
+TEST_F(ResourcesTest, WhenARecordIsBad_TheOthersAreListedWithAWarning) {
+  ASSERT_OK(Apply({Service("a"), Service("b"), Service("c")}));
+  const store::Key key = store::ObjectKey("service", "default", "b");
+  ASSERT_OK(store_.Commit(store::Batch().Put(key, "\xff\xff")));
+  v1::ListRequest request;
+  request.set_kind("service");
+
+  grpc::ClientContext context;
+  v1::ListResponse response;
+  ASSERT_TRUE(v1::Resources::NewStub(channel_)
+                  ->List(&context, request, &response)
+                  .ok());
+
+  ASSERT_EQ(response.objects_size(), 2);
+  EXPECT_EQ(response.objects(1).service().metadata().name(), "c");
+  const auto& metadata = context.GetServerInitialMetadata();
+  const auto warning = metadata.find("bulwark-warning-bin");
+  ASSERT_NE(warning, metadata.end());
+  EXPECT_THAT(std::string(warning->second.data(), warning->second.size()),
+              HasSubstr("service/default/b"));
+}
+
+TEST_F(ResourcesTest, WhenARecordIsBad_NothingOverwritesIt) {
+  v1::Object config;
+  config.mutable_config()->mutable_metadata()->set_name("conf");
+  config.mutable_config()->mutable_spec()->set_value("x");
+  ASSERT_OK(Apply({Service("a"), Service("b"), config}));
+  const store::Key key = store::ObjectKey("service", "default", "b");
+  ASSERT_OK(store_.Commit(store::Batch().Put(key, "\xff\xff")));
+
+  EXPECT_THAT(Get("service", "b"), StatusIs(absl::StatusCode::kDataLoss,
+                                            HasSubstr("cannot be read")));
+  EXPECT_THAT(Apply({Service("b")}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("record of service b cannot be read")));
+  EXPECT_THAT(Delete("service", "b"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("cannot be read")));
+  // Perhaps it reads this.
+  EXPECT_THAT(Delete("config", "conf"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("service/b (perhaps")));
+  ASSERT_OK_AND_ASSIGN(const store::Record record, store_.Get(key));
+  EXPECT_EQ(record.value, "\xff\xff");
+
+  // The others are as free as ever.
+  EXPECT_OK(Apply({Service("a", "nginx:1.28"), Service("new")}));
+  EXPECT_OK(Delete("service", "a"));
+}
+
+TEST_F(ResourcesTest, WhenARevisionIsBad_NoVersionOfAConfigGoes) {
+  v1::Object config;
+  config.mutable_config()->mutable_metadata()->set_name("conf");
+  ASSERT_OK(store_.Commit(store::Batch().Put(
+      store::ObjectKey("revision", "default", "web-1"), "\xff\xff")));
+  for (int i = 0; i < 15; ++i) {
+    config.mutable_config()->mutable_spec()->set_value(absl::StrCat(i));
+    ASSERT_OK(Apply({config}));
+  }
+  ASSERT_OK_AND_ASSIGN(const v1::Object stored, Get("config", "conf"));
+  EXPECT_EQ(stored.config().status().versions_size(), 15);
+}
+
 TEST_F(ResourcesTest, WhenNothingChanges_NothingIsWritten) {
   ASSERT_OK(Apply({Service("web")}));
   const uint64_t before = store_.CurrentRevision();

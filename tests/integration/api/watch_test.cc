@@ -64,6 +64,31 @@ TEST_F(WatchTest, WhenStarted_SendsWhatThereIsThenChanges) {
   call->context.TryCancel();
 }
 
+TEST_F(WatchTest, WhenARecordIsBad_TheStreamGoesOnWithoutIt) {
+  ASSERT_OK(Apply({Service("a"), Service("b"), Service("c")}));
+  const store::Key b = store::ObjectKey("service", "", "b");
+  ASSERT_OK(store_.Commit(store::Batch().Put(b, "\xff\xff")));
+  auto call = Watch({});
+  EXPECT_EQ(Next(*call), "ADDED a");
+  const auto& metadata = call->context.GetServerInitialMetadata();
+  const auto warning = metadata.find("bulwark-warning-bin");
+  ASSERT_NE(warning, metadata.end());
+  EXPECT_THAT(std::string(warning->second.data(), warning->second.size()),
+              ::testing::HasSubstr("service/default/b"));
+  EXPECT_EQ(Next(*call), "ADDED c");
+  EXPECT_EQ(Next(*call), "SYNCED ");
+
+  // One that turns bad is gone for the client; one that never was good is none.
+  ASSERT_OK(store_.Commit(
+      store::Batch().Put(store::ObjectKey("service", "", "new"), "\xff\xff")));
+  ASSERT_OK(store_.Commit(
+      store::Batch().Put(store::ObjectKey("service", "", "a"), "\xff\xff")));
+  ASSERT_OK(Apply({Service("d")}));
+  EXPECT_EQ(Next(*call), "DELETED a");
+  EXPECT_EQ(Next(*call), "ADDED d");
+  call->context.TryCancel();
+}
+
 TEST_F(WatchTest, WhenResumed_SendsOnlyLaterChanges) {
   ASSERT_OK_AND_ASSIGN(auto first, Apply({Service("a")}));
   ASSERT_OK(Apply({Service("b")}));
