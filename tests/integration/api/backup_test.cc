@@ -122,6 +122,27 @@ TEST_F(BackupTest, WhenObjectsAreDeclared_ReplaceIsNeeded) {
   EXPECT_TRUE(Get("service", "new")->service().metadata().has_delete_time());
 }
 
+TEST_F(BackupTest, WhenARecordCannotBeRead_ARestoreReplacesIt) {
+  ASSERT_OK(Apply({Service("web"), Service("db")}));
+  ASSERT_OK_AND_ASSIGN(const v1::Object before, Get("service", "db"));
+  ASSERT_OK_AND_ASSIGN(const std::string archive, Backup());
+  const auto spoil = [this](const std::string& name) {
+    const store::Key key = store::ObjectKey("service", "default", name);
+    ASSERT_OK(store_.Commit(store::Batch().Put(key, "\xff\xff")));
+  };
+  spoil("db");
+  spoil("unknown");  // not in the backup: how to end it is not known
+
+  ASSERT_OK(Restore(archive, true));
+
+  ASSERT_OK_AND_ASSIGN(const v1::Object after, Get("service", "db"));
+  EXPECT_EQ(after.service().metadata().uid(),
+            before.service().metadata().uid());
+  EXPECT_EQ(after.service().spec().SerializeAsString(),
+            before.service().spec().SerializeAsString());
+  EXPECT_THAT(Get("service", "unknown"), StatusIs(absl::StatusCode::kDataLoss));
+}
+
 TEST_F(BackupTest, WhenTheWriteFails_NothingHasChanged) {
   ASSERT_OK(Apply({Service("web")}));
   ASSERT_OK_AND_ASSIGN(const std::string archive, Backup());
