@@ -162,6 +162,21 @@ TEST_F(IsolatorsTest, WhenBuilding_DevicesAreBoundAndFilterLoadsEarly) {
   EXPECT_LT(Find(plan, StepKind::kSeccomp), Find(plan, StepKind::kBoundingSet));
 }
 
+// Under systemd a process may not be cloned into a group that its cgroup
+// namespace does not hold together with its own group.
+TEST_F(IsolatorsTest, WhenExecuting_GroupsAreJoinedBeforeTheirNamespace) {
+  ProcessInput in;
+  in.args = {"/bin/true"};
+  ASSERT_OK_AND_ASSIGN(
+      const CompiledPlan plan,
+      CompileExec(in, {"/c/unified/i/web-1", {"/c/memory/i/web-1"}, ""}));
+  const int joined = Find(plan, StepKind::kJoinCgroup);
+  const int entered = Find(plan, StepKind::kSetnsPidfd, "control group");
+  ASSERT_GE(joined, 0);
+  ASSERT_GT(entered, joined);
+  EXPECT_GE(plan.steps[entered].stage, Stage::kFirstInChild);
+}
+
 TEST(ProfileTest, WhenBaseline_HasNineCapabilitiesThatTheDaemonHas) {
   const uint64_t all = ~uint64_t{0};
   EXPECT_EQ(__builtin_popcountll(

@@ -127,9 +127,16 @@ absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
   AddCgroups(cgroup, plan);
   StepArgs enter;
   enter.slot = child::kSlotInit;
-  enter.value = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                CLONE_NEWNET | CLONE_NEWCGROUP;
+  enter.value =
+      CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
   plan.Add(Stage::kEnter, StepKind::kSetnsPidfd, "enter the container", enter);
+  // By the child, once it is in the container's group: under systemd
+  // (`nsdelegate`) nobody moves into a group from outside of his own namespace.
+  StepArgs cgroups;
+  cgroups.slot = child::kSlotInit;
+  cgroups.value = CLONE_NEWCGROUP;
+  plan.Add(Stage::kNamespaces, StepKind::kSetnsPidfd,
+           "enter the control group namespace", cgroups);
   StepArgs root;
   root.slot = child::kSlotRoot;
   plan.Add(Stage::kTerminal, StepKind::kOpenRoot, "open the container's root",
