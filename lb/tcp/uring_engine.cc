@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/status.h"
@@ -18,6 +19,10 @@ constexpr unsigned kSubmissions = 1024;
 constexpr unsigned kCompletions = 8192;
 // Pause of a listener while the process has no descriptors left.
 constexpr int64_t kStarvedNs = 50'000'000;
+// When accepts are armed anew, each counted from the one before.
+constexpr int64_t kRearmNs[] = {5'000'000,   10'000'000,    20'000'000,
+                                50'000'000,  100'000'000,   300'000'000,
+                                500'000'000, 1'000'000'000, 3'000'000'000};
 constexpr uint64_t kOpMask = 15;
 constexpr int kGenerationShift = 48;
 
@@ -96,6 +101,8 @@ absl::Status UringEngine::AddListener(uint64_t token, int fd) {
   listener->fd = fd;
   ArmAccept(*listener);
   listeners_[token] = std::move(listener);
+  rearms_ = 0;
+  if (!rearm_pending_) ArmRearm();
   return absl::OkStatus();
 }
 
@@ -107,18 +114,41 @@ void UringEngine::ArmAccept(ListenerSource& listener) {
   listener.pending = true;
 }
 
+void UringEngine::CancelAccept(ListenerSource& listener) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_cancel64(sqe,
+                         reinterpret_cast<uintptr_t>(&listener) |
+                             static_cast<uint64_t>(Op::kAccept),
+                         0);
+  SetData(sqe, nullptr, Op::kIgnored);
+}
+
+void UringEngine::ArmRearm() {
+  if (rearms_ == std::size(kRearmNs)) return;
+  const int64_t ns = kRearmNs[rearms_++];
+  rearm_wait_ = {ns / 1'000'000'000, ns % 1'000'000'000};
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_timeout(sqe, &rearm_wait_, 0, 0);
+  SetData(sqe, nullptr, Op::kRearm);
+  rearm_pending_ = true;
+}
+
+void UringEngine::OnRearm() {
+  rearm_pending_ = false;
+  // The end of a cancelled accept arms the next one.
+  for (const auto& [token, listener] : listeners_) {
+    if (listener->pending) CancelAccept(*listener);
+  }
+  ArmRearm();
+}
+
 void UringEngine::RemoveListener(uint64_t token) {
   auto it = listeners_.find(token);
   if (it == listeners_.end()) return;
   ListenerSource& listener = *it->second;
   listener.removed = true;
   if (listener.pending) {
-    io_uring_sqe* sqe = NextSqe();
-    io_uring_prep_cancel64(sqe,
-                           reinterpret_cast<uintptr_t>(&listener) |
-                               static_cast<uint64_t>(Op::kAccept),
-                           0);
-    SetData(sqe, nullptr, Op::kIgnored);
+    CancelAccept(listener);
     // Now: the owner closes the socket when we return, and it must not stay
     // open, and listening, by a request of ours.
     io_uring_submit_and_get_events(&ring_);
@@ -252,6 +282,7 @@ void UringEngine::OnCompletion(const io_uring_cqe& cqe) {
   const Op op = static_cast<Op>(data & kOpMask);
   if (op == Op::kIgnored) return;
   if (op == Op::kWake) return ArmWake();
+  if (op == Op::kRearm) return OnRearm();
   auto* object = reinterpret_cast<void*>(
       data & ~kOpMask & ((uint64_t{1} << kGenerationShift) - 1));
   if (op == Op::kAccept) {

@@ -53,6 +53,7 @@ class UringEngine final : public EventEngine {
     kSendBackend,
     kErrorClient,
     kErrorBackend,
+    kRearm,
   };
   struct alignas(16) ListenerSource {
     uint64_t token = 0;
@@ -68,6 +69,13 @@ class UringEngine final : public EventEngine {
                uint16_t generation = 0);
   void ArmWake();
   void ArmAccept(ListenerSource& listener);
+  void CancelAccept(ListenerSource& listener);
+  // For a while after a listener was added its accept is armed anew. A ring of
+  // its last owner that was killed lives on for some time; one new connection
+  // wakes one waiter (io_uring waits exclusively), and if that is the dead
+  // ring's, nobody takes it from the queue. Arming looks into the queue first.
+  void ArmRearm();
+  void OnRearm();
   void ArmReceive(UringSession& s, UringLeg& leg);
   // Ends the receive; what has arrived meanwhile still comes.
   void PauseReceive(UringSession& s, UringLeg& leg);
@@ -116,6 +124,9 @@ class UringEngine final : public EventEngine {
   std::map<uint64_t, std::unique_ptr<ListenerSource>> listeners_;
   std::vector<std::unique_ptr<ListenerSource>> dead_listeners_;
   std::vector<ListenerSource*> starved_listeners_;
+  size_t rearms_ = 0;  // since the last listener was added
+  bool rearm_pending_ = false;
+  __kernel_timespec rearm_wait_ = {};
   std::vector<UringSession*> starved_;
   Link sessions_;
   std::vector<std::unique_ptr<UringSession>> graveyard_;
