@@ -266,16 +266,14 @@ void HealthMonitor::Judge(const std::string& uid, Tracked& tracked,
   const bool news = !ready && !message.empty() && message != tracked.told &&
                     now >= tracked.tell_from;
   if (same && !news) return;
-  const bool again = ready && !tracked.ready && tracked.was_ready;
   tracked.ready = ready;
-  tracked.was_ready |= ready;
   tracked.liveness_failed = liveness_failed;
   if (!ready && !message.empty()) {
     tracked.told = message;
     tracked.tell_from = std::max(tracked.tell_from, now + kReasonPeriod);
   }
   verdicts_.push_back(
-      {tracked.key, uid, ready, liveness_failed, again, std::move(message)});
+      {tracked.key, uid, ready, liveness_failed, std::move(message)});
 }
 
 void HealthMonitor::WriteVerdicts() {
@@ -286,13 +284,16 @@ void HealthMonitor::WriteVerdicts() {
   while (!verdicts_.empty()) {
     const Verdict verdict = std::move(verdicts_.front());
     verdicts_.pop_front();
-    mu_.Unlock();
-    const absl::Status status = Write(verdict);
-    mu_.Lock();
     auto it = tracked_.find(verdict.uid);
+    const bool was_ready = it != tracked_.end() && it->second.was_ready;
+    mu_.Unlock();
+    const absl::Status status = Write(verdict, was_ready);
+    mu_.Lock();
+    it = tracked_.find(verdict.uid);
     if (it == tracked_.end() || absl::IsNotFound(status)) continue;
     Tracked& tracked = it->second;
     if (status.ok()) {
+      tracked.was_ready |= verdict.ready;
       tracked.complaint.clear();
       continue;
     }
@@ -306,7 +307,7 @@ void HealthMonitor::WriteVerdicts() {
   writing_ = false;
 }
 
-absl::Status HealthMonitor::Write(const Verdict& verdict) {
+absl::Status HealthMonitor::Write(const Verdict& verdict, bool was_ready) {
   absl::Status status;
   for (int attempt = 0; attempt < kWriteAttempts; ++attempt) {
     ASSIGN_OR_RETURN(v1::Object object, store::GetObject(store_, verdict.key));
@@ -330,16 +331,14 @@ absl::Status HealthMonitor::Write(const Verdict& verdict) {
                              .NotDurable()
                              .Essential())
                  .status();
-    if (status.ok()) Tell(replica, verdict);
+    if (status.ok() && was_ready) Tell(replica, verdict);
     if (!absl::IsAborted(status)) return status;
   }
   return status;
 }
 
 void HealthMonitor::Tell(const v1::Replica& replica, const Verdict& verdict) {
-  if (!tell_ || (verdict.ready ? !verdict.again : verdict.message.empty())) {
-    return;
-  }
+  if (!tell_ || (!verdict.ready && verdict.message.empty())) return;
   v1::ObjectReference subject;
   subject.set_kind("service");
   subject.set_project(verdict.key.project);

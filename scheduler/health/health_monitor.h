@@ -53,7 +53,7 @@ class HealthMonitor {
     store::Key key;
     std::vector<Probe> probes;
     bool ready = false;            // as last written
-    bool was_ready = false;        // ever
+    bool was_ready = false;        // ever, as far as it is written
     bool liveness_failed = false;  // as last written
     std::string told;              // why it is not ready, as last written
     absl::Duration tell_from;      // steady; no new reason before that
@@ -65,7 +65,6 @@ class HealthMonitor {
     std::string uid;
     bool ready;
     bool liveness_failed;
-    bool again;  // ready as it was before
     std::string message;
   };
 
@@ -80,7 +79,9 @@ class HealthMonitor {
   void Judge(const std::string& uid, Tracked& tracked, std::string message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WriteVerdicts();
-  absl::Status Write(const Verdict& verdict);
+  absl::Status Write(const Verdict& verdict, bool was_ready);
+  // Of one that has been ready. Why one that starts is not yet is in its
+  // status.
   void Tell(const v1::Replica& replica, const Verdict& verdict);
 
   store::MetadataStore& store_;

@@ -41,6 +41,16 @@ std::string KeyOf(const v1::Service& service) {
                       m.name());
 }
 
+// Else it has no replicas because it should have none.
+bool WantsReplicas(const v1::Service& service) {
+  if (service.status().desired_replicas() == 0) return false;
+  return std::none_of(
+      service.status().conditions().begin(),
+      service.status().conditions().end(), [](const v1::Condition& c) {
+        return c.type() == "Available" && c.reason() == "HostShutdown";
+      });
+}
+
 bool Concerns(const store::Change& change) {
   return change.key.kind == "service" || change.key.kind == "replica" ||
          change.key.kind == "network";
@@ -203,6 +213,8 @@ void Publisher::TellOfHolds(const PublishView& view, const dp::Snapshot& now) {
         [&](const v1::Service& s) { return KeyOf(s) == n.service; });
     if (service == view.services.end()) continue;
     if (n.held) {
+      if (!WantsReplicas(*service)) continue;
+      counts_[n.service].reset();
       if (stats.ok()) counts_[n.service] = CountsOf(*stats, n.service);
       options_.tell(ReferenceTo(*service), "ConnectionsHeld",
                     "no replica is ready: new connections wait",
@@ -210,13 +222,14 @@ void Publisher::TellOfHolds(const PublishView& view, const dp::Snapshot& now) {
       continue;
     }
     const auto before = counts_.find(n.service);
-    const bool counted = stats.ok() && before != counts_.end();
+    if (before == counts_.end()) continue;  // nobody was told
+    const bool counted = stats.ok() && before->second.has_value();
     options_.tell(
         ReferenceTo(*service), "ConnectionsReleased",
-        counted ? ReleaseSentence(before->second, CountsOf(*stats, n.service))
+        counted ? ReleaseSentence(*before->second, CountsOf(*stats, n.service))
                 : ReleaseSentence({}, {}),
         v1::Event::NORMAL);
-    counts_.erase(n.service);
+    counts_.erase(before);
   }
 }
 

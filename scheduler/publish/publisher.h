@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -85,8 +86,8 @@ class Publisher final : public Endpoints {
   bool synced_ = false;        // version_ was read from the data plane
   bool ports_failed_ = false;  // a listener of it could not be opened
   HoldTracker holds_;
-  // By service, from when its connections were first held.
-  std::map<std::string, HoldCounts> counts_;
+  // Services whose hold was told, with the counts of that time, if known.
+  std::map<std::string, std::optional<HoldCounts>> counts_;
 
   mutable absl::Mutex mu_;
   // Replicas that were on their way out when the acknowledged snapshot was

@@ -34,6 +34,7 @@ class PublisherTest : public ::testing::Test {
     port.set_container_port(80);
     port.set_host_port(8080);
     port.set_listen(v1::Port::LOCALHOST);
+    web.mutable_status()->set_desired_replicas(1);
     return object;
   }
   static v1::Object Replica(State::State state) {
@@ -149,6 +150,17 @@ TEST_F(PublisherTest, WhenNobodyIsReady_TellsSoAndHowManyWaited) {
                           "connections wait",
                           "web ConnectionsReleased: a replica is ready again; "
                           "3 connections waited"));
+
+  // It is meant to have none: nobody is told.
+  told.clear();
+  v1::Object none = Web();
+  none.mutable_service()->mutable_status()->set_desired_replicas(0);
+  Put(none);
+  Put(Replica(State::STOPPED));
+  ASSERT_OK(publisher.PublishOnce());
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher.PublishOnce());
+  EXPECT_THAT(told, IsEmpty());
 }
 
 TEST_F(PublisherTest, WhenAPortIsTaken_TheServiceSaysSoUntilItIsFree) {
