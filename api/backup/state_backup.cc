@@ -10,7 +10,6 @@
 #include "api/convert.h"
 #include "api/errors.h"
 #include "api/keyring_rows.h"
-#include "base/log.h"
 #include "base/status.h"
 
 namespace bulwark::api {
@@ -148,13 +147,20 @@ absl::StatusOr<v1::RestoreStateResponse> StateBackup::Restore(
   };
   // Before anybody encrypts under the keys of before. Also after an error: what
   // the disk has is what counts.
+  absl::Status loaded;
   const auto load = [&] {
     if (!options.keyring.has_value()) return;
-    if (absl::Status s = LoadKeyring(env_.store, *env_.vault); !s.ok()) {
-      LOG_ERROR("the keyring of a restore is not loaded", {{"cause", s}});
-    }
+    loaded = LoadKeyring(env_.store, *env_.vault);
   };
   RETURN_IF_ERROR(env_.writer.Change(caller, plan, load).status());
+  if (!loaded.ok()) {
+    return WithRemedy(
+        absl::InternalError(absl::StrCat(
+            "restore: everything is restored, but its keyring could not be "
+            "loaded: ",
+            loaded.message())),
+        "restart bulwarkd before any secret is changed");
+  }
   return response;
 }
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <optional>
@@ -141,12 +142,16 @@ class Archive {
     struct stat info;
     if (fstat(archive.fd_, &info) != 0) return ErrnoStatus("read", flags.file);
     if (S_ISREG(info.st_mode)) {
+      archive.regular_ = true;
       archive.size_ = info.st_size;
     } else if (S_ISDIR(info.st_mode)) {
       return UsageError(absl::StrCat(flags.file, " is a folder, no backup"));
     }
     return archive;
   }
+
+  // Else it can be sent only once.
+  bool IsRegular() const { return regular_; }
 
   absl::StatusOr<v1::RestoreStateResponse> Send(
       Context& context, const v1::RestoreStateOptions& options) {
@@ -176,10 +181,16 @@ class Archive {
   UniqueFd file_;  // none: standard input
   int fd_ = -1;
   int64_t size_ = 0;  // 0: not known
+  bool regular_ = false;
   bool sent_ = false;
 };
 
 // "3 services, 1 secret", of what is declared here.
+// bulwarkd makes a network "default" by itself.
+bool IsDeclared(const v1::Object& object) {
+  return !object.has_network() || object.network().metadata().has_actor();
+}
+
 absl::StatusOr<std::string> DeclaredHere(Context& context) {
   std::vector<std::string> parts;
   ListOptions options;
@@ -188,7 +199,8 @@ absl::StatusOr<std::string> DeclaredHere(Context& context) {
     if (!kind.declared) continue;
     const absl::StatusOr<Listing> listing = ListObjects(context, kind, options);
     if (!listing.ok()) return listing.status();
-    const size_t count = listing->objects.size();
+    const auto count = std::count_if(listing->objects.begin(),
+                                     listing->objects.end(), IsDeclared);
     if (count == 0) continue;
     parts.push_back(
         absl::StrCat(count, " ", count == 1 ? kind.api_name : kind.plural));
@@ -250,6 +262,10 @@ absl::StatusOr<int> Restore(Context& context, const Flags& flags) {
   ASSIGN_OR_RETURN(*options.mutable_sealed_password(),
                    Password(context, flags, false));
   options.set_replace(flags.replace);
+  if (!flags.dry_run && !flags.yes && !archive.IsRegular()) {
+    return UsageError(absl::StrCat("give --yes, or --dry-run to look first: ",
+                                   flags.file, " can be read only once"));
+  }
   if (flags.dry_run || !flags.yes) {
     options.set_validate_only(true);
     ASSIGN_OR_RETURN(const v1::RestoreStateResponse response,
