@@ -33,6 +33,7 @@ constexpr std::pair<absl::string_view, absl::string_view> kNames[] = {
     {"volume", "volume"},
     {"cron_job", "cron-job"},
     {"secret", "secret"},
+    {"password_secret", "secret"},
 };
 
 // Fields whose content may be a secret, beside bytes and (input_only) ones.
