@@ -20,13 +20,18 @@ constexpr absl::string_view kGood[] = {"Available", "Complete",  "Ready",
 constexpr absl::string_view kQuiet[] = {
     "",        "-",         "(deleted)", "Ended",   "HostShutdown", "Idle",
     "Stopped", "Suspended", "completed", "created", "good",         "stopped"};
-constexpr absl::string_view kBusy[] = {
-    "BackOff",          "Degraded",
-    "NoSpace",          "NotReady",
-    "Pending",          "Replaced",
-    "ResolvingImages",  "RollingOut",
-    "WaitingForInputs", "WaitingForDependencies",
-    "WaitsForRunning"};
+constexpr absl::string_view kBusy[] = {"BackOff",
+                                       "Degraded",
+                                       "Held",
+                                       "NoSpace",
+                                       "NotReady",
+                                       "Pending",
+                                       "Replaced",
+                                       "ResolvingImages",
+                                       "RollingOut",
+                                       "WaitingForInputs",
+                                       "WaitingForDependencies",
+                                       "WaitsForRunning"};
 
 template <typename Words>
 bool Has(const Words& words, absl::string_view word) {
