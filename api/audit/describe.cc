@@ -29,10 +29,8 @@ constexpr size_t kMostText = 200;
 
 // Fields that name an object, and its kind.
 constexpr std::pair<absl::string_view, absl::string_view> kNames[] = {
-    {"service", "service"},
-    {"volume", "volume"},
-    {"cron_job", "cron-job"},
-    {"secret", "secret"},
+    {"service", "service"},        {"volume", "volume"},
+    {"cron_job", "cron-job"},      {"secret", "secret"},
     {"password_secret", "secret"},
 };
 
