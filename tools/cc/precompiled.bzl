@@ -65,7 +65,9 @@ def _precompiled_header_impl(ctx):
     files = depset([header, parsed])
     return [
         DefaultInfo(files = files),
+        # It is used only where the same macros are defined.
         CcInfo(compilation_context = cc_common.create_compilation_context(
+            defines = used.defines,
             headers = files,
         )),
     ]
