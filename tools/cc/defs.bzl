@@ -37,7 +37,9 @@ def _started(kwargs, copts, test):
     )
 
 def cc_library(**kwargs):
-    native.cc_library(**_started(kwargs, [], False))
+    # Parts of tests, unlike what only drives them.
+    test = kwargs.get("testonly", False) and "@debian//:gtest" in kwargs.get("deps", [])
+    native.cc_library(**_started(kwargs, TEST_COPTS if test else [], test))
 
 def cc_binary(**kwargs):
     native.cc_binary(**_started(kwargs, [], False))
