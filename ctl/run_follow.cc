@@ -21,6 +21,7 @@ namespace bulwark::ctl {
 namespace {
 
 constexpr absl::Duration kRemoveTimeout = absl::Minutes(2);
+constexpr absl::Duration kLastLines = absl::Seconds(2);
 constexpr int kExitInterrupted = 130;
 
 struct Ending {
@@ -66,6 +67,7 @@ class Follower {
     std::thread logs([this] {
       FollowLogs();
       absl::MutexLock lock(&mu_);
+      logs_ended_ = true;
       ++ended_threads_;
     });
     std::thread watch([this] {
@@ -75,6 +77,7 @@ class Follower {
     });
     const End end = AwaitEnd(signals);
     const bool interrupted = end != End::kByItself;
+    if (end == End::kInterrupted) AwaitLastLines();
     EndThreads();
     logs.join();
     watch.join();
@@ -109,6 +112,15 @@ class Follower {
   }
 
  private:
+  // With a deleted service its logs go: then only the stream that is open
+  // already has the last lines. It ends by itself, after them.
+  void AwaitLastLines() {
+    absl::MutexLock lock(&mu_);
+    if (!ending_) return;
+    context_.clock.AwaitUntil(mu_, absl::Condition(&logs_ended_),
+                              context_.clock.Steady() + kLastLines);
+  }
+
   // A thread may open a stream just after one cancellation: repeats it.
   void EndThreads() {
     auto both = +[](Follower* f) { return f->ended_threads_ == 2; };
@@ -293,6 +305,7 @@ class Follower {
   std::string told_;  // what holds up the start
   absl::Mutex mu_;
   int ended_threads_ ABSL_GUARDED_BY(mu_) = 0;
+  bool logs_ended_ ABSL_GUARDED_BY(mu_) = false;
   bool done_ ABSL_GUARDED_BY(mu_) = false;
   bool has_run_ ABSL_GUARDED_BY(mu_) = false;
   std::string trouble_ ABSL_GUARDED_BY(mu_);
