@@ -23,6 +23,7 @@
 namespace bulwark::fault {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -177,8 +178,16 @@ TEST_F(DaemonKillTest, WhenSyncIsTakenAway_TheHistoryFindsALoss) {
   for (int i = 0; i < 40 && history.violations().empty(); ++i) {
     // Time for changes, so that there is something to lose.
     const int acknowledged = history.acknowledged();
-    ASSERT_TRUE(e2e::Eventually(
-        [&] { return history.acknowledged() > acknowledged + 2; }));
+    ASSERT_TRUE(e2e::Eventually([&] {
+      return history.acknowledged() > acknowledged + 2 ||
+             !world_->daemon_alive();
+    }));
+    if (!world_->daemon_alive()) {
+      // Everything is lost, and bulwarkd itself has found that.
+      EXPECT_THAT(world_->DaemonLog(), HasSubstr("Was the store lost?"));
+      history.Stop();
+      return;
+    }
     End(SIGUSR2, entropy);
     world_->LaunchDaemon();
   }
