@@ -252,7 +252,7 @@ class Planner {
     if (!IsValueKind(candidate.object)) return absl::OkStatus();
     NewValue value;
     const bool is_new = candidate.before == nullptr;
-    const int64_t version = is_new ? 0 : CurrentVersion(*candidate.before);
+    const int64_t version = is_new ? 0 : HighestVersion(*candidate.before);
     if (candidate.object.has_config()) {
       value.content = candidate.object.config().spec().value();
       value.digest = secrets::PlainDigest(value.content);

@@ -193,7 +193,7 @@ absl::StatusOr<NewValue> SpecWriter::ReadVersion(
   ASSIGN_OR_RETURN(
       value.rows,
       vault_->Rebind(BindingOf(object, version.version()), rows,
-                     BindingOf(object, CurrentVersion(object) + 1)));
+                     BindingOf(object, HighestVersion(object) + 1)));
   return value;
 }
 

@@ -1,5 +1,6 @@
 #include "api/values.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/convert.h"
@@ -60,11 +61,27 @@ int64_t CurrentVersion(const v1::Object& object) {
                              : object.config().status().version();
 }
 
+int64_t HighestVersion(const v1::Object& object) {
+  return std::max(CurrentVersion(object),
+                  object.has_secret()
+                      ? object.secret().status().highest_version()
+                      : object.config().status().highest_version());
+}
+
+void KeepHighestVersion(int64_t highest, v1::Object& object) {
+  const int64_t above = highest > CurrentVersion(object) ? highest : 0;
+  if (object.has_secret()) {
+    object.mutable_secret()->mutable_status()->set_highest_version(above);
+  } else {
+    object.mutable_config()->mutable_status()->set_highest_version(above);
+  }
+}
+
 void AddVersion(v1::Object& object, const NewValue& value,
                 const v1::Identity& actor, absl::Time now,
                 const PinnedInputs& pinned, store::Batch& batch) {
   v1::ValueVersion version;
-  version.set_version(CurrentVersion(object) + 1);
+  version.set_version(HighestVersion(object) + 1);
   version.set_digest(value.digest);
   version.set_size_bytes(value.size_bytes);
   version.set_rolled_back_to(value.rolled_back_to);
@@ -89,6 +106,7 @@ void AddVersion(v1::Object& object, const NewValue& value,
   }
   const auto update = [&](auto& status) {
     status.set_version(version.version());
+    status.clear_highest_version();
     status.set_digest(version.digest());
     *kept.Add() = std::move(version);
     status.mutable_versions()->Swap(&kept);

@@ -40,6 +40,11 @@ const google::protobuf::RepeatedPtrField<v1::ValueVersion>& VersionsOf(
     const v1::Object& object);
 int64_t CurrentVersion(const v1::Object& object);
 
+// The highest number that a version of it has had, and the same made known to
+// an object that is put in its place: no number is given twice.
+int64_t HighestVersion(const v1::Object& object);
+void KeepHighestVersion(int64_t highest, v1::Object& object);
+
 // A new value of an object.
 struct NewValue {
   std::string digest;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "api/convert.h"
 #include "api/errors.h"
+#include "api/values.h"
 #include "base/status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "store/objects.h"
@@ -72,11 +73,6 @@ bool IsOwn(const store::Record& record) {
   if (record.key.kind != "network") return false;
   const absl::StatusOr<v1::Object> object = store::Decode(record);
   return object.ok() && !object->network().metadata().has_actor();
-}
-
-// Its status tells of its values, which are restored with it.
-bool HasValues(const v1::Object& object) {
-  return object.has_secret() || object.has_config();
 }
 
 class Planner {
@@ -194,7 +190,14 @@ class Planner {
     } else if (old.has_actor()) {
       *metadata.mutable_actor() = old.actor();
     }
-    if (!HasValues(object)) SetStatus(object, &before);
+    if (IsValueKind(object)) {
+      // A revision that failed here with a version must not be taken for one
+      // with a later value.
+      KeepHighestVersion(
+          std::max(HighestVersion(before), HighestVersion(object)), object);
+    } else {
+      SetStatus(object, &before);
+    }
     Put(key, store::Encode(object));
     return absl::OkStatus();
   }
@@ -228,7 +231,7 @@ class Planner {
     if (object.has_volume() || MetadataOf(object).has_delete_time()) {
       return absl::OkStatus();
     }
-    if (HasValues(object)) {
+    if (IsValueKind(object)) {
       plan_.batch.Delete(record.key, record.revision);
     } else {
       MarkDeleted(std::move(object), context_, plan_.batch);

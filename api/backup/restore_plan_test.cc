@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/convert.h"
+#include "api/values.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "store/mem/mem_store.h"
@@ -196,6 +197,41 @@ TEST_F(RestorePlanTest, WhenReplaced_OthersGoAndTheSameStaysItself) {
   // Twice is as once.
   ASSERT_OK(Restore(true));
   EXPECT_EQ(Get("web").metadata().generation(), 2);
+}
+
+// A revision that failed here with version 3 must not be taken for one with the
+// value that comes next.
+TEST_F(RestorePlanTest, WhenAnOlderVersionComesBack_NoNumberIsUsedTwice) {
+  const auto config = [](int64_t version, int64_t highest) {
+    v1::Object object;
+    v1::Config& inner = *object.mutable_config();
+    inner.mutable_metadata()->set_name("conf");
+    inner.mutable_metadata()->set_project("default");
+    inner.mutable_status()->set_version(version);
+    inner.mutable_status()->set_highest_version(highest);
+    return object;
+  };
+  const auto restored = [&] {
+    return *store::GetObject(here_, {"config", "default", "conf"});
+  };
+  Put(there_, config(1, 0));
+  Put(here_, config(3, 0));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK(Restore(true));
+    EXPECT_EQ(CurrentVersion(restored()), 1);
+    EXPECT_EQ(HighestVersion(restored()), 3);
+  }
+  v1::Object next = restored();
+  store::Batch batch;
+  AddVersion(next, {}, {}, clock_.Now(), {}, batch);
+  EXPECT_EQ(CurrentVersion(next), 4);
+  EXPECT_EQ(HighestVersion(next), 4);
+  EXPECT_EQ(next.config().status().highest_version(), 0);
+
+  // One that the backup knows of counts too.
+  Put(there_, config(1, 9));
+  ASSERT_OK(Restore(true));
+  EXPECT_EQ(HighestVersion(restored()), 9);
 }
 
 TEST_F(RestorePlanTest, WhenOneIsBeingDeletedHere_ItIsNamed) {
