@@ -96,7 +96,7 @@ absl::Status CopyMetadata(int from, int to, const struct stat& info,
 
 struct Level {
   UniqueFd from;
-  UniqueFd to;  // none: only measured
+  UniqueFd to;
   struct stat info;
   std::string name;  // relative to the top, for messages
   std::vector<std::string> children;
@@ -106,10 +106,8 @@ using Inode = std::pair<uint64_t, uint64_t>;
 
 class Walk {
  public:
-  Walk(const Wanted& wanted, int64_t max_entries)
-      : wanted_(wanted), max_entries_(max_entries) {}
+  explicit Walk(const Wanted& wanted) : wanted_(wanted) {}
 
-  // `to` may be none.
   absl::StatusOr<TreeUsage> Run(UniqueFd from, UniqueFd to,
                                 const std::string& name) {
     top_ = to.get();
@@ -123,7 +121,6 @@ class Walk {
       }
       const std::string child = std::move(level.children.back());
       level.children.pop_back();
-      if (size_.entries >= max_entries_) return size_;
       if (++size_.entries % kAskEvery == 0) {
         RETURN_IF_ERROR(Asked(wanted_, name));
       }
@@ -133,8 +130,6 @@ class Walk {
   }
 
  private:
-  bool copies() const { return top_ >= 0; }
-
   absl::Status Enter(UniqueFd from, UniqueFd to, const std::string& name) {
     if (levels_.size() >= kMaxDepth) {
       return absl::ResourceExhaustedError(absl::StrCat(
@@ -154,7 +149,6 @@ class Walk {
 
   // Last, since its entries have changed its times.
   absl::Status Leave(const Level& level) {
-    if (!copies()) return absl::OkStatus();
     return CopyMetadata(level.from.get(), level.to.get(), level.info,
                         level.name);
   }
@@ -173,7 +167,6 @@ class Walk {
       if (!first) return Link(it->second, level, child, name);
     }
     size_.bytes += info.st_blocks * 512;
-    if (!copies()) return absl::OkStatus();
     if (S_ISREG(info.st_mode)) return VisitFile(level, child, name);
     if (S_ISLNK(info.st_mode)) return CopyLink(level, child, name, info);
     return CopySpecial(level, child, name, info);
@@ -183,7 +176,6 @@ class Walk {
 
   absl::Status Link(const std::string& earlier, const Level& level,
                     const std::string& child, const std::string& name) {
-    if (!copies()) return absl::OkStatus();
     if (linkat(top_, earlier.c_str(), level.to.get(), child.c_str(), 0) == 0) {
       return absl::OkStatus();
     }
@@ -206,15 +198,12 @@ class Walk {
                  ? absl::OkStatus()
                  : ErrnoStatus("open", name);
     }
-    UniqueFd to;
-    if (copies()) {
-      if (mkdirat(level.to.get(), child.c_str(), 0700) != 0) {
-        return ErrnoStatus("make directory", name);
-      }
-      to.Reset(openat(level.to.get(), child.c_str(),
-                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!to.ok()) return ErrnoStatus("open copy of", name);
+    if (mkdirat(level.to.get(), child.c_str(), 0700) != 0) {
+      return ErrnoStatus("make directory", name);
     }
+    UniqueFd to(openat(level.to.get(), child.c_str(),
+                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!to.ok()) return ErrnoStatus("open copy of", name);
     return Enter(std::move(from), std::move(to), name);
   }
 
@@ -282,7 +271,6 @@ class Walk {
   }
 
   const Wanted& wanted_;
-  const int64_t max_entries_;
   int top_ = -1;
   std::vector<Level> levels_;
   std::map<Inode, std::string> seen_;  // files with several names: the first
@@ -331,15 +319,7 @@ absl::StatusOr<TreeUsage> CopyTree(const std::string& from,
                                    const Wanted& wanted) {
   ASSIGN_OR_RETURN(UniqueFd source, OpenTop(from));
   ASSIGN_OR_RETURN(UniqueFd target, OpenTop(to));
-  return Walk(wanted, INT64_MAX)
-      .Run(std::move(source), std::move(target), from);
-}
-
-absl::StatusOr<TreeUsage> MeasureTree(const std::string& path,
-                                      int64_t max_entries) {
-  ASSIGN_OR_RETURN(UniqueFd source, OpenTop(path));
-  const Wanted always;
-  return Walk(always, max_entries).Run(std::move(source), UniqueFd(), path);
+  return Walk(wanted).Run(std::move(source), std::move(target), from);
 }
 
 }  // namespace bulwark::os

@@ -2,12 +2,12 @@
 #ifndef OS_COPY_H_
 #define OS_COPY_H_
 
-#include <cstdint>
 #include <functional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "os/measure.h"
 
 namespace bulwark::os {
 
@@ -22,28 +22,18 @@ absl::Status CopyFile(int from, int to, const std::string& name,
 // Whether files in `directory` can share blocks.
 bool CanReflink(const std::string& directory);
 
-struct TreeUsage {
-  int64_t bytes = 0;  // allocated; a file with several names counts once
-  int64_t entries = 0;
-};
-
 // The tree below directory `from` becomes that below `to`, which must exist and
 // be empty; the top's own owner, mode, times and attributes too. Keeps owners,
 // modes, times, extended attributes, holes, symbolic links, special files and
 // hard links within the tree. Follows no link and enters no other mount. While
 // others write, each file is as it was at some moment of the copy; what
-// vanishes meanwhile is left out. Not fsynced (SyncFs). Returns what was
-// copied.
+// vanishes meanwhile is left out. Not fsynced (SyncFs). Returns what is below
+// `from`, as MeasureTree does but without the top itself.
 //   RESOURCE_EXHAUSTED   no space, or more than 200 directories deep
 //   CANCELLED            `wanted` said no
 absl::StatusOr<TreeUsage> CopyTree(const std::string& from,
                                    const std::string& to,
                                    const Wanted& wanted = nullptr);
-
-// The same walk without a copy. Ends early, with what it has, after
-// `max_entries`.
-absl::StatusOr<TreeUsage> MeasureTree(const std::string& path,
-                                      int64_t max_entries);
 
 }  // namespace bulwark::os
 

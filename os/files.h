@@ -58,11 +58,6 @@ absl::Status RemoveTreeAt(int dir_fd, const std::string& name);
 absl::StatusOr<UniqueFd> OpenInRoot(int root_fd, const std::string& path,
                                     int flags, mode_t mode = 0);
 
-// Bytes that `path` and all below it take on the disk, a file with several
-// names in it counted once. What goes away meanwhile counts nothing; 0 if there
-// is no such path. Follows no link and enters no other file system.
-absl::StatusOr<int64_t> TreeSize(const std::string& path);
-
 // The names in a directory, sorted, without "." and "..".
 absl::StatusOr<std::vector<std::string>> ListDir(const std::string& path);
 absl::StatusOr<std::vector<std::string>> ListDirFd(int dir_fd,

@@ -140,21 +140,5 @@ TEST(OpenInRootTest, WhenLinksPointOutside_StaysInside) {
               StatusIs(absl::StatusCode::kNotFound));
 }
 
-TEST(FilesTest, TreeSizeCountsBlocksOnceForAFileWithTwoNames) {
-  TempDir dir;
-  const std::string tree = dir / "tree";
-  ASSERT_OK(MakeDirs(tree + "/a/b", 0755));
-  const int64_t empty = TreeSize(tree).value();
-  ASSERT_OK(WriteFileDurably(tree + "/a/b/f", std::string(100000, 'x')));
-  const int64_t full = TreeSize(tree).value();
-  EXPECT_GE(full - empty, 100000);
-  EXPECT_LT(full - empty, 200000);
-  ASSERT_EQ(link((tree + "/a/b/f").c_str(), (tree + "/g").c_str()), 0);
-  EXPECT_EQ(TreeSize(tree).value(), full);
-  ASSERT_EQ(symlink("/usr", (tree + "/h").c_str()), 0);
-  EXPECT_LT(TreeSize(tree).value(), full + 10000);
-  EXPECT_THAT(TreeSize(dir / "nothing"), IsOkAndHolds(0));
-}
-
 }  // namespace
 }  // namespace bulwark::os

@@ -12,6 +12,7 @@
 #include "api/images_service.h"
 #include "base/status.h"
 #include "os/files.h"
+#include "os/measure.h"
 #include "scheduler/names.h"
 #include "store/objects.h"
 
@@ -129,17 +130,17 @@ absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
   engine::DiskShare layers, logs;
   for (const engine::ContainerInfo& info : engine_.List()) {
     const std::string dir = ContainerDir(info.id);
-    ASSIGN_OR_RETURN(const int64_t all, os::TreeSize(dir));
+    ASSIGN_OR_RETURN(const os::TreeUsage all, os::MeasureTree(dir));
     int64_t log = 0;
     for (const std::string& name :
          os::ListDir(dir).value_or(std::vector<std::string>())) {
       if (name != "log" && !absl::StartsWith(name, "log.")) continue;
-      ASSIGN_OR_RETURN(const int64_t size,
-                       os::TreeSize(absl::StrCat(dir, "/", name)));
-      log += size;
+      ASSIGN_OR_RETURN(const os::TreeUsage one,
+                       os::MeasureTree(absl::StrCat(dir, "/", name)));
+      log += one.bytes;
     }
     const bool running = info.state == engine::ContainerState::kRunning;
-    layers.bytes += all - log;
+    layers.bytes += all.bytes - log;
     logs.bytes += log;
     for (engine::DiskShare* share : {&layers, &logs}) {
       ++share->count;
@@ -147,7 +148,7 @@ absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
     }
     // Logs go with their containers.
     if (removable.count(info.id) > 0) {
-      layers.reclaimable_bytes += all - log;
+      layers.reclaimable_bytes += all.bytes - log;
       logs.reclaimable_bytes += log;
     }
   }
@@ -184,8 +185,9 @@ absl::StatusOr<v1::DiskUsageResponse> Disk::Usage() {
   RETURN_IF_ERROR(AddImages(response));
   RETURN_IF_ERROR(AddContainers(response));
   RETURN_IF_ERROR(AddVolumes(response));
-  ASSIGN_OR_RETURN(const int64_t store, os::TreeSize(state_dir_ + "/store"));
-  Add(response, "store", {1, 1, store, 0});
+  ASSIGN_OR_RETURN(const os::TreeUsage store,
+                   os::MeasureTree(state_dir_ + "/store"));
+  Add(response, "store", {1, 1, store.bytes, 0});
   ASSIGN_OR_RETURN(const Space space, SpaceOf(state_dir_));
   response.set_disk_total_bytes(space.total);
   response.set_disk_available_bytes(space.available);
@@ -197,9 +199,10 @@ absl::StatusOr<int64_t> Disk::PruneContainers(bool dry_run,
   ASSIGN_OR_RETURN(const std::vector<std::string> ended, Ended());
   int64_t bytes = 0;
   for (const std::string& id : ended) {
-    ASSIGN_OR_RETURN(const int64_t size, os::TreeSize(ContainerDir(id)));
+    ASSIGN_OR_RETURN(const os::TreeUsage size,
+                     os::MeasureTree(ContainerDir(id)));
     if (!dry_run) RETURN_IF_ERROR(engine_.Remove(id));
-    bytes += size;
+    bytes += size.bytes;
     response.add_removed(absl::StrCat("container ", id));
   }
   return bytes;

@@ -10,6 +10,7 @@
 #include "engine/image/digest.h"
 #include "engine/image/image_store.h"
 #include "os/files.h"
+#include "os/measure.h"
 
 namespace bulwark::engine::image {
 namespace {
@@ -77,9 +78,9 @@ absl::StatusOr<int64_t> ImageStore::SizeOf(const Roots& content) const {
   for (const std::string& digest : content) {
     const std::string hex(HexOf(digest));
     for (const char* place : {"/blobs/sha256/", "/layers/"}) {
-      ASSIGN_OR_RETURN(const int64_t size,
-                       os::TreeSize(state_dir_ + place + hex));
-      bytes += size;
+      ASSIGN_OR_RETURN(const os::TreeUsage size,
+                       os::MeasureTree(state_dir_ + place + hex));
+      bytes += size.bytes;
     }
   }
   return bytes;

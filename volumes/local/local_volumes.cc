@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "os/copy.h"
 #include "os/files.h"
+#include "os/measure.h"
 #include "volumes/disk.h"
 #include "volumes/volume_id.h"
 

@@ -13,8 +13,8 @@
 #include "absl/strings/strip.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "os/copy.h"
 #include "os/files.h"
+#include "os/measure.h"
 
 namespace bulwark::volumes {
 namespace {
@@ -199,9 +199,8 @@ absl::StatusOr<BackupInfo> ResticBackups::Backup(
   RETURN_IF_ERROR(Unlock(repository));
   ASSIGN_OR_RETURN(const std::vector<BackupInfo> before,
                    List(repository, owner));
-  ASSIGN_OR_RETURN(
-      const os::TreeUsage size,
-      os::MeasureTree(absl::StrCat(parent, "/", kContentName), INT64_MAX));
+  ASSIGN_OR_RETURN(const os::TreeUsage size,
+                   os::MeasureTree(absl::StrCat(parent, "/", kContentName)));
   std::vector<std::string> args = {
       "backup", "--json",        "--host", kHost,
       "--tag",  OwnerTag(owner), "--tag",  absl::StrCat(kBytesTag, size.bytes)};
