@@ -14,15 +14,13 @@
 
 namespace bulwark::engine {
 
-// Takes some milliseconds: callers keep the result. Empty for kPrivileged.
+// Empty for kPrivileged.
 absl::StatusOr<std::string> CompileSeccomp(SecurityProfile profile);
 
 // Tables of seccomp_table.cc; each ends with nullptr.
 extern const char* const kAllowedSyscalls[];
 extern const char* const kBuildSyscalls[];    // allowed in builds too
 extern const char* const kRefusedSyscalls[];  // EPERM
-// Calls that are newer than libseccomp's names; ends with -1.
-extern const int kAllowedSyscallNumbers[];
 
 }  // namespace bulwark::engine
 

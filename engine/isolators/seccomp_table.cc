@@ -1,6 +1,5 @@
-// The system calls of the default profile, by what they serve. Linux
-// system calls up to 6.18; names that a machine's libseccomp or architecture
-// lacks are skipped.
+// The system calls of the default profile, by what they serve: those of x86_64
+// up to Linux 6.18.
 #include "engine/isolators/seccomp.h"
 
 namespace bulwark::engine {
@@ -77,18 +76,10 @@ const char* const kAllowedSyscalls[] = {
     // The rest.
     "getrandom", "landlock_add_rule", "landlock_create_ruleset",
     "landlock_restrict_self", "seccomp", "sysinfo", "uname",
-    // Other architectures' forms of the above.
-    "_llseek", "_newselect", "chown32", "fchown32", "fcntl64", "fstat64",
-    "fstatat64", "fstatfs64", "ftruncate64", "getegid32", "geteuid32",
-    "getgid32", "getgroups32", "getuid32", "lstat64", "mmap2", "recv", "send",
-    "sendfile64", "setgid32", "setgroups32", "setuid32", "sigreturn", "stat64",
-    "statfs64", "truncate64", "ugetrlimit", "waitpid", nullptr};
-
-// cachestat, fchmodat2, map_shadow_stack, futex_wake, futex_wait,
-// futex_requeue, mseal, setxattrat, getxattrat, listxattrat, removexattrat:
-// the same numbers everywhere.
-const int kAllowedSyscallNumbers[] = {451, 452, 453, 454, 455, 456,
-                                      462, 463, 464, 465, 466, -1};
+    // Newer than Linux 6.1.
+    "cachestat", "fchmodat2", "futex_requeue", "futex_wait", "futex_wake",
+    "getxattrat", "listxattrat", "map_shadow_stack", "mseal", "removexattrat",
+    "setxattrat", nullptr};
 
 const char* const kBuildSyscalls[] = {"chroot", nullptr};
 
@@ -136,20 +127,16 @@ const char* const kRefusedSyscalls[] = {"acct",
                                         "sethostname",
                                         "setns",
                                         "settimeofday",
-                                        "stime",
                                         "swapoff",
                                         "swapon",
                                         "sysfs",
                                         "syslog",
-                                        "umount",
                                         "umount2",
                                         "unshare",
                                         "uselib",
                                         "userfaultfd",
                                         "ustat",
                                         "vhangup",
-                                        "vm86",
-                                        "vm86old",
                                         nullptr};
 
 }  // namespace bulwark::engine

@@ -91,6 +91,14 @@ TEST(SeccompTest, WhenSocketFamilyIsDangerous_IsNotSupported) {
   EXPECT_EQ(Baseline([] { return socket(AF_NETLINK, SOCK_RAW, 0); }), 0);
 }
 
+TEST(SeccompTest, WhenPersonalityIsHarmless_IsAllowed) {
+  EXPECT_EQ(Baseline([] { return syscall(SYS_personality, 0xffffffff); }), 0);
+  EXPECT_EQ(Baseline([] { return syscall(SYS_personality, 1ull << 32); }), 0);
+  // Maps what is readable executable.
+  EXPECT_EQ(Baseline([] { return syscall(SYS_personality, 0x0400000); }),
+            ENOSYS);
+}
+
 TEST(SeccompTest, WhenBuilding_ChangingRootIsAllowed) {
   EXPECT_EQ(Baseline([] { return chroot("/"); }), EPERM);
   EXPECT_EQ(Under(SecurityProfile::kBuild, [] { return chroot("/"); }), 0);
