@@ -86,15 +86,13 @@ class ContainerCgroup {
   void Commit();
 
  private:
-  ContainerCgroup() = default;
+  explicit ContainerCgroup(Clock& clock) : clock_(&clock) {}
   absl::Status MakeGroups(const CgroupHost& host);
-  absl::Status StartScope(const CgroupHost& host, const CgroupRequest& request,
-                          const Resources& resources);
 
   CgroupRecord record_;
-  Clock* clock_ = nullptr;
+  Clock* clock_;
+  bool committed_ = false;
   std::vector<std::string> made_;  // directories, parents first
-  UniqueFd holder_;                // pidfd of the process that holds a scope
 };
 
 // What a process joins: the directory to clone into (CLONE_INTO_CGROUP; -1
@@ -106,10 +104,12 @@ struct CgroupEntry {
 // For create and for exec. NOT_FOUND if a group is gone.
 absl::StatusOr<CgroupEntry> OpenCgroup(const CgroupRecord& record);
 
-// `update`: what `resources` names is changed; its device rules are not. An
-// error leaves what was written before it.
-absl::Status UpdateCgroup(const CgroupRecord& record,
-                          const Resources& resources);
+// `update`: what `resources` names is changed; its device rules are not. May
+// make and join a version 1 group that nothing needed before, and then changes
+// the record, which is to be saved, after an error too. An error leaves what
+// was written before it.
+absl::Status UpdateCgroup(const CgroupHost& host, const Resources& resources,
+                          CgroupRecord& record);
 
 // Stops or resumes every process; waits until each has stopped.
 // DEADLINE_EXCEEDED after `timeout`: a freeze is taken back then.
