@@ -42,14 +42,19 @@ bpf_insn Alu(uint8_t operation, uint8_t to, uint32_t value) {
   return Instruction(BPF_ALU | operation | BPF_K, to, 0, 0, value);
 }
 
-// Goes on behind `skip` instructions unless `operation` holds. The kernel's
-// verifier follows the branch that does not jump first: that is the one where
-// nothing has matched, which it knows least about, so that whatever it finds
-// later is a case of what it has seen. The other way round, its work grows with
-// the square of the number of rules.
-void AppendUnless(uint8_t operation, uint8_t a, uint32_t value, size_t skip,
+// Goes on behind `skip` instructions unless `operation` holds for one of the
+// values. The kernel's verifier follows the branch that does not jump first:
+// that is the one where nothing has matched, which it knows least about, so
+// that whatever it finds later is a case of what it has seen. The other way
+// round, its work grows with the square of the number of rules.
+void AppendUnless(uint8_t operation, uint8_t a,
+                  const std::vector<uint32_t>& values, size_t skip,
                   std::vector<bpf_insn>& program) {
-  program.push_back(Instruction(BPF_JMP32 | operation | BPF_K, a, 0, 1, value));
+  for (size_t left = values.size(); left > 0; --left) {
+    program.push_back(Instruction(BPF_JMP32 | operation | BPF_K, a, 0,
+                                  static_cast<int16_t>(left),
+                                  values[values.size() - left]));
+  }
   program.push_back(
       Instruction(BPF_JMP | BPF_JA, 0, 0, static_cast<int16_t>(skip), 0));
 }
@@ -67,27 +72,72 @@ std::vector<bpf_insn> Verdict(const DeviceMatch& rule) {
   std::vector<bpf_insn> verdict;
   if (rule.access != kDeviceAll && rule.allow) {
     verdict.push_back(Alu(BPF_AND, kPending, kDeviceAll & ~rule.access));
-    AppendUnless(BPF_JEQ, kPending, 0, kAnswerSize, verdict);
+    AppendUnless(BPF_JEQ, kPending, {0}, kAnswerSize, verdict);
   } else if (rule.access != kDeviceAll) {
-    AppendUnless(BPF_JSET, kPending, rule.access, kAnswerSize, verdict);
+    AppendUnless(BPF_JSET, kPending, {rule.access}, kAnswerSize, verdict);
   }
   AppendAnswer(rule.allow, verdict);
   return verdict;
 }
 
-void AppendRule(const DeviceMatch& rule, std::vector<bpf_insn>& program) {
-  const std::vector<bpf_insn> verdict = Verdict(rule);
-  const size_t numbers =
-      (rule.major.has_value() ? 1u : 0u) + (rule.minor.has_value() ? 1u : 0u);
-  size_t left = 2 * numbers + verdict.size();  // instructions to skip
-  AppendUnless(BPF_JEQ, kType,
-               rule.block ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR, left,
-               program);
-  if (rule.major.has_value()) {
-    AppendUnless(BPF_JEQ, kMajor, *rule.major, left -= 2, program);
+// Rules that follow each other and differ in one thing, so that the rest is
+// asked once: half the program, and so half the time it takes to load.
+struct Group {
+  DeviceMatch rule;
+  std::vector<uint32_t> minors;  // any of them; empty: all
+  bool both_types = false;
+};
+
+// Jumps reach 32767 instructions.
+constexpr size_t kMaxMinors = 1000;
+
+bool Extend(const DeviceMatch& rule, Group& group) {
+  const DeviceMatch& first = group.rule;
+  if (rule.allow != first.allow || rule.access != first.access ||
+      rule.major != first.major || group.both_types) {
+    return false;
   }
-  if (rule.minor.has_value()) {
-    AppendUnless(BPF_JEQ, kMinor, *rule.minor, left -= 2, program);
+  if (rule.block != first.block) {
+    if (group.minors.size() > 1 || rule.minor != first.minor) return false;
+    group.both_types = true;
+    return true;
+  }
+  if (!rule.minor.has_value() || !first.minor.has_value() ||
+      group.minors.size() >= kMaxMinors) {
+    return false;
+  }
+  group.minors.push_back(*rule.minor);
+  return true;
+}
+
+// The last rule first.
+std::vector<Group> Groups(const DevicePolicy& policy) {
+  std::vector<Group> groups;
+  for (auto rule = policy.rules.rbegin(); rule != policy.rules.rend(); ++rule) {
+    if (!groups.empty() && Extend(*rule, groups.back())) continue;
+    groups.push_back({.rule = *rule});
+    if (rule->minor.has_value()) groups.back().minors = {*rule->minor};
+  }
+  return groups;
+}
+
+void AppendGroup(const Group& group, std::vector<bpf_insn>& program) {
+  // From the end, since each part jumps over those behind it.
+  const std::vector<bpf_insn> verdict = Verdict(group.rule);
+  const size_t minors = group.minors.empty() ? 0 : group.minors.size() + 1;
+  const size_t major = group.rule.major.has_value() ? 2 : 0;
+  if (!group.both_types) {
+    const uint32_t type =
+        group.rule.block ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+    AppendUnless(BPF_JEQ, kType, {type}, major + minors + verdict.size(),
+                 program);
+  }
+  if (major != 0) {
+    AppendUnless(BPF_JEQ, kMajor, {*group.rule.major}, minors + verdict.size(),
+                 program);
+  }
+  if (minors != 0) {
+    AppendUnless(BPF_JEQ, kMinor, group.minors, verdict.size(), program);
   }
   program.insert(program.end(), verdict.begin(), verdict.end());
 }
@@ -109,9 +159,7 @@ std::vector<bpf_insn> CompileDeviceProgram(const DevicePolicy& policy) {
   program.push_back(Alu(BPF_AND, kType, 0xffff));
   program.push_back(Load(kMajor, offsetof(bpf_cgroup_dev_ctx, major)));
   program.push_back(Load(kMinor, offsetof(bpf_cgroup_dev_ctx, minor)));
-  for (auto rule = policy.rules.rbegin(); rule != policy.rules.rend(); ++rule) {
-    AppendRule(*rule, program);
-  }
+  for (const Group& group : Groups(policy)) AppendGroup(group, program);
   AppendAnswer(policy.allow_others, program);
   return program;
 }

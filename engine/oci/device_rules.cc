@@ -75,9 +75,9 @@ void AppendDefaults(DevicePolicy& policy) {
   const auto add = [&](uint32_t major, std::optional<uint32_t> minor) {
     policy.rules.push_back({true, false, major, minor, kDeviceAll});
   };
+  add(136, {});  // pts/*
   add(5, 1);     // console
   add(5, 2);     // ptmx
-  add(136, {});  // pts/*
   add(5, 0);     // tty
   add(1, 8);     // random
   add(1, 7);     // full

@@ -31,10 +31,10 @@ std::vector<std::string> Lines(const std::vector<DeviceRule>& rules) {
 }
 
 TEST(DeviceRulesTest, WhenThereAreNone_ThenTheDefaultDevicesAreLeft) {
-  EXPECT_THAT(Lines({}), ElementsAre("-a", "+c *:* m", "+b *:* m", "+c 5:1 rwm",
-                                     "+c 5:2 rwm", "+c 136:* rwm", "+c 5:0 rwm",
-                                     "+c 1:8 rwm", "+c 1:7 rwm", "+c 1:9 rwm",
-                                     "+c 1:5 rwm", "+c 1:3 rwm"));
+  EXPECT_THAT(Lines({}), ElementsAre("-a", "+c *:* m", "+b *:* m",
+                                     "+c 136:* rwm", "+c 5:1 rwm", "+c 5:2 rwm",
+                                     "+c 5:0 rwm", "+c 1:8 rwm", "+c 1:7 rwm",
+                                     "+c 1:9 rwm", "+c 1:5 rwm", "+c 1:3 rwm"));
 }
 
 TEST(DeviceRulesTest, WhenEverythingIsAllowed_ThenNothingIsWritten) {
