@@ -6,6 +6,7 @@
 #include "daemon/metrics/objects.h"
 #include "daemon/metrics/runtime.h"
 #include "daemon/metrics/usage.h"
+#include "os/measure.h"
 #include "store/objects.h"
 #include "store/readable.h"
 
@@ -32,8 +33,9 @@ std::vector<prometheus::MetricFamily> Collector::Collect() {
   if (usage->proxy.has_value()) AddProxy(*usage->proxy, names, samples);
   AddControllers(sources_.controllers(), samples);
   AddStore(sources_.store.GetStats(), samples);
-  samples.Add("bulwark_store_size_bytes",
-              static_cast<double>(DiskUse(sources_.store_dir)));
+  if (const auto size = os::MeasureTree(sources_.store_dir); size.ok()) {
+    samples.Add("bulwark_store_size_bytes", static_cast<double>(size->bytes));
+  }
   AddCalls(sources_.server.GetStats(), samples);
   samples.Add("bulwark_images",
               static_cast<double>(sources_.images.List().size()));

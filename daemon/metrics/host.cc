@@ -2,13 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
-#include <set>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -131,20 +128,6 @@ void AddHost(metrics::Samples& samples) {
     samples.Add("bulwark_node_pressure_stalled_seconds_total", {resource},
                 absl::ToDoubleSeconds(*stalled));
   }
-}
-
-int64_t DiskUse(const std::string& directory) {
-  int64_t bytes = 0;
-  std::set<std::pair<dev_t, ino_t>> seen;
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(directory, error), end;
-       !error && it != end; it.increment(error)) {
-    struct stat info;
-    if (lstat(it->path().c_str(), &info) != 0) continue;
-    if (!seen.emplace(info.st_dev, info.st_ino).second) continue;
-    bytes += int64_t{info.st_blocks} * 512;
-  }
-  return bytes;
 }
 
 }  // namespace bulwark::daemon

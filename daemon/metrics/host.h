@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -19,10 +18,6 @@ void AddProcess(metrics::Samples& samples);
 // When the host was booted, and its pressure; the latter is left out where the
 // kernel does not count it.
 void AddHost(metrics::Samples& samples);
-
-// Bytes that the files below `directory` take on the disk; a file with several
-// names counts once. What vanishes meanwhile, or cannot be read, counts as 0.
-int64_t DiskUse(const std::string& directory);
 
 // The total of the line "some" of /proc/pressure/NAME.
 std::optional<absl::Duration> ParsePressure(absl::string_view text);

@@ -2,12 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <fstream>
 #include <set>
-
-#include "base/testing/temp_dir.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -35,16 +31,6 @@ TEST(HostTest, WhenAProcessHasAHostileName_FindsItsNumbers) {
   EXPECT_EQ(stat->resident_pages, 321);
   EXPECT_FALSE(ParseProcessStat("42 (short) S 1 42", 100).has_value());
   EXPECT_FALSE(ParseProcessStat("", 100).has_value());
-}
-
-TEST(HostTest, WhenAFileHasTwoNames_CountsOnce) {
-  testing::TempDir dir;
-  std::ofstream(dir / "one") << std::string(100'000, 'x');
-  const int64_t before = DiskUse(dir.path());
-  EXPECT_GE(before, 100'000);
-  ASSERT_EQ(link((dir / "one").c_str(), (dir / "two").c_str()), 0);
-  EXPECT_EQ(DiskUse(dir.path()), before);
-  EXPECT_EQ(DiskUse(dir / "none"), 0);
 }
 
 TEST(HostTest, WhenAsked_KnowsThisProcessAndHost) {
