@@ -27,6 +27,11 @@ class Proxy {
   virtual absl::StatusOr<dataplane::v1::Stats> Stats(
       absl::Duration timeout) = 0;
 
+  // What was put in force last, as the data plane keeps it for its own next
+  // start, whether it runs or not: version 0 if nothing was. DATA_LOSS if it
+  // cannot be read.
+  virtual absl::StatusOr<dataplane::v1::Snapshot> LastApplied() = 0;
+
   // Ends keeper and proxy: every listener closes. For the removal of an
   // installation, never for a restart.
   virtual absl::Status Shutdown() = 0;

@@ -93,6 +93,12 @@ absl::StatusOr<v1::Stats> FakeProxy::Stats(absl::Duration timeout) {
   return stats;
 }
 
+absl::StatusOr<v1::Snapshot> FakeProxy::LastApplied() {
+  absl::MutexLock lock(&mu_);
+  RETURN_IF_ERROR(NextFailure());
+  return snapshot_;
+}
+
 absl::Status FakeProxy::Shutdown() {
   absl::MutexLock lock(&mu_);
   started_ = false;

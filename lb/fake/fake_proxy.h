@@ -22,6 +22,7 @@ class FakeProxy final : public Proxy {
   // Counts as set by SetStats, with a line for each pool and endpoint of the
   // current snapshot.
   absl::StatusOr<dataplane::v1::Stats> Stats(absl::Duration timeout) override;
+  absl::StatusOr<dataplane::v1::Snapshot> LastApplied() override;
   absl::Status Shutdown() override;
 
   // The next calls (of any kind but Shutdown) fail so, one each.

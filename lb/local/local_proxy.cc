@@ -51,6 +51,11 @@ absl::Status PingKeeper(const LocalProxyConfig& config) {
   return CallKeeper(keeper.get(), request, {}, kStartTimeout, response, none);
 }
 
+// Where the proxy keeps what it serves.
+std::string KeptSnapshot(const LocalProxyConfig& config) {
+  return config.runtime_dir + "/proxy.snapshot";
+}
+
 void RotateLog(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) == 0 && info.st_size > kMaxLogBytes) {
@@ -244,6 +249,18 @@ absl::StatusOr<v1::Stats> LocalProxy::Stats(absl::Duration timeout) {
   return std::move(*response.mutable_stats());
 }
 
+absl::StatusOr<v1::Snapshot> LocalProxy::LastApplied() {
+  const std::string path = KeptSnapshot(config_);
+  const absl::StatusOr<std::string> bytes = os::ReadFile(path, kMaxFrameBytes);
+  v1::Snapshot snapshot;
+  if (absl::IsNotFound(bytes.status())) return snapshot;
+  RETURN_IF_ERROR(bytes.status());
+  if (!snapshot.ParseFromString(*bytes)) {
+    return absl::DataLossError(absl::StrCat("read ", path, ": not a snapshot"));
+  }
+  return snapshot;
+}
+
 absl::Status LocalProxy::Shutdown() {
   {
     // Nobody shall revive what ends now.
@@ -278,7 +295,7 @@ absl::Status LocalProxy::Shutdown() {
   started_ = false;
   applied_version_ = 0;
   // The next installation starts from nothing.
-  const std::string snapshot = config_.runtime_dir + "/proxy.snapshot";
+  const std::string snapshot = KeptSnapshot(config_);
   if (unlink(snapshot.c_str()) != 0 && errno != ENOENT) {
     return ErrnoStatus("remove", snapshot);
   }

@@ -46,6 +46,7 @@ class LocalProxy final : public Proxy {
   absl::StatusOr<dataplane::v1::Applied> Apply(
       const dataplane::v1::Snapshot& snapshot, absl::Duration timeout) override;
   absl::StatusOr<dataplane::v1::Stats> Stats(absl::Duration timeout) override;
+  absl::StatusOr<dataplane::v1::Snapshot> LastApplied() override;
   absl::Status Shutdown() override;
 
  private:

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "scheduler/conditions.h"
+#include "scheduler/publish/kept_entry.h"
 #include "scheduler/publish/ports_condition.h"
 #include "store/objects.h"
 #include "store/readable.h"
@@ -62,6 +63,11 @@ absl::StatusOr<PublishView> ReadView(store::MetadataStore& store) {
   ASSIGN_OR_RETURN(auto services, store::ListReadable(store, "service"));
   for (v1::Object& o : services.objects) {
     view.services.push_back(std::move(*o.mutable_service()));
+  }
+  for (const store::Unreadable& u : services.unreadable) {
+    const store::Key& key = u.record.key;
+    view.unreadable.push_back(absl::StrCat(
+        key.project.empty() ? "default" : key.project, "/", key.name));
   }
   ASSIGN_OR_RETURN(auto replicas, store::ListReadable(store, "replica"));
   for (v1::Object& o : replicas.objects) {
@@ -139,8 +145,38 @@ absl::Status Publisher::PublishOnce() {
   return Apply(view);
 }
 
+// Its containers run on: so do its ports and names.
+absl::Status Publisher::KeepUnreadable(const PublishView& view,
+                                       dp::Snapshot& snapshot) {
+  std::map<std::string, dp::Snapshot> kept;
+  for (const std::string& service : view.unreadable) {
+    const auto known = kept_.find(service);
+    if (known != kept_.end()) {
+      kept[service] = std::move(known->second);
+      continue;
+    }
+    if (!last_.has_value()) {  // since before we were started
+      auto last = proxy_.LastApplied();
+      if (absl::IsDataLoss(last.status())) {
+        LOG_ERROR("service is not served: its record cannot be read",
+                  {{"service", service}, {"error", last.status()}});
+        last = dp::Snapshot();
+      }
+      RETURN_IF_ERROR(last.status());
+      last_ = *std::move(last);
+    }
+    kept[service] = EntryOf(*last_, service);
+  }
+  kept_ = std::move(kept);
+  for (const auto& [service, entry] : kept_) {
+    AddEntry(entry, view.replicas, snapshot);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Publisher::Apply(const PublishView& view) {
   dp::Snapshot snapshot = BuildSnapshot(view);
+  RETURN_IF_ERROR(KeepUnreadable(view, snapshot));
   if (!synced_) {
     ASSIGN_OR_RETURN(dp::Stats stats, proxy_.Stats(kStatsTimeout));
     version_ = stats.version();
@@ -159,6 +195,7 @@ absl::Status Publisher::Apply(const PublishView& view) {
     }
     version_ = snapshot.version();
     published_ = std::move(bytes);
+    last_ = snapshot;
     ports_failed_ = std::any_of(applied->errors().begin(),
                                 applied->errors().end(), IsPortFailure);
     TellOfHolds(view, snapshot);

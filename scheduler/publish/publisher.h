@@ -39,6 +39,8 @@ struct PublisherOptions {
 // from the store, never from a cache: what it acknowledges is then true of
 // everything that was committed before.
 //
+// A service whose record cannot be read keeps what was served for it last.
+//
 // Also writes the condition PortsOpen of services (the only writer of it), and
 // tells of connections that are held.
 //
@@ -69,6 +71,8 @@ class Publisher final : public Endpoints {
   absl::StatusOr<absl::Duration> Pass(
       const std::vector<store::Change>* changes);
   absl::Status Apply(const PublishView& view);
+  absl::Status KeepUnreadable(const PublishView& view,
+                              dataplane::v1::Snapshot& snapshot);
   void TellOfHolds(const PublishView& view, const dataplane::v1::Snapshot& now);
   absl::Status WritePortConditions(const PublishView& view,
                                    const dataplane::v1::Applied& applied);
@@ -85,6 +89,10 @@ class Publisher final : public Endpoints {
   uint64_t version_ = 0;       // of the last acknowledged snapshot
   bool synced_ = false;        // version_ was read from the data plane
   bool ports_failed_ = false;  // a listener of it could not be opened
+  // The last acknowledged snapshot; none before the first.
+  std::optional<dataplane::v1::Snapshot> last_;
+  // What was served for each service whose record cannot be read.
+  std::map<std::string, dataplane::v1::Snapshot> kept_;
   HoldTracker holds_;
   // Services whose hold was told, with the counts of that time, if known.
   std::map<std::string, std::optional<HoldCounts>> counts_;

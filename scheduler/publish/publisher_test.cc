@@ -94,6 +94,57 @@ TEST_F(PublisherTest, ANewPublisherGoesOnFromTheDataPlanesVersion) {
   EXPECT_GT(proxy_.snapshot().version(), version);
 }
 
+TEST_F(PublisherTest, WhenAServicesRecordIsBad_ItIsServedAsBefore) {
+  const auto listeners = [this] {
+    std::vector<std::string> keys;
+    const dataplane::v1::Snapshot now = proxy_.snapshot();
+    for (const auto& l : now.listeners()) keys.push_back(l.key());
+    return keys;
+  };
+  const auto ready = [this] {
+    return proxy_.snapshot().pools_size() == 1
+               ? proxy_.snapshot().pools(0).endpoints_size()
+               : -1;
+  };
+  Put(Web());
+  Put(Replica(State::RUNNING));
+  ASSERT_OK(publisher_.PublishOnce());
+  const std::vector<std::string> before = listeners();
+  EXPECT_THAT(before, ::testing::SizeIs(2));
+  const uint64_t version = proxy_.snapshot().version();
+
+  const store::Key key = store::ObjectKey("service", "default", "web");
+  ASSERT_OK(store_.Commit(store::Batch().Put(key, "\xff\xff")));
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(proxy_.snapshot().version(), version);
+  // One that did not see the good record asks the data plane.
+  Publisher next(store_, proxy_, clock_, {{"192.0.2.53"}, {}});
+  proxy_.FailNext(absl::UnavailableError("cannot be read now"));
+  EXPECT_FALSE(next.PublishOnce().ok());
+  ASSERT_OK(next.PublishOnce());
+  EXPECT_EQ(listeners(), before);
+  EXPECT_EQ(ready(), 1);
+  // What ends is no longer served, what is read again counts.
+  Put(Replica(State::FAILED));
+  ASSERT_OK(next.PublishOnce());
+  EXPECT_EQ(listeners(), before);
+  EXPECT_EQ(ready(), 0);
+  v1::Object web = Web();
+  web.mutable_service()->mutable_spec()->mutable_ports(0)->clear_host_port();
+  Put(web);
+  ASSERT_OK(next.PublishOnce());
+  EXPECT_THAT(listeners(), IsEmpty());
+}
+
+TEST_F(PublisherTest, WhenNothingWasServedOfABadOne_TheOthersAre) {
+  ASSERT_OK(store_.Commit(store::Batch().Put(
+      store::ObjectKey("service", "default", "bad"), "\xff\xff")));
+  proxy_.FailNext(absl::DataLossError("read proxy.snapshot: not a snapshot"));
+  Put(Web());
+  ASSERT_OK(publisher_.PublishOnce());
+  EXPECT_EQ(proxy_.snapshot().pools_size(), 1);
+}
+
 TEST_F(PublisherTest, AReplicaIsOutOnlyOnceItsDrainIsAcknowledged) {
   Put(Web());
   Put(Replica(State::RUNNING));

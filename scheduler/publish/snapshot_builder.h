@@ -20,6 +20,9 @@ struct PublishView {
   std::vector<std::string> dns_upstreams;
   // Addresses at which only foreign names are answered: networks of no project.
   std::vector<std::string> dns_addresses;
+  // Services whose records cannot be read, "PROJECT/NAME": BuildSnapshot()
+  // knows nothing of them.
+  std::vector<std::string> unreadable;
 };
 
 // The domain under which every service has a name:

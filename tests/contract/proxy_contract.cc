@@ -69,12 +69,32 @@ TEST_P(ProxyContractTest, WhenSnapshotIsMalformed_IsRefusedAndNothingChanges) {
   EXPECT_EQ(stats.version(), 1u);
 }
 
+TEST_P(ProxyContractTest, WhenApplied_LastAppliedIsIt) {
+  ASSERT_OK(proxy_->Start());
+  ASSERT_OK_AND_ASSIGN(auto none, proxy_->LastApplied());
+  EXPECT_EQ(none.version(), 0u);
+  snapshot_.Ready("a", 1);
+  ASSERT_OK(Apply());
+  ASSERT_OK(Apply());
+  ASSERT_OK_AND_ASSIGN(auto last, proxy_->LastApplied());
+  EXPECT_EQ(last.SerializeAsString(), snapshot_.raw().SerializeAsString());
+  EXPECT_EQ(last.version(), 2u);
+  auto bad = snapshot_.raw();
+  bad.set_version(9);
+  bad.mutable_listeners(0)->set_pool("missing");
+  EXPECT_FALSE(proxy_->Apply(bad, kTimeout).ok());
+  ASSERT_OK_AND_ASSIGN(last, proxy_->LastApplied());
+  EXPECT_EQ(last.version(), 2u);
+}
+
 TEST_P(ProxyContractTest, WhenShutDown_StartsAgainFromNothing) {
   ASSERT_OK(proxy_->Start());
   ASSERT_OK(Apply());
   ASSERT_OK(proxy_->Shutdown());
   EXPECT_THAT(proxy_->Stats(absl::Milliseconds(50)),
               StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_OK_AND_ASSIGN(auto last, proxy_->LastApplied());
+  EXPECT_EQ(last.version(), 0u);
   ASSERT_OK(proxy_->Start());
   ASSERT_OK_AND_ASSIGN(auto stats, proxy_->Stats(kTimeout));
   EXPECT_EQ(stats.version(), 0u);

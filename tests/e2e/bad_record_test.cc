@@ -2,15 +2,11 @@
 // all others are as free as ever, and a checkpoint brings it back.
 #include <signal.h>
 
-#include <memory>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
-#include "base/entropy.h"
-#include "store/rocks/rocks_store.h"
 #include "tests/e2e/bad_suite.h"
+#include "tests/e2e/stored.h"
 
 namespace bulwark::e2e {
 namespace {
@@ -20,39 +16,33 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr char kNonsense[] = "\xff\xff no message";
+constexpr int kPort = 18090;  // of the bad service
 
 class BadRecordTest : public BadSuite {
  protected:
   static void SetUpTestSuite() { OpenWithAnchor("e2ebadrec"); }
   static void TearDownTestSuite() { CloseAll(); }
 
-  // Opens the store of the daemon, which does not run now.
-  static std::unique_ptr<store::RocksStore> OpenStore() {
-    static RealClock clock;
-    static RealEntropy entropy;
-    store::RocksOptions options;
-    options.path = world().Path("s/store");
-    auto opened = store::RocksStore::Open(std::move(options), clock, entropy);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    return opened.ok() ? *std::move(opened) : nullptr;
-  }
-  // Returns what was there.
-  static std::string Replace(const store::Key& key, const std::string& value) {
-    const auto rows = OpenStore();
-    const auto before = rows->Get(key);
-    EXPECT_TRUE(before.ok()) << before.status();
-    EXPECT_TRUE(rows->Commit(store::Batch().Put(key, value)).ok());
-    return before.ok() ? before->value : "";
+  static bool Serves() {
+    std::string why;
+    return Fetch(kPort, "/file", why) == "hello\n";
   }
 };
 
 TEST_F(BadRecordTest, WhenAServicesRecordIsBad_EverythingElseGoesOn) {
-  ASSERT_TRUE(world().Apply(Manifest("bad", "exec sleep 100000")).ok());
+  ASSERT_TRUE(
+      world()
+          .Apply(Manifest("bad",
+                          "mkdir /www; echo hello > /www/file; "
+                          "exec httpd -f -p 80 -h /www",
+                          absl::StrCat("ports: [\"", kPort, ":80\"]\n")))
+          .ok());
   ASSERT_TRUE(world().AwaitReady("bad", 1));
+  ASSERT_TRUE(Eventually(Serves));
   const int pid = world().Ready("bad").at(0).pid;
   world().KillDaemon();
   const store::Key key{"service", "default", "bad"};
-  const std::string good = Replace(key, kNonsense);
+  const std::string good = Replace(world(), key, kNonsense);
   world().StartDaemon();
 
   // The others are shown, and the bad one is named.
@@ -87,14 +77,25 @@ TEST_F(BadRecordTest, WhenAServicesRecordIsBad_EverythingElseGoesOn) {
     return ready.size() == 1 && ready[0].pid != fresh;
   }));
   EXPECT_EQ(kill(pid, 0), 0) << "the container of the bad one was ended";
+  // Its port has outlived all these changes of traffic, and its name.
+  EXPECT_TRUE(Serves());
+  EXPECT_EQ(Ctl({"exec", "fresh", "--", "wget", "-qO-", "http://bad/file"}).out,
+            "hello\n");
+  world().KillDaemon();
+  world().StartDaemon();
+  ASSERT_TRUE(world().Apply(Manifest("later", "exec sleep 100000")).ok());
+  ASSERT_TRUE(world().AwaitReady("later", 1));
+  EXPECT_TRUE(Serves());
 
   world().KillDaemon();
-  EXPECT_EQ(Replace(key, good), kNonsense);
+  EXPECT_EQ(Replace(world(), key, good), kNonsense);
   world().StartDaemon();
   ASSERT_TRUE(world().AwaitReady("bad", 1));
   EXPECT_EQ(world().Ready("bad").at(0).pid, pid);
+  EXPECT_TRUE(Serves());
   EXPECT_THAT(Services(), Not(HasSubstr("warning")));
-  Delete({"bad", "fresh"});
+  Delete({"bad", "fresh", "later"});
+  EXPECT_FALSE(Serves());
 }
 
 TEST_F(BadRecordTest, WhenAReplicasRecordIsBad_ItsContainerIsLeftAlone) {
@@ -103,7 +104,7 @@ TEST_F(BadRecordTest, WhenAReplicasRecordIsBad_ItsContainerIsLeftAlone) {
   const ReplicaInfo replica = world().Ready("bad").at(0);
   world().KillDaemon();
   const store::Key key{"replica", "default", replica.name};
-  const std::string good = Replace(key, kNonsense);
+  const std::string good = Replace(world(), key, kNonsense);
   world().StartDaemon();
 
   const Result listed = world().Ctl({"get", "replicas"});
@@ -116,7 +117,7 @@ TEST_F(BadRecordTest, WhenAReplicasRecordIsBad_ItsContainerIsLeftAlone) {
   EXPECT_EQ(world().Ready("bad").size(), 0u) << "it was started twice";
 
   world().KillDaemon();
-  EXPECT_EQ(Replace(key, good), kNonsense);
+  EXPECT_EQ(Replace(world(), key, good), kNonsense);
   world().StartDaemon();
   ASSERT_TRUE(world().AwaitReady("bad", 1));
   EXPECT_EQ(world().Ready("bad").at(0).pid, replica.pid);
