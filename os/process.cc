@@ -213,6 +213,10 @@ absl::StatusOr<Spawned> Spawn(const SpawnOptions& options) {
 
 absl::StatusOr<UniqueFd> SealedCopy(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxExecutable));
+  return SealedProgram(bytes);
+}
+
+absl::StatusOr<UniqueFd> SealedProgram(absl::string_view bytes) {
   return MemoryFile("bulwark", bytes, MFD_EXEC);
 }
 

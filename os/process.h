@@ -69,6 +69,8 @@ absl::StatusOr<Spawned> Spawn(const SpawnOptions& options);
 // The contents of `path` in a memory file that nobody can change any more,
 // fit to be executed.
 absl::StatusOr<UniqueFd> SealedCopy(const std::string& path);
+// The same for the bytes of a program.
+absl::StatusOr<UniqueFd> SealedProgram(absl::string_view bytes);
 // The same for bytes, fit to be read or mapped.
 absl::StatusOr<UniqueFd> SealedBytes(const char* name, absl::string_view bytes);
 

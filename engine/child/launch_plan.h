@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 2;
+inline constexpr uint32_t kPlanVersion = 3;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -39,26 +39,37 @@ enum class StepKind : uint16_t {
   kOverlay,        // slot = detached overlay; `value` layers from slot2 on,
                    // topmost first; value2: upper slot | work slot << 16
   kLegacyOverlay,  // the same by mount(2) on str (before Linux 6.13)
-  kCloneTree,      // slot = detached private copy of the mounts at str, with
-                   // attributes value
+  kCloneTree,      // slot = detached copy of the mounts at str, private unless
+                   // kKeepPropagation, with attributes value
+  kMountAttributes,  // of the mount `slot`: set value, clear value2
+  kPropagation,      // of the mount `slot`: value is an MS_* flag
+  kIdMap,            // the mount `slot` by the user namespace in slot2
   kPty,            // a terminal on the devpts in slot2, or the container's own
   kSetnsPidfd,     // enter the namespaces `value` of the process in `slot`
   kOpenRoot,       // kSlotRoot = "/"
   kJoinCgroup,     // write 0 into the open file `slot`
   kSetns,          // enter the namespace in `slot`, of type value
   kUnshare,        // value: CLONE_NEW* flags
-  kPrivateMounts,  // cut mount propagation
+  kPrivateMounts,  // cut mount propagation, or make it value (an MS_* flag)
   kAttachRoot,     // mount `slot` (if any) on the host path str: the root
   kAttach,         // mount `slot` on str inside the root
   kMkdir,          // str inside the root, mode value
-  kMknod,          // str inside the root, mode value, device value2
-  kSymlink,        // str2 inside the root -> str
+  kMknod,          // str inside the root, mode value, device value2, owned by
+                   // the ids of str2, if any ("uid:gid")
+  kSymlink,        // str2 inside the root -> str; kOptional: unless it exists
   kBindHost,       // host path str on str2 inside the root
   kMask,           // hide str inside the root
-  kReadOnly,       // make str inside the root read-only
+  kReadOnly,       // str inside the root gets the mount attributes value
   kRootReadOnly,
   kPivot,         // the root becomes /
+  kChdir,         // str
+  kBindRoot,      // the current directory, bound onto itself: the root
+  kCopyUp,        // what is in the directory str of the root into the mount
+                  // `slot`
+  kBindSlot,      // the file `slot` on str inside the root
   kHostname,      // str
+  kDomainname,    // str
+  kWrite,         // str2 into the file str below the directory `slot`
   kLoopback,      // bring up lo
   kAccount,       // look up user str in the root's /etc/passwd and group
   kOwn,           // give what is at `slot`, and below, to that account
@@ -66,13 +77,27 @@ enum class StepKind : uint16_t {
   kSession,       // new session; standard streams; controlling terminal
   kRlimit,        // resource flags, soft value, hard value2
   kBoundingSet,   // drop capabilities that are not in value
-  kIds,           // take the ids of kAccount
+  kIds,           // take the ids of kAccount; kGroups: with the `value` groups
+                  // at str instead of the account's
+  kRootIds,       // become 0:0 of a user namespace that was just made
   kCapabilities,  // value, if the user is root; none else
+  kCapabilitySets,  // four masks at str: effective, permitted, inheritable,
+                    // ambient
+  kUmask,           // value
+  kPersonality,     // value
+  kScheduler,       // struct sched_attr of `value` bytes at str
+  kIoPriority,      // value
+  kSync,            // say that point `value` is reached, and wait for an answer
+  kFindProgram,     // whether there is something to execute
+  kAwaitStart,  // wait for a byte from the FIFO `slot`; then errors go to the
+                // file slot2
   kNoNewPrivs,
-  kCloseFiles,  // all but the standard streams, on exec
-  kSeccomp,     // program at offset str, value instructions
-  kExec,        // argument strings at str (value of them), environment at str2
-                // (value2)
+  kCloseFiles,  // all but the standard streams and the `value` files that are
+                // passed on, on exec
+  kSeccomp,  // program at offset str, value instructions, flags of seccomp(2)
+             // value2
+  kExec,     // argument strings at str (value of them), environment at str2
+             // (value2)
   kLast = kExec,
 };
 
@@ -82,6 +107,17 @@ enum StepFlags : uint32_t {
   kRecursive = 1u << 29,
   kVolatile = 1u << 28,  // overlay without syncs
   kTerminal = 1u << 27,
+  kKeepPropagation = 1u << 26,
+  kGroups = 1u << 25,
+  kKeepCapabilities = 1u << 24,  // while the ids change
+};
+
+// Where a launch waits for who ordered it (kSync).
+enum SyncPoint : uint64_t {
+  kSyncIdMaps = 1,   // the user namespace has no id maps yet
+  kSyncTimeOffsets,  // the time namespace has none yet
+  kSyncMounted,      // everything is mounted, the root is not changed yet
+  kSyncReady,        // all is done but what start does
 };
 
 struct Step {

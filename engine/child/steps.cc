@@ -9,7 +9,8 @@ namespace {
 
 bool UsesSlot2(StepKind kind) {
   return kind == StepKind::kOverlay || kind == StepKind::kLegacyOverlay ||
-         kind == StepKind::kPty;
+         kind == StepKind::kPty || kind == StepKind::kIdMap ||
+         kind == StepKind::kAwaitStart;
 }
 
 bool GoodSlot(int slot, uint32_t count) {
@@ -44,6 +45,14 @@ bool GoodStep(const Context& c, const Step& s) {
              GoodSlot((s.value2 >> 16) & 0xffff, c.plan->slot_count);
     case StepKind::kSeccomp:
       return s.value <= 4096 && s.value * 8 <= size - s.str && s.str % 8 == 0;
+    case StepKind::kCapabilitySets:
+      return s.str % 8 == 0 && size - s.str >= 4 * sizeof(uint64_t);
+    case StepKind::kScheduler:
+      return s.value <= 256 && s.value <= size - s.str && s.str % 8 == 0;
+    case StepKind::kIds:
+      return (s.flags & kGroups) == 0 ||
+             (s.value <= 65536 && s.value * 4 <= size - s.str &&
+              s.str % 8 == 0);
     case StepKind::kExec:
       return s.value > 0 && s.value < (1 << 20) && s.value2 < (1 << 20) &&
              GoodStrings(c.base, size, s.str, s.value) &&
@@ -82,6 +91,7 @@ int RunSteps(Context* context, Where where, uint32_t* failed) {
     if (step.where != where) continue;
     int result = RunMountStep(context, step);
     if (result == -ENOSYS) result = RunProcessStep(context, step);
+    if (result == -ENOSYS) result = RunSyncStep(context, step);
     if (result < 0 && (step.flags & kOptional) != 0 &&
         (result == -ENOENT || result == -EPERM || result == -ENODEV)) {
       result = 0;

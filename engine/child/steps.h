@@ -18,6 +18,12 @@ struct Context {
   const Step* steps = nullptr;
   int slots[kMaxSlots];
   int mask_directory = -1;  // an attached, empty, read-only tmpfs
+  // To who ordered the launch (kSync); where a failure is reported.
+  int status_fd = -1;
+  // Descriptors that the program is given from 3 on; they wait from
+  // `first_passed` on.
+  int passed = 0;
+  int first_passed = 0;
   Account account;
   // Vectors for execve; `env` has room for HOME before its end.
   char** args = nullptr;
@@ -37,10 +43,20 @@ int OpenPlan(const uint8_t* base, size_t size, Context* context);
 // the step whose index is then in `*failed`.
 int RunSteps(Context* context, Where where, uint32_t* failed);
 
-// One step each; 0 or a negative errno. Split by concern over the two files
-// steps_mount.cc and steps_process.cc; -ENOSYS: not of that file.
+// One step each; 0 or a negative errno. Split by concern over the files
+// steps_mount.cc, steps_process.cc and steps_sync.cc; -ENOSYS: not of that
+// file.
 int RunMountStep(Context* context, const Step& step);
 int RunProcessStep(Context* context, const Step& step);
+int RunSyncStep(Context* context, const Step& step);
+
+// Sends one packet, with a descriptor if `passed` is not -1, to a socket that
+// keeps boundaries. 0 or more, or a negative errno.
+int SendPacket(int socket, const uint8_t* data, size_t size, int passed);
+
+// Whether args[0], or what PATH finds for it, can be executed: 0 or a negative
+// errno, as execution would have it. `execute`: do so; returns on failure only.
+int FindProgram(Context* context, bool execute);
 
 }  // namespace bulwark::child
 

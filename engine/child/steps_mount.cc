@@ -4,6 +4,7 @@
 #include <asm/stat.h>
 #include <linux/errno.h>
 
+#include "engine/child/copy_up.h"
 #include "engine/child/paths.h"
 #include "engine/child/steps.h"
 #include "engine/child/sys.h"
@@ -129,12 +130,38 @@ int SetAttributes(int tree, uint64_t set, bool recursive) {
   return MountSetattr(tree, recursive ? AT_RECURSIVE : 0, &attr);
 }
 
+int Propagation(int tree, uint64_t type, bool recursive) {
+  mount_attr attr = {};
+  attr.propagation = type;
+  return MountSetattr(tree, recursive ? AT_RECURSIVE : 0, &attr);
+}
+
+int ChangeAttributes(int tree, const Step& s) {
+  mount_attr attr = {};
+  attr.attr_set = s.value;
+  attr.attr_clr = s.value2;
+  // The kernel wants the field cleared whole where one of it is set.
+  if ((s.value & MOUNT_ATTR__ATIME) != 0 ||
+      (s.value2 & MOUNT_ATTR__ATIME) != 0) {
+    attr.attr_clr |= MOUNT_ATTR__ATIME;
+  }
+  return MountSetattr(tree, (s.flags & kRecursive) != 0 ? AT_RECURSIVE : 0,
+                      &attr);
+}
+
+int IdMap(int tree, int user_namespace, bool recursive) {
+  mount_attr attr = {};
+  attr.attr_set = MOUNT_ATTR_IDMAP;
+  attr.userns_fd = static_cast<uint64_t>(user_namespace);
+  return MountSetattr(tree, recursive ? AT_RECURSIVE : 0, &attr);
+}
+
 int CloneTree(int dir, const char* path, uint32_t flags, uint64_t attributes) {
   const bool recursive = (flags & kRecursive) != 0;
   const int tree = OpenTree(dir, path,
                             OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0) |
                                 (*path == 0 ? AT_EMPTY_PATH : 0));
-  if (tree < 0) return tree;
+  if (tree < 0 || (flags & kKeepPropagation) != 0) return tree;
   const int result = SetAttributes(tree, attributes, recursive);
   if (result < 0) {
     Close(tree);
@@ -203,9 +230,7 @@ int ReadOnly(Context* c, const Step& s) {
   const int target =
       OpenInRoot(c->slots[kSlotRoot], c->String(s.str), O_PATH, kNoSymlinks);
   if (target < 0) return target;
-  int tree = CloneTree(target, "", kRecursive,
-                       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  int tree = CloneTree(target, "", kRecursive, s.value);
   int result = tree;
   if (tree >= 0) {
     result = AttachOnto(tree, target);
@@ -227,13 +252,56 @@ int AttachRoot(Context* c, const Step& s) {
   return 0;
 }
 
+// "12:34", as the plan's own text has it.
+bool ReadIds(const char* text, uint64_t ids[2]) {
+  for (int i = 0; i < 2; ++i) {
+    if (*text < '0' || *text > '9') return false;
+    for (ids[i] = 0; *text >= '0' && *text <= '9'; ++text) {
+      ids[i] = ids[i] * 10 + (*text - '0');
+    }
+    if (i == 0 && *text++ != ':') return false;
+  }
+  return true;
+}
+
 int Mknod(Context* c, const Step& s) {
   const char* name;
   const int parent =
       OpenParent(c->slots[kSlotRoot], c->String(s.str), kNoSymlinks, &name);
   if (parent < 0) return parent;
-  const int result = Sys(__NR_mknodat, parent, Arg(name), s.value, s.value2);
+  int result = Sys(__NR_mknodat, parent, Arg(name), s.value, s.value2);
+  uint64_t ids[2];
+  if (result >= 0 && ReadIds(c->String(s.str2), ids)) {
+    result = Sys(__NR_fchownat, parent, Arg(name), ids[0], ids[1],
+                 AT_SYMLINK_NOFOLLOW);
+    // Whatever the umask took, and what the change of owner did.
+    if (result >= 0) {
+      result = Sys(__NR_fchmodat, parent, Arg(name), s.value & 07777);
+    }
+  }
   Close(parent);
+  return result;
+}
+
+// The root is bound onto itself so that it is a mount of this namespace, which
+// pivot_root wants, without a path being resolved.
+int BindRoot(Context* c) {
+  const int tree = OpenTree(AT_FDCWD, ".", OPEN_TREE_CLONE | AT_RECURSIVE);
+  if (tree < 0) return tree;
+  const int result = MoveMount(tree, AT_FDCWD, ".", 0);
+  if (result < 0) {
+    Close(tree);
+    return result;
+  }
+  c->slots[kSlotRoot] = tree;
+  return 0;
+}
+
+int BindSlot(Context* c, const Step& s) {
+  const int tree = CloneTree(c->slots[s.slot], "", s.flags, s.value);
+  if (tree < 0) return tree;
+  const int result = Attach(c, tree, c->String(s.str), s.flags);
+  Close(tree);
   return result;
 }
 
@@ -242,8 +310,8 @@ int Symlink(Context* c, const Step& s) {
   const int parent =
       OpenParent(c->slots[kSlotRoot], c->String(s.str2), kNoSymlinks, &name);
   if (parent < 0) return parent;
-  const int result =
-      Sys(__NR_symlinkat, Arg(c->String(s.str)), parent, Arg(name));
+  int result = Sys(__NR_symlinkat, Arg(c->String(s.str)), parent, Arg(name));
+  if (result == -EEXIST && (s.flags & kOptional) != 0) result = 0;
   Close(parent);
   return result;
 }
@@ -262,6 +330,7 @@ int Pivot(Context* c) {
 int Keep(Context* c, const Step& s, int fd) {
   if (fd < 0) return fd;
   if (s.slot < 0) return -EINVAL;
+  if (c->slots[s.slot] >= 0) Close(c->slots[s.slot]);  // of an earlier mount
   c->slots[s.slot] = fd;
   return 0;
 }
@@ -292,7 +361,8 @@ int RunMountStep(Context* c, const Step& s) {
     case StepKind::kOpenRoot:
       return Keep(c, s, OpenAt(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
     case StepKind::kPrivateMounts:
-      return Sys(__NR_mount, 0, Arg("/"), 0, MS_REC | MS_PRIVATE, 0);
+      return Sys(__NR_mount, 0, Arg("/"), 0,
+                 MS_REC | (s.value != 0 ? s.value : MS_PRIVATE), 0);
     case StepKind::kAttachRoot:
       return AttachRoot(c, s);
     case StepKind::kAttach:
@@ -313,6 +383,26 @@ int RunMountStep(Context* c, const Step& s) {
       return SetAttributes(c->slots[kSlotRoot], MOUNT_ATTR_RDONLY, false);
     case StepKind::kPivot:
       return Pivot(c);
+    case StepKind::kChdir:
+      return Sys(__NR_chdir, Arg(str));
+    case StepKind::kBindRoot:
+      return BindRoot(c);
+    case StepKind::kCopyUp:
+      return s.slot < 0 ? -EINVAL
+                        : CopyUp(c->slots[kSlotRoot], str, c->slots[s.slot]);
+    case StepKind::kBindSlot:
+      return s.slot < 0 ? -EINVAL : BindSlot(c, s);
+    case StepKind::kMountAttributes:
+      return s.slot < 0 ? -EINVAL : ChangeAttributes(c->slots[s.slot], s);
+    case StepKind::kPropagation:
+      return s.slot < 0 ? -EINVAL
+                        : Propagation(c->slots[s.slot], s.value,
+                                      (s.flags & kRecursive) != 0);
+    case StepKind::kIdMap:
+      return s.slot < 0 || s.slot2 < 0
+                 ? -EINVAL
+                 : IdMap(c->slots[s.slot], c->slots[s.slot2],
+                         (s.flags & kRecursive) != 0);
     default:
       return -ENOSYS;
   }

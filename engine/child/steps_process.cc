@@ -162,6 +162,10 @@ int Session(Context* c, const Step& s) {
       Sys(__NR_fchown, fd, c->account.uid, static_cast<uint32_t>(-1));
     }
   }
+  for (int i = 0; i < c->passed; ++i) {
+    result = Sys(__NR_dup3, c->first_passed + i, 3 + i, 0);
+    if (result < 0) return result;
+  }
   if ((s.flags & kTerminal) == 0) return 0;
   return Sys(__NR_ioctl, 0, TIOCSCTTY, 0);
 }
@@ -183,9 +187,14 @@ int DropBounding(uint64_t keep) {
   return 0;
 }
 
-int SetIds(Context* c) {
+int SetIds(Context* c, const Step& s) {
   const Account& a = c->account;
-  int result = Sys(__NR_setgroups, a.group_count, Arg(a.groups));
+  int result =
+      (s.flags & kKeepCapabilities) != 0 ? Prctl(PR_SET_KEEPCAPS, 1) : 0;
+  if (result < 0) return result;
+  result = (s.flags & kGroups) != 0
+               ? Sys(__NR_setgroups, s.value, Arg(c->base + s.str))
+               : Sys(__NR_setgroups, a.group_count, Arg(a.groups));
   if (result >= 0) result = Sys(__NR_setresgid, a.gid, a.gid, a.gid);
   if (result >= 0) result = Sys(__NR_setresuid, a.uid, a.uid, a.uid);
   return result;
@@ -203,12 +212,49 @@ int SetCapabilities(Context* c, uint64_t mask) {
   return Sys(__NR_capset, Arg(&header), Arg(data));
 }
 
+// The capabilities of a process that is about to execute, in all sets but the
+// bounding one.
+int SetCapabilitySets(const uint64_t sets[4]) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    data[i].effective = static_cast<uint32_t>(sets[0] >> (32 * i));
+    data[i].permitted = static_cast<uint32_t>(sets[1] >> (32 * i));
+    data[i].inheritable = static_cast<uint32_t>(sets[2] >> (32 * i));
+  }
+  int result = Sys(__NR_capset, Arg(&header), Arg(data));
+  if (result < 0) return result;
+  Prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+  for (int cap = 0; cap < 64; ++cap) {
+    if ((sets[3] >> cap & 1) == 0) continue;
+    // One that is not both permitted and inheritable cannot be ambient; as
+    // with others, that is no reason not to run.
+    Prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap);
+  }
+  return 0;
+}
+
+int BecomeRoot() {
+  int result = Sys(__NR_setresgid, 0, 0, 0);
+  if (result >= 0) result = Sys(__NR_setresuid, 0, 0, 0);
+  return result;
+}
+
+// Into a file of the kernel's below the directory `dir`.
+int WriteText(int dir, const char* path, const char* text) {
+  const int fd = OpenAt(dir, path, O_WRONLY | O_NOFOLLOW);
+  if (fd < 0) return fd;
+  const long n = Write(fd, text, Length(text));
+  Close(fd);
+  return n < 0 ? static_cast<int>(n) : 0;
+}
+
 int LoadSeccomp(Context* c, const Step& s) {
   sock_fprog program = {};
   program.len = static_cast<unsigned short>(s.value);
   program.filter =
       reinterpret_cast<sock_filter*>(const_cast<uint8_t*>(c->base + s.str));
-  return Sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, Arg(&program));
+  return Sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, s.value2, Arg(&program));
 }
 
 const char* FindPath(char** env) {
@@ -229,16 +275,25 @@ void AddHome(Context* c) {
   entry[1] = nullptr;
 }
 
+}  // namespace
+
 // As execvp(3): the first entry of PATH that executes. A file that is there but
 // may not be executed is reported in preference to "not found".
-int Exec(Context* c) {
-  AddHome(c);
-  const uint64_t no_signals = 0;
-  Sys(__NR_rt_sigprocmask, kSigSetmask, Arg(&no_signals), 0, 8);
+int FindProgram(Context* c, bool execute) {
+  const auto attempt = [&](const char* path) -> int {
+    if (execute) return Sys(__NR_execve, Arg(path), Arg(c->args), Arg(c->env));
+    const int result = Sys(__NR_faccessat, AT_FDCWD, Arg(path), 1 /* X_OK */);
+    if (result < 0) return result;
+    const int fd = OpenAt(AT_FDCWD, path, O_PATH);
+    if (fd < 0) return fd;
+    const int directory = IsDirectory(fd);
+    Close(fd);
+    return directory < 0 ? directory : directory == 1 ? -EACCES : 0;
+  };
   const char* name = c->args[0];
   bool has_slash = *name == 0;
   for (const char* p = name; *p != 0; ++p) has_slash |= *p == '/';
-  if (has_slash) return Sys(__NR_execve, Arg(name), Arg(c->args), Arg(c->env));
+  if (has_slash) return attempt(name);
   int worst = -ENOENT;
   for (const char* p = FindPath(c->env);; ++p) {
     char path[4096];
@@ -251,7 +306,7 @@ int Exec(Context* c) {
     if (n == 0) path[n++] = '.';
     path[n++] = '/';
     if (fits && Append(path + n, path + sizeof(path), name) != nullptr) {
-      const int result = Sys(__NR_execve, Arg(path), Arg(c->args), Arg(c->env));
+      const int result = attempt(path);
       if (result != -ENOENT && result != -ENOTDIR && result != -EACCES) {
         return result;
       }
@@ -259,6 +314,15 @@ int Exec(Context* c) {
     }
     if (*p == 0) return worst;
   }
+}
+
+namespace {
+
+int Exec(Context* c) {
+  AddHome(c);
+  const uint64_t no_signals = 0;
+  Sys(__NR_rt_sigprocmask, kSigSetmask, Arg(&no_signals), 0, 8);
+  return FindProgram(c, /*execute=*/true);
 }
 
 }  // namespace
@@ -293,19 +357,37 @@ int RunProcessStep(Context* c, const Step& s) {
     case StepKind::kBoundingSet:
       return DropBounding(s.value);
     case StepKind::kIds:
-      return SetIds(c);
+      return SetIds(c, s);
+    case StepKind::kRootIds:
+      return BecomeRoot();
+    case StepKind::kCapabilitySets:
+      return SetCapabilitySets(
+          reinterpret_cast<const uint64_t*>(c->base + s.str));
     case StepKind::kCapabilities:
       return SetCapabilities(c, s.value);
     case StepKind::kNoNewPrivs:
       return Prctl(PR_SET_NO_NEW_PRIVS, 1);
     case StepKind::kCloseFiles:
-      return Sys(__NR_close_range, 3, ~0u, kCloseRangeCloexec);
+      return Sys(__NR_close_range, 3 + c->passed, ~0u, kCloseRangeCloexec);
+    case StepKind::kDomainname:
+      return Sys(__NR_setdomainname, Arg(str), Length(str));
+    case StepKind::kWrite:
+      return fd < 0 ? -EINVAL : WriteText(fd, str, c->String(s.str2));
+    case StepKind::kUmask:
+      Sys(__NR_umask, s.value);
+      return 0;
+    case StepKind::kPersonality:
+      return Sys(__NR_personality, s.value);
+    case StepKind::kScheduler:
+      return Sys(__NR_sched_setattr, 0, Arg(c->base + s.str), 0);
+    case StepKind::kIoPriority:
+      return Sys(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, s.value);
     case StepKind::kSeccomp:
       return LoadSeccomp(c, s);
     case StepKind::kExec:
       return Exec(c);
     default:
-      return -EINVAL;
+      return -ENOSYS;
   }
 }
 

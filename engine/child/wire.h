@@ -23,6 +23,7 @@ enum MessageType : uint16_t {
   kMsgResize = 8,
   kMsgReply = 9,
   kMsgExited = 10,  // exec shim -> daemon, once
+  kMsgSync = 11,    // container's process -> bulwark-oci; see kSync
 };
 
 enum Tag : uint16_t {

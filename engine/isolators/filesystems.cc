@@ -185,6 +185,7 @@ void AddFilesystems(const LaunchInput& in, PlanBuilder& plan) {
     StepArgs args;
     args.str = path;
     args.flags = child::kOptional;
+    args.value = kPlain | MOUNT_ATTR_RDONLY;
     plan.Add(Stage::kMasks, StepKind::kReadOnly,
              absl::StrCat("make ", path, " read-only"), args);
   }

@@ -10,12 +10,14 @@ namespace bulwark::engine {
 using child::StepKind;
 
 void AddCgroups(const os::CgroupPaths& paths, PlanBuilder& plan) {
-  StepArgs unified;
-  unified.slot = child::kSlotCgroup;
-  unified.str = paths.unified;
-  unified.flags = O_RDONLY | O_DIRECTORY;
-  plan.Add(Stage::kSources, StepKind::kOpen,
-           absl::StrCat("open ", paths.unified), unified);
+  if (!paths.unified.empty()) {
+    StepArgs unified;
+    unified.slot = child::kSlotCgroup;
+    unified.str = paths.unified;
+    unified.flags = O_RDONLY | O_DIRECTORY;
+    plan.Add(Stage::kSources, StepKind::kOpen,
+             absl::StrCat("open ", paths.unified), unified);
+  }
   // The child cannot be cloned into a version 1 group: it joins by itself.
   for (const std::string& directory : paths.v1) {
     StepArgs procs;

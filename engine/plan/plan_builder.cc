@@ -78,13 +78,20 @@ void PlanBuilder::Add(Stage stage, StepKind kind, std::string label,
   steps_.push_back({stage, kind, std::move(label), std::move(args)});
 }
 
-void PlanBuilder::AddSeccomp(Stage stage, absl::string_view program) {
+void PlanBuilder::AddBytes(Stage stage, StepKind kind, std::string label,
+                           StepArgs args) {
+  steps_.push_back({stage, kind, std::move(label), std::move(args), true});
+}
+
+void PlanBuilder::AddSeccomp(Stage stage, absl::string_view program,
+                             uint32_t flags) {
   if (program.empty()) return;
   StepArgs args;
   args.str = std::string(program);
   args.value = program.size() / 8;  // sizeof(struct sock_filter)
-  steps_.push_back({stage, StepKind::kSeccomp, "load system call filter",
-                    std::move(args), true});
+  args.value2 = flags;
+  AddBytes(stage, StepKind::kSeccomp, "load system call filter",
+           std::move(args));
 }
 
 void PlanBuilder::AddExec(const std::vector<std::string>& args,
@@ -169,21 +176,23 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
     return ErrnoStatus(error, SpecialStepName(step), "of the container");
   }
   const StepInfo& info = plan.steps[step];
+  const bool is_program =
+      info.kind == StepKind::kExec || info.kind == StepKind::kFindProgram;
   std::string cause = std::strerror(error);
   // ESRCH and EXDEV as the interpreter uses them.
   if (info.kind == StepKind::kAccount && error == ESRCH) {
     cause = "no such user or group in the image";
   } else if (info.kind == StepKind::kAccount && error == ERANGE) {
     cause = "the id is out of range";
-  } else if (info.kind == StepKind::kExec && error == ENOENT) {
+  } else if (is_program && error == ENOENT) {
     cause = "no such file in the container";
-  } else if (info.kind == StepKind::kExec && error == EACCES) {
+  } else if (is_program && error == EACCES) {
     cause += ": it is not executable for the container's user";
   } else if (info.kind == StepKind::kExec && error == ENOEXEC) {
     cause = "not a program for this machine, nor a script with #!";
   }
   const std::string message = absl::StrCat(info.label, ": ", cause);
-  if (info.kind == StepKind::kExec) {
+  if (is_program) {
     return WithProgramError(
         absl::InvalidArgumentError(message),
         error == ENOENT ? kProgramNotFound : kProgramCannotRun);

@@ -25,22 +25,26 @@ enum class Stage {
   kTerminal,        // needs its devpts
   kFirstInChild,
   // In the child.
-  kJoinCgroups = kFirstInChild,  // before the cgroup namespace fixes its root
-  kNamespaces,     // before sysfs, which shows the network namespace
-  kIsolateMounts,  // before any mount, or the host would see it
-  kRoot,           // what the rest attaches to
-  kSystemMounts,   // proc and sysfs need the old root's to be visible still
-  kDeviceNodes,    // on /dev
-  kUserMounts,     // over the system's
-  kMasks,          // hide parts of all mounts
-  kSealRoot,       // nothing is made in the root after this
-  kPivot,          // needs every mount
-  kIdentity,       // host name
-  kAccount,        // reads files of the root only
-  kOwners,         // need the account, and the rights of root
-  kWorkdir,        // as root: the user may not reach it
-  kSession,        // streams are given to the user
+  kIdMaps = kFirstInChild,  // nothing can be owned in a user namespace before
+  kJoinCgroups,             // before the cgroup namespace fixes its root
+  kNamespaces,              // before sysfs, which shows the network namespace
+  kIsolateMounts,           // before any mount, or the host would see it
+  kRoot,                    // what the rest attaches to
+  kSystemMounts,  // proc and sysfs need the old root's to be visible still
+  kDeviceNodes,   // on /dev
+  kUserMounts,    // over the system's
+  kConsole,       // on /dev, or what was mounted over it
+  kHooks,         // may mount more, by paths of the host
+  kMasks,         // hide parts of all mounts
+  kSealRoot,      // nothing is made in the root after this
+  kPivot,         // needs every mount
+  kIdentity,      // host name
+  kAccount,       // reads files of the root only
+  kOwners,        // need the account, and the rights of root
+  kWorkdir,       // as root: the user may not reach it
+  kSession,       // streams are given to the user
   kLimits,
+  kAwaitStart,    // with every right still: what follows cannot be undone
   kEarlySeccomp,  // where new privileges stay allowed: needs CAP_SYS_ADMIN
   kBoundingSet,   // needs CAP_SETPCAP, which kCapabilities drops
   kIds,           // needs CAP_SETUID
@@ -99,8 +103,11 @@ class PlanBuilder {
   void Add(Stage stage, child::StepKind kind, std::string label,
            StepArgs args = {});
   // `program`: seccomp instructions, empty for none. `stage`: kSeccomp or
-  // kEarlySeccomp.
-  void AddSeccomp(Stage stage, absl::string_view program);
+  // kEarlySeccomp. `flags`: of seccomp(2).
+  void AddSeccomp(Stage stage, absl::string_view program, uint32_t flags = 0);
+  // A step whose `str` is bytes, aligned to 8, not a text.
+  void AddBytes(Stage stage, child::StepKind kind, std::string label,
+                StepArgs args);
   // The last step. The strings hold no NUL.
   void AddExec(const std::vector<std::string>& args,
                const std::vector<std::string>& env);

@@ -42,6 +42,12 @@ int ChildMain(void* argument) {
   uint32_t step = 0;
   const int result =
       child::RunSteps(start->context, child::Where::kChild, &step);
+  if (start->context->status_fd >= 0) {
+    const Value values[] = {{child::kTagStep, step},
+                            {child::kTagErrno, static_cast<uint64_t>(-result)}};
+    SendFrame(start->context->status_fd, child::kMsgFailed, values, 2);
+    return 127;
+  }
   const LaunchError error = {step, -result};
   child::Write(start->error_pipe, &error, sizeof(error));
   return 127;
@@ -113,8 +119,9 @@ int Prepare(child::Context* context, const char* name, int first_free_fd) {
 }
 
 int StartChild(child::Context* context, Child* child) {
-  int pipe[2];
-  int result = Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC);
+  int pipe[2] = {-1, -1};
+  int result = 0;
+  if (context->status_fd < 0) result = Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC);
   if (result < 0) return result;
   void* stack = Map(kChildStack, MAP_ANONYMOUS, -1);
   if (stack == nullptr) return -ENOMEM;
@@ -123,7 +130,9 @@ int StartChild(child::Context* context, Child* child) {
   clone_args args = {};
   args.flags = CLONE_VM | CLONE_PIDFD | context->plan->clone_flags;
   args.pidfd = reinterpret_cast<uintptr_t>(&child->pidfd);
-  args.exit_signal = SIGCHLD;
+  // A sibling gets the signal that our own parent gets for us.
+  args.exit_signal =
+      (context->plan->clone_flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
   args.stack = reinterpret_cast<uintptr_t>(stack);
   args.stack_size = kChildStack;
   const int cgroup = context->slots[child::kSlotCgroup];
@@ -216,11 +225,12 @@ void DropOomProtection() {
 }  // namespace
 
 int Main(int argc, char** argv) {
+  if (argc == 3 && child::Equal(argv[1], "oci")) return OciMode(argv[2]);
   DropOomProtection();
   if (argc == 2 && child::Equal(argv[1], "run")) return RunMode();
   if (argc == 2 && child::Equal(argv[1], "exec")) return ExecMode();
   static constexpr char kUsage[] =
-      "bulwark-shim is started by bulwarkd, not by hand\n";
+      "bulwark-shim is started by bulwarkd and bulwark-oci, not by hand\n";
   child::Write(2, kUsage, sizeof(kUsage) - 1);
   return 64;
 }

@@ -17,9 +17,6 @@ using child::Sys;
 
 namespace {
 
-constexpr int kSolSocket = 1;
-constexpr int kScmRights = 1;
-
 child::Context context;
 
 [[noreturn]] void Fail(uint64_t step, int64_t error) {
@@ -34,31 +31,7 @@ int SendLaunched(const Child& child, int master) {
   uint8_t frame[64];
   child::FrameWriter writer(frame, sizeof(frame), child::kMsgLaunched);
   writer.Int(child::kTagInitPid, child.pid);
-  struct {
-    void* base;
-    size_t size;
-  } vector = {frame, writer.size()};
-  struct {
-    size_t size;
-    int level, type;
-    int fd, pad;
-  } rights = {20, kSolSocket, kScmRights, master, 0};
-  struct {
-    void* name;
-    unsigned name_size;
-    void* vectors;
-    size_t vector_count;
-    void* control;
-    size_t control_size;
-    int flags;
-  } message = {};
-  message.vectors = &vector;
-  message.vector_count = 1;
-  if (master >= 0) {
-    message.control = &rights;
-    message.control_size = sizeof(rights);
-  }
-  return Sys(__NR_sendmsg, kStatusFd, Arg(&message), 0);
+  return child::SendPacket(kStatusFd, frame, writer.size(), master);
 }
 
 void Kill(const Child& child) {

@@ -3,6 +3,11 @@
 //   bulwark-shim run    descriptors: 3 plan, 4 status pipe, 5 lock
 //   bulwark-shim exec   descriptors: 3 plan, 4 control socket, 5 pidfd of the
 //                       container's init; 6, 7, 8 streams (unless a terminal)
+//   bulwark-shim oci N  descriptors: 3 plan, 4 status socket, 5 pidfd of the
+//                       container's init (for exec); 6, 7, 8 streams;
+//                       from 9 on N that the program gets from 3 on. Ends as
+//                       soon as the process exists, which is a child of its
+//                       parent and goes on alone.
 //
 // It links no library at all; see docs/formats/shim-protocol.md.
 #ifndef ENGINE_SHIM_SHIM_H_
@@ -18,6 +23,7 @@ namespace bulwark::shim {
 int Main(int argc, char** argv);
 int RunMode();
 int ExecMode();
+int OciMode(const char* passed);
 
 // Common set-up of both modes: name, signals, plan. 0 or a negative errno.
 int Prepare(child::Context* context, const char* name, int first_free_fd);
