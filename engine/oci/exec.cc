@@ -1,0 +1,156 @@
+// `exec`: another process in a running container.
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/oci/compile.h"
+#include "engine/oci/console.h"
+#include "engine/oci/container.h"
+#include "engine/oci/launching.h"
+#include "engine/oci/names.h"
+#include "engine/oci/parse.h"
+#include "os/files.h"
+#include "os/process.h"
+
+namespace bulwark::engine::oci {
+namespace {
+
+constexpr absl::Duration kStepTimeout = absl::Minutes(2);
+constexpr absl::Duration kKillTimeout = absl::Seconds(10);
+
+// The kinds of which the process is in another one than we are.
+absl::StatusOr<uint64_t> NamespacesApart(int pid) {
+  uint64_t apart = 0;
+  for (const std::string& name : NamespaceNames()) {
+    const uint64_t flag = *NamespaceFlag(name);
+    struct stat theirs, ours;
+    const std::string path =
+        absl::StrCat("/proc/", pid, "/ns/", NamespaceFile(flag));
+    if (stat(path.c_str(), &theirs) != 0) {
+      if (errno == ENOENT) continue;  // not of this kernel
+      return ErrnoStatus("look at", path);
+    }
+    const std::string self =
+        absl::StrCat("/proc/self/ns/", NamespaceFile(flag));
+    if (stat(self.c_str(), &ours) == 0 && ours.st_ino != theirs.st_ino) {
+      apart |= flag;
+    }
+  }
+  return apart;
+}
+
+struct Joined {
+  CompiledPlan plan;
+  UniqueFd init;
+};
+
+absl::StatusOr<Joined> PlanExec(const Runtime& runtime,
+                                const ExecOptions& options) {
+  Store store(runtime.root, options.id);
+  ASSIGN_OR_RETURN(const State state, store.Read());
+  const Status status = store.StatusOf(state);
+  const bool runs = status == Status::kRunning || status == Status::kCreated ||
+                    (status == Status::kPaused && options.ignore_paused);
+  if (!runs) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("exec in container \"", options.id, "\": ",
+                     status == Status::kPaused
+                         ? "it is paused; resume it, or use --ignore-paused"
+                         : "container not running"));
+  }
+  Joined joined;
+  ASSIGN_OR_RETURN(joined.init, os::OpenPidfd(state.init));
+  ASSIGN_OR_RETURN(const std::string config, store.ReadConfig());
+  ASSIGN_OR_RETURN(const Spec spec, ParseSpec(config, state.bundle));
+  SeccompProgram seccomp;
+  if (spec.linux_.seccomp.has_value()) {
+    ASSIGN_OR_RETURN(seccomp, CompileSeccomp(*spec.linux_.seccomp));
+  }
+  ASSIGN_OR_RETURN(const uint64_t namespaces, NamespacesApart(state.init.pid));
+  ASSIGN_OR_RETURN(joined.plan,
+                   CompileExec(options.process, {namespaces, state.cgroup,
+                                                 seccomp, OwnCapabilities()}));
+  return joined;
+}
+
+// Until the program runs: its pidfd, and its terminal if nobody else got it.
+struct Running {
+  int pid = 0;
+  UniqueFd pidfd;
+  UniqueFd terminal;
+};
+
+absl::Status Ready(const ExecOptions& options, int console, LaunchEvent event,
+                   Running& running) {
+  if (options.process.terminal) {
+    if (!event.terminal.ok()) {
+      return absl::InternalError("exec: the terminal did not come");
+    }
+    SetConsoleSize(event.terminal.get(), options.process.console_rows,
+                   options.process.console_columns);
+    if (console >= 0) {
+      RETURN_IF_ERROR(SendConsole(console, event.terminal.get()));
+    } else {
+      running.terminal = std::move(event.terminal);
+    }
+  }
+  return WritePidFile(options.pid_file, running.pid);
+}
+
+absl::Status Launch(const ExecOptions& options, const Joined& joined,
+                    int console, Running& running) {
+  ASSIGN_OR_RETURN(
+      Launching launching,
+      Launching::Start({joined.plan, joined.init.get(), options.preserve_fds}));
+  for (;;) {
+    ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));
+    if (event.kind == LaunchEvent::Kind::kExecuted) return absl::OkStatus();
+    if (event.kind == LaunchEvent::Kind::kProcess) {
+      running.pid = launching.pid();
+      ASSIGN_OR_RETURN(const uint64_t ticks, os::ReadStartTicks(running.pid));
+      ASSIGN_OR_RETURN(running.pidfd, os::OpenPidfd({running.pid, ticks}));
+      continue;
+    }
+    if (event.point == child::kSyncReady) {
+      RETURN_IF_ERROR(Ready(options, console, std::move(event), running));
+    }
+    RETURN_IF_ERROR(launching.Continue());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<int> Exec(const Runtime& runtime, const ExecOptions& options) {
+  UniqueFd console;
+  if (!options.console_socket.empty()) {
+    ASSIGN_OR_RETURN(console, ConnectConsole(options.console_socket));
+  } else if (options.process.terminal && options.detach) {
+    return absl::InvalidArgumentError(
+        "exec: a terminal with --detach needs --console-socket");
+  }
+  ASSIGN_OR_RETURN(const Joined joined, PlanExec(runtime, options));
+  Running running;
+  const absl::Status launched =
+      Launch(options, joined, console.ok() ? console.get() : -1, running);
+  if (!launched.ok()) {
+    if (running.pidfd.ok()) {
+      os::SendSignal(running.pidfd.get(), SIGKILL).IgnoreError();
+      os::AwaitEnd(running.pidfd.get(), kKillTimeout);
+      os::ReapChild(running.pidfd.get());
+    }
+    if (!options.pid_file.empty()) unlink(options.pid_file.c_str());
+    return launched;
+  }
+  if (options.detach) return 0;
+  return Attend(running.pidfd.get(),
+                running.terminal.ok() ? running.terminal.get() : -1);
+}
+
+}  // namespace bulwark::engine::oci

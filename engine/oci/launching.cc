@@ -1,0 +1,176 @@
+#include "engine/oci/launching.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/child/frame.h"
+#include "engine/child/wire.h"
+#include "engine/oci/shim_program.h"
+#include "engine/program_error.h"
+#include "engine/shim/shim_fds.h"
+#include "os/process.h"
+
+namespace bulwark::engine::oci {
+namespace {
+
+constexpr int kMaxPassed = 128;
+constexpr absl::Duration kShimTimeout = absl::Seconds(10);
+
+absl::Status Lost() {
+  return absl::InternalError("launch: the process ended without a word");
+}
+
+}  // namespace
+
+absl::Status StepFailure(const CompiledPlan& plan, uint64_t step, int error) {
+  const absl::Status status = LaunchFailure(plan, step, error);
+  if (step >= plan.steps.size()) return status;
+  const child::StepKind kind = plan.steps[step].kind;
+  const std::string& label = plan.steps[step].label;
+  if (kind == child::StepKind::kExec || kind == child::StepKind::kFindProgram) {
+    const bool path = absl::StrContains(label, '/');
+    const char* cause = std::strerror(error);
+    if (error == ENOENT && !path) {
+      cause = "executable file not found in $PATH";
+    } else if (error == ENOENT) {
+      cause = "no such file or directory";
+    } else if (error == EACCES) {
+      cause = "permission denied";
+    } else if (error == ENOEXEC) {
+      cause = "exec format error";
+    }
+    return absl::InvalidArgumentError(absl::StrCat(label, ": ", cause));
+  }
+  return status;
+}
+
+absl::StatusOr<Launching> Launching::Start(const LaunchRequest& request) {
+  if (request.passed < 0 || request.passed > kMaxPassed) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("pass ", request.passed, " files: at most ", kMaxPassed));
+  }
+  ASSIGN_OR_RETURN(const UniqueFd shim, os::SealedProgram(ShimProgram()));
+  ASSIGN_OR_RETURN(const UniqueFd plan,
+                   os::SealedBytes("plan", request.plan.bytes));
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+    return ErrnoStatus("make", "socket pair");
+  }
+  Launching launching(request.plan);
+  launching.socket_.Reset(sockets[0]);
+  const UniqueFd theirs(sockets[1]);
+  os::SpawnOptions options;
+  options.executable = shim.get();
+  options.args = {"bulwark-shim", "oci", absl::StrCat(request.passed)};
+  options.fds = {{plan.get(), shim::kPlanFd}, {theirs.get(), shim::kStatusFd}};
+  if (request.init_pidfd >= 0) {
+    options.fds.emplace_back(request.init_pidfd, shim::kThirdFd);
+  }
+  for (int i = 0; i < 3; ++i) {
+    options.fds.emplace_back(request.streams[i], shim::kFirstStreamFd + i);
+  }
+  for (int i = 0; i < request.passed; ++i) {
+    options.fds.emplace_back(3 + i, shim::kFirstStreamFd + 3 + i);
+  }
+  ASSIGN_OR_RETURN(os::Spawned spawned, os::Spawn(options));
+  launching.shim_ = std::move(spawned.pidfd);
+  return launching;
+}
+
+Launching::~Launching() {
+  if (shim_.ok()) os::ReapChild(shim_.get());
+}
+
+absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
+  if (held_.has_value() && pid_ != 0) {
+    LaunchEvent event = *std::move(held_);
+    held_.reset();
+    return event;
+  }
+  pollfd poll_fd = {socket_.get(), POLLIN, 0};
+  const timespec limit = absl::ToTimespec(timeout);
+  int ready;
+  do {
+    ready = ppoll(&poll_fd, 1, &limit, nullptr);
+  } while (ready < 0 && errno == EINTR);
+  if (ready == 0) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "launch: no answer within ", absl::FormatDuration(timeout)));
+  }
+  uint8_t buffer[child::kMaxMessage];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  iovec vector = {buffer, sizeof(buffer)};
+  msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  ssize_t n;
+  do {
+    n = recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != ECONNRESET) return ErrnoStatus("read", "launch socket");
+  if (n <= 0) {
+    if (pid_ == 0) return Lost();
+    LaunchEvent executed;
+    executed.kind = LaunchEvent::Kind::kExecuted;
+    return executed;
+  }
+  UniqueFd passed;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+    int fd;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+    passed.Reset(fd);
+  }
+  return Handle(buffer, static_cast<size_t>(n), std::move(passed));
+}
+
+absl::StatusOr<LaunchEvent> Launching::Handle(const uint8_t* data, size_t size,
+                                              UniqueFd passed) {
+  child::FrameReader reader(data, size);
+  uint64_t step = child::kStepPlan;
+  int error = 0;
+  LaunchEvent event;
+  while (reader.Next()) {
+    if (reader.tag() == child::kTagStep) step = reader.Int();
+    if (reader.tag() == child::kTagErrno)
+      error = static_cast<int>(reader.Int());
+    if (reader.tag() == child::kTagPhase) event.point = reader.Int();
+    if (reader.tag() == child::kTagInitPid) {
+      pid_ = static_cast<int>(reader.Int());
+    }
+  }
+  switch (reader.type()) {
+    case child::kMsgLaunched:
+      event.kind = LaunchEvent::Kind::kProcess;
+      return event;
+    case child::kMsgSync:
+      event.kind = LaunchEvent::Kind::kSync;
+      event.terminal = std::move(passed);
+      if (pid_ != 0) return event;
+      // It was faster than the shim that made it.
+      held_ = std::move(event);
+      return Next(kShimTimeout);
+    case child::kMsgFailed:
+      return StepFailure(*plan_, step, error);
+    default:
+      return absl::InternalError("launch: a message that is not known");
+  }
+}
+
+absl::Status Launching::Continue() {
+  const char go = 1;
+  if (send(socket_.get(), &go, 1, MSG_NOSIGNAL) == 1) return absl::OkStatus();
+  return Lost();
+}
+
+}  // namespace bulwark::engine::oci
