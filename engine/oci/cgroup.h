@@ -15,6 +15,7 @@
 #define ENGINE_OCI_CGROUP_H_
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@
 #include "engine/oci/spec.h"
 
 namespace bulwark::engine::oci {
+
+class ScopeHolder;
 
 // Where this host's hierarchies are mounted.
 struct CgroupHost {
@@ -86,13 +89,16 @@ class ContainerCgroup {
   void Commit();
 
  private:
-  explicit ContainerCgroup(Clock& clock) : clock_(&clock) {}
+  explicit ContainerCgroup(Clock& clock);
+  absl::Status MakeScope(const CgroupHost& host, const CgroupRequest& request,
+                         const Resources& resources);
   absl::Status MakeGroups(const CgroupHost& host);
 
   CgroupRecord record_;
   Clock* clock_;
   bool committed_ = false;
   std::vector<std::string> made_;  // directories, parents first
+  std::unique_ptr<ScopeHolder> holder_;
 };
 
 // What a process joins: the directory to clone into (CLONE_INTO_CGROUP; -1
@@ -109,7 +115,7 @@ absl::StatusOr<CgroupEntry> OpenCgroup(const CgroupRecord& record);
 // the record, which is to be saved, after an error too. An error leaves what
 // was written before it.
 absl::Status UpdateCgroup(const CgroupHost& host, const Resources& resources,
-                          CgroupRecord& record);
+                          CgroupRecord& record, Clock& clock);
 
 // Stops or resumes every process; waits until each has stopped.
 // DEADLINE_EXCEEDED after `timeout`: a freeze is taken back then.

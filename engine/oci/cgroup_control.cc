@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "engine/oci/cgroup.h"
 #include "engine/oci/cgroup_files.h"
+#include "engine/oci/systemd_scope.h"
 
 namespace bulwark::engine::oci {
 namespace {
@@ -210,6 +211,11 @@ absl::Status RemoveCgroup(const CgroupRecord& record, absl::Duration timeout,
       status = RemoveGroupTree(group);
     }
     first.Update(status);
+  }
+  // An empty scope ends by itself, but not at once; until then its name is
+  // taken.
+  if (first.ok() && !record.scope.empty()) {
+    first = StopScope(record.scope, clock);
   }
   return first;
 }

@@ -6,7 +6,9 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "engine/oci/cgroup.h"
 #include "engine/oci/cgroup_apply.h"
@@ -15,6 +17,7 @@
 #include "engine/oci/cgroup_path.h"
 #include "engine/oci/device_bpf.h"
 #include "engine/oci/device_rules.h"
+#include "engine/oci/systemd_scope.h"
 
 namespace bulwark::engine::oci {
 namespace {
@@ -71,14 +74,30 @@ absl::Status SetFilter(const CgroupRecord& record, const DeviceFilter& filter) {
   return absl::OkStatus();
 }
 
+// Where systemd has put the scope, from the holder's /proc/PID/cgroup: the
+// systemd of a container, or of a user, is not at the root.
+absl::StatusOr<std::string> ScopePath(const ScopeName& scope, int pid) {
+  const std::string groups =
+      ReadControl(absl::StrCat("/proc/", pid, "/cgroup"));
+  for (absl::string_view line : absl::StrSplit(groups, '\n')) {
+    // "0::/path" and "9:name=systemd:/path".
+    const std::vector<absl::string_view> parts =
+        absl::StrSplit(line, absl::MaxSplits(':', 2));
+    if (parts.size() == 3 && absl::EndsWith(parts[2], "/" + scope.unit)) {
+      return std::string(parts[2]);
+    }
+  }
+  return absl::InternalError(absl::StrCat(
+      "start the scope ", scope.unit,
+      ": systemd says it has, but its process is not in that group"));
+}
+
 }  // namespace
 
 absl::StatusOr<ContainerCgroup> ContainerCgroup::Create(
     const CgroupHost& host, const CgroupRequest& request,
     const Resources& resources, Clock& clock) {
   ContainerCgroup cgroup(clock);
-  ASSIGN_OR_RETURN(cgroup.record_.path,
-                   CgroupPath(request.cgroups_path, request.id));
   ASSIGN_OR_RETURN(const CgroupPlan plan, PlanCgroup(host, resources));
   ASSIGN_OR_RETURN(const DeviceFilter filter, MakeFilter(host, resources));
   std::set<std::string> controllers = plan.V1Controllers();
@@ -86,6 +105,11 @@ absl::StatusOr<ContainerCgroup> ContainerCgroup::Create(
   // Without version 2, something has to find and to stop the processes.
   if (host.unified.empty()) controllers.insert("freezer");
   CgroupRecord& record = cgroup.record_;
+  if (request.systemd) {
+    RETURN_IF_ERROR(cgroup.MakeScope(host, request, resources));
+  } else {
+    ASSIGN_OR_RETURN(record.path, CgroupPath(request.cgroups_path, request.id));
+  }
   if (!host.unified.empty()) record.unified = host.unified + record.path;
   if (request.all_hierarchies) {
     for (const auto& [controller, mount] : host.v1) {
@@ -99,6 +123,21 @@ absl::StatusOr<ContainerCgroup> ContainerCgroup::Create(
   return cgroup;
 }
 
+absl::Status ContainerCgroup::MakeScope(const CgroupHost& host,
+                                        const CgroupRequest& request,
+                                        const Resources& resources) {
+  ASSIGN_OR_RETURN(const ScopeName scope,
+                   ParseScopeName(request.cgroups_path, request.id));
+  ASSIGN_OR_RETURN(ScopeHolder holder, ScopeHolder::Start());
+  const bool v1 = host.v1.count("memory") > 0;
+  RETURN_IF_ERROR(
+      StartScope(scope, holder.pid(), ScopeLimits(resources, v1), *clock_));
+  record_.scope = scope.unit;  // from here on, ours to stop
+  holder_ = std::make_unique<ScopeHolder>(std::move(holder));
+  ASSIGN_OR_RETURN(record_.path, ScopePath(scope, holder_->pid()));
+  return absl::OkStatus();
+}
+
 absl::Status ContainerCgroup::MakeGroups(const CgroupHost& host) {
   std::set<std::string> mounts;
   if (!host.unified.empty()) mounts.insert(host.unified);
@@ -108,29 +147,37 @@ absl::Status ContainerCgroup::MakeGroups(const CgroupHost& host) {
   for (const std::string& mount : mounts) {
     const size_t before = made_.size();
     RETURN_IF_ERROR(MakeGroup(mount, record_.path, made_));
-    if (made_.size() == before)
+    // systemd starts no scope that exists, and has put our holder there.
+    if (made_.size() == before && record_.scope.empty())
       RETURN_IF_ERROR(CheckEmpty(mount + record_.path));
   }
-  if (!host.unified.empty()) EnableControllers(host.unified, record_.path);
+  // systemd passes on what is delegated, and minds its own groups.
+  if (!host.unified.empty() && record_.scope.empty())
+    EnableControllers(host.unified, record_.path);
   if (record_.v1.count("cpuset") > 0) {
     RETURN_IF_ERROR(FillCpusets(host.v1.at("cpuset"), record_.path));
   }
   return absl::OkStatus();
 }
 
+ContainerCgroup::ContainerCgroup(Clock& clock) : clock_(&clock) {}
+
 ContainerCgroup::ContainerCgroup(ContainerCgroup&& other) noexcept
     : record_(std::move(other.record_)),
       clock_(other.clock_),
       committed_(std::exchange(other.committed_, true)),
-      made_(std::move(other.made_)) {}
+      made_(std::move(other.made_)),
+      holder_(std::move(other.holder_)) {}
 
 ContainerCgroup::~ContainerCgroup() {
   if (committed_) return;
   // What was ours alone may have processes of a launch that failed. A group
   // above it stays if others use it by now.
-  CgroupRecord ours = {.path = record_.path};
+  holder_.reset();
+  CgroupRecord ours = {.path = record_.path, .scope = record_.scope};
   const auto is_ours = [&](const std::string& directory) {
-    return std::find(made_.begin(), made_.end(), directory) != made_.end();
+    return !record_.scope.empty() ||
+           std::find(made_.begin(), made_.end(), directory) != made_.end();
   };
   if (is_ours(record_.unified)) ours.unified = record_.unified;
   for (const auto& [controller, directory] : record_.v1) {
@@ -143,6 +190,9 @@ ContainerCgroup::~ContainerCgroup() {
   }
 }
 
-void ContainerCgroup::Commit() { committed_ = true; }
+void ContainerCgroup::Commit() {
+  committed_ = true;
+  holder_.reset();
+}
 
 }  // namespace bulwark::engine::oci

@@ -313,13 +313,13 @@ TEST_F(CgroupTest, WhenUpdated_ThenOnlyWhatIsNamedChanges) {
   CgroupRecord record = cgroup->record();
   cgroup->Commit();
   const int pid = Spawn(record);
-  EXPECT_THAT(UpdateCgroup(host_, PidsLimit(12), record), IsOk());
+  EXPECT_THAT(UpdateCgroup(host_, PidsLimit(12), record, clock_), IsOk());
   EXPECT_EQ(Read(PidsFile()), "12");
   Resources memory;
   memory.memory.limit = 64 * kMiB;
-  EXPECT_THAT(UpdateCgroup(host_, memory, record), IsOk());
+  EXPECT_THAT(UpdateCgroup(host_, memory, record, clock_), IsOk());
   EXPECT_EQ(Read(PidsFile()), "12");
-  EXPECT_THAT(UpdateCgroup(host_, PidsLimit(-1), record), IsOk());
+  EXPECT_THAT(UpdateCgroup(host_, PidsLimit(-1), record, clock_), IsOk());
   EXPECT_EQ(Read(PidsFile()), "max");
   // It also holds for the process that was there before.
   if (host_.v1.count("pids") > 0) {
@@ -328,7 +328,7 @@ TEST_F(CgroupTest, WhenUpdated_ThenOnlyWhatIsNamedChanges) {
   }
   Resources wrong;
   wrong.cpu.quota = 10;
-  EXPECT_THAT(UpdateCgroup(host_, wrong, record),
+  EXPECT_THAT(UpdateCgroup(host_, wrong, record, clock_),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(KillCgroup(record, kLong, clock_), IsOk());
   EXPECT_THAT(RemoveCgroup(record, kLong, clock_), IsOk());
@@ -352,12 +352,12 @@ TEST_F(CgroupTest, WhenLimitsDependOnEachOther_ThenTheOrderDoesNotMatter) {
   large.memory.swap = 128 * kMiB;
   large.cpu.quota = 100000;
   large.cpu.burst = 60000;
-  EXPECT_THAT(UpdateCgroup(host_, large, record), IsOk());
-  EXPECT_THAT(UpdateCgroup(host_, small, record), IsOk());
+  EXPECT_THAT(UpdateCgroup(host_, large, record, clock_), IsOk());
+  EXPECT_THAT(UpdateCgroup(host_, small, record, clock_), IsOk());
   Resources none;
   none.memory.limit = -1;
   none.cpu.quota = -1;
-  EXPECT_THAT(UpdateCgroup(host_, none, record), IsOk());
+  EXPECT_THAT(UpdateCgroup(host_, none, record, clock_), IsOk());
 }
 
 TEST_F(CgroupTest, WhenStatsAreRead_ThenTheyHaveTheNamesOfRunc) {
@@ -390,7 +390,7 @@ TEST(CgroupNoneTest, WhenAContainerHasNoGroup_ThenEveryVerbSaysWhatItCan) {
   EXPECT_FALSE(IsCgroupFrozen(none));
   EXPECT_THAT(SetCgroupFrozen(none, true, kLong, clock),
               StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(UpdateCgroup({}, {}, none),
+  EXPECT_THAT(UpdateCgroup({}, {}, none, clock),
               StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(CgroupStatsJson(none), StatusIs(absl::StatusCode::kNotFound));
   ASSERT_THAT(OpenCgroup(none), IsOk());

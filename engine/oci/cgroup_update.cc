@@ -12,6 +12,7 @@
 #include "engine/oci/cgroup_apply.h"
 #include "engine/oci/cgroup_files.h"
 #include "engine/oci/cgroup_make.h"
+#include "engine/oci/systemd_scope.h"
 
 namespace bulwark::engine::oci {
 namespace {
@@ -100,7 +101,7 @@ absl::Status Join(const CgroupHost& host, const CgroupPlan& plan,
 }  // namespace
 
 absl::Status UpdateCgroup(const CgroupHost& host, const Resources& resources,
-                          CgroupRecord& record) {
+                          CgroupRecord& record, Clock& clock) {
   if (record.path.empty()) {
     return absl::FailedPreconditionError(
         "update the container: it has no control group of its own");
@@ -108,6 +109,11 @@ absl::Status UpdateCgroup(const CgroupHost& host, const Resources& resources,
   ASSIGN_OR_RETURN(const CgroupPlan plan,
                    PlanCgroup(host, resources, Current(record)));
   RETURN_IF_ERROR(CheckUsage(record, resources));
+  if (!record.scope.empty()) {
+    RETURN_IF_ERROR(SetScopeLimits(
+        record.scope, ScopeLimits(resources, host.v1.count("memory") > 0),
+        clock));
+  }
   const std::map<std::string, std::string> before = record.v1;
   RETURN_IF_ERROR(Join(host, plan, record));
   RETURN_IF_ERROR(ApplyCgroupPlan(record, plan));

@@ -225,7 +225,8 @@ absl::Status Update(const Runtime& runtime, const std::string& id,
     return Wrong("update", id, "container not running");
   }
   ASSIGN_OR_RETURN(const CgroupHost host, FindCgroupHost());
-  const absl::Status updated = UpdateCgroup(host, resources, state.cgroup);
+  const absl::Status updated =
+      UpdateCgroup(host, resources, state.cgroup, runtime.clock);
   RETURN_IF_ERROR(store.Write(state));
   return updated;
 }
