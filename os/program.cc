@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -185,6 +187,18 @@ class Run {
   absl::Duration killed_at_;
 };
 
+// Gives the program its secret, once no core file of it can hold that.
+absl::Status HandOver(const Program& program, const Spawned& process,
+                      Pipe secret) {
+  if (program.secret.empty()) return absl::OkStatus();
+  const rlimit none = {0, 0};
+  if (prlimit(process.pid, RLIMIT_CORE, &none, nullptr) != 0) {
+    return ErrnoStatus("forbid core files of", program.name);
+  }
+  // A pipe holds 64 KiB, and this end reads too: it neither blocks nor breaks.
+  return WriteAll(secret.write.get(), program.secret, "pipe");
+}
+
 }  // namespace
 
 absl::StatusOr<ProgramResult> RunProgram(const Program& program) {
@@ -200,9 +214,6 @@ absl::StatusOr<ProgramResult> RunProgram(const Program& program) {
   UniqueFd directory;
   if (!program.secret.empty()) {
     ASSIGN_OR_RETURN(secret, MakePipe());
-    // A pipe holds 64 KiB: this does not block.
-    RETURN_IF_ERROR(WriteAll(secret.write.get(), program.secret, "pipe"));
-    secret.write.Reset();
     options.fds.push_back({secret.read.get(), 3});
   }
   const std::string where = program.directory.empty() ? "/" : program.directory;
@@ -219,9 +230,15 @@ absl::StatusOr<ProgramResult> RunProgram(const Program& program) {
   ASSIGN_OR_RETURN(Spawned process, Spawn(options));
   out.write.Reset();
   err.write.Reset();
-  return Run(program, std::move(process), std::move(out.read),
-             std::move(err.read))
-      .Finish();
+  const absl::Status handed = HandOver(program, process, std::move(secret));
+  if (!handed.ok()) {
+    SendSignal(process.pidfd.get(), SIGKILL).IgnoreError();  // or it has ended
+  }
+  absl::StatusOr<ProgramResult> result =
+      Run(program, std::move(process), std::move(out.read), std::move(err.read))
+          .Finish();
+  if (!handed.ok()) return Annotate(handed, absl::StrCat("run ", program.name));
+  return result;
 }
 
 }  // namespace bulwark::os

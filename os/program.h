@@ -22,7 +22,8 @@ struct Program {
   std::vector<std::string> env;   // all of it
   std::string directory;          // where it runs; empty: /
   // What it reads as descriptor 3, through a pipe; at most 64 KiB. For what may
-  // stand neither in its arguments nor on a disk.
+  // stand neither in its arguments nor on a disk. The program writes no core
+  // file then.
   std::string secret;
   // What it gets when we die, and when it should end early.
   int end_signal = SIGKILL;

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -228,6 +229,23 @@ TEST_F(ProgramTest, HandsTheSecretOverAPipe) {
   ASSERT_OK_AND_ASSIGN(const ProgramResult result, RunProgram(program));
   EXPECT_THAT(result.output, HasSubstr("/usr\nhush"));
   EXPECT_EQ(result.output.find("hush"), result.output.rfind("hush"));
+}
+
+// An interpreter holds it in its memory; a crash must not put it on the disk.
+TEST_F(ProgramTest, WhenItHasASecret_ItDumpsNoCore) {
+  rlimit ours{};
+  ASSERT_EQ(getrlimit(RLIMIT_CORE, &ours), 0);
+  if (ours.rlim_max == 0) GTEST_SKIP() << "the hard limit is 0 already";
+  const rlimit all = {ours.rlim_max, ours.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_CORE, &all), 0);
+  Program program =
+      Shell("read secret <&3; echo $secret; ulimit -c; ulimit -Hc");
+  program.secret = "hush\n";
+  ASSERT_OK_AND_ASSIGN(ProgramResult result, RunProgram(program));
+  EXPECT_EQ(result.output, "hush\n0\n0\n");
+  ASSERT_OK_AND_ASSIGN(result, RunProgram(Shell("ulimit -c")));
+  EXPECT_NE(result.output, "0\n");
+  ASSERT_EQ(setrlimit(RLIMIT_CORE, &ours), 0);
 }
 
 TEST_F(ProgramTest, GivesLinesAsTheyCome) {
