@@ -23,9 +23,10 @@ namespace {
 
 constexpr absl::string_view kFooter =
     "Exit status: 0 success, 1 error, 2 wrong usage, 124 a wait ran out of "
-    "time;\nexec and run pass on the command's own (exec: 126 and 127 if it "
-    "cannot "
-    "be run),\ndiff has its own.\n"
+    "time;\nexec and run pass on the command's own, 127 if it is not there, "
+    "126 "
+    "if it is no\nprogram, and 125 if something else went wrong; diff has its "
+    "own.\n"
     "Environment: BULWARK_SOCKET, BULWARK_PROJECT, NO_COLOR.";
 
 // Whether `argument`, a flag, takes the next argument as its value.

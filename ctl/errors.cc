@@ -67,6 +67,11 @@ absl::Status WithExitCode(absl::Status status, int code) {
   return status;
 }
 
+absl::StatusOr<int> OrNoStatus(absl::StatusOr<int> result) {
+  if (result.ok() || !Payload(result.status(), kExit).empty()) return result;
+  return WithExitCode(result.status(), kExitNoStatus);
+}
+
 absl::Status WithLines(absl::Status status, absl::string_view lines) {
   status.SetPayload(kLines, absl::Cord(lines));
   return status;

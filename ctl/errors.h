@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "proto/bulwark/v1/meta.pb.h"
 
@@ -15,6 +16,9 @@ constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 // As timeout(1).
 constexpr int kExitTimeout = 124;
+// Of a command that passes on the exit status of another: it has none. As
+// Docker's.
+constexpr int kExitNoStatus = 125;
 
 // INVALID_ARGUMENT that ends ctl with kExitUsage: the command line is wrong.
 absl::Status UsageError(absl::string_view message);
@@ -31,6 +35,10 @@ v1::ErrorDetail DetailOf(const absl::Status& status);
 
 // `status`, ending ctl with `code` instead of its own.
 absl::Status WithExitCode(absl::Status status, int code);
+
+// `result`, an error without an exit code of its own ending ctl with
+// kExitNoStatus: what failed is not the command that ctl was to run.
+absl::StatusOr<int> OrNoStatus(absl::StatusOr<int> result);
 
 // `status` replaced by lines that are printed as they are, one error each.
 absl::Status WithLines(absl::Status status, absl::string_view lines);

@@ -2,6 +2,7 @@
 #ifndef CTL_RUN_H_
 #define CTL_RUN_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,10 @@ absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
 // An error of Apply in the words of the command line: "--name" instead of
 // "metadata.name".
 absl::Status InWordsOfFlags(const absl::Status& status, const RunFlags& flags);
+
+// What a shell would end with: the command of the replica could not be
+// executed. Nothing if it could, or did not come so far.
+std::optional<int> LaunchCodeOf(const v1::Replica& replica);
 
 // Prints the output of the service's replica until it ends or a signal comes
 // (the second signal does not wait for the end any more); removes the service

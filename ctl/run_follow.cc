@@ -27,6 +27,7 @@ constexpr int kExitInterrupted = 130;
 struct Ending {
   std::string replica;
   std::optional<int> exit_code;
+  std::optional<int> launch_code;
   // Why it never ran.
   std::string message;
   bool oom_killed = false;
@@ -49,6 +50,7 @@ Ending EndingOf(const v1::Replica& replica) {
       break;
     }
   }
+  ending.launch_code = LaunchCodeOf(replica);
   if (ending.message.empty()) ending.message = replica.status().reason();
   return ending;
 }
@@ -104,11 +106,14 @@ class Follower {
       if (!removed.ok() && error.ok()) error = removed;
     }
     if (!error.ok()) return error;
-    if (!ending) return interrupted ? kExitInterrupted : kExitError;
+    if (!ending) return interrupted ? kExitInterrupted : kExitNoStatus;
     if (ending->exit_code) return *ending->exit_code;
-    return absl::FailedPreconditionError(absl::StrCat(
+    if (interrupted) return kExitInterrupted;
+    const absl::Status failed = absl::FailedPreconditionError(absl::StrCat(
         "run ", service_.metadata().name(), ": ",
         ending->message.empty() ? "it did not start" : ending->message));
+    return ending->launch_code ? WithExitCode(failed, *ending->launch_code)
+                               : failed;
   }
 
  private:
@@ -314,6 +319,14 @@ class Follower {
 };
 
 }  // namespace
+
+std::optional<int> LaunchCodeOf(const v1::Replica& replica) {
+  for (const v1::ContainerStatus& c : replica.status().containers()) {
+    const bool ran = c.running() || c.has_start_time() || c.has_finish_time();
+    if (!ran && c.exit_code() != 0) return c.exit_code();
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<int> FollowRun(Context& context, const v1::Service& service,
                               SignalPoll& signals, bool keep) {

@@ -149,7 +149,7 @@ TEST_F(CtlTest, WhenExecHasATerminal_IsRawWhileItRuns) {
 TEST_F(CtlTest, WhenExecIsRefused_SaysWhy) {
   server_.FailNext("Exec", grpc::Status(grpc::StatusCode::NOT_FOUND,
                                         "exec in web: no replica runs"));
-  EXPECT_EQ(Ctl({"exec", "web", "id"}), kExitError);
+  EXPECT_EQ(Ctl({"exec", "web", "id"}), kExitNoStatus);
   EXPECT_EQ(err_, "error: exec in web: no replica runs\n");
 
   server_.FailNext("Exec", grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
@@ -206,18 +206,47 @@ TEST_F(CtlTest, WhenRunAndImageIsThere_DoesNotPull) {
               ::testing::StartsWith("busybox-"));
 }
 
+// `replica`, as one that could not be started; `code`: what a shell would say
+// of its command, 0 if it is not to blame.
+v1::Object NotStarted(v1::Object replica, int code) {
+  v1::ReplicaStatus& status = *replica.mutable_replica()->mutable_status();
+  status.set_state(v1::ReplicaStatus::FAILED);
+  status.set_message("exec /x: No such file or directory");
+  if (code != 0) status.add_containers()->set_exit_code(code);
+  return replica;
+}
+
 TEST_F(CtlTest, WhenRunNeverStarts_SaysWhyAndRemoves) {
-  server_.set_on_apply([this](const v1::Object& o) {
-    v1::Object object = MakeReplica(o.service().metadata().name(), 0);
-    object.mutable_replica()->mutable_status()->set_state(
-        v1::ReplicaStatus::FAILED);
-    object.mutable_replica()->mutable_status()->set_message(
-        "exec /x: No such file or directory");
-    server_.Put(object);
+  int code = 0;
+  server_.set_on_apply([&](const v1::Object&) {
+    server_.Put(NotStarted(MakeReplica("a", 0), code));
   });
-  EXPECT_EQ(Ctl({"run", "--name", "a", "busybox", "/x"}), kExitError);
+  EXPECT_EQ(Ctl({"run", "--name", "a", "busybox", "/x"}), kExitNoStatus);
   EXPECT_THAT(err_, HasSubstr("error: run a: exec /x: No such file"));
   EXPECT_EQ(Ctl({"get", "service", "a"}), kExitError);
+  for (const int shells : {126, 127}) {
+    code = shells;
+    EXPECT_EQ(Ctl({"run", "--name", "a", "busybox", "/x"}), shells);
+    EXPECT_THAT(err_, HasSubstr("error: run a: exec /x: No such file"));
+    EXPECT_EQ(Ctl({"get", "service", "a"}), kExitError);
+  }
+}
+
+TEST_F(CtlTest, WhenRunDetachedNeverStarts_EndsAsAShellWould) {
+  server_.set_on_apply([this](const v1::Object&) {
+    server_.Put(NotStarted(MakeReplica("a", 0), 127));
+    v1::Object service = MakeService("a", 0, 1);
+    v1::Condition& loop =
+        *service.mutable_service()->mutable_status()->add_conditions();
+    loop.set_type("CrashLoop");
+    loop.set_status(v1::Condition::TRUE);
+    loop.set_message("the command is not there");
+    server_.Put(service);
+  });
+  EXPECT_EQ(Ctl({"run", "-d", "--name", "a", "busybox", "/x"}), 127) << err_;
+  EXPECT_THAT(err_, HasSubstr("the command is not there"));
+  EXPECT_EQ(Ctl({"ps", "-a"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("not started (127)"));
 }
 
 TEST_F(CtlTest, WhenRunDetached_PrintsTheNameAndLeavesIt) {
@@ -230,7 +259,7 @@ TEST_F(CtlTest, WhenRunDetached_PrintsTheNameAndLeavesIt) {
             v1::Restart::ALWAYS);
   EXPECT_EQ(Ctl({"get", "service", "web"}), kExitOk);
   // The name is taken now.
-  EXPECT_EQ(Ctl({"run", "-d", "--name", "web", "nginx"}), kExitError);
+  EXPECT_EQ(Ctl({"run", "-d", "--name", "web", "nginx"}), kExitNoStatus);
   EXPECT_THAT(err_, HasSubstr("the service exists"));
   EXPECT_EQ(Ctl({"run", "-d", "--rm", "nginx"}), kExitUsage);
   EXPECT_EQ(Ctl({"run", "-p", "x", "nginx"}), kExitUsage);
@@ -252,7 +281,7 @@ TEST_F(CtlTest, WhenRunIsInterrupted_StopsAndRemoves) {
   });
   const int code = Ctl({"run", "--name", "slow", "busybox", "sleep", "100"});
   interrupt.join();
-  EXPECT_EQ(code, kExitError);
+  EXPECT_EQ(code, 130);
   EXPECT_THAT(err_, HasSubstr("stopping slow"));
   EXPECT_FALSE(server_.Has("service", "slow"));
 }

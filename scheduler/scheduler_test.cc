@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
+#include "engine/program_error.h"
 #include "scheduler/conditions.h"
 #include "scheduler/reap/reaper.h"
 #include "scheduler/testing/scheduler_fixture.h"
@@ -45,6 +46,29 @@ TEST_F(SchedulerTest, WhenApplied_RunsAndHealsByEvents) {
     return running.size() == 3 && running[0].metadata().uid() != uid;
   }));
   EXPECT_EQ(engine_.start_count(), 4);
+}
+
+TEST_F(SchedulerTest, WhenTheCommandIsNoProgram_TheStatusSaysWhatAShellWould) {
+  engine_.SetStartHook([](const engine::ContainerSpec&) {
+    return engine::WithProgramError(absl::InvalidArgumentError("no such file"),
+                                    engine::kProgramNotFound);
+  });
+  Apply("web", 1, "", v1::Restart::NEVER);
+  std::vector<v1::Replica> replicas;
+  ASSERT_TRUE(Await([&] {
+    replicas = ListReplicas(store_, "default", "web").value();
+    return !replicas.empty() &&
+           replicas[0].status().state() == v1::ReplicaStatus::FAILED;
+  }));
+  const v1::ReplicaStatus& status = replicas[0].status();
+  EXPECT_EQ(status.reason(), "LaunchFailed");
+  ASSERT_THAT(status.containers(), SizeIs(1));
+  EXPECT_EQ(status.containers(0).exit_code(), 127);
+  EXPECT_EQ(status.containers(0).message(),
+            "start container web: no such file");
+  EXPECT_FALSE(status.containers(0).has_start_time());
+  // The engine has nothing of that name, whose log could be asked for.
+  EXPECT_EQ(status.containers(0).id(), "");
 }
 
 TEST_F(SchedulerTest, WhenStartedAgain_AdoptsWhatRunsAndReplacesWhatEnded) {

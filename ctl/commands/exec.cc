@@ -127,7 +127,7 @@ std::optional<int> PrintOutput(Io& io, ExecStream& stream) {
   return code;
 }
 
-absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
   if (flags.command.empty()) {
     return UsageError("give a command: ctl exec TARGET COMMAND…");
   }
@@ -180,12 +180,18 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
       absl::StrCat("exec in ", target, ": the stream ended without a status"));
 }
 
+absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+  return OrNoStatus(RunCommand(context, flags));
+}
+
 }  // namespace
 
 void AddExec(CLI::App& app, Context& context) {
   auto flags = std::make_shared<Flags>();
   Command(app, context, "exec",
-          "Run a command in a container: exec [FLAGS] TARGET COMMAND…")
+          "Run a command in a container: exec [FLAGS] TARGET COMMAND…\n"
+          "Exit status: the command's; 127: it is not there, 126: it is no "
+          "program,\n125: bulwarkd could not run it")
       .Word("TARGET", flags->target,
             "A service (its lowest ready slot) or a "
             "replica",

@@ -23,7 +23,12 @@ bool Runs(const v1::ContainerStatus& container) { return container.running(); }
 
 std::string StateOf(const v1::ContainerStatus& c, absl::Time now) {
   if (c.running()) return absl::StrCat("up ", Age(c.start_time(), now));
-  if (c.finish_time().seconds() == 0) return "created";
+  if (c.finish_time().seconds() == 0) {
+    // What a shell would say of its command.
+    return c.exit_code() == 0
+               ? "created"
+               : absl::StrCat("not started (", c.exit_code(), ")");
+  }
   std::string state = absl::StrCat("exited (", c.exit_code(), ") ",
                                    Age(c.finish_time(), now), " ago");
   if (c.oom_killed()) absl::StrAppend(&state, ", out of memory");

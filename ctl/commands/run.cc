@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -94,7 +95,27 @@ void WarnOfPorts(Context& context, const RunFlags& flags,
   }
 }
 
-absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
+// Ends with what a shell would say if the command is why nothing started.
+absl::Status AwaitStart(Context& context, const v1::Service& service) {
+  const v1::Metadata& metadata = service.metadata();
+  const absl::Status started = WaitFor(
+      context, *manifest::FindKind("service"), metadata.project(),
+      metadata.name(), context.clock.Now() + context.Timeout(kStartTimeout),
+      true, JudgeStarted);
+  if (started.ok()) return started;
+  ListOptions options;
+  options.service = metadata.name();
+  const absl::StatusOr<Listing> replicas =
+      ListObjects(context, *manifest::FindKind("replica"), options);
+  if (!replicas.ok()) return started;
+  for (const v1::Object& object : replicas->objects) {
+    const std::optional<int> code = LaunchCodeOf(object.replica());
+    if (code.has_value()) return WithExitCode(started, *code);
+  }
+  return started;
+}
+
+absl::StatusOr<int> RunService(Context& context, const RunFlags& flags) {
   // Before the first call, so that gRPC's threads do not take the signals.
   SignalPoll signals({SIGINT, SIGTERM});
   ASSIGN_OR_RETURN(v1::Service service, ServiceFromFlags(context, flags));
@@ -113,13 +134,13 @@ absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
   if (!flags.detach) {
     return FollowRun(context, service, signals, flags.keep);
   }
-  RETURN_IF_ERROR(WaitFor(context, *manifest::FindKind("service"),
-                          service.metadata().project(),
-                          service.metadata().name(),
-                          context.clock.Now() + context.Timeout(kStartTimeout),
-                          true, JudgeStarted));
+  RETURN_IF_ERROR(AwaitStart(context, service));
   context.io.Out(absl::StrCat(service.metadata().name(), "\n"));
   return kExitOk;
+}
+
+absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
+  return OrNoStatus(RunService(context, flags));
 }
 
 }  // namespace
@@ -128,7 +149,9 @@ void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
   Command(app, context, "run",
           "Run one container: run [FLAGS] IMAGE [ARG…]. It ends with Ctrl-C, "
-          "and is removed then")
+          "and is removed then\n"
+          "Exit status: the command's; 127: it is not in the image, 126: it is "
+          "no program,\n125: something else went wrong, and it did not run")
       .Word("IMAGE", flags->image, "The image", Command::kRequired)
       .Option("-p,--publish", flags->ports,
               "8080:80, all:8080:80, 8080:80/udp (repeatable)")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -9,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/program_error.h"
 #include "scheduler/names.h"
 #include "scheduler/replica/spec.h"
 #include "scheduler/replica/view.h"
@@ -31,6 +33,23 @@ constexpr absl::Duration kBackSoon = absl::Milliseconds(100);
 bool Ended(const v1::Replica& r) {
   return r.status().state() == State::FAILED ||
          r.status().state() == State::STOPPED;
+}
+
+// What a shell would say of a command that is none: beside an exit status
+// without times. The engine keeps nothing of a container that never was.
+void RecordLaunch(const absl::Status& error, const ContainerView& view,
+                  v1::ReplicaStatus& status) {
+  const std::optional<int> code = engine::ProgramErrorOf(error);
+  if (!code.has_value()) return;
+  v1::ContainerStatus* entry = nullptr;
+  for (v1::ContainerStatus& c : *status.mutable_containers()) {
+    if (c.name() == view.name) entry = &c;
+  }
+  if (entry == nullptr) entry = status.add_containers();
+  entry->set_name(view.name);
+  entry->set_attempt(view.attempt + 1);
+  entry->set_exit_code(*code);
+  entry->set_message(std::string(error.message()));
 }
 
 }  // namespace
@@ -233,6 +252,8 @@ absl::StatusOr<bool> ReplicaController::TryStart(Loaded& loaded, size_t index) {
                           : "; correct command, user or workingDir, or use "
                             "another image");
     }
+    RecordLaunch(started, loaded.view.containers.at(index),
+                 *loaded.replica().mutable_status());
     RETURN_IF_ERROR(Kill(loaded, end));  // what runs already
     RETURN_IF_ERROR(End(loaded, end));
     return false;
@@ -261,12 +282,13 @@ absl::Status ReplicaController::Start(Loaded& loaded, size_t index) {
   const absl::Status started =
       launcher_.Start(loaded.replica(), *loaded.revision, *container, view.id)
           .status();
+  if (started.ok()) return started;
   // The engine's ids of containers are nothing to the readers of a status.
-  return started.ok()
-             ? started
-             : absl::Status(started.code(),
-                            absl::StrReplaceAll(started.message(),
-                                                {{view.id, view.name}}));
+  absl::Status error(
+      started.code(),
+      absl::StrReplaceAll(started.message(), {{view.id, view.name}}));
+  const std::optional<int> code = engine::ProgramErrorOf(started);
+  return code.has_value() ? engine::WithProgramError(error, *code) : error;
 }
 
 absl::Status ReplicaController::Restart(Loaded& loaded, size_t index) {

@@ -106,12 +106,12 @@ TEST_F(RunTest, WhenFlagsAreGiven_TheCommandSeesThem) {
 TEST_F(RunTest, WhenTheImageIsMissing_ItIsPulled) {
   Ctl({"run", nginx_, "-v"});
   Ctl({"rmi", nginx_});
-  Result refused = CtlFails({"run", "--pull", "never", nginx_, "x"});
+  Result refused = CtlFails({"run", "--pull", "never", nginx_, "x"}, 125);
   EXPECT_THAT(refused.err, HasSubstr("is not on this host"));
   const Result pulled = Ctl({"run", nginx_, "-v"});
   EXPECT_THAT(pulled.err, HasSubstr(nginx_ + ": resolving\n"));
   EXPECT_THAT(pulled.err, HasSubstr("nginx version"));
-  refused = CtlFails({"run", nginx_ + "none", "x"});
+  refused = CtlFails({"run", nginx_ + "none", "x"}, 125);
   EXPECT_THAT(refused.err, HasSubstr("has no such image"));
 }
 
@@ -138,12 +138,12 @@ TEST_F(RunTest, WhenDetached_ItStaysAndKeepsItsName) {
        {std::vector<std::string>{"run", "-d"}, {"run"}}) {
     std::vector<std::string> again = flags;
     again.insert(again.end(), {"--name", "bg", busybox(), "true"});
-    EXPECT_EQ(CtlFails(again).err,
+    EXPECT_EQ(CtlFails(again, 125).err,
               "error: run bg: the service exists\n"
               "hint: give another --name, or ctl delete service bg\n");
   }
   const Result taken = CtlFails(
-      {"run", "--name", "x", "-p", absl::StrCat(kPort, ":80"), busybox()});
+      {"run", "--name", "x", "-p", absl::StrCat(kPort, ":80"), busybox()}, 125);
   EXPECT_THAT(taken.err,
               HasSubstr("error: -p 8090:80: host port 8090 belongs to service "
                         "bg"));
@@ -154,15 +154,34 @@ TEST_F(RunTest, WhenDetached_ItStaysAndKeepsItsName) {
 
 TEST_F(RunTest, WhenTheCommandIsNotThere_SaysSoAndLeavesNothing) {
   const Result result =
-      CtlFails({"run", "--name", "typo", busybox(), "nosuch", "--flag"});
+      CtlFails({"run", "--name", "typo", busybox(), "nosuch", "--flag"}, 127);
   EXPECT_THAT(result.err,
               HasSubstr("error: run typo: start container typo: execute "
                         "\"nosuch\": no such file in the container"));
   EXPECT_TRUE(Gone("typo"));
+  // One that is found, but is none.
+  for (const char* no_program : {"/etc/passwd", "/etc"}) {
+    EXPECT_THAT(
+        CtlFails({"run", "--name", "typo", busybox(), no_program}, 126).err,
+        HasSubstr("it is not executable for the container's user"));
+  }
+  // The command is not to blame.
+  EXPECT_THAT(
+      CtlFails({"run", "--name", "typo", "-u", "nobodyhere", busybox(), "true"},
+               125)
+          .err,
+      HasSubstr("no such user"));
+  EXPECT_TRUE(Gone("typo"));
+  // Detached it is tried again; when that is given up, the status is the same.
+  EXPECT_THAT(
+      CtlFails({"run", "-d", "--name", "typo", busybox(), "nosuch"}, 127).err,
+      HasSubstr("no such file in the container"));
+  EXPECT_THAT(Ctl({"ps", "-a"}).out, HasSubstr("not started (127)"));
+  Ctl({"delete", "service", "typo", "--wait"});
 }
 
 TEST_F(RunTest, WhenTheNameIsWrong_SaysSoOnce) {
-  EXPECT_EQ(CtlFails({"run", "--name", "Bad_Name", busybox()}).err,
+  EXPECT_EQ(CtlFails({"run", "--name", "Bad_Name", busybox()}, 125).err,
             "error: --name: \"Bad_Name\" is not a name; use a to z, 0 to 9 and "
             "inner dashes, at most 40 characters\n");
 }
