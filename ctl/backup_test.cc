@@ -37,6 +37,14 @@ class BackupTest : public CtlTest {
     more.insert(more.begin(), {"restore", file, "--password-file", password_});
     return Ctl(more);
   }
+  static v1::ApplyResult Becomes(const std::string& service,
+                                 v1::ApplyResult::Action action) {
+    v1::ApplyResult result;
+    result.set_action(action);
+    result.mutable_object()->mutable_service()->mutable_metadata()->set_name(
+        service);
+    return result;
+  }
   static std::string Read(const std::string& path) {
     std::ifstream file(path);
     std::stringstream text;
@@ -212,26 +220,47 @@ TEST_F(BackupTest, WhenRestored_TheFileIsSent) {
 }
 
 TEST_F(BackupTest, WhenADryRun_SaysWhatItWouldDo) {
-  server_.Put(MakeService("web", 1, 1));
-  server_.Put(MakeService("db", 1, 1));
   const std::string path = File("state", "x");
+  // A daemon that does not say more.
   EXPECT_EQ(Restore(path, {"--dry-run"}), kExitOk) << err_;
   EXPECT_EQ(out_, "2 objects would be declared as of 2030-01-01T00:00:00Z\n");
+  server_.set_restored({Becomes("web", v1::ApplyResult::CREATED),
+                        Becomes("extra", v1::ApplyResult::DELETED),
+                        Becomes("db", v1::ApplyResult::CONFIGURED)});
   EXPECT_EQ(Restore(path, {"--dry-run", "--replace"}), kExitOk) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("declared here now: 2 services;"),
-                          HasSubstr("deleted, but for volumes")));
+  EXPECT_EQ(out_,
+            "+ service web\n~ service db\n- service extra\n"
+            "2 objects would be declared as of 2030-01-01T00:00:00Z: 1 "
+            "created, 1 changed, 1 deleted\n");
   EXPECT_THAT(server_.calls(),
               ElementsAre("Restore pass dry", "Restore pass replace dry"));
 }
 
+TEST_F(BackupTest, WhenAProgramAsks_TheAnswerIsJson) {
+  const std::string path = File("state", "x");
+  server_.set_restored({Becomes("extra", v1::ApplyResult::DELETED)});
+  EXPECT_EQ(Restore(path, {"--dry-run", "-o", "json"}), kExitOk) << err_;
+  EXPECT_THAT(
+      out_, AllOf(HasSubstr("\"results\": ["), HasSubstr("\"name\": \"extra\""),
+                  Not(HasSubstr("would be"))));
+  EXPECT_EQ(Restore(path, {"--yes", "-o", "yaml"}), kExitOk) << err_;
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("name: extra"), Not(HasSubstr("get services"))));
+  EXPECT_EQ(Restore(path, {"--dry-run", "-o", "name"}), kExitUsage);
+  EXPECT_EQ(Restore(path, {"-o", "json"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--dry-run or --yes"));
+}
+
 TEST_F(BackupTest, WhenOnATerminal_Asks) {
   const std::string path = File("state", "x");
+  server_.set_restored({Becomes("extra", v1::ApplyResult::DELETED)});
   EXPECT_EQ(
       CtlAnswered({"restore", path}, {{"Password: ", "pass"}, {"[y/N] ", "n"}}),
       kExitError);
   EXPECT_THAT(
       err_, AllOf(HasSubstr("Go on? [y/N]"), HasSubstr("nothing was changed")));
   EXPECT_THAT(server_.calls(), ElementsAre("Restore pass dry"));
+  EXPECT_THAT(out_, HasSubstr(" service extra\n"));
   EXPECT_EQ(
       CtlAnswered({"restore", path}, {{"Password: ", "pass"}, {"[y/N] ", "y"}}),
       kExitOk)

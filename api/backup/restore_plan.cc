@@ -75,6 +75,32 @@ bool IsOwn(const store::Record& record) {
   return object.ok() && !object->network().metadata().has_actor();
 }
 
+// `spec` aside, what users declare of an object.
+bool SameLabels(const v1::Object& a, const v1::Object& b) {
+  const auto& one = MetadataOf(a).labels();
+  const auto& other = MetadataOf(b).labels();
+  return one.size() == other.size() &&
+         std::all_of(one.begin(), one.end(), [&](const auto& label) {
+           const auto found = other.find(label.first);
+           return found != other.end() && found->second == label.second;
+         });
+}
+
+// Versions of a secret or config, with their values' digests.
+bool SameVersions(const v1::Object& a, const v1::Object& b) {
+  const auto versions = [](const v1::Object& object) {
+    return object.has_secret() ? object.secret().status().versions()
+                               : object.config().status().versions();
+  };
+  const auto one = versions(a), other = versions(b);
+  return CurrentVersion(a) == CurrentVersion(b) &&
+         std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [](const v1::ValueVersion& x, const v1::ValueVersion& y) {
+                      return x.version() == y.version() &&
+                             x.digest() == y.digest();
+                    });
+}
+
 class Planner {
  public:
   Planner(const Backup& backup, const store::Listing& here,
@@ -108,6 +134,7 @@ class Planner {
     for (const auto& [key, record] : here_) {
       if (backup_.rows.count(key) == 0) RETURN_IF_ERROR(Leave(*record));
     }
+    for (const auto& [key, action] : actions_) Tell(key, action);
     if (options_.keyring.has_value()) {
       Put({kKeyring, "", "secrets"}, *options_.keyring);
     }
@@ -115,6 +142,18 @@ class Planner {
   }
 
  private:
+  using Action = v1::ApplyResult;
+
+  void Tell(const Key& key, Action::Action action) {
+    std::optional<v1::Object> object = store::NewObject(key.kind);
+    if (!object.has_value()) return;
+    MutableMetadata(*object).set_name(key.name);
+    MutableMetadata(*object).set_project(key.project);
+    v1::ApplyResult& result = plan_.results.emplace_back();
+    result.set_action(action);
+    *result.mutable_object() = *std::move(object);
+  }
+
   static std::string Some(const std::vector<std::string>& names) {
     if (names.size() <= kNamed) return absl::StrJoin(names, ", ");
     const std::vector<std::string> first(names.begin(), names.begin() + kNamed);
@@ -154,12 +193,16 @@ class Planner {
 
   absl::Status Restore(const Key& key, const std::string& value) {
     ASSIGN_OR_RETURN(v1::Object object, store::Decode(key, value, 0));
-    // It was on its way out.
-    if (MetadataOf(object).has_delete_time()) return absl::OkStatus();
-    ++plan_.objects;
     const store::Record* current = Find(key);
+    // It was on its way out.
+    if (MetadataOf(object).has_delete_time()) {
+      if (current != nullptr) actions_[key] = Action::UNCHANGED;
+      return absl::OkStatus();
+    }
+    ++plan_.objects;
     if (current == nullptr) {
       new_.insert(key);
+      actions_[key] = Action::CREATED;
       // Controllers find out what they are on this host.
       if (object.has_volume() || object.has_network()) {
         SetStatus(object, nullptr);
@@ -170,6 +213,7 @@ class Planner {
     absl::StatusOr<v1::Object> decoded = store::Decode(*current);
     if (!decoded.ok()) {
       // What cannot be read is what a restore is for.
+      actions_[key] = Action::CONFIGURED;
       Put(key, store::Encode(object));
       return absl::OkStatus();
     }
@@ -183,6 +227,10 @@ class Planner {
     metadata.set_uid(old.uid());
     *metadata.mutable_create_time() = old.create_time();
     const bool same = SameSpec(before, object);
+    const bool all_same =
+        same && SameLabels(before, object) &&
+        (!IsValueKind(object) || SameVersions(before, object));
+    actions_[key] = all_same ? Action::UNCHANGED : Action::CONFIGURED;
     metadata.set_generation(old.generation() + (same ? 0 : 1));
     metadata.clear_actor();
     if (!same) {
@@ -225,12 +273,16 @@ class Planner {
     }
     if (use != BackupUse::kDeclared) return absl::OkStatus();
     absl::StatusOr<v1::Object> decoded = store::Decode(record);
+    actions_[record.key] = Action::UNCHANGED;
     // How to take down what it stands for is not known.
     if (!decoded.ok()) return absl::OkStatus();
     v1::Object& object = *decoded;
-    if (object.has_volume() || MetadataOf(object).has_delete_time()) {
+    if (MetadataOf(object).has_delete_time()) {
+      actions_.erase(record.key);
       return absl::OkStatus();
     }
+    if (object.has_volume()) return absl::OkStatus();
+    actions_[record.key] = Action::DELETED;
     if (IsValueKind(object)) {
       plan_.batch.Delete(record.key, record.revision);
     } else {
@@ -245,6 +297,7 @@ class Planner {
   std::map<Key, const store::Record*> here_;
   std::set<Key> new_;
   std::vector<std::string> leaving_;
+  std::map<Key, Action::Action> actions_;
   RestorePlan plan_;
 };
 

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "api/plan.h"
 #include "proto/bulwark/record/v1/backup.pb.h"
+#include "proto/bulwark/v1/api.pb.h"
 #include "store/batch.h"
 #include "store/store.h"
 
@@ -52,6 +53,9 @@ struct RestoreOptions {
 struct RestorePlan {
   store::Batch batch;
   int64_t objects = 0;  // that will be declared because of it
+  // What becomes of each object that is in the backup or here, named only, in
+  // the order of their keys. Those on their way out already are left out.
+  std::vector<v1::ApplyResult> results;
 };
 
 // One write that makes what is declared what it was in the backup. What is

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "api/convert.h"
@@ -18,7 +20,9 @@ namespace {
 
 using ::bulwark::testing::StatusIs;
 using record::v1::BackupEntry;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 v1::Object Service(const std::string& name, const std::string& image,
                    const std::string& uid) {
@@ -82,6 +86,12 @@ class RestorePlanTest : public ::testing::Test {
     absl::StatusOr<RestorePlan> plan = Plan(replace);
     RETURN_IF_ERROR(plan.status());
     objects_ = plan->objects;
+    becomes_.clear();
+    for (const v1::ApplyResult& result : plan->results) {
+      becomes_.push_back(
+          absl::StrCat(v1::ApplyResult::Action_Name(result.action()), " ",
+                       NameOf(result.object())));
+    }
     return here_.Commit(plan->batch).status();
   }
 
@@ -99,6 +109,7 @@ class RestorePlanTest : public ::testing::Test {
   };
   store::MemStore there_{clock_}, here_{clock_};
   int64_t objects_ = 0;
+  std::vector<std::string> becomes_;  // what the plan says of the objects
 };
 
 // A new kind of object must be thought about here.
@@ -122,6 +133,8 @@ TEST_F(RestorePlanTest, WhenTheHostIsFresh_EverythingIsAsItWas) {
   Put(there_, "replica", "web-0", "x");
   ASSERT_OK(Restore(false));
   EXPECT_EQ(objects_, 2);
+  EXPECT_THAT(becomes_,
+              ElementsAre("CREATED service web", "CREATED volume data"));
   EXPECT_EQ(Get("web").metadata().uid(), "old");
   EXPECT_EQ(Get("web").status().revision(), 4);
   EXPECT_OK(here_.Get({"revision", "default", "web-4"}));
@@ -181,6 +194,9 @@ TEST_F(RestorePlanTest, WhenReplaced_OthersGoAndTheSameStaysItself) {
   Put(here_, "secret-value", "key@2", "ours");
   Put(here_, "audit", "1", "ours");
   ASSERT_OK(Restore(true));
+  EXPECT_THAT(becomes_,
+              ElementsAre("DELETED service other", "CONFIGURED service web",
+                          "UNCHANGED volume precious"));
   EXPECT_EQ(Get("web").metadata().uid(), "new");
   EXPECT_EQ(Get("web").metadata().generation(), 2);
   EXPECT_EQ(Get("web").spec().containers(0).image(), "nginx:1");
@@ -194,9 +210,48 @@ TEST_F(RestorePlanTest, WhenReplaced_OthersGoAndTheSameStaysItself) {
   EXPECT_EQ(here_.Get({"secret-value", "", "key@1"})->value, "theirs");
   EXPECT_FALSE(here_.Get({"secret-value", "", "key@2"}).ok());
   EXPECT_EQ(here_.Get({"audit", "", "1"})->value, "ours");
-  // Twice is as once.
+  // Twice is as once; what leaves is left out.
   ASSERT_OK(Restore(true));
   EXPECT_EQ(Get("web").metadata().generation(), 2);
+  EXPECT_THAT(becomes_, ElementsAre("UNCHANGED service web",
+                                    "UNCHANGED volume precious"));
+}
+
+TEST_F(RestorePlanTest, WhenOnlyLabelsOrValuesDiffer_ThatIsAChange) {
+  const auto config = [](const std::string& name, int64_t version,
+                         const std::string& digest) {
+    v1::Object object;
+    v1::Config& inner = *object.mutable_config();
+    inner.mutable_metadata()->set_name(name);
+    inner.mutable_metadata()->set_project("default");
+    inner.mutable_status()->set_version(version);
+    v1::ValueVersion& kept = *inner.mutable_status()->add_versions();
+    kept.set_version(version);
+    kept.set_digest(digest);
+    return object;
+  };
+  Put(there_, config("same", 1, "a"));
+  Put(here_, config("same", 1, "a"));
+  Put(there_, config("newer", 1, "a"));
+  Put(here_, config("newer", 2, "b"));
+  Put(there_, config("other", 1, "a"));
+  Put(here_, config("other", 1, "b"));
+  v1::Object labelled = Service("web", "nginx:1", "old");
+  Put(here_, labelled);
+  (*labelled.mutable_service()->mutable_metadata()->mutable_labels())["a"] =
+      "b";
+  Put(there_, labelled);
+  for (const char* kind : {"service", "config"}) {
+    ASSERT_OK(here_.Commit(
+        store::Batch().Put({kind, "default", "broken"}, "no record")));
+  }
+  Put(there_, config("broken", 1, "a"));
+  ASSERT_OK(Restore(true));
+  EXPECT_THAT(becomes_,
+              UnorderedElementsAre(
+                  "CONFIGURED config newer", "CONFIGURED config other",
+                  "UNCHANGED config same", "CONFIGURED service web",
+                  "UNCHANGED service broken", "CONFIGURED config broken"));
 }
 
 // A revision that failed here with version 3 must not be taken for one with the

@@ -1,6 +1,7 @@
 #include "api/backup/state_backup.h"
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -58,6 +59,16 @@ absl::StatusOr<Backup> ReadArchive(
   for (std::string bytes; next(bytes);) RETURN_IF_ERROR(archive.Feed(bytes));
   RETURN_IF_ERROR(archive.Finish());
   return ReadBackup(archive.entries());
+}
+
+// For the audit log.
+std::string DetailOf(const RestorePlan& plan) {
+  std::map<v1::ApplyResult::Action, int> counts;
+  for (const v1::ApplyResult& result : plan.results) ++counts[result.action()];
+  return absl::StrCat("objects ", plan.objects, ": created ",
+                      counts[v1::ApplyResult::CREATED], ", changed ",
+                      counts[v1::ApplyResult::CONFIGURED], ", deleted ",
+                      counts[v1::ApplyResult::DELETED]);
 }
 
 }  // namespace
@@ -140,8 +151,9 @@ absl::StatusOr<v1::RestoreStateResponse> StateBackup::Restore(
       [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
     ASSIGN_OR_RETURN(RestorePlan made, Plan(backup, options, caller, stored));
     response.set_objects(made.objects);
-    caller.record()->record().set_detail(
-        absl::StrCat("objects ", made.objects));
+    response.mutable_results()->Assign(made.results.begin(),
+                                       made.results.end());
+    caller.record()->record().set_detail(DetailOf(made));
     if (given.validate_only()) return store::Batch();
     return std::move(made.batch);
   };

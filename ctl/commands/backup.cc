@@ -3,24 +3,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
 #include "ctl/objects.h"
 #include "ctl/output_file.h"
+#include "ctl/print/changes.h"
 #include "ctl/print/progress.h"
 #include "ctl/print/text.h"
 #include "ctl/pull.h"
 #include "ctl/seal.h"
+#include "manifest/codec.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -30,6 +30,7 @@ constexpr absl::Duration kDefaultTimeout = absl::Minutes(30);
 struct Flags {
   std::string file;
   std::string password_file;
+  std::string output;
   bool force = false;
   bool replace = false;
   bool dry_run = false;
@@ -185,46 +186,27 @@ class Archive {
   bool sent_ = false;
 };
 
-// "3 services, 1 secret", of what is declared here.
-// bulwarkd makes a network "default" by itself.
-bool IsDeclared(const v1::Object& object) {
-  return !object.has_network() || object.network().metadata().has_actor();
-}
-
-absl::StatusOr<std::string> DeclaredHere(Context& context) {
-  std::vector<std::string> parts;
-  ListOptions options;
-  options.all_projects = true;
-  for (const manifest::Kind& kind : manifest::AllKinds()) {
-    if (!kind.declared) continue;
-    const absl::StatusOr<Listing> listing = ListObjects(context, kind, options);
-    if (!listing.ok()) return listing.status();
-    const auto count = std::count_if(listing->objects.begin(),
-                                     listing->objects.end(), IsDeclared);
-    if (count == 0) continue;
-    parts.push_back(
-        absl::StrCat(count, " ", count == 1 ? kind.api_name : kind.plural));
-  }
-  return parts.empty() ? "nothing" : absl::StrJoin(parts, ", ");
-}
-
 std::string Outcome(const v1::RestoreStateResponse& response,
                     absl::string_view verb) {
-  return absl::StrCat(
+  std::string out = absl::StrCat(
       response.objects(), response.objects() == 1 ? " object " : " objects ",
       verb, " declared as of ", FormatTimestamp(response.backup_time()));
+  if (response.results().empty()) return out;
+  return absl::StrCat(out, ": ", CountResults(response.results()));
 }
 
-absl::Status Show(Context& context, const Flags& flags,
-                  const v1::RestoreStateResponse& response) {
-  context.io.Out(absl::StrCat(Outcome(response, "would be"), "\n"));
-  if (!flags.replace) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::string here, DeclaredHere(context));
-  context.io.Out(absl::StrCat(
-      "declared here now: ", here,
-      "; what of that is not in the backup would be deleted, but for "
-      "volumes\n"));
-  return absl::OkStatus();
+// What was found, before anything is changed.
+void Show(Context& context, const Flags& flags,
+          const v1::RestoreStateResponse& response) {
+  if (flags.output == "json") {
+    context.io.Out(manifest::PrintJson(response));
+  } else if (flags.output == "yaml") {
+    context.io.Out(manifest::PrintYaml(response));
+  } else {
+    context.io.Out(
+        absl::StrCat(FormatResults(response.results(), context.io.color()),
+                     Outcome(response, "would be"), "\n"));
+  }
 }
 
 absl::StatusOr<bool> Agrees(Context& context) {
@@ -241,6 +223,14 @@ absl::StatusOr<bool> Agrees(Context& context) {
 }
 
 absl::Status CheckRestore(Context& context, const Flags& flags) {
+  if (!flags.output.empty() && flags.output != "json" &&
+      flags.output != "yaml") {
+    return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
+  }
+  // Else an answer would stand between two documents.
+  if (!flags.output.empty() && !flags.dry_run && !flags.yes) {
+    return UsageError("-o goes with --dry-run or --yes");
+  }
   if (IsStandard(flags) && flags.password_file.empty()) {
     return UsageError(
         "give --password-file FILE: standard input is the archive");
@@ -270,7 +260,7 @@ absl::StatusOr<int> Restore(Context& context, const Flags& flags) {
     options.set_validate_only(true);
     ASSIGN_OR_RETURN(const v1::RestoreStateResponse response,
                      archive.Send(context, options));
-    RETURN_IF_ERROR(Show(context, flags, response));
+    Show(context, flags, response);
     if (flags.dry_run) return kExitOk;
     ASSIGN_OR_RETURN(const bool agreed, Agrees(context));
     if (!agreed) {
@@ -281,6 +271,10 @@ absl::StatusOr<int> Restore(Context& context, const Flags& flags) {
   const absl::StatusOr<v1::RestoreStateResponse> response =
       archive.Send(context, options);
   if (!response.ok()) return Unfinished(response.status());
+  if (!flags.output.empty()) {
+    Show(context, flags, *response);
+    return kExitOk;
+  }
   context.io.Out(absl::StrCat(Outcome(*response, "are"),
                               "; ctl get services -A shows them start\n"));
   return kExitOk;
@@ -311,7 +305,11 @@ void AddBackup(CLI::App& app, Context& context) {
       .Flag("--replace", flags->replace,
             "Also if something is declared here; what is not in the file is "
             "deleted, but for volumes")
-      .Flag("--dry-run", flags->dry_run, "Check the file, and change nothing")
+      .Flag("--dry-run", flags->dry_run,
+            "Check the file, say what would become of each object, and change "
+            "nothing")
+      .Option("-o,--output", flags->output,
+              "Print what becomes of each object: json, yaml")
       .Flag("-y,--yes", flags->yes, "Do not ask")
       .Action([flags](Context& c) { return Restore(c, *flags); });
 }

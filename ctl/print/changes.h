@@ -16,6 +16,16 @@ std::string FormatChanges(const v1::ApplyResult& result, bool color);
 // The mark of a result: "+", "-", "~", or " " for what does not change.
 std::string Mark(v1::ApplyResult::Action action, bool color);
 
+// What becomes of many objects, by name: "+ service db, shop/web", lines for
+// each action and kind, unchanged ones last. A long list is cut, and says so.
+std::string FormatResults(
+    const google::protobuf::RepeatedPtrField<v1::ApplyResult>& results,
+    bool color);
+
+// "2 created, 1 changed, 3 unchanged"; "nothing" of no results.
+std::string CountResults(
+    const google::protobuf::RepeatedPtrField<v1::ApplyResult>& results);
+
 }  // namespace bulwark::ctl
 
 #endif  // CTL_PRINT_CHANGES_H_

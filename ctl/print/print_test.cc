@@ -1,5 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "ctl/errors.h"
 #include "ctl/print/changes.h"
 #include "ctl/print/columns.h"
@@ -148,6 +153,10 @@ TEST(ErrorsTest, WhenFormatted_HasHintsAndCodes) {
   EXPECT_EQ(ExitCodeOf(UsageError("x")), 2);
   EXPECT_EQ(ExitCodeOf(TimeoutError("x")), 124);
   EXPECT_EQ(ExitCodeOf(absl::DeadlineExceededError("x")), 1);
+  // Of a command that passes on another's exit status.
+  EXPECT_EQ(ExitCodeOf(OrNoStatus(absl::InternalError("x")).status()), 125);
+  EXPECT_EQ(ExitCodeOf(OrNoStatus(UsageError("x")).status()), 2);
+  EXPECT_EQ(OrNoStatus(3).value(), 3);
 }
 
 v1::FieldChange Change(const std::string& field, const std::string& before,
@@ -179,6 +188,52 @@ TEST(ChangesTest, WhenFieldsChange_EachLineSaysWhatItDoes) {
   // Of a new object nothing runs that could be replaced.
   result.set_action(v1::ApplyResult::CREATED);
   EXPECT_EQ(FormatChanges(result, false).find("replace"), std::string::npos);
+}
+
+void Add(v1::RestoreStateResponse& to, v1::ApplyResult::Action action,
+         const std::string& project, const std::string& name) {
+  v1::ApplyResult& result = *to.add_results();
+  result.set_action(action);
+  v1::Metadata& metadata =
+      *result.mutable_object()->mutable_service()->mutable_metadata();
+  metadata.set_project(project);
+  metadata.set_name(name);
+}
+
+TEST(ChangesTest, WhenManyObjectsChange_TheyAreGrouped) {
+  v1::RestoreStateResponse all;
+  EXPECT_EQ(FormatResults(all.results(), false), "");
+  EXPECT_EQ(CountResults(all.results()), "nothing");
+  v1::ApplyResult& volume = *all.add_results();
+  volume.set_action(v1::ApplyResult::UNCHANGED);
+  volume.mutable_object()->mutable_volume()->mutable_metadata()->set_name("d");
+  Add(all, v1::ApplyResult::DELETED, "default", "extra");
+  Add(all, v1::ApplyResult::CREATED, "default", "db");
+  Add(all, v1::ApplyResult::CONFIGURED, "shop", "web");
+  Add(all, v1::ApplyResult::CREATED, "shop", "db");
+  EXPECT_EQ(FormatResults(all.results(), false),
+            "+ service db, shop/db\n"
+            "~ service shop/web\n"
+            "- service extra\n"
+            "  volume d\n");
+  EXPECT_EQ(CountResults(all.results()),
+            "2 created, 1 changed, 1 deleted, 1 unchanged");
+}
+
+TEST(ChangesTest, WhenAListIsLong_ItIsBrokenAndCut) {
+  v1::RestoreStateResponse all;
+  for (int i = 0; i < 100; ++i) {
+    Add(all, v1::ApplyResult::CREATED, "default", absl::StrCat("service-", i));
+  }
+  const std::string text = FormatResults(all.results(), false);
+  const std::vector<std::string> lines =
+      absl::StrSplit(text, '\n', absl::SkipEmpty());
+  EXPECT_EQ(lines[0],
+            "+ service service-0, service-1, service-2, service-3, service-4, "
+            "service-5,");
+  EXPECT_EQ(lines[1].substr(0, 14), "    service-6,");
+  EXPECT_EQ(lines.back(), "    and 40 more; -o json has all");
+  for (const std::string& line : lines) EXPECT_LE(line.size(), 80u);
 }
 
 }  // namespace

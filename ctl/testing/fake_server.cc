@@ -390,6 +390,11 @@ void FakeServer::set_disk_usage(v1::DiskUsageResponse usage) {
   state_->disk_usage = std::move(usage);
 }
 
+void FakeServer::set_restored(std::vector<v1::ApplyResult> results) {
+  absl::MutexLock lock(&state_->mu);
+  state_->restored = std::move(results);
+}
+
 void FakeServer::FailNext(const std::string& method, grpc::Status status) {
   absl::MutexLock lock(&state_->mu);
   state_->failures[method].push_back(std::move(status));

@@ -57,6 +57,8 @@ class FakeServer {
   void set_doctor(v1::DoctorResponse doctor);
   void set_archive(std::string archive);
   void set_disk_usage(v1::DiskUsageResponse usage);
+  // What a restore says of objects.
+  void set_restored(std::vector<v1::ApplyResult> results);
   // Exec echoes input in upper case after printing the command, and ends with
   // this code. If it is to fail: from 126 on it sends the code with the error.
   void set_exit_code(int code);

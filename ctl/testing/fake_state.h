@@ -54,6 +54,7 @@ struct FakeState {
   std::function<void(const v1::Object&)> on_apply;
   std::string unreadable;  // List and Watch warn of it
   int exit_code = 0;
+  std::vector<v1::ApplyResult> restored;
   bool stopping = false;
   int connection = 0;  // streams of an earlier one have broken
 

@@ -82,6 +82,8 @@ class System final : public v1::System::Service {
     absl::MutexLock lock(&state_.mu);
     state_.uploaded = archive;
     response->set_objects(2);
+    response->mutable_results()->Assign(state_.restored.begin(),
+                                        state_.restored.end());
     response->mutable_backup_time()->set_seconds(1893456000);
     return Status::OK;
   }

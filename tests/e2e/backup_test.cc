@@ -130,8 +130,14 @@ TEST_F(BackupTest, WhenThingsAreLost_TheyAreThereAgainAndRun) {
                     HasSubstr("are declared here"), HasSubstr("replace")));
   const Result dry = Restore(file, {"--dry-run", "--replace"});
   EXPECT_TRUE(dry.ok()) << dry.ToString();
-  EXPECT_THAT(dry.out, AllOf(HasSubstr("objects would be declared as of 2"),
-                             HasSubstr("declared here now: 2 services")));
+  EXPECT_THAT(dry.out,
+              AllOf(HasSubstr("+ service plain\n"), HasSubstr("~ secret db\n"),
+                    HasSubstr("- service extra\n"),
+                    HasSubstr("  service shop\n"), HasSubstr("  volume data\n"),
+                    HasSubstr("objects would be declared as of 2"),
+                    HasSubstr(": 1 created, 1 changed, 1 deleted, ")));
+  EXPECT_THAT(Restore(file, {"--dry-run", "--replace", "-o", "json"}).out,
+              HasSubstr("\"action\": \"deleted\""));
   EXPECT_EQ(Services(), (std::set<std::string>{"extra", "shop"}));
 
   const Result made = Restore(file, {"--replace", "--yes"});
