@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "api/convert.h"
 #include "api/errors.h"
+#include "api/unreadable.h"
 #include "api/values.h"
 #include "base/status.h"
 #include "google/protobuf/util/message_differencer.h"
@@ -82,48 +83,96 @@ bool IsLike(const v1::Template& revision, const v1::Template& declared) {
       Comparable(revision), Comparable(declared));
 }
 
-// A revision that differs from what is declared in a secret or config alone
-// cannot be had by declaring anything: that goes back by itself.
-absl::Status CheckInputs(store::MetadataStore& store,
-                         const v1::Service& service,
-                         const v1::Revision& revision) {
-  if (!IsLike(revision.template_(), TemplateOf(service.spec()))) {
-    return absl::OkStatus();
-  }
-  const std::string project = ProjectOr(service.metadata().project());
-  const std::string flag =
-      project == "default" ? "" : absl::StrCat(" -p ", project);
-  std::vector<std::string> versions, commands;
+// A value that a revision read, and which is not the current one.
+struct OldValue {
+  std::string kind;
+  std::string name;
+  int64_t version = 0;
+  int64_t current = 0;  // 0: there is none any more
+};
+
+absl::StatusOr<std::vector<OldValue>> OldValuesOf(
+    store::MetadataStore& store, const std::string& project,
+    const v1::Revision& revision) {
+  std::vector<OldValue> values;
   for (const v1::InputVersion& input : revision.template_().inputs()) {
     if (input.version() == 0) continue;
     const absl::StatusOr<v1::Object> object = store::GetObject(
         store, store::ObjectKey(input.kind(), project, input.name()));
-    if (absl::IsNotFound(object.status())) {
-      return WithRemedy(
-          absl::FailedPreconditionError(absl::StrCat(
-              "undo service ", service.metadata().name(), ": revision ",
-              revision.number(), " reads ", input.kind(), " ", input.name(),
-              ", which was deleted with its values")),
-          absl::StrCat("`ctl ", input.kind(), " create ", input.name(), flag,
-                       "` makes it anew"));
+    if (!object.ok() && !absl::IsNotFound(object.status())) {
+      return object.status();
     }
-    if (!object.ok()) return object.status();
-    if (CurrentVersion(*object) == input.version()) continue;
-    versions.push_back(absl::StrCat("version ", input.version(), " of ",
-                                    input.kind(), " ", input.name()));
-    commands.push_back(absl::StrCat("`ctl ", input.kind(), " rollback ",
-                                    input.name(), flag, " --to ",
-                                    input.version(), "`"));
+    const int64_t current = object.ok() ? CurrentVersion(*object) : 0;
+    if (current == input.version()) continue;
+    values.push_back({input.kind(), input.name(), input.version(), current});
   }
-  if (versions.empty()) return absl::OkStatus();
+  return values;
+}
+
+std::string FlagOf(const std::string& project) {
+  return project == "default" ? "" : absl::StrCat(" -p ", project);
+}
+
+// "version 1 of secret db", and the commands that make it current again.
+struct OldValueWords {
+  std::vector<std::string> versions, commands;
+
+  OldValueWords(const std::vector<OldValue>& values,
+                const std::string& project) {
+    for (const OldValue& value : values) {
+      if (value.current == 0) continue;
+      versions.push_back(absl::StrCat("version ", value.version, " of ",
+                                      value.kind, " ", value.name));
+      commands.push_back(absl::StrCat("`ctl ", value.kind, " rollback ",
+                                      value.name, FlagOf(project), " --to ",
+                                      value.version, "`"));
+    }
+  }
+  std::string Remedy() const {
+    return absl::StrCat(absl::StrJoin(commands, " and "),
+                        versions.size() == 1 ? " brings that value back"
+                                             : " bring those values back");
+  }
+};
+
+// A revision that differs from what is declared in a secret or config alone
+// cannot be had by declaring anything: that goes back by itself.
+absl::Status CheckInputs(const v1::Service& service,
+                         const v1::Revision& revision,
+                         const std::vector<OldValue>& values) {
+  if (!IsLike(revision.template_(), TemplateOf(service.spec()))) {
+    return absl::OkStatus();
+  }
+  const std::string project = ProjectOr(service.metadata().project());
+  for (const OldValue& value : values) {
+    if (value.current != 0) continue;
+    return WithRemedy(
+        absl::FailedPreconditionError(absl::StrCat(
+            "undo service ", service.metadata().name(), ": revision ",
+            revision.number(), " reads ", value.kind, " ", value.name,
+            ", which was deleted with its values")),
+        absl::StrCat("`ctl ", value.kind, " create ", value.name,
+                     FlagOf(project), "` makes it anew"));
+  }
+  const OldValueWords words(values, project);
+  if (words.versions.empty()) return absl::OkStatus();
   return WithRemedy(
       absl::FailedPreconditionError(absl::StrCat(
           "undo service ", service.metadata().name(), ": revision ",
           revision.number(), " is what is declared, but for ",
-          absl::StrJoin(versions, " and "), ", which it read")),
-      absl::StrCat(absl::StrJoin(commands, " and "),
-                   versions.size() == 1 ? " brings that value back"
-                                        : " bring those values back"));
+          absl::StrJoin(words.versions, " and "), ", which it read")),
+      words.Remedy());
+}
+
+// What somebody who goes back to `revision` may not expect.
+std::string ValueWarning(const v1::Revision& revision,
+                         const std::vector<OldValue>& values,
+                         const std::string& project) {
+  const OldValueWords words(values, project);
+  if (words.versions.empty()) return "";
+  return absl::StrCat("revision ", revision.number(), " read ",
+                      absl::StrJoin(words.versions, " and "),
+                      "; containers go back, values do not: ", words.Remedy());
 }
 
 // The number of what is declared, which after a roll-back is not what runs; the
@@ -267,7 +316,8 @@ grpc::Status ServicesService::Start(grpc::ServerContext* context,
 
 absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
                                           const Caller& caller,
-                                          v1::UndoResponse& response) {
+                                          v1::UndoResponse& response,
+                                          std::string& warning) {
   if (request.to_revision() < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("undo service ", request.service(), ": ",
@@ -284,7 +334,10 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
   v1::Object restored = object;
   Restore(revision.template_(), *restored.mutable_service()->mutable_spec());
   RETURN_IF_ERROR(caller.Require(DemandsOfChange(&object, &restored)));
-  RETURN_IF_ERROR(CheckInputs(store_, object.service(), revision));
+  const std::string project = ProjectOr(request.project());
+  ASSIGN_OR_RETURN(const std::vector<OldValue> values,
+                   OldValuesOf(store_, project, revision));
+  RETURN_IF_ERROR(CheckInputs(object.service(), revision, values));
   RETURN_IF_ERROR(Thaw(store_, revision));
   ASSIGN_OR_RETURN(*response.mutable_service(),
                    writer_.ChangeService(
@@ -294,6 +347,7 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
                          Restore(revision.template_(), spec);
                          return absl::OkStatus();
                        }));
+  warning = ValueWarning(revision, values, project);
   return absl::OkStatus();
 }
 
@@ -302,7 +356,13 @@ grpc::Status ServicesService::Undo(grpc::ServerContext* context,
                                    v1::UndoResponse* response) {
   return gate_.Run(*context, "/bulwark.v1.Services/Undo", *request,
                    [&](const Caller& caller) {
-                     return UndoChecked(*request, caller, *response);
+                     std::string warning;
+                     const absl::Status status =
+                         UndoChecked(*request, caller, *response, warning);
+                     if (!warning.empty()) {
+                       context->AddInitialMetadata(kWarningMetadata, warning);
+                     }
+                     return status;
                    });
 }
 

@@ -35,7 +35,7 @@ class ServicesService final : public v1::Services::Service {
 
  private:
   absl::Status UndoChecked(const v1::UndoRequest& request, const Caller& caller,
-                           v1::UndoResponse& response);
+                           v1::UndoResponse& response, std::string& warning);
 
   const Gate& gate_;
   store::MetadataStore& store_;

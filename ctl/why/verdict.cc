@@ -43,6 +43,9 @@ std::string MemoryLimit(const WhyFacts& facts) {
   return "";
 }
 
+// Before what the condition RolledBack says is to be done about a value.
+constexpr char kWayOn[] = ". To go on, ";
+
 // What mends a replica that ended so.
 std::string ExitRemedy(const WhyFacts& facts, const v1::Replica& replica) {
   const std::string& reason = replica.status().reason();
@@ -206,6 +209,14 @@ Verdict Judge(const WhyFacts& facts) {
         "failed one and apply it again (ctl rollout "
         "history ",
         name, ")");
+    // It went back to an older value as well.
+    const size_t way = verdict.cause.rfind(kWayOn);
+    if (way != std::string::npos) {
+      verdict.remedy =
+          absl::StrCat("the last good revision serves, with the older value: ",
+                       verdict.cause.substr(way + sizeof(kWayOn) - 1));
+      verdict.cause.erase(way);
+    }
   } else if (state == "PortInUse" || state == "ListenFailed") {
     verdict.remedy = "ctl doctor says what holds the port";
   } else {

@@ -260,6 +260,19 @@ TEST(WhyTest, TheVerdictSaysTheCauseAndWhatToDo) {
        "revision 2 failed and is not tried again (crash loop: 3); revision 1 "
        "runs instead",
        "ctl rollout history web"},
+      {"rolled back to another value",
+       [](World& w) {
+         w.Condition("RolledBack", true, "RolloutFailed",
+                     "revision 2 failed and is not tried again (crash loop: 3; "
+                     "last log lines: a | b); revision 1 runs instead, with "
+                     "version 1 of secret db instead of 2. To go on, set "
+                     "another value (ctl secret set db), or whatever");
+       },
+       "RolledBack",
+       "revision 2 failed and is not tried again (crash loop: 3); revision 1 "
+       "runs instead, with version 1 of secret db instead of 2",
+       "the last good revision serves, with the older value: set another value "
+       "(ctl secret set db), or whatever"},
       {"port",
        [](World& w) {
          w.Condition("PortsOpen", false, "PortInUse", "port 80 is in use");

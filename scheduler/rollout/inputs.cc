@@ -3,6 +3,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "scheduler/rollout/template.h"
 
 namespace bulwark::scheduler {
@@ -76,6 +77,31 @@ std::vector<std::string> MissingInputs(const v1::Template& t,
                      input.name(), "` makes it"));
   }
   return missing;
+}
+
+std::vector<OtherVersion> OtherVersions(const v1::Template& from,
+                                        const v1::Template& to) {
+  std::vector<OtherVersion> others;
+  for (const v1::InputVersion& now : to.inputs()) {
+    for (const v1::InputVersion& before : from.inputs()) {
+      if (before.kind() != now.kind() || before.name() != now.name()) continue;
+      // Of files that are swapped nobody pins a version.
+      if (before.version() == 0 || now.version() == 0) continue;
+      if (before.version() == now.version()) continue;
+      others.push_back(
+          {now.kind(), now.name(), before.version(), now.version()});
+    }
+  }
+  return others;
+}
+
+std::string InWords(const std::vector<OtherVersion>& versions) {
+  std::vector<std::string> parts;
+  for (const OtherVersion& v : versions) {
+    parts.push_back(absl::StrCat("version ", v.to, " of ", v.kind, " ", v.name,
+                                 " instead of ", v.from));
+  }
+  return absl::StrJoin(parts, ", ");
 }
 
 bool ReadsSecrets(const v1::Template& t) {

@@ -31,6 +31,19 @@ v1::Template DeclaredTemplate(const v1::ServiceSpec& spec,
 std::vector<std::string> MissingInputs(const v1::Template& t,
                                        const InputVersions& current);
 
+// What `to` reads in another version than `from` does.
+struct OtherVersion {
+  std::string kind;
+  std::string name;
+  int64_t from = 0;
+  int64_t to = 0;
+};
+std::vector<OtherVersion> OtherVersions(const v1::Template& from,
+                                        const v1::Template& to);
+
+// "version 1 of secret db instead of 2", and more of them; empty for none.
+std::string InWords(const std::vector<OtherVersion>& versions);
+
 // Whether containers of the template read a secret.
 bool ReadsSecrets(const v1::Template& t);
 

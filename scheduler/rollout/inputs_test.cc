@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <string>
+#include <tuple>
 
 #include "scheduler/conditions.h"
 #include "scheduler/rollout/plan.h"
@@ -145,6 +146,53 @@ TEST_F(InputsPlanTest, WhenSealedButNoSecretIsRead_GoesOn) {
   Record(1);
   world_.view.sealed = "the secrets are sealed";
   EXPECT_THAT(PlanService(world_.view).create, Not(IsEmpty()));
+}
+
+v1::Template Pins(int64_t secret, int64_t config) {
+  v1::Template t;
+  for (const auto& [kind, name, version] :
+       {std::tuple("secret", "db", secret), std::tuple("config", "db", config),
+        std::tuple("secret", "fixed", int64_t{7})}) {
+    v1::InputVersion& input = *t.add_inputs();
+    input.set_kind(kind);
+    input.set_name(name);
+    input.set_version(version);
+  }
+  return t;
+}
+
+TEST(InputsTest, WhenTemplatesPinOtherVersions_TheyAreNamed) {
+  EXPECT_EQ(InWords(OtherVersions(Pins(2, 2), Pins(2, 2))), "");
+  EXPECT_EQ(InWords(OtherVersions(Pins(2, 2), Pins(1, 2))),
+            "version 1 of secret db instead of 2");
+  EXPECT_EQ(InWords(OtherVersions(Pins(3, 1), Pins(1, 2))),
+            "version 1 of secret db instead of 3, version 2 of config db "
+            "instead of 1");
+  // Swapped files are of the newest version in either.
+  EXPECT_EQ(InWords(OtherVersions(Pins(0, 2), Pins(1, 2))), "");
+  EXPECT_EQ(InWords(OtherVersions(v1::Template(), Pins(1, 2))), "");
+}
+
+// Whoever has set the value must not believe that it is in use.
+TEST_F(InputsPlanTest, WhenANewVersionFails_SaysWhichOneRuns) {
+  world_.view.inputs[{"secret", "db"}] = 1;
+  Record(1);
+  world_.Good();
+  world_.view.inputs[{"secret", "db"}] = 2;
+  Record(2);
+  world_.Begun(absl::Minutes(1));
+  for (int i = 0; i < 3; ++i) world_.Crashed(2, 0, absl::Seconds(10 - i), i);
+  const ServicePlan plan = PlanService(world_.view);
+  ASSERT_THAT(plan.events, Not(IsEmpty()));
+  EXPECT_THAT(plan.events[0].message,
+              HasSubstr("); going back to revision 1, with version 1 of secret "
+                        "db instead of 2"));
+  EXPECT_THAT(
+      Condition(plan, "RolledBack"),
+      HasSubstr("); revision 1 runs instead, with version 1 of secret db "
+                "instead of 2. To go on, set another value (ctl secret set "
+                "db), or stay with the old one (ctl secret rollback db --to "
+                "1), or apply a changed template"));
 }
 
 }  // namespace

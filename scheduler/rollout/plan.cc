@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "scheduler/rollout/census.h"
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/rolling.h"
 #include "scheduler/rollout/status.h"
 #include "scheduler/rollout/template.h"
@@ -38,10 +39,14 @@ std::string Replicas(int count) {
 bool TakeBack(ServiceView& view, const Census& c, ServicePlan& plan) {
   const std::string failure = RolloutFailure(c);
   if (failure.empty()) return false;
+  // Whoever has set a value must learn that it is not the one in use.
+  const std::string versions =
+      InWords(OtherVersions(c.target->template_(), c.fallback->template_()));
   plan.events.push_back(
       {"RolledBack",
        absl::StrCat("revision ", c.target->number(), " failed (", failure,
-                    "); going back to revision ", c.fallback->number()),
+                    "); going back to revision ", c.fallback->number(),
+                    versions.empty() ? "" : ", with ", versions),
        v1::Event::WARNING});
   Edit(view, c.target->number()).set_failure(failure);
   return true;

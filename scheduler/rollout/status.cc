@@ -210,16 +210,29 @@ class StatusWriter {
     }
   }
 
+  // ctl why shows it apart from the rest.
+  static std::string WayOn(const std::vector<OtherVersion>& others) {
+    if (others.empty()) return "Apply a changed template to go on";
+    const OtherVersion& first = others[0];
+    return absl::StrCat(
+        "To go on, set another value (ctl ", first.kind, " set ", first.name,
+        "), or stay with the old one (ctl ", first.kind, " rollback ",
+        first.name, " --to ", first.to, "), or apply a changed template");
+  }
+
   void RolledBack() {
     if (c_.desired == nullptr || c_.desired == c_.target ||
         c_.desired->failure().empty()) {
       return Remove("RolledBack");
     }
+    const std::vector<OtherVersion> others =
+        OtherVersions(c_.desired->template_(), c_.target->template_());
     Set("RolledBack", kTrue, "RolloutFailed",
         absl::StrCat("revision ", c_.desired->number(),
                      " failed and is not tried again (", c_.desired->failure(),
-                     "); revision ", c_.target->number(),
-                     " runs instead. Apply a changed template to go on"));
+                     "); revision ", c_.target->number(), " runs instead",
+                     others.empty() ? "" : ", with ", InWords(others), ". ",
+                     WayOn(others)));
   }
 
   void Dependencies() {

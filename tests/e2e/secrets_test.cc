@@ -178,6 +178,18 @@ TEST_F(SecretsTest, WhenTheNewValueFailsTheService_GoesBackToTheOld) {
     return ready.size() == 1 && ready[0].pid != pid;
   }));
   EXPECT_EQ(In("gated", "cat /run/secrets/gate"), "good");
+  // Whoever has set the other one is told, and what to do.
+  EXPECT_THAT(world().Ctl({"why", "gated"}).out,
+              AllOf(HasSubstr("with version 1 of secret gate instead of 2"),
+                    HasSubstr("ctl secret rollback gate --to 1")));
+  EXPECT_THAT(Ctl({"events"}).out,
+              HasSubstr("going back to revision 1, with version 1 of secret "
+                        "gate instead of 2"));
+  Ctl({"secret", "rollback", "gate", "--to", "1"});
+  EXPECT_TRUE(AwaitRevision("gated", 3)) << (Describe("gated"), "");
+  EXPECT_TRUE(Eventually([] {
+    return world().Condition("gated", "RolledBack").empty();
+  })) << (Describe("gated"), "");
   Ctl({"delete", "service", "gated", "--wait"});
   Ctl({"secret", "delete", "gate"});
 }

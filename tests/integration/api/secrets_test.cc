@@ -396,6 +396,21 @@ TEST_F(SecretsTest, WhenUndoneToARevisionOfAnotherSecret_SaysHowToGoBack) {
   EXPECT_THAT(undone, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(DetailOf(undone)->remedy(),
               HasSubstr("`ctl secret rollback db --to 1` brings that value"));
+
+  // With other containers it is done, and says what does not come back.
+  revision.mutable_template_()->mutable_containers(0)->set_image("app:0");
+  Put(object);
+  grpc::ClientContext again;
+  ASSERT_OK(FromGrpc(
+      v1::Services::NewStub(channel_)->Undo(&again, request, &response)));
+  EXPECT_EQ(response.service().spec().containers(0).image(), "app:0");
+  const auto& metadata = again.GetServerInitialMetadata();
+  const auto warning = metadata.find("bulwark-warning-bin");
+  ASSERT_NE(warning, metadata.end());
+  EXPECT_EQ(
+      std::string(warning->second.data(), warning->second.size()),
+      "revision 1 read version 1 of secret db; containers go back, values "
+      "do not: `ctl secret rollback db --to 1` brings that value back");
 }
 
 }  // namespace
