@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -36,8 +37,10 @@ class DatabaseTest : public Suite {
     Ctl({"build", "--quiet", "-t", "database:1", world().Path("context")});
     SetPassword("create", "first-password");
     Ctl({"secret", "create", "backup-password", "-"}, "of-the-repository");
-    WriteFile(world().Path("env"),
-              absl::StrCat("PORT=", kPort, "\nSIZE=256Mi\n"));
+    // What is nightly is every minute here.
+    WriteFile(world().Path("env"), absl::StrCat("PORT=", kPort,
+                                                "\nSIZE=256Mi\n"
+                                                "SCHEDULE=* * * * *\n"));
     Ctl({"apply", "-f", examples + "/database.yaml", "--env-file",
          world().Path("env")});
     ASSERT_TRUE(world().AwaitReady("database", 1)) << Tell();
@@ -95,14 +98,48 @@ class DatabaseTest : public Suite {
       return false;
     })) << Tell();
   }
-  // The last execution of the cron job, as JSON.
-  static nlohmann::json LastBackupJob() {
-    nlohmann::json last;
+  // The jobs that the schedule has made so far.
+  static std::set<std::string> Backups() {
+    std::set<std::string> names;
     for (const nlohmann::json& job :
          nlohmann::json::parse(Ctl({"get", "jobs", "-o", "json"}).out)) {
-      last = job;
+      names.insert(job["metadata"]["name"]);
     }
-    return last;
+    return names;
+  }
+  // The next dump that the schedule makes, whole, and the last one. Returns how
+  // many rows were acknowledged before it began; -1 without one.
+  static int64_t AwaitScheduledDump(const RowWriter& writer) {
+    const std::set<std::string> before = Backups();
+    int64_t acknowledged = 0;
+    const bool made = Eventually(
+        [&] {
+          const int64_t now = writer.acknowledged();
+          if (Backups() != before) return true;
+          acknowledged = now;
+          return false;
+        },
+        absl::Seconds(90));
+    if (!made) return -1;
+    Ctl({"job", "suspend", "backup"});
+    for (const std::string& job : Backups()) {
+      if (before.count(job) > 0) continue;
+      const Result waited =
+          world().Ctl({"wait", "job/" + job, "--timeout", "50s"});
+      EXPECT_TRUE(waited.ok())
+          << waited.ToString() << world().Ctl({"job", "logs", job}).out;
+    }
+    return acknowledged;
+  }
+  // By the job of the example.
+  static Result RestoreDump() {
+    const std::string job = World::Runfile("examples/database/restore.yaml");
+    Ctl({"apply", "-f", job});
+    Result waited = world().Ctl({"wait", "job/restore", "--timeout", "50s"});
+    waited.out += world().Ctl({"job", "logs", "restore"}).ToString();
+    Ctl({"job", "delete", "restore"});
+    EXPECT_TRUE(Eventually([] { return !Exists("job", "restore"); }));
+    return waited;
   }
 };
 
@@ -130,16 +167,11 @@ TEST_F(DatabaseTest, WhateverHappens_NoAcknowledgedWriteIsLost) {
   ASSERT_TRUE(writer->AwaitMore(kSomeRows)) << writer->last_error();
   Set("after", "the snapshot");
 
-  // The nightly backup, now; it reads with the new password.
-  Ctl({"job", "trigger", "backup"});
-  const std::string job = LastBackupJob()["metadata"]["name"];
-  const Result waited = world().Ctl({"wait", "job/" + job, "--timeout", "30s"});
-  EXPECT_TRUE(waited.ok()) << waited.ToString()
-                           << world().Ctl({"job", "logs", job}).out;
-  EXPECT_THAT(Ctl({"run", "-v", "backups:/backup:ro", "database:1", "sh", "-c",
-                   "redis-check-rdb /backup/day-*.rdb"})
-                  .out,
-              HasSubstr("keys read"));
+  // The nightly backup, by its schedule; it reads with the new password.
+  const int64_t in_dump = AwaitScheduledDump(*writer);
+  ASSERT_GT(in_dump, in_snapshot) << Ctl({"job", "describe", "backup"}).out;
+  Set("after", "the dump");
+  ASSERT_TRUE(writer->AwaitMore(kSomeRows)) << writer->last_error();
 
   // Damaged, and back to the snapshot.
   writer->Pause();
@@ -150,8 +182,19 @@ TEST_F(DatabaseTest, WhateverHappens_NoAcknowledgedWriteIsLost) {
   EXPECT_EQ(Check(in_snapshot), "");
   EXPECT_EQ(Get("after"), "");
 
+  // Again, and back to the dump. Not under a database that runs.
+  EXPECT_THAT(RestoreDump().out, HasSubstr("ctl stop database"));
+  Damage();
+  Ctl({"stop", "database", "--wait"});
+  const Result from_dump = RestoreDump();
+  ASSERT_TRUE(from_dump.ok()) << from_dump.ToString();
+  Ctl({"start", "database"});
+  ASSERT_TRUE(world().AwaitReady("database", 1)) << Tell();
+  EXPECT_EQ(Check(in_dump), "") << from_dump.ToString();
+  EXPECT_EQ(Get("after"), "the snapshot");
+
   // The same with an encrypted backup elsewhere.
-  writer.emplace(kPort, PasswordFile(), Record(), in_snapshot);
+  writer.emplace(kPort, PasswordFile(), Record(), in_dump);
   ASSERT_TRUE(writer->AwaitMore(kSomeRows)) << writer->last_error();
   const int64_t in_backup = writer->acknowledged();
   const Result backup =
