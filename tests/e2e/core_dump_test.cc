@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -23,6 +24,7 @@
 namespace bulwark::e2e {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Names of core files are relative here; a test must not change that.
@@ -107,6 +109,38 @@ class CoreDumpTest : public Suite {
     return found;
   }
 
+  // Crashes the process of the world's that runs `program`: it leaves one core
+  // file, without `text`, and another takes its place.
+  static void CrashOnce(const std::string& program, const std::string& text) {
+    const pid_t pid = world().ProcessOf(program);
+    ASSERT_GT(pid, 1);
+    const std::string folder = FolderOf(pid);
+    ASSERT_FALSE(folder.empty());
+    const std::set<std::string> before = CoresIn(folder);
+    ASSERT_EQ(kill(pid, SIGSEGV), 0);
+    // Its core is written before it ends.
+    ASSERT_TRUE(Eventually([&] { return HasEnded(pid); }));
+    int count = 0;
+    EXPECT_THAT(NewCoresThatHold(folder, before, text, &count), IsEmpty());
+    EXPECT_EQ(count, 1) << "of " << folder;
+    EXPECT_TRUE(Eventually([&] {
+      const pid_t next = world().ProcessOf(program);
+      return next > 1 && next != pid;
+    }));
+  }
+  // The child of the daemon that runs restic; 0 if there is none.
+  static pid_t ResticOf(pid_t daemon) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string exe =
+          std::filesystem::read_symlink(entry.path() / "exe", error);
+      if (error || !absl::EndsWith(exe, "/restic")) continue;
+      const pid_t pid = std::atoi(entry.path().filename().c_str());
+      if (pid > 0 && ParentOf(pid) == daemon) return pid;
+    }
+    return 0;
+  }
+
   static testing::TempDir* folder_;
 };
 
@@ -167,19 +201,56 @@ TEST_F(CoreDumpTest, WhenAnotherProcessCrashes_ThePlaintextIsInNoCore) {
   const pid_t shim = ParentOf(ready[0].pid);
   ASSERT_GT(shim, 1);
   EXPECT_FALSE(MemoryHolds(shim, marker));
-  const pid_t proxy = world().ProcessOf("bulwark-proxy");
-  ASSERT_GT(proxy, 1);
-  const std::string folder = FolderOf(proxy);
-  ASSERT_FALSE(folder.empty());
-  const std::set<std::string> before = CoresIn(folder);
-  ASSERT_EQ(kill(proxy, SIGSEGV), 0);
-  // Its core is written before it ends.
-  ASSERT_TRUE(Eventually([&] { return HasEnded(proxy); }));
-  int count = 0;
-  EXPECT_THAT(NewCoresThatHold(folder, before, marker, &count), IsEmpty());
+  for (const char* program : {"bulwark-proxy", "bulwark-keeper"}) {
+    SCOPED_TRACE(program);
+    CrashOnce(program, marker);
+  }
+  // The container has not noticed any of it.
   ASSERT_TRUE(world().AwaitReady("reader", 1));
+  EXPECT_EQ(world().Ready("reader").at(0).pid, ready[0].pid);
   Ctl({"delete", "service", "reader", "--wait"});
   Ctl({"secret", "delete", "token"});
+}
+
+// restic has the repository's password for as long as it runs. Go catches most
+// signals, so that the limit is what shows that nothing could be written.
+TEST_F(CoreDumpTest, WhenResticCrashes_ThereIsNoCore) {
+  const std::string marker = Marker("repository");
+  Ctl({"secret", "create", "repository", "-"}, marker);
+  world().Apply("kind: Volume\nname: data\n");
+  Ctl({"run", "-v", "data:/data", busybox(), "sh", "-c", "echo x > /data/x"});
+  const std::vector<std::string> backup = {
+      "volume",       "backup",          "data",
+      "--repository", world().Path("b"), "--password-secret",
+      "repository"};
+  Ctl(backup);
+
+  Session crashed(world(), backup);
+  pid_t restic = 0;
+  ASSERT_TRUE(Eventually([&] {
+    restic = ResticOf(world().daemon_pid());
+    if (restic == 0) return false;
+    kill(restic, SIGSTOP);
+    if (MemoryHolds(restic, marker)) return true;
+    kill(restic, SIGCONT);
+    return false;
+  })) << crashed.ToString();
+  EXPECT_THAT(ReadFile(absl::StrCat("/proc/", restic, "/limits")),
+              ::testing::ContainsRegex("Max core file size +0 +0 "));
+  const std::string folder = FolderOf(restic);
+  ASSERT_FALSE(folder.empty());
+  const std::set<std::string> before = CoresIn(folder);
+  kill(restic, SIGSEGV);
+  kill(restic, SIGCONT);
+  EXPECT_EQ(crashed.Wait(), 1) << crashed.ToString();
+  EXPECT_EQ(CoresIn(folder), before);
+  // What it said of its end has no word of it either.
+  EXPECT_THAT(crashed.ToString(), ::testing::Not(HasSubstr(marker)));
+  EXPECT_FALSE(FileHolds(world().Path("daemon.log"), marker));
+
+  Ctl(backup);
+  Ctl({"volume", "delete", "data", "--wait"});
+  Ctl({"secret", "delete", "repository"});
 }
 
 // ctl may dump core, but without the value that it has been given.
