@@ -14,6 +14,7 @@
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "engine/oci/cgroup.h"
+#include "engine/oci/dbus_connection.h"
 #include "engine/oci/systemd_scope.h"
 #include "engine/oci/testing/fake_bus.h"
 #include "os/files.h"
@@ -23,11 +24,18 @@ namespace bulwark::engine::oci {
 namespace {
 
 using ::bulwark::testing::IsOk;
+using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
 using ::bulwark::testing::TempDir;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+bool Put(const std::string& path, const std::string& text) {
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return write(fd.get(), text.data(), text.size()) ==
+         static_cast<ssize_t>(text.size());
+}
 
 // The groups of a container in a scope: the fake systemd makes the group and
 // moves the process there, as the real one does. Needs root.
@@ -66,11 +74,12 @@ class ScopeCgroupTest : public ::testing::Test {
     holder_ = static_cast<int>(reader.Uint32());
     mkdir(absl::StrCat(host_.unified, "/", slice_).c_str(), 0755);
     mkdir(group_.c_str(), 0755);
-    const UniqueFd procs(
-        open((group_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-    const std::string pid = absl::StrCat(holder_);
-    EXPECT_EQ(write(procs.get(), pid.data(), pid.size()),
-              static_cast<ssize_t>(pid.size()));
+    // As Delegate has it, where version 2 holds the controllers.
+    for (const std::string& above :
+         {host_.unified, absl::StrCat(host_.unified, "/", slice_)}) {
+      Put(above + "/cgroup.subtree_control", "+pids");
+    }
+    EXPECT_TRUE(Put(group_ + "/cgroup.procs", absl::StrCat(holder_)));
     return {JobReply(call, "/j/7"), JobRemoved("/j/7", "done")};
   }
 
@@ -120,6 +129,93 @@ TEST_F(ScopeCgroupTest, WhenSystemdPutsTheProcessNowhere_ThenItIsAnError) {
   EXPECT_THAT(
       ContainerCgroup::Create(host_, request_, {}, clock_).status(),
       StatusIs(absl::StatusCode::kInternal, HasSubstr("is not in that group")));
+}
+
+// The real systemd, where it is process 1. Version 2 with all controllers.
+class RealSystemdTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (access("/run/systemd/system", F_OK) != 0) {
+      GTEST_SKIP() << "systemd does not run here";
+    }
+    ASSERT_OK_AND_ASSIGN(host_, FindCgroupHost());
+    if (!host_.v1.empty()) GTEST_SKIP() << "not a pure version 2 host";
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    request_ = {.id = "web",
+                .cgroups_path = absl::StrCat("system.slice:bwoci:", getpid()),
+                .systemd = true};
+    limits_.memory.limit = 64 << 20;
+    limits_.memory.swap = 96 << 20;
+    limits_.pids_limit = 20;
+    limits_.cpu.quota = 20000;
+    limits_.cpu.period = 100000;
+    limits_.cpu.shares = 512;
+  }
+
+  void ExpectLimits(const std::string& group, const char* pids) {
+    const auto read = [&](const char* file) {
+      return os::ReadFile(absl::StrCat(group, "/", file), 1000)
+          .value_or("(none)");
+    };
+    EXPECT_EQ(read("memory.max"), "67108864\n");
+    EXPECT_EQ(read("cpu.max"), "20000 100000\n");
+    EXPECT_EQ(read("cpu.weight"), "20\n");
+    EXPECT_EQ(read("pids.max"), pids);
+  }
+
+  // systemd writes again what it knows of every unit.
+  void ReloadSystemd() {
+    ASSERT_OK_AND_ASSIGN(DbusConnection bus,
+                         DbusConnection::Open(absl::Seconds(60), clock_));
+    DbusMessage call;
+    call.path = "/org/freedesktop/systemd1";
+    call.interface = "org.freedesktop.systemd1.Manager";
+    call.member = "Reload";
+    call.destination = "org.freedesktop.systemd1";
+    ASSERT_OK_AND_ASSIGN(const DbusMessage reply, bus.Call(call));
+    EXPECT_EQ(reply.type, DbusType::kReply) << reply.error;
+  }
+
+  RealClock clock_;
+  CgroupHost host_;
+  CgroupRequest request_;
+  Resources limits_;
+};
+
+TEST_F(RealSystemdTest, WhenAContainerLivesInAScope_ThenItsLimitsHold) {
+  for (int round = 0; round < 2; ++round) {  // the name is free again
+    ASSERT_OK_AND_ASSIGN(
+        ContainerCgroup cgroup,
+        ContainerCgroup::Create(host_, request_, limits_, clock_));
+    CgroupRecord record = cgroup.record();
+    EXPECT_EQ(record.path,
+              absl::StrCat("/system.slice/bwoci-", getpid(), ".scope"));
+    ASSERT_OK_AND_ASSIGN(const ScopeHolder process, ScopeHolder::Start());
+    ASSERT_TRUE(
+        Put(record.unified + "/cgroup.procs", absl::StrCat(process.pid())));
+    cgroup.Commit();
+    EXPECT_THAT(CgroupPids(record), IsOkAndHolds(ElementsAre(process.pid())));
+    ExpectLimits(record.unified, "20\n");
+    Resources more;
+    more.pids_limit = 30;
+    EXPECT_THAT(UpdateCgroup(host_, more, record, clock_), IsOk());
+    ReloadSystemd();
+    ExpectLimits(record.unified, "30\n");
+    EXPECT_THAT(ContainerCgroup::Create(host_, request_, limits_, clock_),
+                StatusIs(absl::StatusCode::kAlreadyExists));
+    EXPECT_THAT(CgroupPids(record), IsOkAndHolds(ElementsAre(process.pid())));
+    EXPECT_THAT(KillCgroup(record, absl::Seconds(60), clock_), IsOk());
+    EXPECT_THAT(RemoveCgroup(record, absl::Seconds(60), clock_), IsOk());
+    EXPECT_NE(access(record.unified.c_str(), F_OK), 0);
+  }
+}
+
+TEST_F(RealSystemdTest, WhenALimitIsRefused_ThenNoScopeIsLeft) {
+  limits_.unified = {{"cgroup.max.depth", "nonsense"}};
+  EXPECT_FALSE(ContainerCgroup::Create(host_, request_, limits_, clock_).ok());
+  limits_.unified.clear();
+  EXPECT_THAT(ContainerCgroup::Create(host_, request_, limits_, clock_),
+              IsOk());  // and this one goes away with the test
 }
 
 // A bus of the reference implementation, without systemd on it: it checks what
