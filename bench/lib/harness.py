@@ -41,8 +41,12 @@ def prepare():
 
 
 def run(argv, **kwargs):
-    return subprocess.run(argv, check=True, capture_output=True, text=True,
-                          timeout=kwargs.pop("timeout", 300), **kwargs).stdout
+    done = subprocess.run(argv, capture_output=True, text=True, check=False,
+                          timeout=kwargs.pop("timeout", 300), **kwargs)
+    if done.returncode != 0:
+        raise subprocess.SubprocessError("%s ended with %d: %s" % (
+            " ".join(argv), done.returncode, done.stderr.strip()))
+    return done.stdout
 
 
 def await_true(condition, seconds=60, pause=0.05):
