@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/oci/compile.h"
+#include "engine/oci/names.h"
 
 namespace bulwark::engine::oci {
 
@@ -79,7 +80,9 @@ void AddLimits(const Process& process, PlanBuilder& plan) {
     args.value2 = limit.hard;
     args.blame = Blame::kSpec;
     plan.Add(Stage::kLimits, StepKind::kRlimit,
-             absl::StrCat("set limit ", limit.resource), args);
+             absl::StrCat("set ", RlimitName(limit.resource), " to ",
+                          limit.soft, ":", limit.hard),
+             args);
   }
   if (process.scheduler.has_value()) {
     const Scheduler& s = *process.scheduler;

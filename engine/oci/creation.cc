@@ -173,7 +173,8 @@ absl::Status Creation::Prepare() {
 
 absl::StatusOr<Created> Creation::Launch() {
   ASSIGN_OR_RETURN(Launching launching,
-                   Launching::Start({plan_, -1, options_.preserve_fds}));
+                   Launching::Start({plan_, -1, options_.preserve_fds,
+                                     spec_.process->terminal}));
   Created created;
   for (;;) {
     ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));

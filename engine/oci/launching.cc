@@ -1,5 +1,6 @@
 #include "engine/oci/launching.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -74,8 +75,11 @@ absl::StatusOr<Launching> Launching::Start(const LaunchRequest& request) {
   if (request.init_pidfd >= 0) {
     options.fds.emplace_back(request.init_pidfd, shim::kThirdFd);
   }
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.ok()) return ErrnoStatus("open", "/dev/null");
   for (int i = 0; i < 3; ++i) {
-    options.fds.emplace_back(request.streams[i], shim::kFirstStreamFd + i);
+    options.fds.emplace_back(request.terminal ? null.get() : i,
+                             shim::kFirstStreamFd + i);
   }
   for (int i = 0; i < request.passed; ++i) {
     options.fds.emplace_back(3 + i, shim::kFirstStreamFd + 3 + i);

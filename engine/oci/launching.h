@@ -17,8 +17,9 @@ struct LaunchRequest {
   const CompiledPlan& plan;
   int init_pidfd = -1;  // of the container that is joined
   int passed = 0;       // descriptors from 3 on that the program gets too
-  // The program's streams.
-  int streams[3] = {0, 1, 2};
+  // The program's streams are a terminal of its own. Otherwise they are ours,
+  // which it must not keep open here: who called us may wait for their end.
+  bool terminal = false;
 };
 
 // What the process is at.

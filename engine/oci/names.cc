@@ -130,6 +130,15 @@ std::optional<int> RlimitNumber(absl::string_view name) {
   return static_cast<int>(*found);
 }
 
+std::string RlimitName(int number) {
+  for (const Name& known : kRlimits) {
+    if (static_cast<uint64_t>(number) == known.value) {
+      return absl::StrCat("RLIMIT_", known.name);
+    }
+  }
+  return absl::StrCat("limit ", number);
+}
+
 std::optional<uint64_t> NamespaceFlag(absl::string_view name) {
   for (const NamespaceName& known : kNamespaces) {
     if (name == known.name) return known.flag;

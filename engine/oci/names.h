@@ -15,6 +15,7 @@ namespace bulwark::engine::oci {
 std::optional<int> CapabilityNumber(absl::string_view name);
 // "RLIMIT_NOFILE".
 std::optional<int> RlimitNumber(absl::string_view name);
+std::string RlimitName(int number);
 // "network" -> CLONE_NEWNET.
 std::optional<uint64_t> NamespaceFlag(absl::string_view name);
 // CLONE_NEWNET -> "net", as in /proc/PID/ns.
