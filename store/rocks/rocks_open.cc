@@ -207,6 +207,7 @@ absl::Status RocksStore::Recover() {
     // It failed already; what it says now is not news.
     db_->Close().PermitUncheckedError();
     db_.reset();
+    closed_ = true;
   }
   ASSIGN_OR_RETURN(
       db_, OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env));
@@ -229,6 +230,7 @@ absl::Status RocksStore::Recover() {
   }
   if (feed_->Current() > revision) feed_->Reset(revision);
   broken_ = false;
+  closed_ = false;
   LOG_INFO("store opened again",
            {{"path", home_->path()}, {"revision", revision}});
   return absl::OkStatus();

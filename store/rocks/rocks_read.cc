@@ -17,6 +17,8 @@ namespace {
 
 // Of a chunk of the log; one commit may be larger.
 constexpr size_t kChunkBytes = size_t{8} << 20;
+// Between two attempts of readers to open a failed database.
+constexpr absl::Duration kReopeningPeriod = absl::Milliseconds(500);
 
 rocksdb::Slice ToSlice(absl::string_view s) { return {s.data(), s.size()}; }
 absl::string_view ToView(const rocksdb::Slice& s) {
@@ -46,7 +48,20 @@ absl::StatusOr<uint64_t> RocksStore::ReadNumber(
   return rows::DecodeNumber(row, bytes);
 }
 
+void RocksStore::EnsureOpen() {
+  if (!closed_) return;
+  {
+    absl::MutexLock lock(&queue_mu_);
+    const absl::Duration now = clock_.Steady();
+    if (now < next_reopening_) return;
+    next_reopening_ = now + kReopeningPeriod;
+  }
+  // Nothing, but by the only thread that may.
+  Commit(Batch()).status().IgnoreError();  // the read says what is wrong
+}
+
 absl::StatusOr<Record> RocksStore::Get(const Key& key) {
+  EnsureOpen();
   const std::string row = rows::ObjectRow(key);
   absl::ReaderMutexLock lock(&db_mu_);
   absl::StatusOr<std::string> bytes = ReadRow(row, nullptr);
@@ -60,6 +75,7 @@ absl::StatusOr<Listing> RocksStore::List(const Filter& filter) {
   const std::string prefix = absl::StrCat(rows::kObjects, ListPrefix(filter));
   const std::string end = rows::EndOf(prefix);
   const rocksdb::Slice upper(end);
+  EnsureOpen();
   absl::ReaderMutexLock lock(&db_mu_);
   if (db_ == nullptr) return ReadRow(rows::kRevision, nullptr).status();
   rocksdb::ManagedSnapshot snapshot(db_.get());

@@ -102,6 +102,9 @@ class RocksStore final : public MetadataStore {
   void AfterCommit(absl::Time now);
 
   // rocks_read.cc
+  // Opens a failed database again, if that was not tried just now: who cannot
+  // read does not come to commit anything.
+  void EnsureOpen() ABSL_LOCKS_EXCLUDED(db_mu_, queue_mu_);
   absl::StatusOr<std::string> ReadRow(absl::string_view row,
                                       const rocksdb::Snapshot* snapshot)
       ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
@@ -122,11 +125,13 @@ class RocksStore final : public MetadataStore {
   // Readers and the committing thread share it; reopening excludes them.
   absl::Mutex db_mu_;
   std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(db_mu_);
+  std::atomic<bool> closed_{false};  // no db_: it failed
   std::unique_ptr<Feed> feed_;
 
   absl::Mutex queue_mu_;
   std::deque<Pending*> queue_ ABSL_GUARDED_BY(queue_mu_);
   bool leading_ ABSL_GUARDED_BY(queue_mu_) = false;
+  absl::Duration next_reopening_ ABSL_GUARDED_BY(queue_mu_);
 
   // Only the committing thread (the leader) touches these.
   uint64_t last_ = 0;    // the last revision handed out

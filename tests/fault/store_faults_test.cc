@@ -133,6 +133,22 @@ TEST_F(StoreFaultsTest, WhenDiskIsFull_RefusesThenRecovers) {
   EXPECT_EQ(store_->Get(kB)->value, "2");
 }
 
+TEST_F(StoreFaultsTest, WhenItCouldNotBeOpenedAgain_AReadDoesItLater) {
+  UseFaultyDisk();
+  ASSERT_OK(Open());
+  ASSERT_OK(Put(kA, "1"));
+  disk_->SetFull(true);
+  EXPECT_THAT(Put(kB, std::string(5000, 'x')), Not(IsOk()));
+  EXPECT_THAT(store_->Get(kA), StatusIs(absl::StatusCode::kUnavailable));
+  disk_->SetFull(false);
+  // It was tried just now.
+  EXPECT_THAT(store_->Get(kA), StatusIs(absl::StatusCode::kUnavailable));
+  clock_.Advance(absl::Seconds(1));
+  ASSERT_OK_AND_ASSIGN(const Listing listing, store_->List({}));
+  EXPECT_THAT(listing.records, SizeIs(1));
+  EXPECT_EQ(store_->Get(kA)->value, "1");
+}
+
 TEST_F(StoreFaultsTest, WhenDiskIsFullForOneWrite_CodeSaysSo) {
   UseFaultyDisk();
   options_.reserve_bytes = 1 << 20;
