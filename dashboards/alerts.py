@@ -1,6 +1,6 @@
 """The alert rules; see panels.py. `fault` moves the expression from no answer
 to one. Without one no test can make the fault without harm to its host: then
-`data` is what the expression looks at, and has an answer at any time."""
+the expression is `data`, which has an answer at any time, below a threshold."""
 
 from panels import Alert
 
@@ -15,8 +15,7 @@ ALERTS = [
     Alert("BulwarkDegraded", "bulwark_daemon_degraded == 1", "5m", "warning",
           "bulwarkd works with its hands tied",
           "It found containers that its store does not know and touches none "
-          "of them. Its log names the cause and the way out.", "",
-          "bulwark_daemon_degraded"),
+          "of them. Its log names the cause and the way out.", "bad_record"),
     Alert("BulwarkServiceUnavailable",
           'bulwark_service_condition{condition="Available"} == 0 and '
           "on (project, service) bulwark_service_replicas_desired > 0", "2m",
@@ -76,8 +75,7 @@ ALERTS = [
           '"memory|io"}[5m]) > 0.2', "10m", "warning",
           "Work waits for the host's {{ $labels.resource }}",
           "More than a fifth of the time: the host is too small for what "
-          "runs.", "",
-          "rate(bulwark_node_pressure_stalled_seconds_total[1m])"),
+          "runs.", "disk"),
     Alert("BulwarkVolumeNearlyFull",
           "bulwark_volume_used_bytes / (bulwark_volume_capacity_bytes > 0) "
           "> 0.9", "5m", "warning",
@@ -88,8 +86,8 @@ ALERTS = [
           "warning",
           "The last backup of volume {{ $labels.project }}/"
           "{{ $labels.volume }} is old",
-          "It is older than two days: look after what makes it.", "",
-          "bulwark_volume_snapshots"),
+          "It is older than two days: look after what makes it.",
+          "old_backup"),
     Alert("BulwarkProxyDown", "bulwark_proxy_up == 0", "1m", "critical",
           "The proxy does not answer the daemon",
           "dataplane.log in the state directory says more. Published ports "
@@ -111,15 +109,12 @@ ALERTS = [
           "bulwark_store_write_duration_seconds_bucket[5m]))) > 0.5", "10m",
           "warning", "The store's disk is slow",
           "A write of the store takes more than half a second: every change "
-          "of state waits for it.", "",
-          "histogram_quantile(0.99, sum by (le) "
-          "(rate(bulwark_store_write_duration_seconds_bucket[1m])))"),
+          "of state waits for it.", "slow_disk"),
     Alert("BulwarkStoreFailing",
           "increase(bulwark_store_write_failures_total[10m]) > 0", "0s",
           "critical", "The store cannot write",
           "The disk is full or failing: changes are refused. Its log names "
-          "the error.", "",
-          "bulwark_store_write_failures_total"),
+          "the error.", "no_space"),
     Alert("BulwarkControllerErrors",
           "rate(bulwark_controller_reconcile_errors_total[5m]) > 0", "15m",
           "warning", "Controller {{ $labels.controller }} fails again and "
@@ -129,8 +124,7 @@ ALERTS = [
           'sum by (method) (rate(bulwark_api_calls_total{code=~"INTERNAL|'
           'UNKNOWN|DATA_LOSS"}[5m])) > 0', "5m", "warning",
           "Calls of {{ $labels.method }} fail through no fault of the caller's",
-          "The daemon's log has the errors.", "",
-          "sum by (method) (rate(bulwark_api_calls_total[5m]))"),
+          "The daemon's log has the errors.", "bad_record"),
     Alert("BulwarkDescriptorsLow",
           'process_open_fds{job="bulwark"} / process_max_fds{job="bulwark"} '
           "> 0.8", "5m", "warning",
@@ -144,8 +138,7 @@ ALERTS = [
           "time() - bulwark_cron_job_next_schedule_time_seconds > 600 and "
           "bulwark_cron_job_suspended == 0", "0s", "warning",
           "Cron job {{ $labels.project }}/{{ $labels.cron_job }} is late",
-          "It was due ten minutes ago.", "",
-          "bulwark_cron_job_next_schedule_time_seconds"),
+          "It was due ten minutes ago.", "lost_zone"),
     Alert("BulwarkAutoscalerAtLimit",
           "bulwark_autoscaler_replicas_recommended > "
           "bulwark_autoscaler_replicas_max", "15m", "warning",

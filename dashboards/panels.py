@@ -6,8 +6,8 @@ In an expression, SELECT stands for the labels that the reader has chosen
 
 Each panel and alert names the fault that must move it, and which way ("up",
 "down" or "change"); tests/e2e/prometheus_test.cc makes the faults and looks. A
-query may name another fault; "" for one that no test can move at will, of which
-it then only wants data.
+query may name another fault; "" for what no test can move without harm to its
+host, of which it then wants data and the right value.
 """
 
 import collections
@@ -105,7 +105,7 @@ _DAEMON = [
     graph("Controllers: waiting", "short",
           [("bulwark_controller_queue_ready", "{{controller}} ready"),
            ("bulwark_controller_queue_delayed", "{{controller}} delayed",
-            "no_image")], ""),
+            "no_image")], "busy_pulls"),
     graph("Controllers: errors", "ops",
           [("sum by (controller) (rate("
             "bulwark_controller_reconcile_errors_total[WINDOW]))",
@@ -119,7 +119,7 @@ _DAEMON = [
     graph("Store: commits", "ops",
           [("rate(bulwark_store_commits_total[WINDOW])", "commits")], "crash"),
     graph("Store: size", "bytes", [("bulwark_store_size_bytes", "on disk")],
-          ""),
+          "store"),
     graph("Image pulls", "Bps",
           [("rate(bulwark_image_pull_bytes_total[WINDOW])", "downloaded")],
           "pull"),
@@ -153,7 +153,14 @@ OVERVIEW = Dashboard("overview", "Bulwark: overview", [
 _BY_REPLICA = "sum by (replica) "
 
 SERVICE = Dashboard("service", "Bulwark: a service", [
-    Row("Replicas", [
+    Row("Load and replicas", [
+        graph("Connections", "cps",
+              [("sum(rate("
+                "bulwark_proxy_connections_accepted_total{SELECT}[WINDOW]))",
+                "accepted"),
+               ("sum(rate("
+                "bulwark_proxy_connections_failed_total{SELECT}[WINDOW]))",
+                "failed", "no_backend")], "load"),
         graph("Replicas", "short",
               [("sum(bulwark_service_replicas_desired{SELECT})", "desired"),
                ("sum(bulwark_service_replicas_ready{SELECT})", "ready"),
@@ -195,7 +202,7 @@ SERVICE = Dashboard("service", "Bulwark: a service", [
                 "bulwark_container_cpu_usage_seconds_total{SELECT}[WINDOW]))",
                 "{{replica}}"),
                ("sum(bulwark_container_cpu_limit_cores{SELECT})",
-                "limit of all", "")], "burn", help="In processors."),
+                "limit of all", "autoscale")], "burn", help="In processors."),
         graph("Held up by the processor limit", "percentunit",
               [(_BY_REPLICA + "(rate(bulwark_container_cpu_throttled_"
                 "seconds_total{SELECT}[WINDOW]))", "{{replica}}")], "burn"),
@@ -215,10 +222,10 @@ SERVICE = Dashboard("service", "Bulwark: a service", [
         graph("Disk", "Bps",
               [(_BY_REPLICA + "(rate("
                 "bulwark_container_io_read_bytes_total{SELECT}[WINDOW]))",
-                "{{replica}} read", ""),
+                "{{replica}} read"),
                (_BY_REPLICA + "(rate("
                 "bulwark_container_io_write_bytes_total{SELECT}[WINDOW]))",
-                "{{replica}} written", "")], ""),
+                "{{replica}} written")], "disk"),
         graph("Network", "Bps",
               [(_BY_REPLICA + "(rate("
                 "bulwark_replica_network_receive_bytes_total{SELECT}[WINDOW]))",
@@ -245,14 +252,16 @@ SERVICE = Dashboard("service", "Bulwark: a service", [
               [("max(bulwark_autoscaler_replicas_desired{SELECT})", "desired"),
                ("max(bulwark_autoscaler_replicas_recommended{SELECT})",
                 "recommended"),
-               ("max(bulwark_autoscaler_replicas_min{SELECT})", "min", ""),
-               ("max(bulwark_autoscaler_replicas_max{SELECT})", "max", "")],
+               ("max(bulwark_autoscaler_replicas_min{SELECT})", "min",
+                "rescale"),
+               ("max(bulwark_autoscaler_replicas_max{SELECT})", "max",
+                "rescale")],
               "autoscale"),
         graph("Metrics", "short",
               [("max by (metric) (bulwark_autoscaler_metric_value{SELECT})",
                 "{{metric}}"),
                ("max by (metric) (bulwark_autoscaler_metric_target{SELECT})",
-                "{{metric}}, target", "")], "autoscale"),
+                "{{metric}}, target", "rescale")], "autoscale"),
     ]),
 ])
 
@@ -269,7 +278,8 @@ NODE = Dashboard("node", "Bulwark: the host", [
         graph("Disk of the state directory", "bytes",
               [("bulwark_node_disk_size_bytes - "
                 "bulwark_node_disk_available_bytes", "used"),
-               ("bulwark_node_disk_size_bytes", "all", "")], "full_disk"),
+               ("bulwark_node_disk_size_bytes", "all", "grow_disk")],
+              "full_disk"),
         graph("Waiting for resources", "percentunit",
               [("sum by (resource) (rate("
                 "bulwark_node_pressure_stalled_seconds_total[WINDOW]))",
@@ -301,7 +311,7 @@ NODE = Dashboard("node", "Bulwark: the host", [
                 "{{project}}/{{volume}}")], "volume"),
         graph("Snapshots", "short",
               [("bulwark_volume_snapshots", "{{project}}/{{volume}}")],
-              "snapshot"),
+              "volume"),
     ]),
 ])
 

@@ -1,18 +1,15 @@
 // A state directory on a disk that fills up: what runs goes on, what cannot be
 // done says why, and all of it is done when there is room again.
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/unique_fd.h"
 #include "tests/e2e/anchor.h"
+#include "tests/e2e/disk.h"
 #include "tests/e2e/suite.h"
 
 namespace bulwark::e2e {
@@ -30,6 +27,7 @@ class FullDiskTest : public ::testing::Test {
     world_ = new World("e2efull");
     std::filesystem::create_directories(Disk());
     ASSERT_EQ(mount("none", Disk().c_str(), "tmpfs", 0, "size=256m"), 0);
+    ballast_ = new Ballast(Disk());
     before_ = world_->LeakReport();  // the mount
     registry_ = new Background(
         {"python3", World::Runfile("tests/e2e/images/faulty_registry.py"),
@@ -61,7 +59,7 @@ class FullDiskTest : public ::testing::Test {
   static void TearDownTestSuite() {
     if (HasFailure()) fprintf(stderr, "%s\n", world_->DaemonLog().c_str());
     delete anchor_;
-    Free();
+    delete ballast_;
     world_->Teardown();
     EXPECT_EQ(world_->Leaked(before_), "");
     delete registry_;
@@ -70,7 +68,7 @@ class FullDiskTest : public ::testing::Test {
   }
   void TearDown() override {
     EXPECT_EQ(anchor_->Check(), "");
-    Free();
+    ballast_->Free();
   }
 
   static std::string Disk() { return world_->Path("s"); }
@@ -85,32 +83,14 @@ class FullDiskTest : public ::testing::Test {
                         "rollout: {minHealthyTime: 100ms}\n---\n");
   }
 
-  static int64_t FreeBytes() {
-    struct statvfs s;
-    EXPECT_EQ(statvfs(Disk().c_str(), &s), 0);
-    return static_cast<int64_t>(s.f_bavail * s.f_frsize);
-  }
-  static void Free() {
-    for (const char* name : {"/ballast0", "/ballast1", "/ballast2"}) {
-      unlink((Disk() + name).c_str());
-    }
-  }
-  // Fills the disk up to that many bytes, with one of three files.
-  static void Leave(int64_t bytes, int file = 0) {
-    const std::string path = absl::StrCat(Disk(), "/ballast", file);
-    UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    const int64_t size = FreeBytes() - bytes;
-    ASSERT_EQ(size > 0 ? posix_fallocate(fd.get(), 0, size) : 0, 0) << path;
-  }
   // Not a byte is left, nor any reserve.
   static void Fill() {
-    Leave(0, 0);
+    ballast_->Leave(0);
     // Whatever is to be committed makes the store give its reserve back.
     for (int i = 1; i < 3; ++i) {
       ApplyFails("filler");
-      Leave(0, i);
+      ballast_->Leave(0);
     }
-    ASSERT_LT(FreeBytes(), kMiB);
   }
   static std::string ApplyFails(const std::string& name) {
     const Result result = world_->Ctl({"apply", "-f", "-"}, absl::Seconds(60),
@@ -133,18 +113,20 @@ class FullDiskTest : public ::testing::Test {
   }
 
   static World* world_;
+  static Ballast* ballast_;
   static std::string before_;
   static Background* registry_;
   static Anchor* anchor_;
 };
 
 World* FullDiskTest::world_;
+Ballast* FullDiskTest::ballast_;
 std::string FullDiskTest::before_;
 Background* FullDiskTest::registry_;
 Anchor* FullDiskTest::anchor_;
 
 TEST_F(FullDiskTest, WhenItFillsDuringAPull_ThePullSucceedsOnceThereIsRoom) {
-  Leave(70 * kMiB);  // 40 are fetched, and 40 unpacked
+  ballast_->Leave(70 * kMiB);  // 40 are fetched, and 40 unpacked
   ASSERT_TRUE(
       world_->Apply(Service("fat", "command: [sleep, '1000']", "fat")).ok());
   EXPECT_EQ(
@@ -156,15 +138,15 @@ TEST_F(FullDiskTest, WhenItFillsDuringAPull_ThePullSucceedsOnceThereIsRoom) {
   EXPECT_THAT(world_->Ctl({"pull", "-q", Image("fat")}).err,
               HasSubstr("No space left on device"));
   // What had come is gone again.
-  EXPECT_TRUE(Eventually([] { return FreeBytes() > 60 * kMiB; }));
-  Free();
+  EXPECT_TRUE(Eventually([] { return ballast_->FreeBytes() > 60 * kMiB; }));
+  ballast_->Free();
   EXPECT_TRUE(world_->AwaitReady("fat", 1, absl::Seconds(60)))
       << Describe(*world_, "fat");
   EXPECT_TRUE(world_->Ctl({"delete", "service", "fat", "--wait"}).ok());
 }
 
 TEST_F(FullDiskTest, WhenLittleIsLeft_NothingNewIsTakenAndWhatRunsIsKept) {
-  Leave(40 * kMiB);
+  ballast_->Leave(40 * kMiB);
   EXPECT_THAT(ApplyFails("new"),
               AllOf(HasSubstr("MiB are left on the disk of " + Disk()),
                     HasSubstr("free some space there")));
@@ -187,7 +169,7 @@ TEST_F(FullDiskTest, WhenLittleIsLeft_NothingNewIsTakenAndWhatRunsIsKept) {
   EXPECT_TRUE(world_->Ctl({"start", "victim"}).ok());
   EXPECT_TRUE(world_->Ctl({"scale", "victim", "1"}).ok());
   EXPECT_TRUE(world_->AwaitReady("victim", 1));
-  Free();
+  ballast_->Free();
   EXPECT_TRUE(world_->Apply(Service("new", "replicas: 0")).ok());
   EXPECT_TRUE(world_->Ctl({"delete", "service", "new", "--wait"}).ok());
 }
@@ -206,7 +188,7 @@ TEST_F(FullDiskTest, WhenNothingIsLeft_WhatRunsRunsOn) {
   EXPECT_EQ(Pid("chatty"), chatty) << Describe(*world_, "chatty");
   EXPECT_EQ(Pid("victim"), victim);
   EXPECT_EQ(anchor_->Check(), "");
-  Free();
+  ballast_->Free();
   const std::string before = LastLine();
   EXPECT_TRUE(Eventually([&] { return LastLine() != before; })) << before;
   EXPECT_EQ(Pid("chatty"), chatty);
@@ -225,7 +207,7 @@ TEST_F(FullDiskTest, WhenTheDaemonStartsOnAFullDisk_SaysWhatItNeeds) {
               AllOf(HasSubstr("are left on its disk"), HasSubstr("are needed"),
                     HasSubstr("free some space there")));
   EXPECT_EQ(anchor_->CheckWithoutDaemon(), "");
-  Free();
+  ballast_->Free();
   world_->LaunchDaemon();
   world_->AwaitDaemon();
   EXPECT_TRUE(Eventually([&] { return Pid("chatty") == chatty; }))
