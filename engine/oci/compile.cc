@@ -225,19 +225,16 @@ absl::StatusOr<CompiledPlan> CompileCreate(const Spec& spec,
   if (parts.has_hooks) {
     AddSync(Stage::kHooks, child::kSyncMounted, 0, "run hooks", plan);
   }
-  if (!spec.process.has_value()) {
+  const Process& process = *spec.process;
+  if (process.args.empty() && parts.start_fifo.empty()) {
     return absl::InvalidArgumentError("process: is required");
   }
-  const Process& process = *spec.process;
   if (spec.linux_.personality.has_value()) {
     StepArgs args;
     args.value = spec.linux_.personality->domain;
     plan.Add(Stage::kLimits, StepKind::kPersonality, "set personality", args);
   }
   AddProcess(process, parts.seccomp, parts.own_capabilities, plan);
-  if (process.args.empty()) {
-    return absl::InvalidArgumentError("process.args: is empty");
-  }
   AddSync(Stage::kAwaitStart, child::kSyncReady,
           process.terminal ? uint32_t{child::kTerminal} : 0, "report", plan);
   if (!parts.start_fifo.empty()) {

@@ -31,7 +31,8 @@ struct LaunchParts {
   uint64_t own_capabilities = 0;
 };
 
-// The plan of a container. INVALID_ARGUMENT names the part of the configuration
+// The plan of a container. `spec.process` is set; without arguments it is one
+// that is never to be started. INVALID_ARGUMENT names the part of the configuration
 // that cannot be.
 absl::StatusOr<CompiledPlan> CompileCreate(const Spec& spec,
                                            const LaunchParts& parts);

@@ -108,6 +108,33 @@ void AddLimits(const Process& process, PlanBuilder& plan) {
   }
 }
 
+// Through a procfs of our own, whatever the image has at /proc.
+void AddLabels(const Process& process, PlanBuilder& plan) {
+  if (process.apparmor_profile.empty() && process.selinux_label.empty()) return;
+  StepArgs proc;
+  proc.slot = plan.NewSlot();
+  proc.str = "proc";
+  plan.Add(Stage::kRoot, StepKind::kNewFs, "create proc", proc);
+  const auto write = [&](const char* file, const std::string& text,
+                         const std::string& label) {
+    StepArgs args;
+    args.slot = proc.slot;
+    args.str = file;
+    args.str2 = text;
+    args.blame = Blame::kSpec;
+    plan.Add(Stage::kLimits, StepKind::kWrite, label, args);
+  };
+  if (!process.apparmor_profile.empty()) {
+    write("thread-self/attr/apparmor/exec",
+          absl::StrCat("exec ", process.apparmor_profile),
+          absl::StrCat("set AppArmor profile ", process.apparmor_profile));
+  }
+  if (!process.selinux_label.empty()) {
+    write("thread-self/attr/exec", process.selinux_label,
+          absl::StrCat("set SELinux label ", process.selinux_label));
+  }
+}
+
 }  // namespace
 
 void AddProcess(const Process& process, const SeccompProgram& seccomp,
@@ -122,6 +149,7 @@ void AddProcess(const Process& process, const SeccompProgram& seccomp,
   StepArgs session;
   if (process.terminal) session.flags = child::kTerminal;
   plan.Add(Stage::kSession, StepKind::kSession, "start session", session);
+  AddLabels(process, plan);
   AddLimits(process, plan);
   if (!process.args.empty()) {
     StepArgs find;
@@ -138,7 +166,9 @@ void AddProcess(const Process& process, const SeccompProgram& seccomp,
       process.no_new_privileges ? Stage::kSeccomp : Stage::kEarlySeccomp,
       seccomp.instructions, seccomp.flags);
   plan.Add(Stage::kCloseFiles, StepKind::kCloseFiles, "close files");
-  if (!process.args.empty()) plan.AddExec(process.args, process.env);
+  plan.AddExec(process.args.empty() ? std::vector<std::string>{""}
+                                    : process.args,
+               process.env);
 }
 
 }  // namespace bulwark::engine::oci

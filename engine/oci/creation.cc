@@ -105,8 +105,12 @@ absl::Status Creation::ReadBundle() {
   if (!spec.ok()) return Annotate(spec.status(), path);
   spec_ = *std::move(spec);
   if (!spec_.process.has_value()) {
+    // It can be created, only not started.
+    spec_.process.emplace();
+    spec_.process->cwd = "/";
+  } else if (spec_.process->args.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": process: is required"));
+        absl::StrCat(path, ": process.args: is empty"));
   }
   RETURN_IF_ERROR(CheckRoot(spec_.root));
   const bool terminal = spec_.process->terminal;
@@ -138,6 +142,7 @@ absl::Status Creation::Prepare() {
     if (!program.ok()) return Annotate(program.status(), "linux.seccomp");
     seccomp_ = *std::move(program);
   }
+  RETURN_IF_ERROR(CheckHost(*spec_.process, seccomp_));
   ASSIGN_OR_RETURN(host_, FindCgroupHost());
   CgroupRequest request;
   request.id = options_.id;

@@ -73,6 +73,7 @@ absl::StatusOr<Joined> PlanExec(const Runtime& runtime,
   if (spec.linux_.seccomp.has_value()) {
     ASSIGN_OR_RETURN(seccomp, CompileSeccomp(*spec.linux_.seccomp));
   }
+  RETURN_IF_ERROR(CheckHost(options.process, seccomp));
   ASSIGN_OR_RETURN(const uint64_t namespaces, NamespacesApart(state.init.pid));
   ASSIGN_OR_RETURN(joined.plan,
                    CompileExec(options.process, {namespaces, state.cgroup,

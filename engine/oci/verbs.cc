@@ -123,6 +123,25 @@ absl::Status WritePidFile(const std::string& path, int pid) {
   return absl::OkStatus();
 }
 
+absl::Status CheckHost(const Process& process, const SeccompProgram& seccomp) {
+  if (!process.apparmor_profile.empty() &&
+      access("/sys/kernel/security/apparmor", F_OK) != 0) {
+    return absl::FailedPreconditionError(
+        "process.apparmorProfile: AppArmor does not run on this host");
+  }
+  if (!process.selinux_label.empty() &&
+      access("/sys/fs/selinux/enforce", F_OK) != 0) {
+    return absl::FailedPreconditionError(
+        "process.selinuxLabel: SELinux does not run on this host");
+  }
+  if (seccomp.listener) {
+    return absl::FailedPreconditionError(
+        "linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of "
+        "bulwark-oci");
+  }
+  return absl::OkStatus();
+}
+
 uint64_t OwnCapabilities() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
@@ -142,6 +161,9 @@ absl::Status Start(const Runtime& runtime, const std::string& id) {
     return Wrong("start", id, "cannot start an already running container");
   }
   ASSIGN_OR_RETURN(const Spec spec, SpecOf(store, state));
+  if (!spec.process.has_value()) {
+    return Wrong("start", id, "its configuration has no process");
+  }
   const absl::Status hooks =
       RunHooks(spec.hooks.start_container, "startContainer",
                StateJson(state, Status::kCreated), state.init.pid);
@@ -262,7 +284,10 @@ absl::StatusOr<Process> ProcessOf(const Runtime& runtime,
   Store store(runtime.root, id);
   ASSIGN_OR_RETURN(const State state, store.Read());
   ASSIGN_OR_RETURN(const Spec spec, SpecOf(store, state));
-  return *spec.process;
+  if (spec.process.has_value()) return *spec.process;
+  Process process;
+  process.cwd = "/";
+  return process;
 }
 
 }  // namespace bulwark::engine::oci

@@ -25,7 +25,7 @@ class InstallTest : public ::testing::Test {
   InstallTest() {
     fs::create_directories(dir_ / "from");
     for (const char* path :
-         {"ctl/ctl", "daemon/bulwarkd", "engine/shim/bulwark-shim",
+         {"ctl/ctl", "daemon/bulwarkd", "engine/oci/bulwark-oci", "engine/shim/bulwark-shim",
           "dataplane/bulwark-keeper", "dataplane/bulwark-proxy"}) {
       fs::copy_file(
           World::Runfile(path),
@@ -73,7 +73,7 @@ TEST_F(InstallTest, WhenInstalled_EverythingIsInItsPlace) {
   EXPECT_THAT(
       Files(),
       IsSupersetOf(
-          {"/usr/bin/bulwarkd", "/usr/bin/ctl", "/usr/lib/bulwark/bulwark-shim",
+          {"/usr/bin/bulwarkd", "/usr/bin/ctl", "/usr/bin/bulwark-oci", "/usr/lib/bulwark/bulwark-shim",
            "/usr/lib/bulwark/bulwark-keeper", "/usr/lib/bulwark/bulwark-proxy",
            "/usr/lib/bulwark/stop-services",
            "/usr/lib/systemd/system/bulwarkd.service",
