@@ -59,7 +59,7 @@ absl::StatusOr<UniqueFd> OpenProgram(const std::string& name) {
 }
 
 absl::Duration Now() {
-  timespec now;
+  timespec now = {};
   clock_gettime(CLOCK_BOOTTIME, &now);
   return absl::DurationFromTimespec(now);
 }
