@@ -292,7 +292,7 @@ bool Compiler::HidesNewCalls() const {
 // as not met if not. The kernel's order is that of signed numbers.
 void Compiler::AddRequest(CallTable& table, uint32_t number, uint8_t request,
                           const Entry& entry) const {
-  if (request == 0) return;
+  if (request == 0 || table.IsSet(number)) return;
   const auto rank = [](Action action) {
     return static_cast<int32_t>(action & SECCOMP_RET_ACTION_FULL);
   };

@@ -282,6 +282,10 @@ TEST(CompileSeccompTest, WhenCallIsMultiplexed_BothWaysAreFiltered) {
   EXPECT_EQ(Answered(profile, {"socketcall", {10}, kI386}), kEperm);
   EXPECT_EQ(Answered(profile, {"ipc", {1}, kI386}), kEperm);
   EXPECT_EQ(Answered(profile, {"ipc", {2}, kI386}), kAllow);
+  // An entry for all of it, without conditions, counts alone.
+  profile.syscalls.push_back({.names = {"ipc"}, .action = "SCMP_ACT_KILL"});
+  EXPECT_EQ(Answered(profile, {"ipc", {1}, kI386}), SECCOMP_RET_KILL_THREAD);
+  profile.syscalls.pop_back();
   // Arguments behind a pointer: the stricter outcome.
   profile.syscalls[0].args = {{.index = 0, .value = 16}};
   EXPECT_EQ(Answered(profile, {"socket", {16}, kI386}), kEperm);
