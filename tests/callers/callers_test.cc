@@ -69,8 +69,13 @@ void EnterNamespaces() {
   CHECK(mount("none", "/etc", "overlay", 0,
               "lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work") ==
         0);
-  e2e::WriteFile("/etc/subuid", "root:100000:65536\n");
-  e2e::WriteFile("/etc/subgid", "root:100000:65536\n");
+  e2e::WriteFile("/etc/subuid", "remapped:100000:65536\n");
+  e2e::WriteFile("/etc/subgid", "remapped:100000:65536\n");
+  for (const char* file : {"/etc/passwd", "/etc/group"}) {
+    const bool user = std::string(file) == "/etc/passwd";
+    e2e::WriteFile(file, absl::StrCat(e2e::ReadFile(file), "remapped:x:64000:",
+                                      user ? "64000::/:/bin/false\n" : "\n"));
+  }
   LoopbackUp();
   std::filesystem::create_directories("/run/rootfs/bin");
   std::filesystem::create_directories("/run/rootfs/www");
@@ -80,9 +85,10 @@ void EnterNamespaces() {
                                     absl::StrCat("/run/rootfs/bin/", applet));
   }
   e2e::WriteFile("/run/rootfs/www/index.html", "served\n");
+  std::filesystem::create_directories("/run/bin");
   // A copy: what the runtime's file is called ends up in records.
   std::filesystem::copy_file(Runfile("engine/oci/bulwark-oci"),
-                             "/run/bulwark-oci");
+                             "/run/bin/bulwark-oci");
   std::filesystem::create_directories("/run/shared");
 }
 
@@ -157,7 +163,7 @@ class Podman final : public Caller {
             "--storage-driver",
             "vfs",
             "--runtime",
-            "/run/bulwark-oci"};
+            "/run/bin/bulwark-oci"};
   }
   Words RunFlags() const override { return {"--ulimit", "nproc=512:512"}; }
   Words UserNamespaceFlags() const override {
@@ -172,8 +178,8 @@ class Docker final : public Caller {
         Words{"dockerd", "--data-root", "/var/lib/docker-test", "--exec-root",
               "/run/docker-test", "--pidfile", "/run/docker-test.pid", "-H",
               kHost, "--storage-driver", "vfs", "--add-runtime",
-              "bulwark=/run/bulwark-oci", "--default-runtime", "bulwark",
-              "--userns-remap", "root"},
+              "bulwark=/run/bin/bulwark-oci", "--default-runtime", "bulwark",
+              "--userns-remap", "remapped"},
         kLog);
     const bool up = Eventually([&] { return Do({"version"}).ok(); });
     if (!up) fprintf(stderr, "%s\n", Log().c_str());
@@ -293,25 +299,27 @@ TEST_P(CallersTest, WhenAContainerRuns_ItCanBeDrivenInEveryWay) {
                              << result.ToString() << caller().Log();
     return result;
   };
-  ASSERT_TRUE(caller().RunBox({"-d", "--name", "c"}, {"sleep", "600"}).ok());
-  EXPECT_EQ(run({"exec", "c", "sh", "-c", "echo in $0"}).out, "in sh\n");
-  EXPECT_EQ(caller().Do({"exec", "c", "sh", "-c", "exit 9"}).code, 9);
+  const Result started =
+      caller().RunBox({"-d", "--name", "box"}, {"sleep", "600"});
+  ASSERT_TRUE(started.ok()) << started.ToString() << caller().Log();
+  EXPECT_EQ(run({"exec", "box", "sh", "-c", "echo in $0"}).out, "in sh\n");
+  EXPECT_EQ(caller().Do({"exec", "box", "sh", "-c", "exit 9"}).code, 9);
   const Result terminal =
-      caller().OnTerminal({"exec", "-it", "c", "sh", "-c", "tty"});
+      caller().OnTerminal({"exec", "-it", "box", "sh", "-c", "tty"});
   EXPECT_THAT(terminal.out, HasSubstr("/dev/pts/")) << terminal.ToString();
-  run({"pause", "c"});
+  run({"pause", "box"});
   EXPECT_THAT(caller().Do({"ps", "-a"}).out,
               ::testing::ContainsRegex("[Pp]aused"));
-  run({"unpause", "c"});
-  EXPECT_THAT(run({"top", "c"}).out, HasSubstr("sleep"));
-  run({"update", "--memory", "64m", "--memory-swap", "64m", "c"});
-  run({"stop", "-t", "1", "c"});
-  run({"start", "c"});
-  run({"kill", "c"});
+  run({"unpause", "box"});
+  EXPECT_THAT(run({"top", "box"}).out, HasSubstr("sleep"));
+  run({"update", "--memory", "64m", "--memory-swap", "64m", "box"});
+  run({"stop", "-t", "1", "box"});
+  run({"start", "box"});
+  run({"kill", "box"});
   EXPECT_TRUE(Eventually([&] {
     return absl::StrContains(caller().Do({"ps", "-a"}).out, "Exited (137)");
   }));
-  run({"rm", "-f", "c"});
+  run({"rm", "-f", "box"});
 }
 
 TEST_P(CallersTest, WhenMemoryRunsOut_ItIsToldFromAKill) {
