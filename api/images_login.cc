@@ -1,6 +1,4 @@
 // Log-ins at registries, which the daemon keeps.
-#include <string.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,10 +39,8 @@ absl::StatusOr<std::string> ImagesService::LoginChecked(
                      env_.vault->Open(binding, accepted.rows));
     engine::RegistryAuth auth;
     auth.username = request.username();
-    auth.password = std::string(password.Reveal());
-    const absl::Status checked = env_.registries.check(registry, auth);
-    explicit_bzero(auth.password.data(), auth.password.size());
-    RETURN_IF_ERROR(checked);
+    auth.password = SecretText(password.Reveal());
+    RETURN_IF_ERROR(env_.registries.check(registry, auth));
   }
   // Anew under the lock: the master key may have changed meanwhile.
   const auto plan = [&](const StoredObjects&) -> absl::StatusOr<store::Batch> {

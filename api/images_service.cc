@@ -98,8 +98,9 @@ grpc::Status ImagesService::Pull(
         pull.platform = request->platform();
         pull.always = true;
         if (request->has_credentials()) {
-          pull.auth = engine::RegistryAuth{request->credentials().username(),
-                                           request->credentials().password()};
+          pull.auth = engine::RegistryAuth{
+              request->credentials().username(),
+              SecretText(request->credentials().password())};
         }
         using Images = absl::StatusOr<std::vector<engine::Image>>;
         return WithProgress(

@@ -199,7 +199,7 @@ absl::Status Daemon::OpenKernel() {
                      api::FindCredential(*store_, *vault_, registry));
     if (!credential.has_value()) return std::nullopt;
     return engine::RegistryAuth{std::move(credential->username),
-                                std::string(credential->password.Reveal())};
+                                SecretText(credential->password.Reveal())};
   };
   images.build_network = [this] { return build_networks_->Acquire(); };
   ASSIGN_OR_RETURN(local_images_, engine::LocalImages::Open(std::move(images)));

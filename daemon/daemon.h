@@ -75,8 +75,8 @@ class Daemon {
   absl::Status StartControllers();
   absl::Status StartVolumes();
   // The newest version of a secret, for bulwarkd's own use.
-  absl::StatusOr<std::string> ReadSecret(const std::string& project,
-                                         const std::string& name);
+  absl::StatusOr<SecretText> ReadSecret(const std::string& project,
+                                        const std::string& name);
   api::VolumeActions VolumeCalls();
   absl::Status StartServer();
   void StartMetrics();

@@ -27,11 +27,11 @@ absl::Status Daemon::OpenVolumes() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Daemon::ReadSecret(const std::string& project,
-                                               const std::string& name) {
+absl::StatusOr<SecretText> Daemon::ReadSecret(const std::string& project,
+                                              const std::string& name) {
   ASSIGN_OR_RETURN(const secrets::SecretBytes value,
                    api::OpenSecret(*store_, *vault_, project, name));
-  return std::string(value.Reveal());
+  return SecretText(value.Reveal());
 }
 
 absl::Status Daemon::StartVolumes() {

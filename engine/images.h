@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/secret_text.h"
 
 namespace bulwark::engine {
 
@@ -54,7 +55,7 @@ struct Image {
 
 struct RegistryAuth {
   std::string username;
-  std::string password;
+  SecretText password;
 };
 
 struct PullRequest {

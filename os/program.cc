@@ -196,7 +196,7 @@ absl::Status HandOver(const Program& program, const Spawned& process,
     return ErrnoStatus("forbid core files of", program.name);
   }
   // A pipe holds 64 KiB, and this end reads too: it neither blocks nor breaks.
-  return WriteAll(secret.write.get(), program.secret, "pipe");
+  return WriteAll(secret.write.get(), program.secret.Reveal(), "pipe");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/secret_text.h"
 
 namespace bulwark::os {
 
@@ -24,7 +25,7 @@ struct Program {
   // What it reads as descriptor 3, through a pipe; at most 64 KiB. For what may
   // stand neither in its arguments nor on a disk. The program writes no core
   // file then.
-  std::string secret;
+  SecretText secret;
   // What it gets when we die, and when it should end early.
   int end_signal = SIGKILL;
   absl::Duration timeout = absl::InfiniteDuration();

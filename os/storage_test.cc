@@ -224,7 +224,7 @@ TEST_F(ProgramTest, HandsTheSecretOverAPipe) {
   Program program = Shell(
       "pwd; cat /proc/self/fd/3; tr '\\0' ' ' "
       "</proc/$$/environ; tr '\\0' ' ' </proc/$$/cmdline");
-  program.secret = "hush";
+  program.secret = SecretText("hush");
   program.directory = "/usr";
   ASSERT_OK_AND_ASSIGN(const ProgramResult result, RunProgram(program));
   EXPECT_THAT(result.output, HasSubstr("/usr\nhush"));
@@ -240,7 +240,7 @@ TEST_F(ProgramTest, WhenItHasASecret_ItDumpsNoCore) {
   ASSERT_EQ(setrlimit(RLIMIT_CORE, &all), 0);
   Program program =
       Shell("read secret <&3; echo $secret; ulimit -c; ulimit -Hc");
-  program.secret = "hush\n";
+  program.secret = SecretText("hush\n");
   ASSERT_OK_AND_ASSIGN(ProgramResult result, RunProgram(program));
   EXPECT_EQ(result.output, "hush\n0\n0\n");
   ASSERT_OK_AND_ASSIGN(result, RunProgram(Shell("ulimit -c")));

@@ -11,15 +11,16 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/secret_text.h"
 #include "volumes/volume.h"
 
 namespace bulwark::volumes {
 
 // Where backups lie, and what opens it. The password is a secret: it is never
-// printed, logged, or given away but through memory.
+// printed, logged, or given away but through memory, and no copy of it is left.
 struct Repository {
   std::string path;  // absolute, of the host
-  std::string password;
+  SecretText password;
 };
 
 struct BackupInfo {
@@ -35,6 +36,7 @@ struct BackupProgress {
 
 // Thread-safe; calls block for the transfer. A call that fails or is cancelled
 // leaves no lock behind and no half backup that is listed.
+//   INVALID_ARGUMENT    the password is empty
 //   NOT_FOUND           there is no such repository or backup
 //   PERMISSION_DENIED   the password does not open the repository
 //   RESOURCE_EXHAUSTED  no space at the repository

@@ -143,14 +143,10 @@ absl::StatusOr<HttpResponse> RegistryClient::Exchange(
 absl::StatusOr<HttpResponse> RegistryClient::FollowRedirects(
     HttpRequest request) {
   ASSIGN_OR_RETURN(Url origin, ParseUrl(request.url));
-  const std::vector<std::string> headers = request.headers;
   for (int i = 0; i <= kMaxRedirects; ++i) {
     ASSIGN_OR_RETURN(Url target, ParseUrl(request.url));
-    request.headers = headers;
-    std::string authorization = AuthorizationHeader();
-    if (!authorization.empty() && target.SameOrigin(origin)) {
-      request.headers.push_back(authorization);
-    }
+    request.authorization =
+        target.SameOrigin(origin) ? AuthorizationHeader() : SecretText();
     Pooled client(this);
     ASSIGN_OR_RETURN(HttpResponse answer, client->Get(request));
     if (!IsRedirect(answer.status)) return answer;

@@ -16,6 +16,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "base/secret_text.h"
 #include "engine/image/blob_store.h"
 #include "engine/image/manifest.h"
 #include "engine/images.h"
@@ -87,7 +88,7 @@ class RegistryClient {
   absl::Status Wait(int attempt, const HttpResponse* response);
   absl::Status Authenticate(const HttpResponse& refused);
   absl::Status FetchToken(const Challenge& challenge);
-  std::string AuthorizationHeader();
+  SecretText AuthorizationHeader();
   absl::Status StatusOf(const HttpResponse& response,
                         const std::string& what) const;
   HttpRequest BlobRequest(const std::string& url, const image::Descriptor& blob,
@@ -100,8 +101,8 @@ class RegistryClient {
   const ClientOptions options_;
 
   absl::Mutex mu_;
-  std::string base_url_ ABSL_GUARDED_BY(mu_);       // once known
-  std::string authorization_ ABSL_GUARDED_BY(mu_);  // header, or empty
+  std::string base_url_ ABSL_GUARDED_BY(mu_);      // once known
+  SecretText authorization_ ABSL_GUARDED_BY(mu_);  // header, or empty
   std::vector<std::unique_ptr<HttpClient>> idle_ ABSL_GUARDED_BY(mu_);
 };
 

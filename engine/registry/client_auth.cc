@@ -1,4 +1,6 @@
 // How a RegistryClient proves who it is.
+#include <string.h>
+
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -11,7 +13,20 @@
 
 namespace bulwark::engine::registry {
 
-std::string RegistryClient::AuthorizationHeader() {
+namespace {
+
+SecretText BasicHeader(const RegistryAuth& auth) {
+  const SecretText pair =
+      SecretText::Join({auth.username, ":", auth.password.Reveal()});
+  std::string encoded = absl::Base64Escape(pair.Reveal());
+  SecretText header = SecretText::Join({"Authorization: Basic ", encoded});
+  explicit_bzero(encoded.data(), encoded.size());
+  return header;
+}
+
+}  // namespace
+
+SecretText RegistryClient::AuthorizationHeader() {
   absl::MutexLock lock(&mu_);
   return authorization_;
 }
@@ -35,9 +50,7 @@ absl::Status RegistryClient::Authenticate(const HttpResponse& refused) {
         registry_, " -u USER` has bulwarkd keep them"));
   }
   absl::MutexLock lock(&mu_);
-  authorization_ = absl::StrCat(
-      "Authorization: Basic ",
-      absl::Base64Escape(absl::StrCat(auth_->username, ":", auth_->password)));
+  authorization_ = BasicHeader(*auth_);
   return absl::OkStatus();
 }
 
@@ -78,9 +91,7 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
   }
   if (auth_.has_value()) {
     absl::StrAppend(&request.url, "&account=", UrlEscape(auth_->username));
-    request.headers.push_back(absl::StrCat(
-        "Authorization: Basic ", absl::Base64Escape(absl::StrCat(
-                                     auth_->username, ":", auth_->password))));
+    request.authorization = BasicHeader(*auth_);
   }
   request.max_body = 1 << 20;
   request.cancelled = options_.cancelled;
@@ -98,7 +109,7 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
         absl::StrCat("get a token from ", url.host, ": the answer holds none"));
   }
   absl::MutexLock lock(&mu_);
-  authorization_ = absl::StrCat("Authorization: Bearer ", token);
+  authorization_ = SecretText::Join({"Authorization: Bearer ", token});
   return absl::OkStatus();
 }
 

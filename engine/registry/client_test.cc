@@ -180,7 +180,8 @@ TEST_F(RegistryClientTest, WhenTokenIsWanted_FetchesOneAndUsesIt) {
                       "/token\",service=\"s\",scope=\"repository:app:pull\"")},
         ""};
   });
-  std::unique_ptr<RegistryClient> client = Client(RegistryAuth{"user", "pass"});
+  std::unique_ptr<RegistryClient> client =
+      Client(RegistryAuth{"user", SecretText("pass")});
   EXPECT_OK(client->FetchManifest("1.0"));
   EXPECT_OK(client->FetchManifest("1.0"));
   EXPECT_EQ(Count("/token"), 1);
@@ -197,9 +198,10 @@ TEST_F(RegistryClientTest, WhenTokenServiceIsPlainAndFar_SendsNothingThere) {
     return ServerResponse{
         401, {"WWW-Authenticate: Bearer realm=\"http://192.0.2.1/token\""}, ""};
   });
-  EXPECT_THAT(Client(RegistryAuth{"user", "pass"})->FetchManifest("1.0"),
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("without encryption")));
+  EXPECT_THAT(
+      Client(RegistryAuth{"user", SecretText("pass")})->FetchManifest("1.0"),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               HasSubstr("without encryption")));
 }
 
 TEST_F(RegistryClientTest, WhenBasicIsWanted_SendsCredentialsOrAsksForThem) {
@@ -210,13 +212,15 @@ TEST_F(RegistryClientTest, WhenBasicIsWanted_SendsCredentialsOrAsksForThem) {
     }
     return ServerResponse{401, {"WWW-Authenticate: Basic realm=\"r\""}, ""};
   });
-  EXPECT_OK(Client(RegistryAuth{"user", "pass"})->FetchManifest("1.0"));
-  EXPECT_THAT(Client(RegistryAuth{"user", "no"})->FetchManifest("1.0"),
-              StatusIs(absl::StatusCode::kUnauthenticated,
-                       HasSubstr("these credentials")));
-  EXPECT_THAT(Client()->FetchManifest("1.0"),
-              StatusIs(absl::StatusCode::kUnauthenticated,
-                       HasSubstr("ctl login")));
+  EXPECT_OK(
+      Client(RegistryAuth{"user", SecretText("pass")})->FetchManifest("1.0"));
+  EXPECT_THAT(
+      Client(RegistryAuth{"user", SecretText("no")})->FetchManifest("1.0"),
+      StatusIs(absl::StatusCode::kUnauthenticated,
+               HasSubstr("these credentials")));
+  EXPECT_THAT(
+      Client()->FetchManifest("1.0"),
+      StatusIs(absl::StatusCode::kUnauthenticated, HasSubstr("ctl login")));
 }
 
 TEST_F(RegistryClientTest, WhenRedirected_CredentialsStayBehind) {
@@ -234,7 +238,7 @@ TEST_F(RegistryClientTest, WhenRedirected_CredentialsStayBehind) {
         ""};
   });
   ASSERT_OK_AND_ASSIGN(auto ingest, blobs_->NewIngest());
-  ASSERT_OK(Client(RegistryAuth{"user", "pass"})
+  ASSERT_OK(Client(RegistryAuth{"user", SecretText("pass")})
                 ->FetchBlob({"", DigestOf(data), 9}, ingest.get(), nullptr));
   EXPECT_OK(ingest->Commit(DigestOf(data)));
   ASSERT_EQ(storage.requests().size(), 1);

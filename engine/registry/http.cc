@@ -2,7 +2,11 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <malloc.h>
+#include <string.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -21,10 +25,28 @@ constexpr long kStallSeconds = 30;
 constexpr long kStallBytesPerSecond = 16;
 constexpr size_t kMaxHeaderBytes = 64 << 10;
 
+// libcurl copies the headers that it is given, passwords too, and does not wipe
+// what it gives back: so its memory is wiped for it.
+void WipeAndFree(void* memory) {
+  if (memory == nullptr) return;
+  explicit_bzero(memory, malloc_usable_size(memory));
+  free(memory);
+}
+
+void* WipingRealloc(void* memory, size_t size) {
+  void* moved = malloc(size);
+  if (moved == nullptr || memory == nullptr) return moved;
+  memcpy(moved, memory, std::min(size, malloc_usable_size(memory)));
+  WipeAndFree(memory);
+  return moved;
+}
+
 void InitCurlOnce() {
   static std::once_flag once;
-  std::call_once(once,
-                 [] { CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0); });
+  std::call_once(once, [] {
+    CHECK(curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, WipeAndFree,
+                               WipingRealloc, strdup, calloc) == 0);
+  });
 }
 
 struct Exchange {
@@ -177,9 +199,16 @@ absl::StatusOr<HttpResponse> HttpClient::Get(const HttpRequest& request) {
   for (const std::string& header : request.headers) {
     headers.reset(curl_slist_append(headers.release(), header.c_str()));
   }
+  if (!request.authorization.empty()) {
+    headers.reset(
+        curl_slist_append(headers.release(), request.authorization.c_str()));
+  }
   curl_easy_setopt(curl_, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl_, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl_, CURLOPT_FOLLOWLOCATION, 0L);
+  // A connection carries one exchange at a time; and the library for HTTP/2
+  // would make copies of the headers in memory of its own.
+  curl_easy_setopt(curl_, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(curl_, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl_, CURLOPT_USERAGENT, "bulwark");
   curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers.get());

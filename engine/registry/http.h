@@ -11,12 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/secret_text.h"
 
 namespace bulwark::engine::registry {
 
 struct HttpRequest {
   std::string url;                   // http:// or https://
   std::vector<std::string> headers;  // "Name: value"
+  SecretText authorization;          // one more of them, or empty
   // Bodies of 200 and 206 go here, if set: called with the status first, in
   // pieces. An error ends the exchange and is returned.
   std::function<absl::Status(int status, absl::string_view data)> sink;
@@ -37,6 +39,7 @@ struct HttpResponse {
 
 // Keeps its connection for the next exchange. Thread-compatible. Never follows
 // a redirect, never sends anything but what the request says.
+// No copy of what was sent is left in memory once the client is gone.
 class HttpClient {
  public:
   HttpClient();

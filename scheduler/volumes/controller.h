@@ -40,9 +40,9 @@ struct VolumePorts {
   std::function<void(const std::string& job)> job_changed;
   // A repository's password: the value of that secret. For whom it is read goes
   // to the audit log.
-  std::function<absl::StatusOr<std::string>(const std::string& project,
-                                            const std::string& secret,
-                                            const v1::Identity& reader)>
+  std::function<absl::StatusOr<SecretText>(const std::string& project,
+                                           const std::string& secret,
+                                           const v1::Identity& reader)>
       password;
 };
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/e2e/bad_suite.h"
+#include "tests/e2e/closed_registry.h"
 
 namespace bulwark::e2e {
 namespace {
@@ -68,26 +69,6 @@ class BadImageTest : public BadSuite {
                         "rollout: {minHealthyTime: 100ms}\n---\n");
   }
 
-  // Debian's registry with a password: "secret", as htpasswd -B hashes it.
-  static std::unique_ptr<Background> ClosedRegistry() {
-    const std::string path = world().Path("closed.yml");
-    WriteFile(world().Path("htpasswd"),
-              "user:$2y$05$c4WoMPo3SXsafkva.HHa6u7b1XOWKqA7XZANDrnv4IVny/"
-              "8ABNR66\n");
-    WriteFile(path, absl::StrCat("version: 0.1\nlog: {level: error}\nstorage:\n"
-                                 "  filesystem: {rootdirectory: ",
-                                 world().Path("registry"),
-                                 "}\nhttp: {addr: \"127.0.0.1:5098\"}\n"
-                                 "auth: {htpasswd: {realm: test, path: ",
-                                 world().Path("htpasswd"), "}}\n"));
-    auto registry = std::make_unique<Background>(
-        std::vector<std::string>{"docker-registry", "serve", path},
-        world().Path("closed.log"));
-    EXPECT_TRUE(Eventually([] {
-      return e2e::Run({"curl", "-s", "http://127.0.0.1:5098/v2/"}).ok();
-    }));
-    return registry;
-  }
   static Result PullAs(const std::string& password) {
     return world().Ctl({"pull", "-q", "-u", "user", "--password-stdin",
                         "127.0.0.1:5098/busybox:1"},
@@ -107,9 +88,9 @@ TEST_F(BadImageTest, WhenTheRegistryIsFaulty_SaysHowAndRecoversByItself) {
     names.push_back(name);
     manifest += Service(name, Image(name, name == "missing" ? "missing" : "1"));
   }
-  const std::unique_ptr<Background> closed = ClosedRegistry();
+  const ClosedRegistry closed(world(), 5098);
   names.push_back("closed");
-  manifest += Service("closed", "127.0.0.1:5098/busybox:1");
+  manifest += Service("closed", closed.Here(busybox()));
   ASSERT_TRUE(world().Apply(manifest).ok());
   EXPECT_EQ(AwaitCondition(world(), "closed", "ImageResolved", "FALSE",
                            {"RegistryDenied", "wants a user and password",
@@ -122,7 +103,7 @@ TEST_F(BadImageTest, WhenTheRegistryIsFaulty_SaysHowAndRecoversByItself) {
     EXPECT_THAT(Describe(world(), name), HasSubstr(parts[0]));
   }
   for (const std::string& name : names) Mend(name);
-  const Result pulled = PullAs("secret\n");
+  const Result pulled = PullAs(absl::StrCat(ClosedRegistry::kPassword, "\n"));
   EXPECT_TRUE(pulled.ok()) << pulled.ToString();
   for (const std::string& name : names) {
     EXPECT_TRUE(world().AwaitReady(name, 1, absl::Seconds(60)))

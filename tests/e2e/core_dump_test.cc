@@ -70,12 +70,6 @@ class CoreDumpTest : public Suite {
     return std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/cwd"),
                                          error);
   }
-  static pid_t ParentOf(pid_t pid) {
-    const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-    int parent = 0;
-    sscanf(stat.c_str() + stat.rfind(')') + 1, " %*c %d", &parent);
-    return parent;
-  }
   // Gone, or waiting for its parent to notice.
   static bool HasEnded(pid_t pid) {
     const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));

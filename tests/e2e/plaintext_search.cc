@@ -125,4 +125,11 @@ std::set<pid_t> ProcessesOf(World& world) {
   return pids;
 }
 
+pid_t ParentOf(pid_t pid) {
+  const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
+  int parent = 0;
+  sscanf(stat.c_str() + stat.rfind(')') + 1, " %*c %d", &parent);
+  return parent;
+}
+
 }  // namespace bulwark::e2e

@@ -30,6 +30,9 @@ std::vector<std::string> FilesThatHold(const std::string& directory,
 // Every process of the instance, as the leak checker finds them in the kernel.
 std::set<pid_t> ProcessesOf(World& world);
 
+// Of a container's first process: its shim.
+pid_t ParentOf(pid_t pid);
+
 }  // namespace bulwark::e2e
 
 #endif  // TESTS_E2E_PLAINTEXT_SEARCH_H_

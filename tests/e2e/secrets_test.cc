@@ -58,12 +58,6 @@ class SecretsTest : public Suite {
   static bool AwaitRevision(const std::string& service, int64_t revision) {
     return Eventually([&] { return Revision(service) == revision; });
   }
-  static pid_t ParentOf(pid_t pid) {
-    const std::string stat = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-    int parent = 0;
-    sscanf(stat.c_str() + stat.rfind(')') + 1, " %*c %d", &parent);
-    return parent;
-  }
   static std::string KeyFile() { return world().Path("s.key"); }
   static void WriteKey(const std::string& text) {
     unlink(KeyFile().c_str());

@@ -78,7 +78,7 @@ class ResticBackupsTest : public ::testing::Test {
 
   testing::TempDir dir_;
   ResticBackups backups_{dir_ / "work"};
-  Repository repository_{dir_ / "repo", kPassword};
+  Repository repository_{dir_ / "repo", SecretText(kPassword)};
 };
 
 TEST_F(ResticBackupsTest, WhatWasBackedUpComesBack) {
@@ -127,14 +127,14 @@ TEST_F(ResticBackupsTest, KeepsTheOwnersNewestAndNoOthers) {
 
 TEST_F(ResticBackupsTest, WhenThePasswordIsWrong_SaysSoAndNeverWhich) {
   ASSERT_OK(backups_.Prepare(repository_));
-  repository_.password = "battery staple";
+  repository_.password = SecretText("battery staple");
   const absl::Status status = Backup("default/a").status();
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kPermissionDenied,
                                HasSubstr("password does not open")));
   EXPECT_THAT(status.ToString(), Not(HasSubstr("staple")));
   EXPECT_THAT(backups_.Prepare(repository_),
               StatusIs(absl::StatusCode::kPermissionDenied));
-  repository_.password = "";
+  repository_.password = SecretText();
   EXPECT_THAT(Backup("default/a").status(),
               StatusIs(absl::StatusCode::kInvalidArgument));
 }

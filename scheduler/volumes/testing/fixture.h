@@ -40,8 +40,8 @@ class VolumeControllerTest : public ::testing::Test {
         [this](const std::string& s) { woken_.insert(s); },
         [this](const std::string& j) { woken_.insert("job/" + j); },
         [](const std::string&, const std::string& name,
-           const v1::Identity&) -> absl::StatusOr<std::string> {
-          if (name == "pw") return std::string("secret");
+           const v1::Identity&) -> absl::StatusOr<SecretText> {
+          if (name == "pw") return SecretText("secret");
           return absl::NotFoundError("get secret " + name);
         }};
     actions_.reset();

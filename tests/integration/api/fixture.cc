@@ -50,8 +50,9 @@ void ApiTest::StartServer() {
   // Takes the password "right" only.
   dependencies.registries.check = [](const std::string&,
                                      const engine::RegistryAuth& auth) {
-    return auth.password == "right" ? absl::OkStatus()
-                                    : absl::UnauthenticatedError("refused");
+    return auth.password.Reveal() == "right"
+               ? absl::OkStatus()
+               : absl::UnauthenticatedError("refused");
   };
   dependencies.unsealed = [this] { ++unsealed_; };
   auto server = Server::Start(options_, dependencies);
