@@ -286,6 +286,30 @@ TEST_F(BackupTest, WhenNobodyCanBeAsked_YesIsNeeded) {
   EXPECT_EQ(server_.uploaded(), "piped");
 }
 
+TEST_F(BackupTest, WhenThePipeIsReadOnce_YesIsNeededOnATerminalToo) {
+  int fds[2];
+  ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  const UniqueFd read_end(fds[0]);
+  {
+    const UniqueFd write_end(fds[1]);
+    ASSERT_EQ(write(fds[1], "piped", 5), 5);
+  }
+  const std::string path = absl::StrCat("/proc/self/fd/", fds[0]);
+  const std::vector<std::string> asking = {"restore", path, "--password-file",
+                                           password_};
+  EXPECT_EQ(CtlAnswered(asking, {{"[y/N] ", "y"}}), kExitUsage);
+  EXPECT_THAT(err_, AllOf(HasSubstr("give --yes, or --dry-run"),
+                          HasSubstr(path + " can be read only once"),
+                          Not(HasSubstr("[y/N]"))));
+  EXPECT_EQ(CtlAnswered({"restore", "-", "--password-file", password_}, {}),
+            kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("give --yes, as nobody can be asked here"));
+  EXPECT_THAT(server_.calls(), IsEmpty());
+  // Nothing of it was lost.
+  EXPECT_EQ(Restore(path, {"--yes"}), kExitOk) << err_;
+  EXPECT_EQ(server_.uploaded(), "piped");
+}
+
 TEST_F(BackupTest, WhenTheServerRefuses_ItsWordsComeWithTheFilesName) {
   v1::ErrorDetail detail;
   detail.set_remedy("take another copy");

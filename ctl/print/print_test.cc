@@ -57,6 +57,7 @@ TEST(TintTest, EachStateHasItsColour) {
       {"STATUS", "Suspended", kPlain},
       {"STATUS", "Ready", kGreen},
       {"STATUS", "WaitingForInputs", kYellow},
+      {"STATUS", "Held", kYellow},
       {"STATE", "running", kGreen},
       {"STATE", "starting", kYellow},
       {"STATE", "failed", kRed},

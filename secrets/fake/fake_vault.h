@@ -13,7 +13,7 @@ namespace bulwark::secrets {
 
 // Opens at once with Load(). Clients' values are "sealed:KEY:PLAINTEXT", see
 // Seal(); rows are readable. Everything else keeps the real rules.
-class FakeVault final : public Vault {
+class FakeVault : public Vault {
  public:
   FakeVault();
   // What a client sends for `plaintext`; padded as the real sealing is.

@@ -1,10 +1,14 @@
 // Backup and restore through the real server.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <optional>
+
 #include "api/errors.h"
 #include "base/testing/status_matchers.h"
 #include "secrets/fake/fake_vault.h"
 #include "store/objects.h"
+#include "store/values.h"
 #include "tests/integration/api/fixture.h"
 
 namespace bulwark::api {
@@ -12,6 +16,17 @@ namespace {
 
 using ::bulwark::testing::StatusIs;
 using ::testing::HasSubstr;
+
+// Once it is told to, wants what it loads written once more.
+class UnsettledVault final : public secrets::FakeVault {
+ public:
+  std::optional<std::string> Load(const std::optional<std::string>& keyring,
+                                  bool has_values) override {
+    std::optional<std::string> next = FakeVault::Load(keyring, has_values);
+    return unsettled ? keyring : next;
+  }
+  std::atomic<bool> unsettled = false;
+};
 
 class BackupTest : public ApiTest {
  protected:
@@ -70,7 +85,7 @@ class BackupTest : public ApiTest {
     return response;
   }
 
-  secrets::FakeVault vault_;
+  UnsettledVault vault_;
 };
 
 TEST_F(BackupTest, WhenRestoredElsewhere_EverythingIsDeclaredAgain) {
@@ -157,6 +172,29 @@ TEST_F(BackupTest, WhenTheWriteFails_NothingHasChanged) {
   store_.SetFault(nullptr);
   EXPECT_EQ(Get("service", "web")->service().spec().containers(0).image(),
             "nginx:2");
+}
+
+TEST_F(BackupTest, WhenTheKeyringCannotBeLoaded_SaysThatTheRestIsRestored) {
+  ASSERT_OK(Apply({Service("web")}));
+  ASSERT_OK_AND_ASSIGN(const std::string archive, Backup());
+  ASSERT_OK(Apply({Service("web", "nginx:2")}));
+  vault_.unsettled = true;
+  store_.SetFault([](const store::Batch& batch) {
+    const auto& items = batch.items();
+    return items.size() == 1 && items[0].key == store::KeyringKey()
+               ? absl::UnavailableError("disk trouble")
+               : absl::OkStatus();
+  });
+  const absl::Status status = Restore(archive, true).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal,
+                               HasSubstr("everything is restored, but its "
+                                         "keyring could not be loaded: disk "
+                                         "trouble")));
+  EXPECT_EQ(DetailOf(status)->remedy(),
+            "restart bulwarkd before any secret is changed");
+  store_.SetFault(nullptr);
+  EXPECT_EQ(Get("service", "web")->service().spec().containers(0).image(),
+            "nginx:1.27");
 }
 
 TEST_F(BackupTest, WhenTheDaemonIsSealed_ItSaysSo) {
