@@ -1,5 +1,7 @@
 #include "ctl/versions.h"
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -27,8 +29,6 @@ int64_t CurrentOf(const v1::Object& object) {
 const manifest::Kind& KindNamed(absl::string_view kind) {
   return *manifest::FindKind(std::string(kind));
 }
-
-}  // namespace
 
 absl::StatusOr<int> ListValues(Context& context, absl::string_view kind,
                                bool all_projects) {
@@ -86,6 +86,7 @@ absl::StatusOr<int> ShowHistory(Context& context, absl::string_view kind,
   return kExitOk;
 }
 
+// `to`: 0 is the version before the current one.
 absl::StatusOr<int> RollbackValue(Context& context, absl::string_view kind,
                                   const std::string& word, int64_t to) {
   ASSIGN_OR_RETURN(const std::string name, NameOfKind(word, kind));
@@ -119,6 +120,44 @@ absl::StatusOr<int> DeleteValues(Context& context, absl::string_view kind,
     context.io.Out(absl::StrCat(kind, " ", object.name(), " deleted\n"));
   }
   return kExitOk;
+}
+
+}  // namespace
+
+void AddVersionCommands(CLI::App& group, Context& context, const char* kind) {
+  struct Flags {
+    std::string name;
+    std::vector<std::string> names;
+    int64_t to = 0;
+    bool all_projects = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  const auto text = [kind](const char* before, const char* after) {
+    return absl::StrCat(before, kind, after);
+  };
+  Command(group, context, "list",
+          text("List ", "s: their names and versions, not what is in them"))
+      .Flag("-A,--all-projects", flags->all_projects, "Of every project")
+      .Action([kind, flags](Context& c) {
+        return ListValues(c, kind, flags->all_projects);
+      });
+  Command(group, context, "history", text("List the versions of a ", ""))
+      .Word("NAME", flags->name, text("The ", ""), Command::kRequired)
+      .Action([kind, flags](Context& c) {
+        return ShowHistory(c, kind, flags->name);
+      });
+  Command(group, context, "rollback",
+          text("Make an older version of a ", " the newest version"))
+      .Word("NAME", flags->name, text("The ", ""), Command::kRequired)
+      .Option("--to", flags->to, "Its number; default the one before")
+      .Action([kind, flags](Context& c) {
+        return RollbackValue(c, kind, flags->name, flags->to);
+      });
+  Command(group, context, "delete", text("Delete ", "s and all their versions"))
+      .Words("NAME", flags->names, text("The ", "s"), Command::kRequired)
+      .Action([kind, flags](Context& c) {
+        return DeleteValues(c, kind, flags->names);
+      });
 }
 
 }  // namespace bulwark::ctl

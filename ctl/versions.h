@@ -1,26 +1,15 @@
-// Versions of secrets and configs, as `history` shows them.
+// Commands about the versions of secrets and configs.
 #ifndef CTL_VERSIONS_H_
 #define CTL_VERSIONS_H_
 
-#include <string>
-#include <vector>
-
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "ctl/command.h"
 #include "ctl/context.h"
 
 namespace bulwark::ctl {
 
-// What `ctl secret` and `ctl config` have in common; `kind` is one of the two.
-absl::StatusOr<int> ListValues(Context& context, absl::string_view kind,
-                               bool all_projects);
-absl::StatusOr<int> ShowHistory(Context& context, absl::string_view kind,
-                                const std::string& name);
-// `to`: 0 is the version before the current one.
-absl::StatusOr<int> RollbackValue(Context& context, absl::string_view kind,
-                                  const std::string& name, int64_t to);
-absl::StatusOr<int> DeleteValues(Context& context, absl::string_view kind,
-                                 const std::vector<std::string>& names);
+// What `ctl secret` and `ctl config` have in common: adds list, history,
+// rollback and delete to `group`. `kind` is one of the two, and outlives it.
+void AddVersionCommands(CLI::App& group, Context& context, const char* kind);
 
 }  // namespace bulwark::ctl
 

@@ -23,10 +23,7 @@ struct Flags {
   std::string name;
   std::string from;  // "-"
   std::string file;
-  std::vector<std::string> names;
   std::vector<std::string> labels;
-  int64_t to = 0;
-  bool all_projects = false;
   bool allow_empty = false;
 };
 
@@ -154,28 +151,7 @@ void AddConfig(CLI::App& app, Context& context) {
   Command(group, context, "get", "Print the content of a config")
       .Word("NAME", flags->name, "The config", Command::kRequired)
       .Action([flags](Context& c) { return Get(c, *flags); });
-  Command(group, context, "list", "List configs")
-      .Flag("-A,--all-projects", flags->all_projects, "Of every project")
-      .Action([flags](Context& c) {
-        return ListValues(c, "config", flags->all_projects);
-      });
-  Command(group, context, "history", "List the versions of a config")
-      .Word("NAME", flags->name, "The config", Command::kRequired)
-      .Action([flags](Context& c) {
-        return ShowHistory(c, "config", flags->name);
-      });
-  Command(group, context, "rollback",
-          "Make an older version's content the newest version")
-      .Word("NAME", flags->name, "The config", Command::kRequired)
-      .Option("--to", flags->to, "Its number; default the one before")
-      .Action([flags](Context& c) {
-        return RollbackValue(c, "config", flags->name, flags->to);
-      });
-  Command(group, context, "delete", "Delete configs and all their versions")
-      .Words("NAME", flags->names, "Configs", Command::kRequired)
-      .Action([flags](Context& c) {
-        return DeleteValues(c, "config", flags->names);
-      });
+  AddVersionCommands(group, context, "config");
 }
 
 }  // namespace bulwark::ctl

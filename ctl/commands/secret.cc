@@ -18,11 +18,8 @@ namespace {
 struct Flags {
   std::string name;
   std::string from;  // "-"
-  std::vector<std::string> names;
   std::vector<std::string> labels;
   ValueSource source;
-  int64_t to = 0;
-  bool all_projects = false;
 };
 
 absl::StatusOr<int> Set(Context& context, const Flags& flags,
@@ -109,7 +106,6 @@ void AddSetter(CLI::App& group, Context& context, const char* verb,
 }  // namespace
 
 void AddSecret(CLI::App& app, Context& context) {
-  auto flags = std::make_shared<Flags>();
   CLI::App& group =
       Command(app, context, "secret",
               "Keep values that containers read as files in memory")
@@ -118,31 +114,10 @@ void AddSecret(CLI::App& app, Context& context) {
             v1::SetSecretRequest::CREATE);
   AddSetter(group, context, "set", "Give a secret a new value",
             v1::SetSecretRequest::UPDATE);
-  Command(group, context, "list", "List secrets, without their values")
-      .Flag("-A,--all-projects", flags->all_projects, "Of every project")
-      .Action([flags](Context& c) {
-        return ListValues(c, "secret", flags->all_projects);
-      });
-  Command(group, context, "history", "List the versions of a secret")
-      .Word("NAME", flags->name, "The secret", Command::kRequired)
-      .Action([flags](Context& c) {
-        return ShowHistory(c, "secret", flags->name);
-      });
-  Command(group, context, "rollback",
-          "Make an older version's value the newest version")
-      .Word("NAME", flags->name, "The secret", Command::kRequired)
-      .Option("--to", flags->to, "Its number; default the one before")
-      .Action([flags](Context& c) {
-        return RollbackValue(c, "secret", flags->name, flags->to);
-      });
+  AddVersionCommands(group, context, "secret");
   Command(group, context, "rotate-key",
           "Make a new master key, and wrap every secret's key with it")
       .Action([](Context& c) { return Rotate(c); });
-  Command(group, context, "delete", "Delete secrets and all their versions")
-      .Words("NAME", flags->names, "Secrets", Command::kRequired)
-      .Action([flags](Context& c) {
-        return DeleteValues(c, "secret", flags->names);
-      });
   Command(group, context, "unseal",
           "Read the key file again, after it was put right")
       .Action([](Context& c) { return Unseal(c); });
