@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "scheduler/control/pass.h"
 #include "scheduler/rollout/defaults.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
@@ -148,10 +149,7 @@ absl::Status AutoscaleController::Commit(const v1::Object& service,
   }
   RETURN_IF_ERROR(store_.Commit(batch.Essential()).status());
   if (plan.write == ScaleWrite::kDurable) changed_(QueueKey(scale.metadata()));
-  const v1::ObjectReference subject = ReferenceTo(view.service);
-  for (const PlannedEvent& event : plan.events) {
-    events_.Record(subject, event.reason, event.message, event.severity);
-  }
+  RecordAll(events_, ReferenceTo(view.service), plan.events);
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "scheduler/control/pass.h"
 #include "scheduler/jobs/outcome.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/restart.h"
@@ -257,19 +258,13 @@ void JobController::AddRevisions(Pass& pass) {
 }
 
 absl::Status JobController::Commit(Pass& pass) {
-  std::string value = store::Encode(pass.job);
   v1::Object before;
   *before.mutable_job() = pass.view.job;
-  if (value != store::Encode(before)) {
-    pass.batch.Put(pass.key, std::move(value), pass.revision);
-  } else if (pass.durable) {
-    // The plan is only right for the declaration that it was made from.
-    pass.batch.Require(pass.key, pass.revision);
-  } else {
+  if (!AddChange({pass.key, pass.revision, before, pass.job, pass.durable},
+                 pass.batch)) {
     return absl::OkStatus();
   }
-  if (!pass.durable) pass.batch.NotDurable();
-  absl::Status status = store_.Commit(pass.batch.Essential()).status();
+  absl::Status status = store_.Commit(pass.batch).status();
   pass.addresses.reset();
   return status;
 }
@@ -279,10 +274,7 @@ void JobController::Announce(const Pass& pass) {
   for (const std::string& replica : pass.touched) {
     hooks_.replica_changed(replica);
   }
-  const v1::ObjectReference subject = ReferenceTo(pass.job);
-  for (const PlannedEvent& event : pass.events) {
-    events_.Record(subject, event.reason, event.message, event.severity);
-  }
+  RecordAll(events_, ReferenceTo(pass.job), pass.events);
   if (pass.plan.needs_revision) hooks_.resolve(key);
   if (std::any_of(pass.view.executions.begin(), pass.view.executions.end(),
                   HasEnded)) {
@@ -320,18 +312,9 @@ absl::Status JobController::StopOrphans(Pass& pass, const std::string& uid) {
       continue;
     }
     if (replica.spec().goal() == v1::ReplicaSpec::STOP) continue;
-    v1::Object object;
-    *object.mutable_replica() = std::move(replica);
-    object.mutable_replica()->mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
-    object.mutable_replica()->mutable_spec()->set_reason("JobGone");
-    RETURN_IF_ERROR(
-        store_
-            .Commit(store::Batch()
-                        .Put(store::KeyOf(object), store::Encode(object),
-                             store::RevisionOf(object))
-                        .Essential())
-            .status());
-    hooks_.replica_changed(QueueKey(object.replica().metadata()));
+    const std::string key = QueueKey(replica.metadata());
+    RETURN_IF_ERROR(StopOrphan(store_, std::move(replica), "JobGone"));
+    hooks_.replica_changed(key);
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "base/status.h"
+#include "scheduler/control/pass.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
@@ -82,10 +83,7 @@ absl::Status CronController::RunOnce(Pass& pass) {
   AddJob(pass);
   AddRemovals(pass);
   RETURN_IF_ERROR(Commit(pass));
-  for (const PlannedEvent& event : pass.plan.events) {
-    events_.Record(ReferenceTo(pass.cron_job), event.reason, event.message,
-                   event.severity);
-  }
+  RecordAll(events_, ReferenceTo(pass.cron_job), pass.plan.events);
   return absl::OkStatus();
 }
 
@@ -151,19 +149,13 @@ void CronController::AddRemovals(Pass& pass) {
 }
 
 absl::Status CronController::Commit(Pass& pass) {
-  std::string value = store::Encode(pass.cron_job);
   v1::Object before;
   *before.mutable_cron_job() = pass.view.cron_job;
-  if (value != store::Encode(before)) {
-    pass.batch.Put(pass.key, std::move(value), pass.revision);
-  } else if (pass.durable) {
-    // The plan is only right for the declaration that it was made from.
-    pass.batch.Require(pass.key, pass.revision);
-  } else {
+  if (!AddChange({pass.key, pass.revision, before, pass.cron_job, pass.durable},
+                 pass.batch)) {
     return absl::OkStatus();
   }
-  if (!pass.durable) pass.batch.NotDurable();
-  return store_.Commit(pass.batch.Essential()).status();
+  return store_.Commit(pass.batch).status();
 }
 
 }  // namespace bulwark::scheduler

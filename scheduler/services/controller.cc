@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "scheduler/conditions.h"
+#include "scheduler/control/pass.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/rollout/template.h"
@@ -294,21 +295,15 @@ void ServiceController::AddRevisions(Pass& pass) {
 }
 
 absl::Status ServiceController::Commit(Pass& pass) {
-  std::string value = store::Encode(pass.service);
   v1::Object before = pass.service;
   *before.mutable_service()->mutable_status() = pass.view.service.status();
-  if (value != store::Encode(before)) {
-    pass.batch.Put(pass.key, std::move(value), pass.revision);
-  } else if (pass.durable) {
-    // The plan is only right for the declaration that it was made from.
-    pass.batch.Require(pass.key, pass.revision);
-  } else {
+  if (!AddChange({pass.key, pass.revision, before, pass.service, pass.durable},
+                 pass.batch)) {
     return absl::OkStatus();
   }
-  // Nor is it for another count than the one that was read.
+  // Nor is the plan right for another count than the one that was read.
   if (pass.durable) RequireScale(pass.scale, pass.batch);
-  if (!pass.durable) pass.batch.NotDurable();
-  absl::Status status = store_.Commit(pass.batch.Essential()).status();
+  absl::Status status = store_.Commit(pass.batch).status();
   pass.addresses.reset();
   return status;
 }
@@ -318,10 +313,7 @@ void ServiceController::Announce(const Pass& pass) {
   for (const std::string& replica : pass.touched) {
     hooks_.replica_changed(replica);
   }
-  const v1::ObjectReference subject = ReferenceTo(pass.declared());
-  for (const PlannedEvent& event : pass.events) {
-    events_.Record(subject, event.reason, event.message, event.severity);
-  }
+  RecordAll(events_, ReferenceTo(pass.declared()), pass.events);
   if (pass.plan.needs_revision) hooks_.resolve(key);
   if (std::any_of(pass.view.replicas.begin(), pass.view.replicas.end(),
                   HasEnded)) {
@@ -367,18 +359,9 @@ absl::Status ServiceController::StopOrphans(Pass& pass,
       continue;
     }
     if (replica.spec().goal() == v1::ReplicaSpec::STOP) continue;
-    v1::Object object;
-    *object.mutable_replica() = std::move(replica);
-    object.mutable_replica()->mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
-    object.mutable_replica()->mutable_spec()->set_reason("ServiceGone");
-    RETURN_IF_ERROR(
-        store_
-            .Commit(store::Batch()
-                        .Put(store::KeyOf(object), store::Encode(object),
-                             store::RevisionOf(object))
-                        .Essential())
-            .status());
-    hooks_.replica_changed(QueueKey(object.replica().metadata()));
+    const std::string key = QueueKey(replica.metadata());
+    RETURN_IF_ERROR(StopOrphan(store_, std::move(replica), "ServiceGone"));
+    hooks_.replica_changed(key);
   }
   return absl::OkStatus();
 }
