@@ -170,7 +170,7 @@ absl::StatusOr<std::unique_ptr<ArchiveWriter>> ArchiveWriter::Start(
 }
 
 struct ArchiveReader::Impl {
-  std::string password;
+  SecretText password;
   Keys keys;
   std::string header;  // until the first piece
   std::string input;   // not taken yet
@@ -186,14 +186,12 @@ struct ArchiveReader::Impl {
   absl::Status TakeEntries();
 };
 
-ArchiveReader::ArchiveReader(std::string password)
+ArchiveReader::ArchiveReader(SecretText password)
     : impl_(std::make_unique<Impl>()) {
   impl_->password = std::move(password);
 }
 
-ArchiveReader::~ArchiveReader() {
-  sodium_memzero(impl_->password.data(), impl_->password.size());
-}
+ArchiveReader::~ArchiveReader() = default;
 
 absl::Status ArchiveReader::Impl::TakeHeader() {
   absl::string_view rest = input;
@@ -217,8 +215,8 @@ absl::Status ArchiveReader::Impl::TakeHeader() {
       cost.memory < crypto_pwhash_MEMLIMIT_MIN || cost.memory > kMostMemory) {
     return absl::DataLossError("read the archive: its header was changed");
   }
-  RETURN_IF_ERROR(keys.Derive(password, rest.substr(0, kSalt), cost));
-  sodium_memzero(password.data(), password.size());
+  RETURN_IF_ERROR(keys.Derive(password.Reveal(), rest.substr(0, kSalt), cost));
+  password = SecretText();
   rest.remove_prefix(kSalt);
   std::string key = keys.Stream();
   const int bad = crypto_secretstream_xchacha20poly1305_init_pull(

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/secret_text.h"
 #include "proto/bulwark/record/v1/backup.pb.h"
 
 namespace bulwark::api {
@@ -48,7 +49,7 @@ class ArchiveWriter {
 // said OK: only then is it known that the archive is whole. Thread-compatible.
 class ArchiveReader {
  public:
-  explicit ArchiveReader(std::string password);
+  explicit ArchiveReader(SecretText password);
   ~ArchiveReader();
 
   // The next bytes of the archive, cut anywhere.

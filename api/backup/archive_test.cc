@@ -50,7 +50,7 @@ absl::Status Read(const std::string& bytes, ArchiveReader& reader,
 
 absl::Status ReadAll(const std::string& bytes,
                      const std::string& password = "pass") {
-  ArchiveReader reader(password);
+  ArchiveReader reader{SecretText(password)};
   return Read(bytes, reader);
 }
 
@@ -63,7 +63,7 @@ TEST(ArchiveTest, WhenWritten_ItIsReadBackHoweverItIsCut) {
   EXPECT_GT(bytes.size(), 10 * (64 << 10));
   EXPECT_EQ(bytes.find("vvvv"), std::string::npos);
   for (const size_t step : {size_t{7}, size_t{4096}, bytes.size()}) {
-    ArchiveReader reader("pass");
+    ArchiveReader reader{SecretText("pass")};
     ASSERT_OK(Read(bytes, reader, step));
     ASSERT_EQ(reader.entries().size(), entries.size());
     for (size_t i = 0; i < entries.size(); ++i) {
@@ -80,7 +80,7 @@ TEST(ArchiveTest, WhenWrittenTwice_NothingIsTheSame) {
 
 TEST(ArchiveTest, WhenThePasswordIsWrong_NothingIsGivenOut) {
   const std::string bytes = Archive({Row("k", "v")});
-  ArchiveReader reader("past");
+  ArchiveReader reader{SecretText("past")};
   EXPECT_THAT(Read(bytes, reader),
               StatusIs(absl::StatusCode::kPermissionDenied,
                        HasSubstr("the password is wrong")));
@@ -146,7 +146,7 @@ TEST(ArchiveTest, WhenKeysAreWrapped_BothSidesHaveTheSame) {
   };
   ASSERT_OK_AND_ASSIGN(auto writer, ArchiveWriter::Start("pass", sink, kCheap));
   ASSERT_OK(writer->Finish(sink));
-  ArchiveReader reader("pass");
+  ArchiveReader reader{SecretText("pass")};
   ASSERT_OK(Read(bytes, reader));
   EXPECT_EQ(reader.WrappingKey(), writer->WrappingKey());
   EXPECT_EQ(reader.WrappingKey().size(), 32);

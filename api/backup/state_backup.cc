@@ -134,7 +134,7 @@ absl::StatusOr<v1::RestoreStateResponse> StateBackup::Restore(
     absl::FunctionRef<bool(std::string& bytes)> next) {
   ASSIGN_OR_RETURN(const secrets::SecretBytes password,
                    OpenPassword("restore", given.sealed_password()));
-  ArchiveReader archive{std::string(password.Reveal())};
+  ArchiveReader archive{SecretText(password.Reveal())};
   const absl::StatusOr<Backup> read = ReadArchive(archive, next);
   if (!read.ok()) return Explain(read.status());
   const Backup& backup = *read;

@@ -25,6 +25,7 @@ using ::testing::Not;
 
 constexpr int kPort = 5098;
 constexpr char kRepositoryPassword[] = "repository-8b05e6c3d9-password";
+constexpr char kStatePassword[] = "state-c47a1f09d2-password";
 constexpr char kWrongPassword[] = "wrong-5f2e81ab77-password";
 
 class PasswordsTest : public Suite {
@@ -143,6 +144,16 @@ TEST_F(PasswordsTest, WhenSearchedFor_NoPasswordIsLeftBehind) {
   EXPECT_THAT(volume("backup", "wrong").err,
               HasSubstr("password does not open"));
 
+  // That of a backup of the control state, written and read.
+  const std::string state = world().Path("state.backup");
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"backup", state},
+        {"restore", state, "--dry-run", "--replace"}}) {
+    std::vector<std::string> all = command;
+    all.insert(all.end(), {"--password-file", "-"});
+    Ctl(all, absl::StrCat(kStatePassword, "\n"));
+  }
+
   const std::string encoded = absl::Base64Escape(
       absl::StrCat(ClosedRegistry::kUser, ":", ClosedRegistry::kPassword));
   const std::string encoded_wrong = absl::Base64Escape(
@@ -154,7 +165,8 @@ TEST_F(PasswordsTest, WhenSearchedFor_NoPasswordIsLeftBehind) {
   EXPECT_TRUE(MemoryHolds(world().daemon_pid(), repository));
   for (const std::string& text :
        {std::string(ClosedRegistry::kPassword), encoded, encoded_wrong,
-        std::string(kWrongPassword), std::string(kRepositoryPassword)}) {
+        std::string(kWrongPassword), std::string(kRepositoryPassword),
+        std::string(kStatePassword)}) {
     for (const pid_t pid : processes) {
       EXPECT_FALSE(MemoryHolds(pid, text))
           << text << " is in " << pid << " "
