@@ -256,7 +256,7 @@ absl::StatusOr<std::unique_ptr<ExecSession>> FakeEngine::Exec(
     handler = exec_handler_;
   }
   return NewFakeExecSession(handler ? handler(id, spec) : FakeExecResult(),
-                            spec.terminal);
+                            spec.terminal, clock_);
 }
 
 absl::StatusOr<std::unique_ptr<LogReader>> FakeEngine::Logs(

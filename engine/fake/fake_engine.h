@@ -3,6 +3,7 @@
 #ifndef ENGINE_FAKE_FAKE_ENGINE_H_
 #define ENGINE_FAKE_FAKE_ENGINE_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +20,8 @@ struct FakeExecResult {
   std::string output;  // at most 32 KiB
   std::string error;
   int code = 0;
+  // If set, it closes its streams and goes on until SIGKILL, which sets this.
+  std::shared_ptr<std::atomic<bool>> killed = nullptr;
 };
 
 // Thread-safe. Outlive it all: the clock. The event sink runs on the thread of

@@ -1,6 +1,7 @@
 #include "engine/fake/fake_streams.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,13 +31,15 @@ absl::StatusOr<UniqueFd> Filled(absl::string_view text) {
 
 class FakeExecSession final : public ExecSession {
  public:
-  FakeExecSession(UniqueFd input, UniqueFd output, UniqueFd error, int code,
-                  bool terminal)
+  FakeExecSession(UniqueFd input, UniqueFd output, UniqueFd error,
+                  const FakeExecResult& result, bool terminal, Clock& clock)
       : input_(std::move(input)),
         output_(std::move(output)),
         error_(std::move(error)),
-        code_(code),
-        terminal_(terminal) {}
+        code_(result.code),
+        killed_(result.killed),
+        terminal_(terminal),
+        clock_(clock) {}
 
   int input() override { return terminal_ ? output_.get() : input_.get(); }
   int output() override { return output_.get(); }
@@ -47,16 +50,31 @@ class FakeExecSession final : public ExecSession {
                      : absl::FailedPreconditionError(
                            "resize terminal: the process has none");
   }
-  absl::Status Signal(int signal) override { return absl::OkStatus(); }
-  absl::StatusOr<int> Wait() override { return code_; }
+  absl::Status Signal(int signal) override {
+    if (signal == SIGKILL && killed_ != nullptr) *killed_ = true;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<int> Wait() override {
+    return WaitFor(absl::InfiniteDuration());
+  }
   absl::StatusOr<int> WaitFor(absl::Duration timeout) override {
-    return code_;
+    if (killed_ == nullptr) return code_;
+    const absl::Duration end = clock_.Steady() + timeout;
+    while (!*killed_) {
+      if (clock_.Steady() >= end) {
+        return absl::DeadlineExceededError("wait for process: it runs");
+      }
+      clock_.Sleep(absl::Milliseconds(1));
+    }
+    return 128 + SIGKILL;
   }
 
  private:
   UniqueFd input_, output_, error_;
   const int code_;
+  const std::shared_ptr<std::atomic<bool>> killed_;
   const bool terminal_;
+  Clock& clock_;
 };
 
 class FakeLogReader final : public LogReader {
@@ -111,7 +129,7 @@ class FakeLogReader final : public LogReader {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ExecSession>> NewFakeExecSession(
-    const FakeExecResult& result, bool terminal) {
+    const FakeExecResult& result, bool terminal, Clock& clock) {
   UniqueFd input(open("/dev/null", O_WRONLY | O_CLOEXEC));
   if (!input.ok()) return ErrnoStatus("open", "/dev/null");
   ASSIGN_OR_RETURN(UniqueFd output, Filled(result.output));
@@ -120,8 +138,8 @@ absl::StatusOr<std::unique_ptr<ExecSession>> NewFakeExecSession(
     ASSIGN_OR_RETURN(error, Filled(result.error));
   }
   return std::make_unique<FakeExecSession>(std::move(input), std::move(output),
-                                           std::move(error), result.code,
-                                           terminal);
+                                           std::move(error), result, terminal,
+                                           clock);
 }
 
 absl::StatusOr<std::unique_ptr<LogReader>> NewFakeLogReader(

@@ -12,7 +12,7 @@
 namespace bulwark::engine {
 
 absl::StatusOr<std::unique_ptr<ExecSession>> NewFakeExecSession(
-    const FakeExecResult& result, bool terminal);
+    const FakeExecResult& result, bool terminal, Clock& clock);
 
 absl::StatusOr<std::unique_ptr<LogReader>> NewFakeLogReader(
     std::shared_ptr<FakeEngine::Log> log, const LogOptions& options,

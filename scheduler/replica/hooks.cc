@@ -1,14 +1,10 @@
 #include "scheduler/replica/hooks.h"
 
-#include <poll.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "engine/command.h"
 #include "scheduler/readable.h"
 
 namespace bulwark::scheduler {
@@ -16,32 +12,6 @@ namespace {
 
 // What of a failed command's output goes into the message.
 constexpr size_t kMaxOutput = 400;
-// How soon a hook notices that nobody wants it any more.
-constexpr absl::Duration kLook = absl::Milliseconds(100);
-
-// What the process prints, until it closes both streams; none if `go_on` says
-// no before that.
-template <typename GoOn>
-std::optional<std::string> ReadOutput(engine::ExecSession& session,
-                                      const GoOn& go_on) {
-  pollfd fds[2] = {{session.output(), POLLIN, 0}, {session.error(), POLLIN, 0}};
-  std::string output;
-  while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-    if (!go_on()) return std::nullopt;
-    poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(kLook)));
-    for (pollfd& p : fds) {
-      if (p.fd < 0 || p.revents == 0) continue;
-      char buffer[1024];
-      const ssize_t n = read(p.fd, buffer, sizeof(buffer));
-      if (n <= 0) {
-        p.fd = -1;
-        continue;
-      }
-      output.append(buffer, std::min<size_t>(n, kMaxOutput - output.size()));
-    }
-  }
-  return output;
-}
 
 }  // namespace
 
@@ -71,24 +41,19 @@ void HookRunner::Run(const std::string& container_id, Hook& hook) {
 }
 
 std::string HookRunner::Execute(const std::string& container_id, Hook& hook) {
-  const absl::Duration deadline = clock_.Steady() + hook.timeout;
-  engine::ExecSpec spec;
-  spec.args = hook.command;
-  auto session = engine_.Exec(container_id, spec);
-  if (!session.ok()) return std::string(session.status().message());
-  (*session)->CloseInput();
-  const std::optional<std::string> output = ReadOutput(
-      **session, [&] { return !hook.cancelled && clock_.Steady() < deadline; });
-  if (!output.has_value()) {
-    (*session)->Signal(SIGKILL).IgnoreError();  // its end is not waited for
-    return absl::StrCat("did not end within ",
-                        absl::FormatDuration(hook.timeout));
-  }
-  const absl::StatusOr<int> code = (*session)->Wait();
-  if (!code.ok()) return std::string(code.status().message());
-  if (*code == 0) return "";
-  return absl::StrCat("exited with status ", *code, output->empty() ? "" : ": ",
-                      Readable(absl::StripAsciiWhitespace(*output)));
+  engine::Command command;
+  command.container_id = container_id;
+  command.args = hook.command;
+  command.timeout = hook.timeout;
+  command.max_output = kMaxOutput;
+  command.wanted = [&hook] { return !hook.cancelled; };
+  const absl::StatusOr<engine::CommandEnd> end =
+      engine::RunCommand(engine_, clock_, command);
+  if (!end.ok()) return std::string(end.status().message());
+  if (end->exit_code == 0) return "";
+  return absl::StrCat("exited with status ", end->exit_code,
+                      end->output.empty() ? "" : ": ",
+                      Readable(absl::StripAsciiWhitespace(end->output)));
 }
 
 HookRunner::State HookRunner::StateOf(const std::string& container_id) {

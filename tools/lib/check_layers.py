@@ -13,7 +13,7 @@ from source_files import source_files
 
 _PORTS = [
     "engine/engine.h", "engine/images.h", "engine/container_spec.h",
-    "engine/program_error.h",
+    "engine/program_error.h", "engine/command.h",
     "netmesh/network.h", "netmesh/ipam.h", "volumes/volume.h",
     "volumes/backup.h", "secrets/secrets.h", "secrets/delivery.h", "secrets/reads.h",
     "lb/proxy.h"
