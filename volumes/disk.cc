@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "os/files.h"
+#include "volumes/volume_id.h"
 
 namespace bulwark::volumes {
 namespace {
@@ -44,6 +45,17 @@ absl::Status SyncParents(const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+absl::Status CheckCall(bool open, absl::string_view id) {
+  RETURN_IF_ERROR(CheckVolumeId(id));
+  if (open) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "volumes: not open (Open() failed or was not called)");
+}
+
+absl::Status NoSuchVolume(absl::string_view id) {
+  return absl::NotFoundError(absl::StrCat("find volume ", id, ": not found"));
+}
 
 absl::Status MakeDirectory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) != 0) {

@@ -1,4 +1,4 @@
-// Small steps on the disk that the drivers share.
+// Checks, and small steps on the disk, that the drivers share.
 #ifndef VOLUMES_DISK_H_
 #define VOLUMES_DISK_H_
 
@@ -10,9 +10,16 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "volumes/volume.h"
 
 namespace bulwark::volumes {
+
+// What each call of a driver asks first: that the id is sound, and that the
+// driver is open (FAILED_PRECONDITION).
+absl::Status CheckCall(bool open, absl::string_view id);
+// NOT_FOUND.
+absl::Status NoSuchVolume(absl::string_view id);
 
 // Makes a directory with this mode, whatever the umask says. OK if it is one
 // already; FAILED_PRECONDITION if something else is there.

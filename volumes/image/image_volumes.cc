@@ -92,16 +92,13 @@ absl::Status ImageVolumes::Open() {
 }
 
 absl::Status ImageVolumes::Check(absl::string_view id) const {
-  RETURN_IF_ERROR(CheckVolumeId(id));
-  if (open_) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      "volumes: not open (Open() failed or was not called)");
+  return CheckCall(open_, id);
 }
 
 absl::Status ImageVolumes::CheckExists(absl::string_view id) const {
   RETURN_IF_ERROR(Check(id));
   if (Exists(ImagePath(id))) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("find volume ", id, ": not found"));
+  return NoSuchVolume(id);
 }
 
 absl::Status ImageVolumes::MakeFolder(absl::string_view id) {

@@ -93,16 +93,13 @@ absl::Status LocalVolumes::Open() {
 }
 
 absl::Status LocalVolumes::Check(absl::string_view id) const {
-  RETURN_IF_ERROR(CheckVolumeId(id));
-  if (open_) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      "volumes: not open (Open() failed or was not called)");
+  return CheckCall(open_, id);
 }
 
 absl::Status LocalVolumes::CheckExists(absl::string_view id) const {
   RETURN_IF_ERROR(Check(id));
   if (IsDirectory(Path(id))) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("find volume ", id, ": not found"));
+  return NoSuchVolume(id);
 }
 
 absl::StatusOr<VolumeInfo> LocalVolumes::Ensure(const VolumeSpec& spec) {

@@ -43,10 +43,7 @@ absl::Status TmpfsVolumes::Open() {
 }
 
 absl::Status TmpfsVolumes::Check(absl::string_view id) const {
-  RETURN_IF_ERROR(CheckVolumeId(id));
-  if (open_) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      "volumes: not open (Open() failed or was not called)");
+  return CheckCall(open_, id);
 }
 
 absl::StatusOr<bool> TmpfsVolumes::IsMounted(absl::string_view id) const {
@@ -117,7 +114,7 @@ absl::Status TmpfsVolumes::Refuse(absl::string_view id,
   RETURN_IF_ERROR(Check(id));
   ASSIGN_OR_RETURN(const bool mounted, IsMounted(id));
   if (!mounted) {
-    return absl::NotFoundError(absl::StrCat("find volume ", id, ": not found"));
+    return NoSuchVolume(id);
   }
   return absl::FailedPreconditionError(absl::StrCat(
       verb, " volume ", id,
@@ -128,7 +125,7 @@ absl::StatusOr<Usage> TmpfsVolumes::GetUsage(absl::string_view id) {
   RETURN_IF_ERROR(Check(id));
   ASSIGN_OR_RETURN(const bool mounted, IsMounted(id));
   if (mounted) return FileSystemUsage(Path(id));
-  return absl::NotFoundError(absl::StrCat("find volume ", id, ": not found"));
+  return NoSuchVolume(id);
 }
 
 absl::StatusOr<SnapshotInfo> TmpfsVolumes::Snapshot(absl::string_view id,
