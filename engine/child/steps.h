@@ -24,6 +24,9 @@ struct Context {
   // `first_passed` on.
   int passed = 0;
   int first_passed = 0;
+  // Written from outside, into the memory of a process that may make no call
+  // any more: its filter's listener is in good hands.
+  volatile uint32_t handed_over = 0;
   Account account;
   // Vectors for execve; `env` has room for HOME before its end.
   char** args = nullptr;

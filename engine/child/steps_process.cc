@@ -249,12 +249,26 @@ int WriteText(int dir, const char* path, const char* text) {
   return n < 0 ? static_cast<int>(n) : 0;
 }
 
+// Some seconds at least, whatever the processor takes for one turn.
+constexpr uint64_t kMaxTurns = 2000000000;
+
+// With a listener, any call may wait for it, and executing closes it: so no
+// call is made until somebody has taken it from here.
 int LoadSeccomp(Context* c, const Step& s) {
   sock_fprog program = {};
   program.len = static_cast<unsigned short>(s.value);
   program.filter =
       reinterpret_cast<sock_filter*>(const_cast<uint8_t*>(c->base + s.str));
-  return Sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, s.value2, Arg(&program));
+  const int result =
+      Sys(__NR_seccomp, SECCOMP_SET_MODE_FILTER, s.value2, Arg(&program));
+  if (result < 0 || (s.value2 & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
+    return result;
+  }
+  for (uint64_t turn = 0; turn < kMaxTurns; ++turn) {
+    if (c->handed_over != 0) return 0;
+    asm volatile("pause");
+  }
+  return -ETIMEDOUT;
 }
 
 const char* FindPath(char** env) {

@@ -20,6 +20,9 @@ int Sync(Context* c, const Step& s) {
   uint8_t frame[64];
   FrameWriter writer(frame, sizeof(frame), kMsgSync);
   writer.Int(kTagPhase, s.value);
+  if (s.value == kSyncReady) {
+    writer.Int(kTagAddress, reinterpret_cast<uintptr_t>(&c->handed_over));
+  }
   const int master = (s.flags & kTerminal) != 0 ? c->slots[kSlotPtyMaster] : -1;
   int result = SendPacket(c->status_fd, frame, writer.size(), master);
   if (result < 0) return result;

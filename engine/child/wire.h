@@ -43,6 +43,7 @@ enum Tag : uint16_t {
   kTagErrno = 14,
   kTagRows = 15,
   kTagColumns = 16,
+  kTagAddress = 17,  // of Context::handed_over in the process's memory
   // Tags of the container record: engine/local/record.cc.
   kTagFirstOfRecord = 64,
 };

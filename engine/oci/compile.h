@@ -32,8 +32,8 @@ struct LaunchParts {
 };
 
 // The plan of a container. `spec.process` is set; without arguments it is one
-// that is never to be started. INVALID_ARGUMENT names the part of the configuration
-// that cannot be.
+// that is never to be started. INVALID_ARGUMENT names the part of the
+// configuration that cannot be.
 absl::StatusOr<CompiledPlan> CompileCreate(const Spec& spec,
                                            const LaunchParts& parts);
 

@@ -166,9 +166,9 @@ void AddProcess(const Process& process, const SeccompProgram& seccomp,
       process.no_new_privileges ? Stage::kSeccomp : Stage::kEarlySeccomp,
       seccomp.instructions, seccomp.flags);
   plan.Add(Stage::kCloseFiles, StepKind::kCloseFiles, "close files");
-  plan.AddExec(process.args.empty() ? std::vector<std::string>{""}
-                                    : process.args,
-               process.env);
+  plan.AddExec(
+      process.args.empty() ? std::vector<std::string>{""} : process.args,
+      process.env);
 }
 
 }  // namespace bulwark::engine::oci

@@ -61,27 +61,25 @@ void PassOn(int signals, int pidfd, int master) {
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> ConnectConsole(const std::string& path) {
+absl::StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("connect to console socket ", path, ": too long"));
+        absl::StrCat("connect to ", path, ": the path is too long"));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.ok()) return ErrnoStatus("make", "socket");
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address),
               sizeof(address)) != 0) {
-    return ErrnoStatus("connect to console socket", path);
+    return ErrnoStatus("connect to", path);
   }
   return fd;
 }
 
-absl::Status SendConsole(int socket, int master) {
-  // The name is what conmon and containerd log.
-  char name[] = "/dev/ptmx";
-  iovec vector = {name, sizeof(name) - 1};
+absl::Status SendWithFd(int socket, absl::string_view text, int fd) {
+  iovec vector = {const_cast<char*>(text.data()), text.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message = {};
   message.msg_iov = &vector;
@@ -92,11 +90,15 @@ absl::Status SendConsole(int socket, int master) {
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &master, sizeof(master));
-  if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
-    return ErrnoStatus("send terminal to", "the console socket");
-  }
-  return absl::OkStatus();
+  std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+  const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL);
+  if (n == static_cast<ssize_t>(text.size())) return absl::OkStatus();
+  return ErrnoStatus(n < 0 ? errno : EIO, "send a descriptor to", "a socket");
+}
+
+absl::Status SendConsole(int socket, int master) {
+  // The name is what conmon and containerd log.
+  return SendWithFd(socket, "/dev/ptmx", master);
 }
 
 void SetConsoleSize(int master, uint16_t rows, uint16_t columns) {

@@ -7,13 +7,16 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "base/unique_fd.h"
 
 namespace bulwark::engine::oci {
 
-// Connects to the unix socket `path` (--console-socket).
-absl::StatusOr<UniqueFd> ConnectConsole(const std::string& path);
-// Sends the master of a terminal over it.
+// Connects to the unix socket `path`.
+absl::StatusOr<UniqueFd> ConnectUnix(const std::string& path);
+// Sends `text` and a descriptor in one message.
+absl::Status SendWithFd(int socket, absl::string_view text, int fd);
+// Sends the master of a terminal to who listens at --console-socket.
 absl::Status SendConsole(int socket, int master);
 void SetConsoleSize(int master, uint16_t rows, uint16_t columns);
 

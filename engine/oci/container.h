@@ -12,7 +12,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "engine/oci/seccomp.h"
 #include "engine/oci/spec.h"
 #include "engine/oci/state.h"
 
@@ -79,9 +78,8 @@ absl::StatusOr<std::string> StatsOf(const Runtime& runtime,
 
 // Writes the pid in decimal, atomically. Nothing if `path` is empty.
 absl::Status WritePidFile(const std::string& path, int pid);
-// FAILED_PRECONDITION if this host does not do what the process, or its filter,
-// asks for.
-absl::Status CheckHost(const Process& process, const SeccompProgram& seccomp);
+// FAILED_PRECONDITION if this host does not do what the process asks for.
+absl::Status CheckHost(const Process& process);
 // The capabilities that we can pass on.
 uint64_t OwnCapabilities();
 

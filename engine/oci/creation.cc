@@ -17,6 +17,7 @@
 #include "engine/oci/console.h"
 #include "engine/oci/hooks.h"
 #include "engine/oci/id_map.h"
+#include "engine/oci/listener.h"
 #include "engine/oci/parse.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -26,6 +27,7 @@ namespace {
 
 constexpr absl::Duration kStepTimeout = absl::Minutes(2);
 constexpr absl::Duration kRemoveTimeout = absl::Seconds(10);
+constexpr absl::Duration kListenerTimeout = absl::Seconds(5);
 
 absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
   char* resolved = realpath(path.c_str(), nullptr);
@@ -86,7 +88,7 @@ Creation::Creation(const Runtime& runtime, const CreateOptions& options,
 absl::StatusOr<Created> Creation::Run() {
   RETURN_IF_ERROR(ReadBundle());
   if (!options_.console_socket.empty()) {
-    ASSIGN_OR_RETURN(console_, ConnectConsole(options_.console_socket));
+    ASSIGN_OR_RETURN(console_, ConnectUnix(options_.console_socket));
   }
   RETURN_IF_ERROR(store_.Create());
   Rollback rollback;
@@ -142,7 +144,7 @@ absl::Status Creation::Prepare() {
     if (!program.ok()) return Annotate(program.status(), "linux.seccomp");
     seccomp_ = *std::move(program);
   }
-  RETURN_IF_ERROR(CheckHost(*spec_.process, seccomp_));
+  RETURN_IF_ERROR(CheckHost(*spec_.process));
   ASSIGN_OR_RETURN(host_, FindCgroupHost());
   CgroupRequest request;
   request.id = options_.id;
@@ -216,8 +218,15 @@ absl::Status Creation::HandleSync(Launching& launching, LaunchEvent event,
       RETURN_IF_ERROR(RunCreateHooks(pid_));
       break;
     case child::kSyncReady:
+      state_.listener_address = event.address;
       RETURN_IF_ERROR(TakeTerminal(std::move(event.terminal), created));
       RETURN_IF_ERROR(Finish(created));
+      if (HasListener(spec_) && !wait_) {
+        RETURN_IF_ERROR(launching.Continue());
+        return HandOverListener(state_.init, event.address,
+                                *spec_.linux_.seccomp, state_, Status::kCreated,
+                                kListenerTimeout, runtime_.clock);
+      }
       break;
     default:
       return absl::InternalError("launch: a question that is not known");

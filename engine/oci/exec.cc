@@ -14,6 +14,7 @@
 #include "engine/oci/console.h"
 #include "engine/oci/container.h"
 #include "engine/oci/launching.h"
+#include "engine/oci/listener.h"
 #include "engine/oci/names.h"
 #include "engine/oci/parse.h"
 #include "os/files.h"
@@ -24,6 +25,7 @@ namespace {
 
 constexpr absl::Duration kStepTimeout = absl::Minutes(2);
 constexpr absl::Duration kKillTimeout = absl::Seconds(10);
+constexpr absl::Duration kListenerTimeout = absl::Seconds(5);
 
 // The kinds of which the process is in another one than we are.
 absl::StatusOr<uint64_t> NamespacesApart(int pid) {
@@ -47,6 +49,8 @@ absl::StatusOr<uint64_t> NamespacesApart(int pid) {
 }
 
 struct Joined {
+  State state;
+  Spec spec;
   CompiledPlan plan;
   UniqueFd init;
 };
@@ -54,7 +58,9 @@ struct Joined {
 absl::StatusOr<Joined> PlanExec(const Runtime& runtime,
                                 const ExecOptions& options) {
   Store store(runtime.root, options.id);
-  ASSIGN_OR_RETURN(const State state, store.Read());
+  Joined joined;
+  ASSIGN_OR_RETURN(joined.state, store.Read());
+  const State& state = joined.state;
   const Status status = store.StatusOf(state);
   const bool runs = status == Status::kRunning || status == Status::kCreated ||
                     (status == Status::kPaused && options.ignore_paused);
@@ -65,15 +71,15 @@ absl::StatusOr<Joined> PlanExec(const Runtime& runtime,
                          ? "it is paused; resume it, or use --ignore-paused"
                          : "container not running"));
   }
-  Joined joined;
   ASSIGN_OR_RETURN(joined.init, os::OpenPidfd(state.init));
   ASSIGN_OR_RETURN(const std::string config, store.ReadConfig());
-  ASSIGN_OR_RETURN(const Spec spec, ParseSpec(config, state.bundle));
+  ASSIGN_OR_RETURN(joined.spec, ParseSpec(config, state.bundle));
+  const Spec& spec = joined.spec;
   SeccompProgram seccomp;
   if (spec.linux_.seccomp.has_value()) {
     ASSIGN_OR_RETURN(seccomp, CompileSeccomp(*spec.linux_.seccomp));
   }
-  RETURN_IF_ERROR(CheckHost(options.process, seccomp));
+  RETURN_IF_ERROR(CheckHost(options.process));
   ASSIGN_OR_RETURN(const uint64_t namespaces, NamespacesApart(state.init.pid));
   ASSIGN_OR_RETURN(joined.plan,
                    CompileExec(options.process, {namespaces, state.cgroup,
@@ -83,7 +89,7 @@ absl::StatusOr<Joined> PlanExec(const Runtime& runtime,
 
 // Until the program runs: its pidfd, and its terminal if nobody else got it.
 struct Running {
-  int pid = 0;
+  os::ProcessRef process;
   UniqueFd pidfd;
   UniqueFd terminal;
 };
@@ -102,11 +108,11 @@ absl::Status Ready(const ExecOptions& options, int console, LaunchEvent event,
       running.terminal = std::move(event.terminal);
     }
   }
-  return WritePidFile(options.pid_file, running.pid);
+  return WritePidFile(options.pid_file, running.process.pid);
 }
 
-absl::Status Launch(const ExecOptions& options, const Joined& joined,
-                    int console, Running& running) {
+absl::Status Launch(const Runtime& runtime, const ExecOptions& options,
+                    const Joined& joined, int console, Running& running) {
   ASSIGN_OR_RETURN(
       Launching launching,
       Launching::Start({joined.plan, joined.init.get(), options.preserve_fds}));
@@ -114,15 +120,23 @@ absl::Status Launch(const ExecOptions& options, const Joined& joined,
     ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));
     if (event.kind == LaunchEvent::Kind::kExecuted) return absl::OkStatus();
     if (event.kind == LaunchEvent::Kind::kProcess) {
-      running.pid = launching.pid();
-      ASSIGN_OR_RETURN(const uint64_t ticks, os::ReadStartTicks(running.pid));
-      ASSIGN_OR_RETURN(running.pidfd, os::OpenPidfd({running.pid, ticks}));
+      running.process.pid = launching.pid();
+      ASSIGN_OR_RETURN(running.process.start_ticks,
+                       os::ReadStartTicks(running.process.pid));
+      ASSIGN_OR_RETURN(running.pidfd, os::OpenPidfd(running.process));
       continue;
     }
-    if (event.point == child::kSyncReady) {
+    const uint64_t address = event.address;
+    const bool ready = event.point == child::kSyncReady;
+    if (ready) {
       RETURN_IF_ERROR(Ready(options, console, std::move(event), running));
     }
     RETURN_IF_ERROR(launching.Continue());
+    if (ready && HasListener(joined.spec)) {
+      RETURN_IF_ERROR(HandOverListener(
+          running.process, address, *joined.spec.linux_.seccomp, joined.state,
+          Status::kRunning, kListenerTimeout, runtime.clock));
+    }
   }
 }
 
@@ -131,15 +145,15 @@ absl::Status Launch(const ExecOptions& options, const Joined& joined,
 absl::StatusOr<int> Exec(const Runtime& runtime, const ExecOptions& options) {
   UniqueFd console;
   if (!options.console_socket.empty()) {
-    ASSIGN_OR_RETURN(console, ConnectConsole(options.console_socket));
+    ASSIGN_OR_RETURN(console, ConnectUnix(options.console_socket));
   } else if (options.process.terminal && options.detach) {
     return absl::InvalidArgumentError(
         "exec: a terminal with --detach needs --console-socket");
   }
   ASSIGN_OR_RETURN(const Joined joined, PlanExec(runtime, options));
   Running running;
-  const absl::Status launched =
-      Launch(options, joined, console.ok() ? console.get() : -1, running);
+  const absl::Status launched = Launch(
+      runtime, options, joined, console.ok() ? console.get() : -1, running);
   if (!launched.ok()) {
     if (running.pidfd.ok()) {
       os::SendSignal(running.pidfd.get(), SIGKILL).IgnoreError();

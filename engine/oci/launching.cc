@@ -149,6 +149,7 @@ absl::StatusOr<LaunchEvent> Launching::Handle(const uint8_t* data, size_t size,
     if (reader.tag() == child::kTagErrno)
       error = static_cast<int>(reader.Int());
     if (reader.tag() == child::kTagPhase) event.point = reader.Int();
+    if (reader.tag() == child::kTagAddress) event.address = reader.Int();
     if (reader.tag() == child::kTagInitPid) {
       pid_ = static_cast<int>(reader.Int());
     }

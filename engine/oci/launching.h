@@ -30,8 +30,9 @@ struct LaunchEvent {
     kExecuted,  // its program runs; or it was killed
   };
   Kind kind = Kind::kProcess;
-  uint64_t point = 0;  // kSync: child::SyncPoint
-  UniqueFd terminal;   // kSync: the terminal's master, if there is one
+  uint64_t point = 0;    // kSync: child::SyncPoint
+  uint64_t address = 0;  // kSyncReady: see HandOverListener()
+  UniqueFd terminal;     // kSync: the terminal's master, if there is one
 };
 
 // Thread-compatible. The process is a child of ours and stays when this goes;

@@ -163,6 +163,8 @@ absl::StatusOr<State> Store::Read() const {
   state.namespaces = static_cast<uint64_t>(image::IntField(json, "namespaces"));
   state.terminal = image::IntField(json, "terminal") != 0;
   state.systemd_cgroup = image::IntField(json, "systemdCgroup") != 0;
+  state.listener_address =
+      static_cast<uint64_t>(image::IntField(json, "listenerAddress"));
   state.annotations = image::StringMap(json, "annotations");
   if (const Json* cgroup = image::Find(json, "cgroup"); cgroup != nullptr) {
     state.cgroup.path = image::StringField(*cgroup, "path");
@@ -189,6 +191,7 @@ absl::Status Store::Write(const State& state) const {
                      {"namespaces", state.namespaces},
                      {"terminal", state.terminal ? 1 : 0},
                      {"systemdCgroup", state.systemd_cgroup ? 1 : 0},
+                     {"listenerAddress", state.listener_address},
                      {"annotations", ToJson(state.annotations)},
                      {"cgroup",
                       {{"path", state.cgroup.path},

@@ -38,6 +38,7 @@ struct State {
   uint64_t namespaces = 0;  // CLONE_NEW* that are the container's own
   bool terminal = false;
   bool systemd_cgroup = false;
+  uint64_t listener_address = 0;  // see HandOverListener()
   CgroupRecord cgroup;
   std::map<std::string, std::string> annotations;
 };

@@ -17,6 +17,7 @@
 #include "engine/oci/container.h"
 #include "engine/oci/creation.h"
 #include "engine/oci/hooks.h"
+#include "engine/oci/listener.h"
 #include "engine/oci/parse.h"
 #include "os/files.h"
 
@@ -26,6 +27,7 @@ namespace {
 constexpr absl::Duration kExecTimeout = absl::Seconds(30);
 constexpr absl::Duration kKillTimeout = absl::Seconds(10);
 constexpr absl::Duration kFreezeTimeout = absl::Seconds(10);
+constexpr absl::Duration kListenerTimeout = absl::Seconds(5);
 
 absl::Status Wrong(absl::string_view verb, const std::string& id,
                    absl::string_view why) {
@@ -68,13 +70,19 @@ absl::Status ReadStartError(const Store& store, const State& state,
 }
 
 // Lets the program go, and waits until it executes or fails.
-absl::Status Release(const Store& store) {
+absl::Status Release(const Runtime& runtime, const Store& store,
+                     const State& state, const Spec& spec) {
   const std::string path = store.Path("start");
   UniqueFd fifo(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   // ENXIO: nobody waits.
   if (!fifo.ok()) return Wrong("start", store.id(), "its process is gone");
   if (unlink(path.c_str()) != 0) return ErrnoStatus("remove", path);
   RETURN_IF_ERROR(os::WriteAll(fifo.get(), "S", path));
+  if (HasListener(spec)) {
+    RETURN_IF_ERROR(HandOverListener(
+        state.init, state.listener_address, *spec.linux_.seccomp, state,
+        Status::kCreated, kListenerTimeout, runtime.clock));
+  }
   // The pipe breaks when its reader closes it, by executing or by ending.
   pollfd poll_fd = {fifo.get(), 0, 0};
   const timespec limit = absl::ToTimespec(kExecTimeout);
@@ -123,7 +131,7 @@ absl::Status WritePidFile(const std::string& path, int pid) {
   return absl::OkStatus();
 }
 
-absl::Status CheckHost(const Process& process, const SeccompProgram& seccomp) {
+absl::Status CheckHost(const Process& process) {
   if (!process.apparmor_profile.empty() &&
       access("/sys/kernel/security/apparmor", F_OK) != 0) {
     return absl::FailedPreconditionError(
@@ -133,11 +141,6 @@ absl::Status CheckHost(const Process& process, const SeccompProgram& seccomp) {
       access("/sys/fs/selinux/enforce", F_OK) != 0) {
     return absl::FailedPreconditionError(
         "process.selinuxLabel: SELinux does not run on this host");
-  }
-  if (seccomp.listener) {
-    return absl::FailedPreconditionError(
-        "linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of "
-        "bulwark-oci");
   }
   return absl::OkStatus();
 }
@@ -172,7 +175,11 @@ absl::Status Start(const Runtime& runtime, const std::string& id) {
     EndAll(runtime, state).IgnoreError();
     return hooks;
   }
-  RETURN_IF_ERROR(Release(store));
+  const absl::Status released = Release(runtime, store, state, spec);
+  if (!released.ok()) {
+    EndAll(runtime, state).IgnoreError();  // it waits for what will not come
+    return released;
+  }
   RETURN_IF_ERROR(ReadStartError(store, state, spec));
   const absl::Status poststart = RunHooks(
       spec.hooks.poststart, "poststart", StateJson(state, Status::kRunning), 0);
