@@ -214,6 +214,9 @@ bool HasNamespace(const Spec& spec, uint64_t type) {
 
 absl::StatusOr<CompiledPlan> CompileCreate(const Spec& spec,
                                            const LaunchParts& parts) {
+  if (!spec.process.has_value()) {
+    return absl::InvalidArgumentError("process: is required");
+  }
   PlanBuilder plan;
   JoinCgroup(parts.cgroup, plan);
   AddNamespaces(spec, plan);

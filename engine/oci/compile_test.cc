@@ -146,6 +146,12 @@ TEST_F(CompileTest, WhenThereIsNothingToStart_ThePlanIsWholeYet) {
                        HasSubstr("process: is required")));
 }
 
+TEST_F(CompileTest, WhenThereIsNoProcess_IsRefused) {
+  spec_.process.reset();
+  EXPECT_THAT(Compile(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                  HasSubstr("process: is required")));
+}
+
 TEST_F(CompileTest, WhenThereAreTenThousandMounts_TheyAreRefused) {
   for (int i = 0; i < 10000; ++i) {
     spec_.mounts.push_back(

@@ -139,10 +139,7 @@ absl::Status Creation::ReadBundle() {
 
 absl::Status Creation::Prepare() {
   if (spec_.linux_.seccomp.has_value()) {
-    absl::StatusOr<SeccompProgram> program =
-        CompileSeccomp(*spec_.linux_.seccomp);
-    if (!program.ok()) return Annotate(program.status(), "linux.seccomp");
-    seccomp_ = *std::move(program);
+    ASSIGN_OR_RETURN(seccomp_, CompileSeccomp(*spec_.linux_.seccomp));
   }
   RETURN_IF_ERROR(CheckHost(*spec_.process));
   ASSIGN_OR_RETURN(host_, FindCgroupHost());
