@@ -186,7 +186,7 @@ TEST_F(BackupTest, WhenTheKeyringCannotBeLoaded_SaysThatTheRestIsRestored) {
                : absl::OkStatus();
   });
   const absl::Status status = Restore(archive, true).status();
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal,
+  ASSERT_THAT(status, StatusIs(absl::StatusCode::kInternal,
                                HasSubstr("everything is restored, but its "
                                          "keyring could not be loaded: disk "
                                          "trouble")));
