@@ -20,6 +20,10 @@ struct Context {
   int mask_directory = -1;  // an attached, empty, read-only tmpfs
   // To who ordered the launch (kSync); where a failure is reported.
   int status_fd = -1;
+  // What stays open until the program executes: where a failure is reported,
+  // and the FIFO whose closing says that there was none.
+  int failure_fd = -1;
+  int start_fd = -1;
   // Descriptors that the program is given from 3 on; they wait from
   // `first_passed` on.
   int passed = 0;

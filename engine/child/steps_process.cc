@@ -29,12 +29,14 @@ struct Statfs {
 };
 
 // Opens a terminal pair. The slave comes from the master itself
-// (TIOCGPTPEER): no path of the container is trusted.
+// (TIOCGPTPEER): no path of the container is trusted. In a container that runs,
+// no part of the master's is a link.
 int Pty(Context* c, const Step& s) {
-  const bool own = s.slot2 >= 0;
   const int master =
-      OpenAt(own ? c->slots[s.slot2] : AT_FDCWD, own ? "ptmx" : "/dev/pts/ptmx",
-             O_RDWR | O_NOCTTY | O_NOFOLLOW);
+      s.slot2 >= 0
+          ? OpenAt(c->slots[s.slot2], "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW)
+          : OpenInRoot(c->slots[kSlotRoot], "/dev/pts/ptmx", O_RDWR | O_NOCTTY,
+                       kNoSymlinks);
   if (master < 0) return master;
   Statfs fs;
   int unlock = 0;
@@ -168,6 +170,31 @@ int Session(Context* c, const Step& s) {
   }
   if ((s.flags & kTerminal) == 0) return 0;
   return Sys(__NR_ioctl, 0, TIOCSCTTY, 0);
+}
+
+int CloseRange(int first, int last) {
+  if (last < first) return 0;
+  return Sys(__NR_close_range, first, static_cast<unsigned>(last), 0);
+}
+
+// Before the program's path is looked up, and not by executing: a path such as
+// /proc/self/fd/9/../bin/sh must find nothing of the host. What has to stay is
+// a pipe, a socket or a file, none of which a path leads through.
+int CloseFiles(Context* c) {
+  int low = c->failure_fd;
+  int high = c->start_fd;
+  if (low < 0) return -EBADF;
+  if (high < 0) high = low;
+  if (high < low) {
+    low = c->start_fd;
+    high = c->failure_fd;
+  }
+  const int first = 3 + c->passed;
+  int result = CloseRange(first, low - 1);
+  if (result >= 0) result = CloseRange(low + 1, high - 1);
+  if (result >= 0) result = CloseRange(high + 1, 0x7fffffff);
+  if (result < 0) return result;
+  return Sys(__NR_close_range, first, ~0u, kCloseRangeCloexec);
 }
 
 int Rlimit(const Step& s) {
@@ -382,7 +409,7 @@ int RunProcessStep(Context* c, const Step& s) {
     case StepKind::kNoNewPrivs:
       return Prctl(PR_SET_NO_NEW_PRIVS, 1);
     case StepKind::kCloseFiles:
-      return Sys(__NR_close_range, 3 + c->passed, ~0u, kCloseRangeCloexec);
+      return CloseFiles(c);
     case StepKind::kDomainname:
       return Sys(__NR_setdomainname, Arg(str), Length(str));
     case StepKind::kWrite:

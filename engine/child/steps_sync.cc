@@ -39,6 +39,7 @@ int AwaitStart(Context* c, const Step& s) {
   char byte = 0;
   const long n = Read(c->slots[s.slot], &byte, 1);
   if (n != 1) return n < 0 ? static_cast<int>(n) : -EIO;
+  c->start_fd = c->slots[s.slot];
   const int result = Sys(__NR_dup3, c->slots[s.slot2], c->status_fd, O_CLOEXEC);
   return result < 0 ? result : 0;
 }

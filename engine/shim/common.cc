@@ -127,6 +127,7 @@ int StartChild(child::Context* context, Child* child) {
   if (stack == nullptr) return -ENOMEM;
   child_stack = stack;
   child_start = {context, pipe[1]};
+  context->failure_fd = context->status_fd < 0 ? pipe[1] : context->status_fd;
   clone_args args = {};
   args.flags = CLONE_VM | CLONE_PIDFD | context->plan->clone_flags;
   args.pidfd = reinterpret_cast<uintptr_t>(&child->pidfd);
