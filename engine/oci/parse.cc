@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "engine/image/json.h"
 #include "engine/oci/json_reader.h"
@@ -135,8 +136,19 @@ absl::Status Contradiction(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
 }
 
+// Whether the name, where slashes separate, has a part that is empty or leads
+// up: "net/../kernel/core_pattern".
+bool LeadsElsewhere(absl::string_view name) {
+  if (name.find('/') == name.npos) return false;
+  for (const absl::string_view part : absl::StrSplit(name, '/')) {
+    if (part.empty() || part == "." || part == "..") return true;
+  }
+  return false;
+}
+
 // Which namespace a sysctl belongs to; 0: to the whole host.
 uint64_t NamespaceOfSysctl(absl::string_view name) {
+  if (LeadsElsewhere(name)) return 0;
   constexpr const char* kIpc[] = {"kernel.msgmax", "kernel.msgmnb",
                                   "kernel.msgmni", "kernel.sem",
                                   "kernel.shmall", "kernel.shmmax",

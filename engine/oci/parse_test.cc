@@ -153,6 +153,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"/linux/timeOffsets", R"({"realtime":{"secs":1}})",
             "only monotonic"},
         Bad{"/linux/sysctl", R"({"kernel.panic":"1"})", "whole host"},
+        Bad{"/linux/sysctl", R"({"net/../kernel/core_pattern":"x"})",
+            "whole host"},
         Bad{"/linux/sysctl", R"({"net.ipv4.ip_forward":"1"})",
             "namespace of its own"},
         Bad{"/hostname", "\"x\"", "hostname: needs a uts namespace"},
