@@ -8,8 +8,10 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "engine/oci/spec_resources.h"
+#include "engine/oci/spec_seccomp.h"
 
 namespace bulwark::engine::oci {
 
@@ -105,115 +107,6 @@ struct Device {
   uint32_t file_mode = 0666;
   uint32_t uid = 0;
   uint32_t gid = 0;
-};
-
-// linux.resources.devices: later rules win. Absent numbers, and type 'a',
-// stand for all.
-struct DeviceRule {
-  bool allow = false;
-  char type = 'a';  // 'a', 'b', 'c'
-  std::optional<int64_t> major;
-  std::optional<int64_t> minor;
-  std::string access;  // of "rwm"
-};
-
-struct ThrottleDevice {
-  int64_t major = 0;
-  int64_t minor = 0;
-  uint64_t rate = 0;
-};
-
-struct WeightDevice {
-  int64_t major = 0;
-  int64_t minor = 0;
-  std::optional<uint16_t> weight;
-  std::optional<uint16_t> leaf_weight;
-};
-
-// linux.resources. -1 means "no limit" where the specification says so.
-struct Resources {
-  std::vector<DeviceRule> devices;
-  struct {
-    std::optional<int64_t> limit;  // bytes
-    std::optional<int64_t> reservation;
-    std::optional<int64_t> swap;  // memory and swap together
-    std::optional<int64_t> kernel;
-    std::optional<int64_t> kernel_tcp;
-    std::optional<uint64_t> swappiness;
-    std::optional<bool> disable_oom_killer;
-    std::optional<bool> use_hierarchy;
-    std::optional<bool> check_before_update;
-  } memory;
-  struct {
-    std::optional<uint64_t> shares;
-    std::optional<int64_t> quota;  // microseconds
-    std::optional<uint64_t> burst;
-    std::optional<uint64_t> period;
-    std::optional<int64_t> realtime_runtime;
-    std::optional<uint64_t> realtime_period;
-    std::optional<int64_t> idle;
-    std::string cpus;
-    std::string mems;
-  } cpu;
-  std::optional<int64_t> pids_limit;
-  struct {
-    std::optional<uint16_t> weight;
-    std::optional<uint16_t> leaf_weight;
-    std::vector<WeightDevice> weight_devices;
-    std::vector<ThrottleDevice> read_bps;
-    std::vector<ThrottleDevice> write_bps;
-    std::vector<ThrottleDevice> read_iops;
-    std::vector<ThrottleDevice> write_iops;
-  } block_io;
-  std::vector<std::pair<std::string, uint64_t>> hugepages;  // "2MB", bytes
-  struct {
-    std::optional<uint32_t> class_id;
-    std::vector<std::pair<std::string, uint32_t>> priorities;
-  } network;
-  struct Rdma {
-    std::string device;
-    std::optional<uint32_t> handles;
-    std::optional<uint32_t> objects;
-  };
-  std::vector<Rdma> rdma;
-  // Files of the version 2 group, verbatim.
-  std::map<std::string, std::string> unified;
-};
-
-enum class SeccompOperator {
-  kNotEqual,
-  kLess,
-  kLessOrEqual,
-  kEqual,
-  kGreaterOrEqual,
-  kGreater,
-  kMaskedEqual,  // (argument & value) == value_two
-};
-
-struct SeccompArgument {
-  uint32_t index = 0;  // 0 to 5
-  uint64_t value = 0;
-  uint64_t value_two = 0;
-  SeccompOperator op = SeccompOperator::kEqual;
-};
-
-struct SeccompSyscall {
-  std::vector<std::string> names;
-  std::string action;  // "SCMP_ACT_ALLOW", …
-  std::optional<uint32_t> errno_ret;
-  // All must hold. More than one with the same index: any of them, as
-  // libseccomp has it.
-  std::vector<SeccompArgument> args;
-};
-
-struct Seccomp {
-  std::string default_action;
-  std::optional<uint32_t> default_errno_ret;
-  std::vector<std::string> architectures;  // "SCMP_ARCH_X86_64", …
-  std::vector<std::string> flags;          // "SECCOMP_FILTER_FLAG_LOG", …
-  std::string listener_path;
-  std::string listener_metadata;
-  std::vector<SeccompSyscall> syscalls;
 };
 
 struct TimeOffset {
