@@ -292,8 +292,8 @@ void Creation::Undo() {
       os::ReapChild(pidfd->get());
     }
     // They belong to a container whose creation failed, too.
-    const absl::Status hooks = RunHooks(spec_.hooks.poststop, "poststop",
-                                        StateJson(state_, Status::kStopped), 0);
+    const absl::Status hooks = RunEveryHook(
+        spec_.hooks.poststop, "poststop", StateJson(state_, Status::kStopped));
     if (!hooks.ok()) LOG_WARN("hook failed", {{"error", hooks}});
   }
   if (!options_.pid_file.empty()) unlink(options_.pid_file.c_str());

@@ -39,6 +39,33 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return result;
 }
 
+// Where the children that are made from now on are numbered. Undone by the
+// destructor.
+class ChildrenIn {
+ public:
+  // `pid` 0: where they are.
+  explicit ChildrenIn(int pid) {
+    if (pid == 0) return;
+    const std::string path = absl::StrCat("/proc/", pid, "/ns/pid");
+    const UniqueFd theirs(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    ours_.Reset(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
+    if (!theirs.ok() || !ours_.ok() || setns(theirs.get(), CLONE_NEWPID) != 0) {
+      status_ = ErrnoStatus("enter", path);
+    }
+  }
+  ChildrenIn(const ChildrenIn&) = delete;
+  ChildrenIn& operator=(const ChildrenIn&) = delete;
+  ~ChildrenIn() {
+    if (ours_.ok()) setns(ours_.get(), CLONE_NEWPID);
+  }
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  UniqueFd ours_;
+  absl::Status status_;
+};
+
 // The namespaces of a process, opened while /proc is ours still; that of mounts
 // last, since nothing can be opened after it.
 absl::StatusOr<std::vector<UniqueFd>> OpenNamespaces(int pid) {
@@ -163,6 +190,10 @@ absl::Status RunHook(const Hook& hook, const std::string& what,
       last.substr(last.size() > kKeptOutput ? last.size() - kKeptOutput : 0)));
 }
 
+std::string NameOf(const Hook& hook, const char* kind, size_t index) {
+  return absl::StrCat("run hook ", kind, "[", index, "] ", hook.path);
+}
+
 }  // namespace
 
 absl::Status RunHooks(const std::vector<Hook>& hooks, const char* kind,
@@ -172,12 +203,22 @@ absl::Status RunHooks(const std::vector<Hook>& hooks, const char* kind,
   if (pid != 0) {
     ASSIGN_OR_RETURN(namespaces, OpenNamespaces(pid));
   }
+  const ChildrenIn numbered(pid);
+  RETURN_IF_ERROR(numbered.status());
   for (size_t i = 0; i < hooks.size(); ++i) {
-    const std::string what =
-        absl::StrCat("run hook ", kind, "[", i, "] ", hooks[i].path);
-    RETURN_IF_ERROR(RunHook(hooks[i], what, state, namespaces));
+    RETURN_IF_ERROR(
+        RunHook(hooks[i], NameOf(hooks[i], kind, i), state, namespaces));
   }
   return absl::OkStatus();
+}
+
+absl::Status RunEveryHook(const std::vector<Hook>& hooks, const char* kind,
+                          const std::string& state) {
+  absl::Status first;
+  for (size_t i = 0; i < hooks.size(); ++i) {
+    first.Update(RunHook(hooks[i], NameOf(hooks[i], kind, i), state, {}));
+  }
+  return first;
 }
 
 }  // namespace bulwark::engine::oci

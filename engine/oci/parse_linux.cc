@@ -34,6 +34,17 @@ void ReadNamespaces(const JsonReader& in, std::vector<Namespace>& out) {
   });
 }
 
+void ReadPaths(const JsonReader& in, std::vector<std::string>& out) {
+  in.ForEach([&](const JsonReader& element) {
+    std::string path;
+    element.Get(path);
+    if (path.empty() || path[0] != '/') {
+      element.Fail(absl::StrCat("\"", path, "\" is not an absolute path"));
+    }
+    out.push_back(std::move(path));
+  });
+}
+
 void ReadDevices(const JsonReader& in, std::vector<Device>& out) {
   in.ForEach([&](const JsonReader& element) {
     Device device;
@@ -168,8 +179,8 @@ void ReadLinux(const JsonReader& in, Linux& out) {
     out.seccomp.emplace();
     ReadSeccomp(in["seccomp"], *out.seccomp);
   }
-  in["maskedPaths"].Get(out.masked_paths);
-  in["readonlyPaths"].Get(out.readonly_paths);
+  ReadPaths(in["maskedPaths"], out.masked_paths);
+  ReadPaths(in["readonlyPaths"], out.readonly_paths);
   in["mountLabel"].Get(out.mount_label);
   ReadPersonality(in["personality"], out.personality);
   if (in["intelRdt"].present()) {

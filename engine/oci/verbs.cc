@@ -97,8 +97,8 @@ absl::Status Release(const Runtime& runtime, const Store& store,
 void RunPoststop(const Store& store, const State& state) {
   const absl::StatusOr<Spec> spec = SpecOf(store, state);
   if (!spec.ok()) return;  // it was never whole
-  const absl::Status hooks = RunHooks(spec->hooks.poststop, "poststop",
-                                      StateJson(state, Status::kStopped), 0);
+  const absl::Status hooks = RunEveryHook(spec->hooks.poststop, "poststop",
+                                          StateJson(state, Status::kStopped));
   // The specification: the rest goes on as if they had succeeded.
   if (!hooks.ok()) LOG_WARN("hook failed", {{"error", hooks}});
 }
