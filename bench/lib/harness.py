@@ -16,7 +16,7 @@ import processes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
-PEERS = ["docker.io", "haproxy", "wrk", "nginx-light", "busybox-static"]
+PEERS = ["docker.io", "crun", "haproxy", "wrk", "nginx-light", "busybox-static"]
 TARGETS = ["//daemon:bulwarkd", "//ctl:ctl", "//engine/shim:bulwark-shim",
            "//dataplane:bulwark-keeper", "//dataplane:bulwark-proxy"]
 
@@ -32,7 +32,8 @@ def prepare():
     # It keeps the packages' services from starting.
     subprocess.run([os.path.join(ROOT, "tools", "deps")] + PEERS, check=True)
     subprocess.run(["bazel", "build", "--noshow_progress",
-                    "--ui_event_filters=-info,-stdout,-stderr"] + TARGETS,
+                    "--ui_event_filters=-info,-stdout,-stderr",
+                    "//engine/oci:bulwark-oci"] + TARGETS,
                    check=True, cwd=ROOT)
     bazel_bin = subprocess.run(
         ["bazel", "info", "bazel-bin"], check=True, cwd=ROOT,

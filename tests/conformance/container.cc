@@ -18,8 +18,19 @@ Container::Container(const Runtime& runtime, const std::string& root,
       printed_(bundle + "/printed") {}
 
 Container::~Container() {
-  if (access((root_ + "/" + id_).c_str(), F_OK) == 0) Delete({"--force"});
-  // Its zombie, and those of what it left.
+  if (access((root_ + "/" + id_).c_str(), F_OK) == 0) {
+    // A namespace of processes ends only once its dead are reaped, and those
+    // whose parents have left are ours.
+    if (SignalProcess(SIGKILL)) {
+      Eventually(
+          [] {
+            while (waitpid(-1, nullptr, WNOHANG) > 0) continue;
+            return waitpid(-1, nullptr, WNOHANG) < 0;
+          },
+          absl::Milliseconds(300));
+    }
+    Delete({"--force"});
+  }
   Eventually([] { return waitpid(-1, nullptr, WNOHANG) <= 0; });
 }
 
@@ -112,8 +123,12 @@ int Container::AwaitExit() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-bool Container::AwaitPrinted(const std::string& text) {
-  return Eventually([&] { return absl::StrContains(Printed(), text); });
+::testing::AssertionResult Container::AwaitPrinted(const std::string& text) {
+  if (Eventually([&] { return absl::StrContains(Printed(), text); })) {
+    return ::testing::AssertionSuccess();
+  }
+  return ::testing::AssertionFailure()
+         << "not printed: " << text << "; printed: " << Printed();
 }
 
 }  // namespace bulwark::conformance

@@ -2,6 +2,7 @@
 #ifndef TESTS_CONFORMANCE_CONTAINER_H_
 #define TESTS_CONFORMANCE_CONTAINER_H_
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <string>
@@ -59,7 +60,8 @@ class Container {
   // in Outcome.
   int AwaitExit();
   std::string Printed() const { return ReadFile(printed_); }
-  bool AwaitPrinted(const std::string& text);
+  // Whether that is among it within some seconds.
+  ::testing::AssertionResult AwaitPrinted(const std::string& text);
 
  private:
   Runtime runtime_;

@@ -14,6 +14,7 @@ std::vector<Runtime> Runtimes() {
   const std::vector<Runtime> all = {
       {"crun", "/usr/bin/crun", /*wants_no_hybrid=*/true},
       {"runc", "/usr/sbin/runc"},
+      {"bulwark-oci", Workspace::Runfile("engine/oci/bulwark-oci")},
   };
   const char* wanted = getenv("CONFORMANCE_RUNTIMES");
   std::vector<Runtime> runtimes;

@@ -76,12 +76,14 @@ std::string RuntimeSuffix(const ::testing::TestParamInfo<Runtime>& info);
 
 }  // namespace bulwark::conformance
 
-// A fixture, and its instances over every runtime.
-#define CONFORMANCE_SUITE(Fixture)                             \
-  class Fixture : public ::bulwark::conformance::Suite {};     \
+// A fixture derived from `Base`, and its instances over every runtime.
+#define CONFORMANCE_SUITE_OF(Fixture, Base)                    \
+  class Fixture : public Base {};                              \
   INSTANTIATE_TEST_SUITE_P(                                    \
       Runtimes, Fixture,                                       \
       ::testing::ValuesIn(::bulwark::conformance::Runtimes()), \
       ::bulwark::conformance::RuntimeSuffix)
+#define CONFORMANCE_SUITE(Fixture) \
+  CONFORMANCE_SUITE_OF(Fixture, ::bulwark::conformance::Suite)
 
 #endif  // TESTS_CONFORMANCE_SUITE_H_
