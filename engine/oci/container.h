@@ -49,9 +49,15 @@ struct ExecOptions {
   int preserve_fds = 0;
   bool detach = false;
   bool ignore_paused = false;
+  int input = 0;  // the descriptor that becomes its standard input
 };
 // Returns the exit status; 0 with `detach`.
 absl::StatusOr<int> Exec(const Runtime& runtime, const ExecOptions& options);
+// Runs the startContainer hooks of a created container, each as a process of
+// the container with the rights of its program: what the path names is the
+// image's. Errors as of RunHooks().
+absl::Status RunStartHooks(const Runtime& runtime, const std::string& id,
+                           const Spec& spec, const std::string& state);
 // The process of the container's own configuration, to be changed for an exec.
 absl::StatusOr<Process> ProcessOf(const Runtime& runtime,
                                   const std::string& id);

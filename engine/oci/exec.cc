@@ -115,7 +115,8 @@ absl::Status Launch(const Runtime& runtime, const ExecOptions& options,
                     const Joined& joined, int console, Running& running) {
   ASSIGN_OR_RETURN(
       Launching launching,
-      Launching::Start({joined.plan, joined.init.get(), options.preserve_fds}));
+      Launching::Start({joined.plan, joined.init.get(), options.preserve_fds,
+                        options.process.terminal, options.input}));
   for (;;) {
     ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));
     if (event.kind == LaunchEvent::Kind::kExecuted) return absl::OkStatus();
@@ -140,7 +141,70 @@ absl::Status Launch(const Runtime& runtime, const ExecOptions& options,
   }
 }
 
+// Its program runs, or nothing is left of it.
+absl::StatusOr<Running> StartProcess(const Runtime& runtime,
+                                     const ExecOptions& options,
+                                     const UniqueFd& console) {
+  ASSIGN_OR_RETURN(const Joined joined, PlanExec(runtime, options));
+  Running running;
+  const absl::Status launched = Launch(
+      runtime, options, joined, console.ok() ? console.get() : -1, running);
+  if (launched.ok()) return running;
+  if (running.pidfd.ok()) {
+    os::SendSignal(running.pidfd.get(), SIGKILL).IgnoreError();
+    os::AwaitEnd(running.pidfd.get(), kKillTimeout);
+    os::ReapChild(running.pidfd.get());
+  }
+  if (!options.pid_file.empty()) unlink(options.pid_file.c_str());
+  return launched;
+}
+
+absl::Status RunStartHook(const Runtime& runtime, const std::string& id,
+                          const Process& process, const Hook& hook,
+                          const std::string& state, const std::string& what) {
+  ASSIGN_OR_RETURN(const UniqueFd input, os::SealedBytes("state", state));
+  if (lseek(input.get(), 0, SEEK_SET) != 0) return ErrnoStatus("read", "state");
+  ExecOptions options;
+  options.id = id;
+  options.process = process;
+  options.process.terminal = false;
+  options.process.cwd = "/";
+  options.process.args = hook.args;
+  options.process.args[0] = hook.path;
+  options.process.env = hook.env;
+  options.input = input.get();
+  const absl::StatusOr<Running> running =
+      StartProcess(runtime, options, UniqueFd());
+  if (!running.ok()) return Annotate(running.status(), what);
+  const bool in_time = os::AwaitEnd(running->pidfd.get(),
+                                    hook.timeout_seconds == 0
+                                        ? absl::InfiniteDuration()
+                                        : absl::Seconds(hook.timeout_seconds));
+  if (!in_time) {
+    os::SendSignal(running->pidfd.get(), SIGKILL).IgnoreError();
+  }
+  ASSIGN_OR_RETURN(const int code, Attend(running->pidfd.get(), -1));
+  if (!in_time) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        what, ": did not end within ", hook.timeout_seconds, " s"));
+  }
+  if (code == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, ": exit status ", code));
+}
+
 }  // namespace
+
+absl::Status RunStartHooks(const Runtime& runtime, const std::string& id,
+                           const Spec& spec, const std::string& state) {
+  const std::vector<Hook>& hooks = spec.hooks.start_container;
+  for (size_t i = 0; i < hooks.size(); ++i) {
+    RETURN_IF_ERROR(RunStartHook(
+        runtime, id, *spec.process, hooks[i], state,
+        absl::StrCat("run hook startContainer[", i, "] ", hooks[i].path)));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<int> Exec(const Runtime& runtime, const ExecOptions& options) {
   UniqueFd console;
@@ -150,19 +214,8 @@ absl::StatusOr<int> Exec(const Runtime& runtime, const ExecOptions& options) {
     return absl::InvalidArgumentError(
         "exec: a terminal with --detach needs --console-socket");
   }
-  ASSIGN_OR_RETURN(const Joined joined, PlanExec(runtime, options));
-  Running running;
-  const absl::Status launched = Launch(
-      runtime, options, joined, console.ok() ? console.get() : -1, running);
-  if (!launched.ok()) {
-    if (running.pidfd.ok()) {
-      os::SendSignal(running.pidfd.get(), SIGKILL).IgnoreError();
-      os::AwaitEnd(running.pidfd.get(), kKillTimeout);
-      os::ReapChild(running.pidfd.get());
-    }
-    if (!options.pid_file.empty()) unlink(options.pid_file.c_str());
-    return launched;
-  }
+  ASSIGN_OR_RETURN(const Running running,
+                   StartProcess(runtime, options, console));
   if (options.detach) return 0;
   return Attend(running.pidfd.get(),
                 running.terminal.ok() ? running.terminal.get() : -1);

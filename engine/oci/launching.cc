@@ -78,7 +78,8 @@ absl::StatusOr<Launching> Launching::Start(const LaunchRequest& request) {
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.ok()) return ErrnoStatus("open", "/dev/null");
   for (int i = 0; i < 3; ++i) {
-    options.fds.emplace_back(request.terminal ? null.get() : i,
+    const int ours = i == 0 ? request.input : i;
+    options.fds.emplace_back(request.terminal ? null.get() : ours,
                              shim::kFirstStreamFd + i);
   }
   for (int i = 0; i < request.passed; ++i) {

@@ -20,6 +20,7 @@ struct LaunchRequest {
   // The program's streams are a terminal of its own. Otherwise they are ours,
   // which it must not keep open here: who called us may wait for their end.
   bool terminal = false;
+  int input = 0;  // the program's standard input, but for a terminal
 };
 
 // What the process is at.

@@ -168,8 +168,7 @@ absl::Status Start(const Runtime& runtime, const std::string& id) {
     return Wrong("start", id, "its configuration has no process");
   }
   const absl::Status hooks =
-      RunHooks(spec.hooks.start_container, "startContainer",
-               StateJson(state, Status::kCreated), state.init.pid);
+      RunStartHooks(runtime, id, spec, StateJson(state, Status::kCreated));
   if (!hooks.ok()) {
     // The specification: the container is stopped, and `delete` follows.
     EndAll(runtime, state).IgnoreError();
