@@ -159,6 +159,18 @@ TEST_P(HooksTest, WhenOfTheContainer_ThenItRunsInTheContainersNamespaces) {
   EXPECT_EQ(Log(), "made\n");
 }
 
+// The path names what the image has there.
+TEST_P(HooksTest, WhenItIsTheImages_ThenItHasNoMoreRightsThanTheProgram) {
+  const std::string rights =
+      "grep -E 'Cap|Seccomp:|NoNewPrivs' /proc/self/status";
+  AddHook("startContainer", rights + " > /of-hook");
+  StartScript(rights + " > /of-program; echo up; exec sleep 1000");
+  ASSERT_TRUE(container().AwaitPrinted("up"));
+  const std::string of_program = ReadFile(bundle().rootfs() + "/of-program");
+  EXPECT_THAT(of_program, HasSubstr("CapEff"));
+  EXPECT_EQ(ReadFile(bundle().rootfs() + "/of-hook"), of_program);
+}
+
 TEST_P(HooksTest, WhenTheContainerIsToBeNetworked_ThenItsNamespaceIsThere) {
   // What network plugins do: they enter it by the state's pid.
   bundle().AddHook("createRuntime",
