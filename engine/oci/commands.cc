@@ -17,8 +17,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
-#include "engine/oci/names.h"
-#include "engine/oci/parse.h"
+#include "engine/oci/config/names.h"
+#include "engine/oci/config/parse.h"
 #include "os/files.h"
 
 namespace bulwark::engine::oci {

@@ -12,8 +12,8 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "engine/isolators/isolators.h"
+#include "engine/oci/config/names.h"
 #include "engine/oci/mount_options.h"
-#include "engine/oci/names.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80

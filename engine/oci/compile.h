@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/oci/cgroup.h"
-#include "engine/oci/seccomp.h"
-#include "engine/oci/spec.h"
+#include "engine/oci/cgroup/cgroup.h"
+#include "engine/oci/config/seccomp.h"
+#include "engine/oci/config/spec.h"
 #include "engine/plan/plan_builder.h"
 
 namespace bulwark::engine::oci {

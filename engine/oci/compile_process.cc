@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/oci/compile.h"
-#include "engine/oci/names.h"
+#include "engine/oci/config/names.h"
 
 namespace bulwark::engine::oci {
 

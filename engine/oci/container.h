@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "engine/oci/spec.h"
+#include "engine/oci/config/spec.h"
 #include "engine/oci/state.h"
 
 namespace bulwark::engine::oci {

@@ -14,11 +14,11 @@
 #include "absl/time/time.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/oci/config/parse.h"
 #include "engine/oci/console.h"
 #include "engine/oci/hooks.h"
 #include "engine/oci/id_map.h"
 #include "engine/oci/listener.h"
-#include "engine/oci/parse.h"
 #include "os/files.h"
 #include "os/process.h"
 

@@ -10,11 +10,11 @@
 #include "absl/status/statusor.h"
 #include "base/rollback.h"
 #include "base/unique_fd.h"
-#include "engine/oci/cgroup.h"
+#include "engine/oci/cgroup/cgroup.h"
 #include "engine/oci/compile.h"
+#include "engine/oci/config/seccomp.h"
 #include "engine/oci/container.h"
 #include "engine/oci/launching.h"
-#include "engine/oci/seccomp.h"
 
 namespace bulwark::engine::oci {
 

@@ -2,8 +2,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/oci/commands.h"
+#include "engine/oci/config/names.h"
 #include "engine/oci/mount_options.h"
-#include "engine/oci/names.h"
 
 namespace bulwark::engine::oci {
 

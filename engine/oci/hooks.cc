@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
-#include "engine/oci/names.h"
+#include "engine/oci/config/names.h"
 #include "os/process.h"
 
 namespace bulwark::engine::oci {

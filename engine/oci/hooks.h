@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/oci/spec.h"
+#include "engine/oci/config/spec.h"
 
 namespace bulwark::engine::oci {
 

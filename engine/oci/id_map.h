@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
-#include "engine/oci/spec.h"
+#include "engine/oci/config/spec.h"
 
 namespace bulwark::engine::oci {
 

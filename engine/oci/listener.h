@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "engine/oci/spec.h"
+#include "engine/oci/config/spec.h"
 #include "engine/oci/state.h"
 #include "os/process.h"
 

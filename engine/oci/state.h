@@ -19,7 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/unique_fd.h"
-#include "engine/oci/cgroup.h"
+#include "engine/oci/cgroup/cgroup.h"
 #include "os/process.h"
 
 namespace bulwark::engine::oci {

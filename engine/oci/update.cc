@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/oci/commands.h"
-#include "engine/oci/parse.h"
+#include "engine/oci/config/parse.h"
 #include "os/files.h"
 
 namespace bulwark::engine::oci {

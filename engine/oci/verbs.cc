@@ -14,11 +14,11 @@
 #include "base/status.h"
 #include "engine/child/frame.h"
 #include "engine/child/wire.h"
+#include "engine/oci/config/parse.h"
 #include "engine/oci/container.h"
 #include "engine/oci/creation.h"
 #include "engine/oci/hooks.h"
 #include "engine/oci/listener.h"
-#include "engine/oci/parse.h"
 #include "os/files.h"
 
 namespace bulwark::engine::oci {

@@ -5,11 +5,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/child/steps.h"
-#include "engine/oci/cgroup_settings.h"
+#include "engine/oci/cgroup/cgroup_settings.h"
+#include "engine/oci/cgroup/device_rules.h"
 #include "engine/oci/compile.h"
-#include "engine/oci/device_rules.h"
-#include "engine/oci/parse.h"
-#include "engine/oci/seccomp.h"
+#include "engine/oci/config/parse.h"
+#include "engine/oci/config/seccomp.h"
 #include "tests/fuzz/input.h"
 
 namespace bulwark::engine::oci {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/oci/seccomp.h"
+#include "engine/oci/config/seccomp.h"
 #include "engine/seccomp/syscalls.h"
 #include "engine/seccomp/testing/interpreter.h"
 #include "tests/fuzz/input.h"

@@ -1,0 +1,32 @@
+// A device policy as a program that the kernel asks about every mknod and open
+// of a device in a version 2 group (BPF_PROG_TYPE_CGROUP_DEVICE).
+#ifndef ENGINE_OCI_CGROUP_DEVICE_BPF_H_
+#define ENGINE_OCI_CGROUP_DEVICE_BPF_H_
+
+#include <linux/bpf.h>
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "engine/oci/cgroup/device_rules.h"
+
+namespace bulwark::engine::oci {
+
+// Returns 1 for what is allowed, 0 for what is not. Pure. An access of several
+// bits (O_RDWR) is allowed if each bit is.
+std::vector<bpf_insn> CompileDeviceProgram(const DevicePolicy& policy);
+
+// The program in the kernel. FAILED_PRECONDITION, UNIMPLEMENTED or
+// PERMISSION_DENIED where the kernel does not let us.
+absl::StatusOr<UniqueFd> LoadDeviceProgram(
+    const std::vector<bpf_insn>& program);
+
+// From now on it holds for the group and those below it, beside programs that
+// are attached above. It goes away with the group.
+absl::Status AttachDeviceProgram(int program, int cgroup);
+
+}  // namespace bulwark::engine::oci
+
+#endif  // ENGINE_OCI_CGROUP_DEVICE_BPF_H_
