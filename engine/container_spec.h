@@ -34,13 +34,46 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+// What of the output is kept, and where.
+enum class LogDriver {
+  kLocal,     // our files: rotated, the older ones compressed
+  kJsonFile,  // Docker's format of that name
+  kJournald,  // the host's journal
+  kNone,
+};
+
 struct LogConfig {
+  LogDriver driver = LogDriver::kLocal;
   int64_t max_file_bytes = 20 << 20;
   int max_files = 5;  // with the one being written
 };
 
+// A device of the host, made known to the container.
+struct DeviceMount {
+  std::string host_path;  // character or block device, or a folder of such
+  std::string path;       // in the container
+  std::string access;     // of "r", "w", "m"
+};
+
+// As for setrlimit(2).
+struct Ulimit {
+  int resource = 0;  // RLIMIT_*
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
+// The ids of the container's own user namespace: 0 to size - 1 inside are
+// first to first + size - 1 on the host.
+struct IdRange {
+  uint32_t first = 0;
+  uint32_t size = 0;  // 0: the host's user namespace
+
+  bool operator==(const IdRange&) const = default;
+};
+
 enum class SecurityProfile {
   kBaseline,    // 9 capabilities, default seccomp filter
+  kRestricted,  // none, not as root, root file system read-only
   kBuild,       // Docker's 14 capabilities, for the steps of an image build
   kPrivileged,  // everything the daemon has
 };
@@ -75,6 +108,20 @@ struct ContainerSpec {
   Resources resources;
   LogConfig log;
   SecurityProfile profile = SecurityProfile::kBaseline;
+  // Beside and without those of the profile: "NET_ADMIN", or "ALL".
+  std::vector<std::string> add_capabilities;
+  std::vector<std::string> drop_capabilities;
+
+  // Keeps the standard input open for those who attach; else it is empty.
+  bool open_stdin = false;
+  std::vector<DeviceMount> devices;
+  std::vector<Ulimit> ulimits;
+  int64_t shm_bytes = 0;                       // of /dev/shm; 0: 64 MiB
+  std::map<std::string, std::string> sysctls;  // "net.core.somaxconn"
+  // The network namespace then has to belong to `user_namespace`, a pinned one
+  // with this range; empty: a new one is made.
+  IdRange ids;
+  std::string user_namespace;
 };
 
 }  // namespace bulwark::engine
