@@ -43,9 +43,9 @@ enum class LogDriver {
 };
 
 struct LogConfig {
-  LogDriver driver = LogDriver::kLocal;
   int64_t max_file_bytes = 20 << 20;
   int max_files = 5;  // with the one being written
+  LogDriver driver = LogDriver::kLocal;
 };
 
 // A device of the host, made known to the container.
