@@ -118,10 +118,11 @@ struct ContainerSpec {
   std::vector<Ulimit> ulimits;
   int64_t shm_bytes = 0;                       // of /dev/shm; 0: 64 MiB
   std::map<std::string, std::string> sysctls;  // "net.core.somaxconn"
-  // The network namespace then has to belong to `user_namespace`, a pinned one
-  // with this range; empty: a new one is made.
+  // A network namespace that is given has to belong to a user namespace of this
+  // range, which the container then enters; without one both are made. Ids on
+  // disk are those inside: layers, `upper_dir` and bind mounts are id-mapped,
+  // and tell who reads them from outside what the container sees.
   IdRange ids;
-  std::string user_namespace;
 };
 
 }  // namespace bulwark::engine

@@ -59,6 +59,9 @@ absl::StatusOr<KernelFeatures> ProbeKernel(const std::string& max_kernel) {
   }
   features.overlay_layer_fds =
       bound.AtLeast(6, 13) && OverlayTakesDescriptors();
+  features.overlay_detached_layers = features.overlay_layer_fds &&
+                                     bound.AtLeast(6, 15) &&
+                                     features.version.AtLeast(6, 15);
   features.tmpfs_noswap = bound.AtLeast(6, 4) && TmpfsStaysInMemory();
   return features;
 }

@@ -26,6 +26,8 @@ struct KernelFeatures {
   // Overlay layers given as descriptors (Linux 6.13): the mount is made without
   // ever being attached to the host's tree.
   bool overlay_layer_fds = false;
+  // The same for layers of a mount that is attached nowhere (Linux 6.15).
+  bool overlay_detached_layers = false;
   // A tmpfs that is never swapped out (Linux 6.4).
   bool tmpfs_noswap = false;
 };

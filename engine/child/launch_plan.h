@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 3;
+inline constexpr uint32_t kPlanVersion = 4;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -25,6 +25,7 @@ enum Slot : int16_t {
   kSlotStderr = 4,
   kSlotCgroup = 5,  // cgroup v2 directory that the child is cloned into
   kSlotInit = 6,    // pidfd of the container's init (exec only)
+  kSlotUser = 7,    // user namespace that the child is cloned into
   kFirstFreeSlot = 8,
 };
 
@@ -33,12 +34,15 @@ enum class Where : uint8_t { kShim = 0, kChild = 1 };
 
 enum class StepKind : uint16_t {
   kNone = 0,
-  kOpen,           // slot = open(str, flags)
+  kOpen,           // slot = open(str, flags), below the directory slot2, if any
   kNewFs,          // slot = detached mount of type str, options str2 ("a=b,c"),
                    // mount attributes value
   kOverlay,        // slot = detached overlay; `value` layers from slot2 on,
-                   // topmost first; value2: upper slot | work slot << 16
+                   // topmost first; value2: upper slot | work slot << 16 |
+                   // owner of its own files << 32
   kLegacyOverlay,  // the same by mount(2) on str (before Linux 6.13)
+  kMappedOverlay,  // as kOverlay, by mount(2) on str, for layers below the
+                   // `flags` detached trees before slot2 (before Linux 6.15)
   kCloneTree,      // slot = detached copy of the mounts at str, private unless
                    // kKeepPropagation, with attributes value
   kMountAttributes,  // of the mount `slot`: set value, clear value2
@@ -54,8 +58,9 @@ enum class StepKind : uint16_t {
   kAttachRoot,     // mount `slot` (if any) on the host path str: the root
   kAttach,         // mount `slot` on str inside the root
   kMkdir,          // str inside the root, mode value
-  kMknod,          // str inside the root, mode value, device value2, owned by
-                   // the ids of str2, if any ("uid:gid")
+  kMknod,          // str inside the root, or in the mount `slot`, mode value,
+                   // device value2, owned by the ids of str2, if any
+                   // ("uid:gid")
   kSymlink,        // str2 inside the root -> str; kOptional: unless it exists
   kBindHost,       // host path str on str2 inside the root
   kMask,           // hide str inside the root
@@ -71,8 +76,13 @@ enum class StepKind : uint16_t {
   kDomainname,    // str
   kWrite,         // str2 into the file str below the directory `slot`
   kLoopback,      // bring up lo
-  kAccount,       // look up user str in the root's /etc/passwd and group
+  kAccount,       // look up user str in the root's /etc/passwd and group;
+                  // its ids are below value, if that is not 0
+  kNotRoot,       // the account is not root
   kOwn,           // give what is at `slot`, and below, to that account
+  kGive,          // the same to user value and group value2
+  kGiveStreams,   // the pipes and terminals of the streams to user value
+  kOwnerOf,       // slot = the user namespace that owns the namespace slot2
   kWorkdir,       // make str and go there
   kSession,       // new session; standard streams; controlling terminal
   kRlimit,        // resource flags, soft value, hard value2

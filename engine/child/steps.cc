@@ -9,8 +9,9 @@ namespace {
 
 bool UsesSlot2(StepKind kind) {
   return kind == StepKind::kOverlay || kind == StepKind::kLegacyOverlay ||
-         kind == StepKind::kPty || kind == StepKind::kIdMap ||
-         kind == StepKind::kAwaitStart;
+         kind == StepKind::kMappedOverlay || kind == StepKind::kOpen ||
+         kind == StepKind::kOwnerOf || kind == StepKind::kPty ||
+         kind == StepKind::kIdMap || kind == StepKind::kAwaitStart;
 }
 
 bool GoodSlot(int slot, uint32_t count) {
@@ -38,7 +39,11 @@ bool GoodStep(const Context& c, const Step& s) {
   switch (s.kind) {
     case StepKind::kOverlay:
     case StepKind::kLegacyOverlay:
-      return s.slot2 >= 0 && s.value > 0 && s.value <= 500 &&
+    case StepKind::kMappedOverlay:
+      return s.slot2 >= 0 &&
+             (s.kind != StepKind::kMappedOverlay ||
+              static_cast<int>(s.flags & 0xffff) <= s.slot2) &&
+             s.value > 0 && s.value <= 500 &&
              GoodSlot(s.slot2 + static_cast<int>(s.value) - 1,
                       c.plan->slot_count) &&
              GoodSlot(s.value2 & 0xffff, c.plan->slot_count) &&
@@ -91,6 +96,7 @@ int RunSteps(Context* context, Where where, uint32_t* failed) {
     if (step.where != where) continue;
     int result = RunMountStep(context, step);
     if (result == -ENOSYS) result = RunProcessStep(context, step);
+    if (result == -ENOSYS) result = RunUserStep(context, step);
     if (result == -ENOSYS) result = RunSyncStep(context, step);
     if (result < 0 && (step.flags & kOptional) != 0 &&
         (result == -ENOENT || result == -EPERM || result == -ENODEV)) {

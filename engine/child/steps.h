@@ -51,10 +51,11 @@ int OpenPlan(const uint8_t* base, size_t size, Context* context);
 int RunSteps(Context* context, Where where, uint32_t* failed);
 
 // One step each; 0 or a negative errno. Split by concern over the files
-// steps_mount.cc, steps_process.cc and steps_sync.cc; -ENOSYS: not of that
-// file.
+// steps_mount.cc, steps_process.cc, steps_user.cc and steps_sync.cc; -ENOSYS:
+// not of that file.
 int RunMountStep(Context* context, const Step& step);
 int RunProcessStep(Context* context, const Step& step);
+int RunUserStep(Context* context, const Step& step);
 int RunSyncStep(Context* context, const Step& step);
 
 // Sends one packet, with a descriptor if `passed` is not -1, to a socket that

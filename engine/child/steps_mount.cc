@@ -5,123 +5,16 @@
 #include <linux/errno.h>
 
 #include "engine/child/copy_up.h"
+#include "engine/child/overlay.h"
 #include "engine/child/paths.h"
 #include "engine/child/steps.h"
+#include "engine/child/superblock.h"
 #include "engine/child/sys.h"
 
 namespace bulwark::child {
 namespace {
 
 constexpr int kUmountDetach = 2;
-constexpr size_t kMaxPath = 4096;
-
-int Fsconfig(int fs, unsigned command, const char* key, const char* value,
-             int aux) {
-  return Sys(__NR_fsconfig, fs, command, Arg(key), Arg(value), aux);
-}
-
-// Creates the superblock and returns a detached mount; closes `fs`.
-int FinishFs(int fs, uint64_t attributes) {
-  int result = Fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
-  if (result >= 0) {
-    result = Sys(__NR_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
-  }
-  Close(fs);
-  return result;
-}
-
-// Applies "a=b,flag". An option is shorter than the kernel's own limit of 256.
-int ApplyOptions(int fs, const char* options) {
-  char option[256];
-  while (*options != 0) {
-    size_t n = 0;
-    char* value = nullptr;
-    for (; *options != 0 && *options != ','; ++options) {
-      if (n + 1 >= sizeof(option)) return -E2BIG;
-      option[n++] = *options;
-      if (*options == '=' && value == nullptr) {
-        option[n - 1] = 0;
-        value = option + n;
-      }
-    }
-    option[n] = 0;
-    if (*options == ',') ++options;
-    const int result =
-        value == nullptr ? Fsconfig(fs, FSCONFIG_SET_FLAG, option, nullptr, 0)
-                         : Fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
-    if (result < 0) return result;
-  }
-  return 0;
-}
-
-int NewFs(const char* type, const char* options, uint64_t attributes) {
-  const int fs = Sys(__NR_fsopen, Arg(type), FSOPEN_CLOEXEC);
-  if (fs < 0) return fs;
-  const int result = ApplyOptions(fs, options);
-  if (result < 0) {
-    Close(fs);
-    return result;
-  }
-  return FinishFs(fs, attributes);
-}
-
-int Overlay(Context* c, const Step& s) {
-  const int fs = Sys(__NR_fsopen, Arg("overlay"), FSOPEN_CLOEXEC);
-  if (fs < 0) return fs;
-  int result = Fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0);
-  for (uint64_t i = 0; i < s.value && result >= 0; ++i) {
-    result = Fsconfig(fs, FSCONFIG_SET_FD, "lowerdir+", nullptr,
-                      c->slots[s.slot2 + i]);
-  }
-  if (result >= 0) {
-    result = Fsconfig(fs, FSCONFIG_SET_FD, "upperdir", nullptr,
-                      c->slots[s.value2 & 0xffff]);
-  }
-  if (result >= 0) {
-    result = Fsconfig(fs, FSCONFIG_SET_FD, "workdir", nullptr,
-                      c->slots[(s.value2 >> 16) & 0xffff]);
-  }
-  if (result >= 0 && (s.flags & kVolatile) != 0) {
-    result = Fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
-  }
-  if (result < 0) {
-    Close(fs);
-    return result;
-  }
-  return FinishFs(fs, MOUNT_ATTR_NODEV);
-}
-
-char* AppendFd(char* out, const char* limit, const char* before, int fd) {
-  char number[24];
-  Decimal(number, fd);
-  if ((out = Append(out, limit, before)) == nullptr) return nullptr;
-  if ((out = Append(out, limit, "/proc/self/fd/")) == nullptr) return nullptr;
-  return Append(out, limit, number);
-}
-
-// mount(2) takes one page of options: room for about 200 layers.
-int LegacyOverlay(Context* c, const Step& s) {
-  char options[kMaxPath];
-  const char* limit = options + sizeof(options);
-  char* out = options;
-  for (uint64_t i = 0; i < s.value && out != nullptr; ++i) {
-    out =
-        AppendFd(out, limit, i == 0 ? "lowerdir=" : ":", c->slots[s.slot2 + i]);
-  }
-  if (out != nullptr) {
-    out = AppendFd(out, limit, ",upperdir=", c->slots[s.value2 & 0xffff]);
-  }
-  if (out != nullptr) {
-    out =
-        AppendFd(out, limit, ",workdir=", c->slots[(s.value2 >> 16) & 0xffff]);
-  }
-  if (out != nullptr && (s.flags & kVolatile) != 0) {
-    out = Append(out, limit, ",volatile");
-  }
-  if (out == nullptr) return -E2BIG;
-  return Sys(__NR_mount, Arg("overlay"), Arg(c->String(s.str)), Arg("overlay"),
-             MS_NODEV, Arg(options));
-}
 
 int SetAttributes(int tree, uint64_t set, bool recursive) {
   mount_attr attr = {};
@@ -266,8 +159,9 @@ bool ReadIds(const char* text, uint64_t ids[2]) {
 
 int Mknod(Context* c, const Step& s) {
   const char* name;
+  const int base = s.slot >= 0 ? int{s.slot} : int{kSlotRoot};
   const int parent =
-      OpenParent(c->slots[kSlotRoot], c->String(s.str), kNoSymlinks, &name);
+      OpenParent(c->slots[base], c->String(s.str), kNoSymlinks, &name);
   if (parent < 0) return parent;
   int result = Sys(__NR_mknodat, parent, Arg(name), s.value, s.value2);
   uint64_t ids[2];
@@ -349,13 +243,17 @@ int RunMountStep(Context* c, const Step& s) {
   const char* str = c->String(s.str);
   switch (s.kind) {
     case StepKind::kOpen:
-      return Keep(c, s, OpenAt(AT_FDCWD, str, s.flags & 0x7ffffff));
+      return Keep(c, s,
+                  OpenAt(s.slot2 >= 0 ? c->slots[s.slot2] : AT_FDCWD, str,
+                         s.flags & 0x7ffffff));
     case StepKind::kNewFs:
       return Keep(c, s, NewFs(str, c->String(s.str2), s.value));
     case StepKind::kOverlay:
       return Keep(c, s, Overlay(c, s));
     case StepKind::kLegacyOverlay:
       return LegacyOverlay(c, s);
+    case StepKind::kMappedOverlay:
+      return Keep(c, s, MappedOverlay(c, s));
     case StepKind::kCloneTree:
       return Keep(c, s, CloneTree(AT_FDCWD, str, s.flags, s.value));
     case StepKind::kOpenRoot:

@@ -68,70 +68,6 @@ int Loopback() {
   return result;
 }
 
-// Opens an account file if it is a regular one, else -1.
-int OpenAccountFile(int root, const char* path) {
-  const int fd = OpenInRoot(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-  if (fd < 0) return -1;
-  struct stat st;
-  if (Sys(__NR_fstat, fd, Arg(&st)) < 0 ||
-      (st.st_mode & kTypeMask) != kTypeRegular) {
-    Close(fd);
-    return -1;
-  }
-  return fd;
-}
-
-int ResolveUser(Context* c, const Step& s) {
-  const int root = c->slots[kSlotRoot];
-  const int passwd = OpenAccountFile(root, "/etc/passwd");
-  const int group = OpenAccountFile(root, "/etc/group");
-  const int result =
-      ResolveAccount(c->String(s.str), passwd, group, &c->account);
-  if (passwd >= 0) Close(passwd);
-  if (group >= 0) Close(group);
-  return result;
-}
-
-// Deep enough for a directory of files that are swapped as one.
-constexpr int kMaxOwnDepth = 3;
-
-// The head of struct linux_dirent64.
-struct DirectoryEntry {
-  uint64_t inode;
-  int64_t offset;
-  uint16_t length;
-  uint8_t type;
-  char name[1];
-};
-
-bool IsDots(const char* name) {
-  return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0));
-}
-
-// `fd`, a file or a directory, and everything in it. Links are not followed.
-int Own(int fd, const Account& account, int depth) {
-  int result = Sys(__NR_fchown, fd, account.uid, account.gid);
-  if (result >= 0) result = IsDirectory(fd);
-  if (result != 1) return result;
-  if (depth == 0) return -ELOOP;
-  alignas(8) char buffer[1024];
-  while ((result = Sys(__NR_getdents64, fd, Arg(buffer), sizeof(buffer))) > 0) {
-    for (int at = 0; at < result;) {
-      const auto* entry = reinterpret_cast<DirectoryEntry*>(buffer + at);
-      at += entry->length;
-      if (IsDots(entry->name)) continue;
-      const int inner = OpenAt(fd, entry->name,
-                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-      if (inner == -ELOOP) continue;  // a symbolic link
-      if (inner < 0) return inner;
-      const int owned = Own(inner, account, depth - 1);
-      Close(inner);
-      if (owned < 0) return owned;
-    }
-  }
-  return result;
-}
-
 int Workdir(Context* c, const Step& s) {
   const char* path = c->String(s.str);
   int result = Sys(__NR_chdir, Arg(path));
@@ -261,12 +197,6 @@ int SetCapabilitySets(const uint64_t sets[4]) {
   return 0;
 }
 
-int BecomeRoot() {
-  int result = Sys(__NR_setresgid, 0, 0, 0);
-  if (result >= 0) result = Sys(__NR_setresuid, 0, 0, 0);
-  return result;
-}
-
 // Into a file of the kernel's below the directory `dir`.
 int WriteText(int dir, const char* path, const char* text) {
   const int fd = OpenAt(dir, path, O_WRONLY | O_NOFOLLOW);
@@ -385,10 +315,6 @@ int RunProcessStep(Context* c, const Step& s) {
       return Sys(__NR_sethostname, Arg(str), Length(str));
     case StepKind::kLoopback:
       return Loopback();
-    case StepKind::kAccount:
-      return ResolveUser(c, s);
-    case StepKind::kOwn:
-      return fd < 0 ? -EINVAL : Own(fd, c->account, kMaxOwnDepth);
     case StepKind::kWorkdir:
       return Workdir(c, s);
     case StepKind::kSession:
@@ -399,8 +325,6 @@ int RunProcessStep(Context* c, const Step& s) {
       return DropBounding(s.value);
     case StepKind::kIds:
       return SetIds(c, s);
-    case StepKind::kRootIds:
-      return BecomeRoot();
     case StepKind::kCapabilitySets:
       return SetCapabilitySets(
           reinterpret_cast<const uint64_t*>(c->base + s.str));

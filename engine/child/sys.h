@@ -62,6 +62,23 @@ inline long CloneOnStack(clone_args* args, int (*function)(void*),
   return result;
 }
 
+// Runs `function` in a process that shares our memory and descriptors, and
+// nothing else; returns once it has ended. `stack` is the helper's. 0 or a
+// negative errno if it could not be made.
+inline int RunHelper(int (*function)(void*), void* argument, void* stack,
+                     size_t stack_size) {
+  clone_args args = {};
+  args.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES;
+  args.exit_signal = 17;  // SIGCHLD
+  args.stack = reinterpret_cast<uintptr_t>(stack);
+  args.stack_size = stack_size;
+  const long pid = CloneOnStack(&args, function, argument);
+  if (pid < 0) return static_cast<int>(pid);
+  long reaped = -4;  // EINTR
+  while (reaped == -4) reaped = Sys(__NR_wait4, pid);
+  return reaped < 0 ? static_cast<int>(reaped) : 0;
+}
+
 inline int Close(int fd) { return Sys(__NR_close, fd); }
 inline int OpenAt(int dir, const char* path, int flags, int mode = 0) {
   return Sys(__NR_openat, dir, Arg(path), flags | O_CLOEXEC, mode);
@@ -112,6 +129,7 @@ inline constexpr unsigned kTypeMask = 0170000;
 inline constexpr unsigned kTypeDirectory = 0040000;
 inline constexpr unsigned kTypeRegular = 0100000;
 inline constexpr unsigned kTypeCharacter = 0020000;
+inline constexpr unsigned kTypePipe = 0010000;
 
 inline size_t Length(const char* s) {
   size_t n = 0;

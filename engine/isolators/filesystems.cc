@@ -93,11 +93,22 @@ void AddCgroupFs(const os::CgroupLayout& layout, uint64_t attributes,
 
 // A container that may make device nodes gets bind mounts on a tmpfs where
 // nodes do not work, the others real nodes, which are faster to make.
-void AddDevices(SecurityProfile profile, PlanBuilder& plan) {
+void AddDevices(const ContainerSpec& spec, int dev, PlanBuilder& plan) {
   for (const Device& device : kDevices) {
     const std::string path = absl::StrCat("/dev/", device.name);
     StepArgs args;
-    if (profile == SecurityProfile::kBuild) {
+    if (spec.ids.size != 0) {
+      // By the host's root: no other user namespace's may make one.
+      args.slot = dev;
+      args.str = absl::StrCat("/", device.name);
+      args.str2 = absl::StrCat(spec.ids.first, ":", spec.ids.first);
+      args.value = S_IFCHR | 0666;
+      args.value2 = makedev(device.major, device.minor);
+      plan.Add(Stage::kDetachedMounts, StepKind::kMknod,
+               absl::StrCat("make ", path), args);
+      continue;
+    }
+    if (spec.profile == SecurityProfile::kBuild) {
       args.str = path;
       args.str2 = path;
       args.flags = child::kNoSymlinks;
@@ -126,6 +137,22 @@ void AddDevices(SecurityProfile profile, PlanBuilder& plan) {
   }
 }
 
+// With a user namespace it is the host's, as devices work in no other, and made
+// in the shim. Returns its slot.
+int AddDevFs(const ContainerSpec& spec, PlanBuilder& plan) {
+  const bool own_users = spec.ids.size != 0;
+  std::string options = "mode=755,size=64k";
+  uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  if (own_users) {
+    absl::StrAppend(&options, ",uid=", spec.ids.first, ",gid=", spec.ids.first);
+  } else if (spec.profile == SecurityProfile::kBuild) {
+    attributes |= MOUNT_ATTR_NODEV;
+  }
+  return AddNewFs(
+      plan, own_users ? Stage::kDetachedMounts : Stage::kSystemMounts,
+      Stage::kSystemMounts, "tmpfs", std::move(options), attributes, "/dev");
+}
+
 void AddEtcFile(const LaunchInput& in, const std::string& name,
                 PlanBuilder& plan) {
   StepArgs tree;
@@ -145,23 +172,22 @@ void AddEtcFile(const LaunchInput& in, const std::string& name,
 }  // namespace
 
 void AddFilesystems(const LaunchInput& in, PlanBuilder& plan) {
+  const IdRange& ids = in.spec.ids;
   const bool privileged = in.spec.profile == SecurityProfile::kPrivileged;
   const uint64_t read_only = privileged ? 0 : MOUNT_ATTR_RDONLY;
   AddSystemFs(plan, "proc", "", kPlain, "/proc");
   AddSystemFs(plan, "sysfs", "", kPlain | read_only, "/sys");
   AddCgroupFs(in.cgroup_layout, kPlain | read_only, plan);
 
-  uint64_t dev = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
-  if (in.spec.profile == SecurityProfile::kBuild) dev |= MOUNT_ATTR_NODEV;
-  AddSystemFs(plan, "tmpfs", "mode=755,size=64k", dev, "/dev");
+  const int dev = AddDevFs(in.spec, plan);
   // Made in the shim, which opens the terminal on it.
   const int devpts =
       AddNewFs(plan, Stage::kDetachedMounts, Stage::kSystemMounts, "devpts",
-               "mode=620,ptmxmode=666,gid=5",
+               absl::StrCat("mode=620,ptmxmode=666,gid=", ids.first + 5),
                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "/dev/pts");
   AddSystemFs(plan, "mqueue", "", kPlain, "/dev/mqueue");
   AddSystemFs(plan, "tmpfs", "mode=1777,size=64m", kPlain, "/dev/shm");
-  AddDevices(in.spec.profile, plan);
+  AddDevices(in.spec, dev, plan);
   if (in.spec.terminal) {
     StepArgs pty;
     pty.slot2 = devpts;

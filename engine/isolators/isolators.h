@@ -20,13 +20,17 @@ struct LaunchInput {
   const ContainerSpec& spec;
   const os::CgroupLayout& cgroup_layout;
   os::CgroupPaths cgroup;
-  bool overlay_layer_fds = false;  // os::KernelFeatures
-  std::string upper;               // writable layer
-  std::string work;                // overlay's own, on the same file system
-  std::string empty_layer;         // an empty directory
-  std::string stage;               // an empty directory to mount the root on
-  std::string etc;                 // hosts and, if wanted, resolv.conf and
-                                   // hostname
+  bool overlay_layer_fds = false;        // os::KernelFeatures
+  bool overlay_detached_layers = false;  // the same
+  // Path of a user namespace of spec.ids, if those are given without a network
+  // namespace.
+  std::string user_namespace;
+  std::string upper;        // writable layer
+  std::string work;         // overlay's own, on the same file system
+  std::string empty_layer;  // an empty directory
+  std::string stage;        // an empty directory to mount the root on
+  std::string etc;          // hosts and, if wanted, resolv.conf and
+                            // hostname
   std::string runtime_dir;
   std::string state_dir;
   std::string boot_id;
@@ -47,6 +51,11 @@ void AddFilesystems(const LaunchInput& in, PlanBuilder& plan);
 void AddUserMounts(const LaunchInput& in, PlanBuilder& plan);
 void AddCgroups(const os::CgroupPaths& paths, PlanBuilder& plan);
 void AddNamespaces(const LaunchInput& in, PlanBuilder& plan);
+// Gives the streams, which the host's root makes, to root of `ids`.
+void AddOwners(const IdRange& ids, bool terminal, PlanBuilder& plan);
+// Maps the mount `slot` to the container's ids, if it has its own.
+void AddIdMap(const IdRange& ids, Stage stage, int slot, bool recursive,
+              const std::string& path, PlanBuilder& plan);
 
 // Everything from the account to the exec, for a container's first process and
 // for those that join it.
@@ -57,6 +66,9 @@ struct ProcessInput {
   std::string cwd;  // empty: /
   bool terminal = false;
   SecurityProfile profile = SecurityProfile::kBaseline;
+  uint64_t add_capabilities = 0;   // beside those of the profile
+  uint64_t drop_capabilities = 0;  // even if those have them
+  IdRange ids;                     // of the container's user namespace
   std::string seccomp;
   uint64_t own_capabilities = 0;
   uint64_t max_open_files = 1024;
@@ -65,6 +77,8 @@ void AddProcess(const ProcessInput& in, PlanBuilder& plan);
 
 // Capabilities of a profile, as a mask.
 uint64_t ProfileCapabilities(SecurityProfile profile, uint64_t own);
+// All of "NET_ADMIN" or "ALL" and the like; unknown ones count for nothing.
+uint64_t CapabilityMasks(const std::vector<std::string>& names);
 
 // The whole plan of a container. The spec is valid.
 absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in);

@@ -30,7 +30,7 @@ class IsolatorsTest : public ::testing::Test {
   CompiledPlan Compile() {
     LaunchInput in = {spec_, layout_};
     in.cgroup = {"/c/unified/i/web-1", {"/c/memory/i/web-1"}, ""};
-    in.overlay_layer_fds = overlay_layer_fds_;
+    in.overlay_layer_fds = in.overlay_detached_layers = overlay_layer_fds_;
     in.upper = "/u";
     in.work = "/w";
     in.empty_layer = "/e";
@@ -177,6 +177,46 @@ TEST_F(IsolatorsTest, WhenExecuting_GroupsAreJoinedBeforeTheirNamespace) {
   EXPECT_GE(plan.steps[entered].stage, Stage::kFirstInChild);
 }
 
+TEST_F(IsolatorsTest, WhenItHasUsersOfItsOwn_TheShimMountsAndMapsAllLayers) {
+  spec_.ids = {1 << 20, 65536};
+  spec_.network_namespace = "/run/netns/a";
+  spec_.mounts = {{Mount::Kind::kBind, "/data", "/data"}};
+  for (const bool fds : {true, false}) {
+    overlay_layer_fds_ = fds;
+    const CompiledPlan plan = Compile();
+    auto context = std::make_unique<child::Context>();
+    EXPECT_EQ(
+        child::OpenPlan(reinterpret_cast<const uint8_t*>(plan.bytes.data()),
+                        plan.bytes.size(), context.get()),
+        0);
+    const int owner = Find(plan, StepKind::kOwnerOf);
+    const int map = Find(plan, StepKind::kIdMap, "/layers");
+    const int overlay =
+        Find(plan, fds ? StepKind::kOverlay : StepKind::kMappedOverlay);
+    EXPECT_GT(owner, Find(plan, StepKind::kOpen, "/run/netns/a"));
+    EXPECT_GT(map, owner);
+    EXPECT_GT(Find(plan, StepKind::kOpen, "/layers/a"), map);
+    EXPECT_GT(overlay, Find(plan, StepKind::kOpen, "/layers/a"));
+    EXPECT_LT(plan.steps[overlay].stage, Stage::kFirstInChild);
+    EXPECT_GT(Find(plan, StepKind::kIdMap, "/data"),
+              Find(plan, StepKind::kCloneTree, "/data"));
+    // The stage is out of its reach, /dev's nodes must not be.
+    EXPECT_GT(Find(plan, StepKind::kRootIds),
+              Find(plan, StepKind::kAttachRoot));
+    EXPECT_LT(plan.steps[Find(plan, StepKind::kMknod)].stage,
+              Stage::kFirstInChild);
+  }
+}
+
+TEST_F(IsolatorsTest, WhenRestricted_RootIsRefusedBeforeAnythingRuns) {
+  EXPECT_EQ(Find(Compile(), StepKind::kNotRoot), -1);
+  spec_.profile = SecurityProfile::kRestricted;
+  const CompiledPlan plan = Compile();
+  EXPECT_GT(Find(plan, StepKind::kNotRoot), Find(plan, StepKind::kAccount));
+  EXPECT_GT(Find(plan, StepKind::kRootReadOnly), 0);
+  EXPECT_GT(Find(plan, StepKind::kNoNewPrivs), 0);
+}
+
 TEST(ProfileTest, WhenBaseline_HasNineCapabilitiesThatTheDaemonHas) {
   const uint64_t all = ~uint64_t{0};
   EXPECT_EQ(__builtin_popcountll(
@@ -224,6 +264,16 @@ TEST(ValidateTest, WhenAFieldIsBad_NamesIt) {
       "mounts.source");
   check([](ContainerSpec& s) { s.layers.assign(500, "/l"); }, "layers");
   check([](ContainerSpec& s) { s.resources.pids_limit = -1; }, "resources");
+  check([](ContainerSpec& s) { s.ids = {0, 65536}; }, "ids");
+  check([](ContainerSpec& s) { s.ids = {0xffffff00, 65536}; }, "ids");
+  check(
+      [](ContainerSpec& s) {
+        s.ids = {1 << 20, 65536};
+        s.profile = SecurityProfile::kPrivileged;
+      },
+      "ids");
+  check([](ContainerSpec& s) { s.add_capabilities = {"FLY"}; }, "FLY");
+  check([](ContainerSpec& s) { s.drop_capabilities = {""}; }, "capabilities");
 }
 
 }  // namespace

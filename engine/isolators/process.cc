@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/capabilities.h"
 #include "engine/isolators/isolators.h"
 
 namespace bulwark::engine {
@@ -38,13 +39,16 @@ void AddLimit(int resource, const char* name, uint64_t soft, uint64_t hard,
 
 void AddRights(const ProcessInput& in, PlanBuilder& plan) {
   StepArgs caps;
-  caps.value = ProfileCapabilities(in.profile, in.own_capabilities);
+  caps.value = (ProfileCapabilities(in.profile, in.own_capabilities) |
+                (in.add_capabilities & in.own_capabilities)) &
+               ~in.drop_capabilities;
   plan.Add(Stage::kBoundingSet, StepKind::kBoundingSet,
            "drop capabilities of the bounding set", caps);
   plan.Add(Stage::kIds, StepKind::kIds, "set user and groups");
   plan.Add(Stage::kCapabilities, StepKind::kCapabilities, "set capabilities",
            caps);
-  const bool new_privileges = in.profile != SecurityProfile::kBaseline;
+  const bool new_privileges = in.profile == SecurityProfile::kBuild ||
+                              in.profile == SecurityProfile::kPrivileged;
   if (!new_privileges) {
     plan.Add(Stage::kNoNewPrivs, StepKind::kNoNewPrivs,
              "forbid new privileges");
@@ -59,6 +63,8 @@ uint64_t ProfileCapabilities(SecurityProfile profile, uint64_t own) {
   switch (profile) {
     case SecurityProfile::kBaseline:
       return kBaseline & own;
+    case SecurityProfile::kRestricted:
+      return 0;
     case SecurityProfile::kBuild:
       return kBuild & own;
     case SecurityProfile::kPrivileged:
@@ -67,12 +73,29 @@ uint64_t ProfileCapabilities(SecurityProfile profile, uint64_t own) {
   return 0;
 }
 
+uint64_t CapabilityMasks(const std::vector<std::string>& names) {
+  uint64_t mask = 0;
+  for (const std::string& name : names) {
+    mask |= CapabilityMask(name).value_or(0);
+  }
+  return mask;
+}
+
 void AddProcess(const ProcessInput& in, PlanBuilder& plan) {
   StepArgs account;
   account.str = in.user;
+  account.value = in.ids.size;
   account.blame = Blame::kSpec;
   plan.Add(Stage::kAccount, StepKind::kAccount,
            absl::StrCat("find user \"", in.user, "\""), account);
+  if (in.profile == SecurityProfile::kRestricted) {
+    StepArgs not_root;
+    not_root.blame = Blame::kSpec;
+    plan.Add(Stage::kAccount, StepKind::kNotRoot,
+             "run as root under profile restricted (set `user` to another "
+             "one, or `profile: baseline`)",
+             not_root);
+  }
   StepArgs cwd;
   cwd.str = in.cwd.empty() ? "/" : in.cwd;
   cwd.blame = Blame::kSpec;
@@ -103,10 +126,14 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   settings.terminal = in.spec.terminal;
   AddCgroups(in.cgroup, plan);
   AddNamespaces(in, plan);
+  AddOwners(in.spec.ids, in.spec.terminal, plan);
   AddRootfs(in, plan);
   AddFilesystems(in, plan);
   AddUserMounts(in, plan);
   ProcessInput process;
+  process.add_capabilities = CapabilityMasks(in.spec.add_capabilities);
+  process.drop_capabilities = CapabilityMasks(in.spec.drop_capabilities);
+  process.ids = in.spec.ids;
   process.args = in.spec.args;
   process.env = in.spec.env;
   process.user = in.spec.user;
@@ -120,16 +147,34 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   return plan.Build();
 }
 
+namespace {
+
+void AddEnter(Stage stage, uint64_t namespaces, PlanBuilder& plan) {
+  StepArgs enter;
+  enter.slot = child::kSlotInit;
+  enter.value = namespaces;
+  plan.Add(stage, StepKind::kSetnsPidfd, "enter the container", enter);
+}
+
+}  // namespace
+
 absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
                                          const os::CgroupPaths& cgroup) {
   PlanBuilder plan;
   plan.settings().terminal = in.terminal;
   AddCgroups(cgroup, plan);
-  StepArgs enter;
-  enter.slot = child::kSlotInit;
-  enter.value =
-      CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
-  plan.Add(Stage::kEnter, StepKind::kSetnsPidfd, "enter the container", enter);
+  // The terminal belongs to nobody who could reach it, as long as we are not in
+  // the container's user namespace: first the mounts, last the rest.
+  AddEnter(Stage::kEnter, CLONE_NEWNS, plan);
+  AddOwners(in.ids, in.terminal, plan);
+  AddEnter(Stage::kEnterUser,
+           CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET |
+               (in.ids.size != 0 ? CLONE_NEWUSER : 0),
+           plan);
+  if (in.ids.size != 0) {
+    plan.Add(Stage::kIdMaps, StepKind::kRootIds,
+             "become root of the user namespace");
+  }
   // By the child, once it is in the container's group: under systemd
   // (`nsdelegate`) nobody moves into a group from outside of his own namespace.
   StepArgs cgroups;

@@ -25,13 +25,22 @@ int64_t TmpfsBytes(const ContainerSpec& spec, const Mount& mount) {
 }
 
 // Through a descriptor of the host's mount, since the container's is read-only.
-void AddOwner(const Mount& mount, PlanBuilder& plan) {
+void AddOwner(const IdRange& ids, const Mount& mount, PlanBuilder& plan) {
   StepArgs source;
   source.slot = plan.NewSlot();
   source.str = mount.source;
   source.flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
   plan.Add(Stage::kSources, StepKind::kOpen,
            absl::StrCat("open ", mount.source), source);
+  if (ids.size != 0) {
+    // Root of the user namespace can give away what is its own.
+    StepArgs give;
+    give.slot = source.slot;
+    give.value = give.value2 = ids.first;
+    plan.Add(Stage::kSources, StepKind::kGive,
+             absl::StrCat("give ", mount.destination, " to the container"),
+             give);
+  }
   StepArgs owner;
   owner.slot = source.slot;
   plan.Add(Stage::kOwners, StepKind::kOwn,
@@ -60,6 +69,12 @@ void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
       source.blame = Blame::kSpec;
       plan.Add(Stage::kDetachedMounts, StepKind::kCloneTree,
                absl::StrCat("bind ", mount->source, " of the host"), source);
+      // What is the container's alone is given to it instead, since memory that
+      // is never swapped may be of a kind whose ids cannot be mapped.
+      if (!mount->owned_by_user) {
+        AddIdMap(in.spec.ids, Stage::kDetachedMounts, source.slot,
+                 /*recursive=*/true, mount->source, plan);
+      }
     } else {
       source.str = "tmpfs";
       source.str2 = absl::StrFormat("mode=%o,size=%d", mount->mode & 07777,
@@ -74,7 +89,7 @@ void AddUserMounts(const LaunchInput& in, PlanBuilder& plan) {
     plan.Add(Stage::kUserMounts, StepKind::kAttach,
              absl::StrCat("mount on ", mount->destination), target);
     if (mount->kind == Mount::Kind::kBind && mount->owned_by_user) {
-      AddOwner(*mount, plan);
+      AddOwner(in.spec.ids, *mount, plan);
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/capabilities.h"
 #include "engine/isolators/isolators.h"
 
 namespace bulwark::engine {
@@ -113,6 +114,23 @@ absl::Status ValidateSpec(const ContainerSpec& spec) {
     status.Update(CheckPath("mounts.destination", mount.destination));
     if (mount.destination == "/") {
       status.Update(Invalid("mounts.destination", "must not be /"));
+    }
+  }
+  const IdRange& ids = spec.ids;
+  if (ids.size != 0 &&
+      (ids.first == 0 || uint64_t{ids.first} + ids.size > 0xffffffff)) {
+    status.Update(Invalid("ids",
+                          "the range holds the host's root, or ends "
+                          "after the last id"));
+  }
+  if (ids.size != 0 && spec.profile == SecurityProfile::kPrivileged) {
+    status.Update(Invalid("ids", "a privileged container has the host's"));
+  }
+  for (const auto* names : {&spec.add_capabilities, &spec.drop_capabilities}) {
+    for (const std::string& name : *names) {
+      if (CapabilityMask(name).has_value()) continue;
+      status.Update(
+          Invalid("capabilities", absl::StrCat("\"", name, "\" is none")));
     }
   }
   const Resources& r = spec.resources;

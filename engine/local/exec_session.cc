@@ -154,6 +154,9 @@ absl::StatusOr<std::unique_ptr<ExecSession>> Launcher::Exec(
   process.cwd = spec.cwd.empty() ? inherited.cwd : spec.cwd;
   process.terminal = spec.terminal;
   process.profile = inherited.profile;
+  process.add_capabilities = inherited.add_capabilities;
+  process.drop_capabilities = inherited.drop_capabilities;
+  process.ids = inherited.ids;
   process.own_capabilities = own_capabilities_;
   process.max_open_files = max_open_files_;
   RETURN_IF_ERROR(ValidateProcess(process.args, process.env, process.cwd));

@@ -21,8 +21,22 @@ using ::testing::HasSubstr;
 using testing::LocalWorld;
 using ::testing::Not;
 
-class IsolationTest : public ::testing::TestWithParam<const char*> {
+struct Where {
+  const char* name;
+  const char* max_kernel;
+  bool users;  // in a user namespace of its own
+};
+void PrintTo(const Where& where, std::ostream* out) { *out << where.name; }
+
+constexpr IdRange kIds = {1879048192 + 7 * 65536, 65536};
+
+class IsolationTest : public ::testing::TestWithParam<Where> {
  protected:
+  IsolationTest() {
+    if (!GetParam().users) return;
+    world_.SetIds(kIds);
+    first_ = kIds.first;
+  }
   void StartIdle(const std::function<void(ContainerSpec&)>& change = nullptr) {
     ContainerSpec spec = world_.Shell("a", "exec sleep 1000");
     if (change) change(spec);
@@ -37,12 +51,15 @@ class IsolationTest : public ::testing::TestWithParam<const char*> {
     return world_.engine().Start(spec).status();
   }
 
-  LocalWorld world_{GetParam()};
+  LocalWorld world_{GetParam().max_kernel};
+  uint32_t first_ = 0;  // the host's number of the container's root
 };
-INSTANTIATE_TEST_SUITE_P(Kernels, IsolationTest, ::testing::Values("", "6.1"),
-                         [](const auto& info) {
-                           return *info.param == 0 ? "Newest" : "Linux61";
-                         });
+INSTANTIATE_TEST_SUITE_P(Kernels, IsolationTest,
+                         ::testing::Values(Where{"Newest", "", false},
+                                           Where{"NewestUsers", "", true},
+                                           Where{"Linux61", "6.1", false},
+                                           Where{"Linux61Users", "6.1", true}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST_P(IsolationTest, WhenStarted_HasNamespacesOfItsOwn) {
   StartIdle([](ContainerSpec& s) { s.hostname = "box"; });
@@ -137,7 +154,12 @@ TEST_P(IsolationTest, WhenBuilding_HasDockersRights) {
   EXPECT_THAT(Shell("cat /proc/self/status"),
               AllOf(HasSubstr("CapEff:\t00000000a80425fb"),
                     HasSubstr("NoNewPrivs:\t0"), HasSubstr("Seccomp:\t2")));
-  // A node can be made, but the host's disk cannot be read through it.
+  // A node can be made, but the host's disk cannot be read through it; a root
+  // of its own cannot even make it.
+  if (GetParam().users) {
+    EXPECT_THAT(Shell("mknod /disk b 254 0"), HasSubstr("not permitted"));
+    return;
+  }
   EXPECT_THAT(Shell("mknod /disk b 254 0; head -c 1 /disk"),
               HasSubstr("Permission denied"));
   EXPECT_THAT(Shell("mknod /dev/disk b 254 0; head -c 1 /dev/disk"),
@@ -147,6 +169,7 @@ TEST_P(IsolationTest, WhenBuilding_HasDockersRights) {
 }
 
 TEST_P(IsolationTest, WhenPrivileged_MayMount) {
+  world_.SetIds({});
   StartIdle([](ContainerSpec& s) { s.profile = SecurityProfile::kPrivileged; });
   EXPECT_EQ(Shell("mount -t tmpfs x /mnt 2>&1; mount -t tmpfs x /etc; "
                   "ls /etc; grep Seccomp: /proc/self/status")
@@ -229,8 +252,8 @@ TEST_P(IsolationTest, WhenAMountIsTheUsers_EverythingInItIsToo) {
   for (const std::string& path :
        {data, data + "/..1", data + "/..1/secret-0", data + "/..1/secret-99"}) {
     ASSERT_EQ(lstat(path.c_str(), &info), 0);
-    EXPECT_EQ(info.st_uid, 1000u) << path;
-    EXPECT_EQ(info.st_gid, 1000u) << path;
+    EXPECT_EQ(info.st_uid, first_ + 1000u) << path;
+    EXPECT_EQ(info.st_gid, first_ + 1000u) << path;
   }
   ASSERT_EQ(lstat(outside.c_str(), &info), 0);
   EXPECT_EQ(info.st_uid, 0u);

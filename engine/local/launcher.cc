@@ -24,6 +24,7 @@
 #include "engine/shim/shim_fds.h"
 #include "os/files.h"
 #include "os/process.h"
+#include "os/user_namespace.h"
 
 namespace bulwark::engine {
 namespace {
@@ -40,11 +41,14 @@ absl::Status MakeDir(const std::string& path, mode_t mode) {
 
 // Not durable: the shim flushes what must last.
 absl::Status WriteFile(const std::string& path, absl::string_view contents,
-                       mode_t mode) {
+                       mode_t mode, uint32_t owner = 0) {
   UniqueFd fd(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd.ok()) return ErrnoStatus("create", path);
-  if (fchmod(fd.get(), mode) != 0) return ErrnoStatus("create", path);
+  if (fchmod(fd.get(), mode) != 0 ||
+      (owner != 0 && fchown(fd.get(), owner, owner) != 0)) {
+    return ErrnoStatus("create", path);
+  }
   return os::WriteAll(fd.get(), contents, path);
 }
 
@@ -159,18 +163,30 @@ absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
   }
   const std::string etc = dirs.state + "/etc";
   RETURN_IF_ERROR(MakeDir(etc, 0755));
-  RETURN_IF_ERROR(WriteFile(etc + "/hosts", HostsFile(spec), 0644));
-  RETURN_IF_ERROR(WriteFile(etc + "/resolv.conf", ResolvFile(spec), 0644));
-  RETURN_IF_ERROR(WriteFile(etc + "/hostname", spec.hostname + "\n", 0644));
-  const ProcessRecord process = {spec.env, spec.user, spec.cwd, spec.profile};
+  const uint32_t owner = spec.ids.first;  // 0 without a user namespace
+  RETURN_IF_ERROR(WriteFile(etc + "/hosts", HostsFile(spec), 0644, owner));
+  RETURN_IF_ERROR(
+      WriteFile(etc + "/resolv.conf", ResolvFile(spec), 0644, owner));
+  RETURN_IF_ERROR(
+      WriteFile(etc + "/hostname", spec.hostname + "\n", 0644, owner));
+  const ProcessRecord process = {spec.env,
+                                 spec.user,
+                                 spec.cwd,
+                                 spec.profile,
+                                 CapabilityMasks(spec.add_capabilities),
+                                 CapabilityMasks(spec.drop_capabilities),
+                                 spec.ids};
   return WriteFile(dirs.Process(), Encode(process), 0600);
 }
 
-absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec) {
+absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
+                                               std::string user_namespace) {
   const ContainerDirs dirs = Dirs(spec.id);
   LaunchInput in = {spec, cgroups_->layout()};
   in.cgroup = cgroups_->Paths(spec.id);
   in.overlay_layer_fds = kernel_.overlay_layer_fds;
+  in.overlay_detached_layers = kernel_.overlay_detached_layers;
+  in.user_namespace = std::move(user_namespace);
   in.upper = UpperDir(spec, dirs);
   in.work = WorkDir(spec.upper_dir, dirs);
   in.empty_layer = dirs.state + "/empty";
@@ -187,7 +203,16 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec) {
 
 absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
                                           const ContainerRecord& record) {
-  ASSIGN_OR_RETURN(const CompiledPlan plan, Compile(spec));
+  // Until the container is in it.
+  os::UserNamespace users;
+  std::string users_path;
+  if (spec.ids.size != 0 && spec.network_namespace.empty()) {
+    ASSIGN_OR_RETURN(users,
+                     os::MakeUserNamespace({spec.ids.first, spec.ids.size}));
+    users_path = absl::StrCat("/proc/", getpid(), "/fd/", users.user.get());
+  }
+  ASSIGN_OR_RETURN(const CompiledPlan plan,
+                   Compile(spec, std::move(users_path)));
   if (access(Dirs(spec.id).state.c_str(), F_OK) == 0) {
     // The caller knows of no such container: an earlier undo failed.
     RETURN_IF_ERROR(Erase(spec.id, &record));

@@ -78,7 +78,9 @@ class Launcher {
 
   absl::Status PrepareDirs(const ContainerSpec& spec,
                            const ContainerRecord& record);
-  absl::StatusOr<CompiledPlan> Compile(const ContainerSpec& spec);
+  // `user_namespace`: see LaunchInput.
+  absl::StatusOr<CompiledPlan> Compile(const ContainerSpec& spec,
+                                       std::string user_namespace);
   absl::StatusOr<Launched> StartShim(const ContainerSpec& spec,
                                      const CompiledPlan& plan);
   absl::StatusOr<std::string> Seccomp(SecurityProfile profile);

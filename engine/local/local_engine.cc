@@ -66,8 +66,9 @@ absl::StatusOr<UniqueFd> LocalEngine::InitOf(const ContainerPtr& container) {
 absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
   RETURN_IF_ERROR_CTX(ValidateSpec(spec),
                       absl::StrCat("start container ", spec.id));
-  ContainerRecord record = {spec.id, spec.labels, launcher_->boot_id(),
-                            spec.upper_dir, spec.resources};
+  ContainerRecord record = {
+      spec.id,        spec.labels,    launcher_->boot_id(),
+      spec.upper_dir, spec.resources, spec.ids};
   auto container = std::make_shared<Container>(std::move(record));
   {
     absl::ReleasableMutexLock lock(&mu_);

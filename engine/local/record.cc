@@ -27,6 +27,10 @@ enum OwnTag : uint16_t {
   kTagCpuRequest,
   kTagMemoryLimit,
   kTagPidsLimit,
+  kTagFirstId = child::kTagFirstOfRecord + 32,
+  kTagIdCount,
+  kTagAddCapabilities,
+  kTagDropCapabilities,
 };
 
 // A frame of any size.
@@ -103,6 +107,10 @@ std::string Encode(const ContainerRecord& record) {
   e.Int(kTagCpuRequest, record.resources.cpu_request_millicores);
   e.Int(kTagMemoryLimit, record.resources.memory_limit_bytes);
   e.Int(kTagPidsLimit, record.resources.pids_limit);
+  if (record.ids.size != 0) {
+    e.Int(kTagFirstId, record.ids.first);
+    e.Int(kTagIdCount, record.ids.size);
+  }
   for (const auto& [name, value] : record.labels) {
     e.Bytes(kTagLabel, absl::StrCat(name, std::string(1, '\0'), value));
   }
@@ -123,6 +131,8 @@ absl::StatusOr<ContainerRecord> DecodeContainer(absl::string_view bytes) {
     if (r.tag() == kTagCpuRequest) limits.cpu_request_millicores = r.Int();
     if (r.tag() == kTagMemoryLimit) limits.memory_limit_bytes = r.Int();
     if (r.tag() == kTagPidsLimit) limits.pids_limit = r.Int();
+    if (r.tag() == kTagFirstId) record.ids.first = r.Int();
+    if (r.tag() == kTagIdCount) record.ids.size = r.Int();
     const size_t nul = text.find('\0');
     if (r.tag() == kTagLabel && nul != std::string::npos) {
       record.labels[text.substr(0, nul)] = text.substr(nul + 1);
@@ -137,6 +147,10 @@ std::string Encode(const ProcessRecord& record) {
   e.Bytes(kTagUser, record.user);
   e.Bytes(kTagCwd, record.cwd);
   e.Int(kTagProfile, static_cast<uint64_t>(record.profile));
+  e.Int(kTagAddCapabilities, record.add_capabilities);
+  e.Int(kTagDropCapabilities, record.drop_capabilities);
+  e.Int(kTagFirstId, record.ids.first);
+  e.Int(kTagIdCount, record.ids.size);
   return e.Seal();
 }
 
@@ -148,6 +162,10 @@ absl::StatusOr<ProcessRecord> DecodeProcess(absl::string_view bytes) {
     if (r.tag() == kTagEnv) record.env.push_back(Text(r));
     if (r.tag() == kTagUser) record.user = Text(r);
     if (r.tag() == kTagCwd) record.cwd = Text(r);
+    if (r.tag() == kTagAddCapabilities) record.add_capabilities = r.Int();
+    if (r.tag() == kTagDropCapabilities) record.drop_capabilities = r.Int();
+    if (r.tag() == kTagFirstId) record.ids.first = r.Int();
+    if (r.tag() == kTagIdCount) record.ids.size = r.Int();
     if (r.tag() == kTagProfile) {
       if (r.Int() > static_cast<uint64_t>(SecurityProfile::kPrivileged)) {
         return absl::DataLossError("read process record: unknown profile");

@@ -37,6 +37,7 @@ struct ContainerRecord {
   std::string boot_id;
   std::string upper_dir;  // if the spec gave one
   Resources resources;    // as last set
+  IdRange ids;            // of its user namespace
 };
 
 // What an exec inherits; in the runtime directory only.
@@ -45,6 +46,9 @@ struct ProcessRecord {
   std::string user;
   std::string cwd;
   SecurityProfile profile = SecurityProfile::kBaseline;
+  uint64_t add_capabilities = 0;  // masks
+  uint64_t drop_capabilities = 0;
+  IdRange ids;
 };
 
 struct StateRecord {

@@ -23,6 +23,8 @@ enum class Stage {
   kDetachedMounts,  // need the sources
   kEnter,           // exec: join the container; no host path after this
   kTerminal,        // needs its devpts
+  kEnterUser,       // streams change hands; exec: its user namespace, and all
+                    // that belongs to it
   kFirstInChild,
   // In the child.
   kIdMaps = kFirstInChild,  // nothing can be owned in a user namespace before

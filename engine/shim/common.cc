@@ -37,6 +37,14 @@ struct ChildStart {
 ChildStart child_start;
 void* child_stack;
 
+// Of the helper that enters the user namespace, so that all namespaces of the
+// child belong to it: setns(2) alone gives it no process of another one.
+struct UserStart {
+  clone_args* args;
+  int user_namespace;
+  int result;  // of the clone, or of what failed before
+};
+
 int ChildMain(void* argument) {
   const ChildStart* start = static_cast<const ChildStart*>(argument);
   uint32_t step = 0;
@@ -51,6 +59,25 @@ int ChildMain(void* argument) {
   const LaunchError error = {step, -result};
   child::Write(start->error_pipe, &error, sizeof(error));
   return 127;
+}
+
+int UserMain(void* argument) {
+  UserStart* start = static_cast<UserStart*>(argument);
+  start->result = Sys(__NR_setns, start->user_namespace, CLONE_NEWUSER);
+  if (start->result >= 0) {
+    start->result = child::CloneOnStack(start->args, &ChildMain, &child_start);
+  }
+  return 0;
+}
+
+// The child becomes ours, not the helper's.
+int CloneInUserNamespace(clone_args* args, int user_namespace) {
+  alignas(16) char stack[16 << 10];
+  args->flags |= CLONE_PARENT;
+  args->exit_signal = 0;  // the helper's, which is SIGCHLD
+  UserStart start = {args, user_namespace, -EIO};
+  const int result = child::RunHelper(&UserMain, &start, stack, sizeof(stack));
+  return result < 0 ? result : start.result;
 }
 
 void* Map(size_t size, int flags, int fd) {
@@ -141,7 +168,10 @@ int StartChild(child::Context* context, Child* child) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = cgroup;
   }
-  result = child::CloneOnStack(&args, &ChildMain, &child_start);
+  const int user_namespace = context->slots[child::kSlotUser];
+  result = user_namespace >= 0
+               ? CloneInUserNamespace(&args, user_namespace)
+               : child::CloneOnStack(&args, &ChildMain, &child_start);
   child::Close(pipe[1]);
   if (result < 0) {
     child::Close(pipe[0]);

@@ -101,6 +101,7 @@ ContainerSpec LocalWorld::Shell(const std::string& id,
   spec.layers = {Layer()};
   spec.args = {"/bin/sh", "-c", script};
   spec.env = {"PATH=/bin"};
+  spec.ids = ids_;
   return spec;
 }
 

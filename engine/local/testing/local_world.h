@@ -31,6 +31,9 @@ class LocalWorld {
   // Only destroys it.
   void Close() { engine_.reset(); }
 
+  // Of the containers that are made from here on.
+  void SetIds(const IdRange& ids) { ids_ = ids; }
+
   // A busybox container that runs `script`.
   ContainerSpec Shell(const std::string& id, const std::string& script);
   // One that obeys Command(): "exit CODE", "say LINE", or any shell command.
@@ -53,6 +56,7 @@ class LocalWorld {
  private:
   ::bulwark::testing::TempDir dir_;
   RealClock clock_;
+  IdRange ids_;
   LocalEngineConfig config_;
   std::unique_ptr<LocalEngine> engine_;
   std::map<std::string, UniqueFd> fifos_;

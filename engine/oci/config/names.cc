@@ -9,6 +9,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/types/span.h"
+#include "base/capabilities.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -16,49 +18,6 @@
 
 namespace bulwark::engine::oci {
 namespace {
-
-// By number (capability.h of Linux 6.18).
-constexpr const char* kCapabilities[] = {"CHOWN",
-                                         "DAC_OVERRIDE",
-                                         "DAC_READ_SEARCH",
-                                         "FOWNER",
-                                         "FSETID",
-                                         "KILL",
-                                         "SETGID",
-                                         "SETUID",
-                                         "SETPCAP",
-                                         "LINUX_IMMUTABLE",
-                                         "NET_BIND_SERVICE",
-                                         "NET_BROADCAST",
-                                         "NET_ADMIN",
-                                         "NET_RAW",
-                                         "IPC_LOCK",
-                                         "IPC_OWNER",
-                                         "SYS_MODULE",
-                                         "SYS_RAWIO",
-                                         "SYS_CHROOT",
-                                         "SYS_PTRACE",
-                                         "SYS_PACCT",
-                                         "SYS_ADMIN",
-                                         "SYS_BOOT",
-                                         "SYS_NICE",
-                                         "SYS_RESOURCE",
-                                         "SYS_TIME",
-                                         "SYS_TTY_CONFIG",
-                                         "MKNOD",
-                                         "LEASE",
-                                         "AUDIT_WRITE",
-                                         "AUDIT_CONTROL",
-                                         "SETFCAP",
-                                         "MAC_OVERRIDE",
-                                         "MAC_ADMIN",
-                                         "SYSLOG",
-                                         "WAKE_ALARM",
-                                         "BLOCK_SUSPEND",
-                                         "AUDIT_READ",
-                                         "PERFMON",
-                                         "BPF",
-                                         "CHECKPOINT_RESTORE"};
 
 struct Name {
   const char* name;
@@ -117,8 +76,9 @@ std::optional<uint64_t> Lookup(const Name (&names)[N], absl::string_view name) {
 
 std::optional<int> CapabilityNumber(absl::string_view name) {
   if (!absl::ConsumePrefix(&name, "CAP_")) return std::nullopt;
-  for (size_t i = 0; i < std::size(kCapabilities); ++i) {
-    if (name == kCapabilities[i]) return static_cast<int>(i);
+  const absl::Span<const char* const> names = CapabilityTable();
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (name == names[i]) return static_cast<int>(i);
   }
   return std::nullopt;
 }
@@ -205,7 +165,7 @@ std::optional<int> SignalNumber(absl::string_view name) {
 
 std::vector<std::string> CapabilityNames() {
   std::vector<std::string> names;
-  for (const char* name : kCapabilities) {
+  for (const char* name : CapabilityTable()) {
     names.push_back(absl::StrCat("CAP_", name));
   }
   return names;
