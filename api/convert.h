@@ -36,6 +36,12 @@ v1::ObjectReference ReferenceTo(const v1::Object& object);
 // Whether some volume of the service belongs to one slot each.
 bool HasVolumePerReplica(const v1::ServiceSpec& spec);
 
+// Whether its driver writes files of ours.
+inline bool HasLogFiles(const v1::Logging& log) {
+  return log.driver() == v1::Logging::LOCAL ||
+         log.driver() == v1::Logging::JSON_FILE;
+}
+
 // Before a job's name, where requests name a service or a job.
 inline constexpr char kJobPrefix[] = "job/";
 

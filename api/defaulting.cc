@@ -11,6 +11,7 @@ namespace bulwark::api {
 namespace {
 
 constexpr int64_t kTmpfsSize = int64_t{64} << 20;
+constexpr int64_t kLogSize = int64_t{20} << 20;
 
 using Containers = google::protobuf::RepeatedPtrField<v1::Container>;
 using Dependencies = google::protobuf::RepeatedPtrField<v1::Dependency>;
@@ -60,6 +61,27 @@ void DefaultMounts(v1::Container& container) {
   }
 }
 
+void DefaultGiven(v1::Container& container) {
+  for (v1::DeviceMount& device : *container.mutable_devices()) {
+    DEFAULT_STRING(device, path, device.host_path());
+    DEFAULT_STRING(device, access, "rw");
+  }
+  for (v1::Ulimit& ulimit : *container.mutable_ulimits()) {
+    DEFAULT_OPTIONAL(ulimit, hard, ulimit.soft());
+  }
+  for (v1::TmpfsMount& tmpfs : *container.mutable_tmpfs()) {
+    DEFAULT_OPTIONAL(tmpfs, mode, 01777);
+  }
+  if (!container.has_log()) return;
+  v1::Logging& log = *container.mutable_log();
+  if (log.driver() == v1::Logging::DRIVER_UNSPECIFIED) {
+    log.set_driver(v1::Logging::LOCAL);
+  }
+  if (!HasLogFiles(log)) return;
+  if (log.max_size() == 0) log.set_max_size(kLogSize);
+  if (log.max_files() == 0) log.set_max_files(5);
+}
+
 void DefaultContainer(v1::Container& container, const std::string& owner,
                       int first_port) {
   DEFAULT_STRING(container, name, owner);
@@ -86,6 +108,7 @@ void DefaultContainer(v1::Container& container, const std::string& owner,
     container.set_profile(v1::Container::BASELINE);
   }
   DefaultMounts(container);
+  DefaultGiven(container);
 }
 
 void DefaultContainers(Containers& containers, const std::string& owner,

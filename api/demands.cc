@@ -64,6 +64,10 @@ void AddContainer(const v1::Container& container, const std::string& project,
     add(Right::kHostPaths,
         absl::StrCat("mount the host's ", mount.host_path(), " in"));
   }
+  for (const v1::DeviceMount& device : container.devices()) {
+    add(Right::kPrivileged,
+        absl::StrCat("give the host's ", device.host_path(), " to"));
+  }
   if (container.profile() == v1::Container::PRIVILEGED) {
     add(Right::kPrivileged, "declare the privileged");
   }

@@ -239,6 +239,14 @@ TEST(DemandsTest, WhenAnyContainerHasIt_ItIsFound) {
   job.add_init_containers()->set_profile(v1::Container::PRIVILEGED);
   EXPECT_THAT(Texts(DemandsOfChange(nullptr, &object)),
               ElementsAre("secrets@shop", "privileged@shop"));
+  v1::Object device;
+  device.mutable_service()
+      ->mutable_spec()
+      ->add_containers()
+      ->add_devices()
+      ->set_host_path("/dev/fuse");
+  EXPECT_THAT(Texts(DemandsOfChange(nullptr, &device)),
+              ElementsAre("privileged@default"));
   v1::Object service;
   service.mutable_service()->mutable_spec()->add_sidecars()->set_profile(
       v1::Container::PRIVILEGED);

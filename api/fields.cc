@@ -11,6 +11,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "proto/bulwark/v1/container.pb.h"
 #include "proto/bulwark/v1/options.pb.h"
 
 namespace bulwark::api {
@@ -70,6 +71,8 @@ void ValidateDuration(const Message& message, const FieldDescriptor& field,
 }
 
 bool IsNegative(const Message& message, const FieldDescriptor& field) {
+  // "Unlimited" is -1 there; what else is wrong with it, its rules say.
+  if (field.containing_type() == v1::Ulimit::descriptor()) return false;
   const Reflection& reflection = *message.GetReflection();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:

@@ -237,8 +237,8 @@ void ValidateEnv(const Container& container, absl::string_view path,
 }
 
 void ValidateMounts(const Container& container, ContainerRole role,
-                    absl::string_view path, Report& report) {
-  std::set<std::string> paths;
+                    absl::string_view path, std::set<std::string>& paths,
+                    Report& report) {
   for (int i = 0; i < container.volumes_size(); ++i) {
     const VolumeMount& mount = container.volumes(i);
     const std::string place = absl::StrCat(path, ".volumes[", i, "]");
@@ -283,7 +283,9 @@ void ValidateContainer(const Container& container, ContainerRole role,
     }
   }
   ValidateEnv(container, path, report);
-  ValidateMounts(container, role, path, report);
+  std::set<std::string> paths;
+  ValidateMounts(container, role, path, paths, report);
+  ValidateGiven(container, path, paths, report);
   ValidateInputs(container, path, report);
   ValidateProbe(container.has_readiness(), container.readiness(), role,
                 absl::StrCat(path, ".readiness"), report);

@@ -214,10 +214,168 @@ const SpoiledCase kCases[] = {
        init.mutable_liveness()->mutable_tcp()->set_port(1);
      },
      "spec.initContainers[0].liveness", "has no probes"},
+    {"DeviceOutsideOfDev",
+     [](v1::Service& s) {
+       Main(s).add_devices()->set_host_path("/etc/passwd");
+     },
+     "spec.containers[0].devices[0].hostPath", "is not a device of the host"},
+    {"DevicePathRelative",
+     [](v1::Service& s) {
+       Main(s).add_devices()->set_host_path("/dev/fuse");
+       Main(s).mutable_devices(0)->set_path("fuse");
+     },
+     "spec.containers[0].devices[0].path", "is not an absolute path"},
+    {"DeviceOfEveryContainer",
+     [](v1::Service& s) { Main(s).add_devices()->set_host_path("/dev/null"); },
+     "spec.containers[0].devices[0].path", "is there in every container"},
+    {"DeviceAccess",
+     [](v1::Service& s) {
+       Main(s).add_devices()->set_host_path("/dev/fuse");
+       Main(s).mutable_devices(0)->set_access("rx");
+     },
+     "spec.containers[0].devices[0].access", "is not an access"},
+    {"DeviceTwice",
+     [](v1::Service& s) {
+       Main(s).add_devices()->set_host_path("/dev/fuse");
+       Main(s).add_devices()->set_host_path("/dev/fuse");
+     },
+     "spec.containers[0].devices[1].path", "something else is mounted"},
+    {"UnknownUlimit",
+     [](v1::Service& s) { Main(s).add_ulimits()->set_name("files"); },
+     "spec.containers[0].ulimits[0].name", "is not a limit"},
+    {"UlimitTwice",
+     [](v1::Service& s) {
+       Main(s).add_ulimits()->set_name("core");
+       Main(s).add_ulimits()->set_name("core");
+     },
+     "spec.containers[0].ulimits[1].name", "is given twice"},
+    {"UlimitSoftAboveHard",
+     [](v1::Service& s) {
+       v1::Ulimit& u = *Main(s).add_ulimits();
+       u.set_name("core");
+       u.set_soft(-1);
+       u.set_hard(5);
+     },
+     "spec.containers[0].ulimits[0].soft", "\"unlimited\" is above the hard"},
+    {"UlimitNegative",
+     [](v1::Service& s) {
+       v1::Ulimit& u = *Main(s).add_ulimits();
+       u.set_name("core");
+       u.set_soft(-2);
+       u.set_hard(5);
+     },
+     "spec.containers[0].ulimits[0].soft", "is below -1"},
+    {"UnlimitedFiles",
+     [](v1::Service& s) {
+       Main(s).add_ulimits()->set_name("nofile");
+       Main(s).mutable_ulimits(0)->set_soft(-1);
+     },
+     "spec.containers[0].ulimits[0].hard", "cannot be unlimited"},
+    {"TmpfsRelative",
+     [](v1::Service& s) { Main(s).add_tmpfs()->set_path("run"); },
+     "spec.containers[0].tmpfs[0].path", "is not an absolute path"},
+    {"TmpfsOnShm",
+     [](v1::Service& s) { Main(s).add_tmpfs()->set_path("/dev/shm"); },
+     "spec.containers[0].tmpfs[0].path", "in memory already"},
+    {"TmpfsOnProc",
+     [](v1::Service& s) { Main(s).add_tmpfs()->set_path("/proc/x"); },
+     "spec.containers[0].tmpfs[0].path", "is under /proc"},
+    {"TmpfsOverVolume",
+     [](v1::Service& s) {
+       Mount(s, "data", "/data");
+       Main(s).add_tmpfs()->set_path("/data");
+     },
+     "spec.containers[0].tmpfs[0].path", "something else is mounted"},
+    {"NegativeShm", [](v1::Service& s) { Main(s).set_shm_size(-1); },
+     "spec.containers[0].shmSize", "is negative"},
+    {"BadHostname", [](v1::Service& s) { Main(s).set_hostname("a b"); },
+     "spec.containers[0].hostname", "is not a host name"},
+    {"BadHostsName",
+     [](v1::Service& s) {
+       Main(s).add_extra_hosts()->set_name("-x");
+       Main(s).mutable_extra_hosts(0)->set_address("10.0.0.1");
+     },
+     "spec.containers[0].extraHosts[0].name", "is not the name of a host"},
+    {"BadHostsAddress",
+     [](v1::Service& s) {
+       Main(s).add_extra_hosts()->set_name("db");
+       Main(s).mutable_extra_hosts(0)->set_address("10.0.0");
+     },
+     "spec.containers[0].extraHosts[0].address", "is not an address"},
+    {"SysctlOfTheHost",
+     [](v1::Service& s) {
+       Main(s).add_sysctls()->set_name("kernel.core_pattern");
+       Main(s).mutable_sysctls(0)->set_value("|/x");
+     },
+     "spec.containers[0].sysctls[0].name", "a container has of its own"},
+    {"SysctlTwice",
+     [](v1::Service& s) {
+       for (const char* name : {"net.core.somaxconn", "net/core/somaxconn"}) {
+         v1::Sysctl& sysctl = *Main(s).add_sysctls();
+         sysctl.set_name(name);
+         sysctl.set_value("1");
+       }
+     },
+     "spec.containers[0].sysctls[1].name", "is given twice"},
+    {"SysctlWithoutValue",
+     [](v1::Service& s) {
+       Main(s).add_sysctls()->set_name("net.core.somaxconn");
+     },
+     "spec.containers[0].sysctls[0].value", "is not a line"},
+    {"SysctlsOfOneNetworkDiffer",
+     [](v1::Service& s) {
+       v1::Container& side = *s.mutable_spec()->add_sidecars();
+       side.set_name("side");
+       side.set_image("side:1");
+       for (v1::Container* c : {&side, &Main(s)}) {
+         c->add_sysctls()->set_name("net.core.somaxconn");
+         c->mutable_sysctls(0)->set_value(c == &side ? "1" : "2");
+       }
+     },
+     "spec.containers[0].sysctls[0].value", "which shares the network"},
+    {"LogSizeOfJournal",
+     [](v1::Service& s) {
+       Main(s).mutable_log()->set_driver(v1::Logging::JOURNALD);
+       Main(s).mutable_log()->set_max_size(1 << 20);
+     },
+     "spec.containers[0].log.maxSize", "for drivers that write files"},
+    {"LogTooSmall",
+     [](v1::Service& s) { Main(s).mutable_log()->set_max_size(100); },
+     "spec.containers[0].log.maxSize", "below 64Ki"},
     {"TooLarge",
      [](v1::Service& s) { Main(s).add_args(std::string(1 << 20, 'x')); }, "",
      "larger than 1 MiB"},
 };
+
+TEST(GivenTest, WhenRight_NothingIsSaidAndDefaultsAreFilledIn) {
+  v1::Object object = WebService();
+  v1::Container& c = Main(*object.mutable_service());
+  c.add_devices()->set_host_path("/dev/fuse");
+  v1::Ulimit& files = *c.add_ulimits();
+  files.set_name("nofile");
+  files.set_soft(4096);
+  v1::Ulimit& lock = *c.add_ulimits();
+  lock.set_name("memlock");
+  lock.set_soft(-1);
+  c.add_tmpfs()->set_path("/run");
+  c.set_hostname("Box.example");
+  for (const char* address : {"10.0.0.1", "fd00::1", "host-gateway"}) {
+    v1::HostEntry& host = *c.add_extra_hosts();
+    host.set_name("db");
+    host.set_address(address);
+  }
+  c.add_sysctls()->set_name("net.ipv4.ping_group_range");
+  c.mutable_sysctls(0)->set_value("0\t2147483647");
+  c.mutable_log();
+  EXPECT_TRUE(Problems(object).empty());
+  SetDefaults(object);
+  EXPECT_EQ(c.devices(0).path(), "/dev/fuse");
+  EXPECT_EQ(c.devices(0).access(), "rw");
+  EXPECT_EQ(c.ulimits(0).hard(), 4096);
+  EXPECT_EQ(c.tmpfs(0).mode(), 01777u);
+  EXPECT_EQ(c.log().driver(), v1::Logging::LOCAL);
+  EXPECT_EQ(c.log().max_files(), 5);
+}
 
 class ContainerRulesTest : public SpoiledTest {};
 

@@ -114,6 +114,10 @@ void ValidateJobSpec(const JobSpec& spec, const NormalizeReference& normalize,
   ValidateContainers(spec.containers(), ContainerRole::kExecution,
                      absl::StrCat(path, ".containers"), normalize, names,
                      report);
+  SharedSysctls sysctls;
+  sysctls.Check(spec.init_containers(), absl::StrCat(path, ".initContainers"),
+                report);
+  sysctls.Check(spec.containers(), absl::StrCat(path, ".containers"), report);
   ValidateDependencies(spec.depends_on(), path, report);
 }
 

@@ -2,6 +2,7 @@
 #ifndef API_VALIDATE_PARTS_H_
 #define API_VALIDATE_PARTS_H_
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -26,6 +27,22 @@ void ValidateContainers(
     ContainerRole role, absl::string_view path,
     const NormalizeReference& normalize, std::set<std::string>& names,
     Report& report);
+
+// Containers of one replica share its network, and so the settings of that.
+class SharedSysctls {
+ public:
+  // Each of `containers`, which stand at `path`, against those before.
+  void Check(
+      const google::protobuf::RepeatedPtrField<v1::Container>& containers,
+      absl::string_view path, Report& report);
+
+ private:
+  struct Setting {
+    std::string value;
+    std::string container;
+  };
+  std::map<std::string, Setting> seen_;  // by file
+};
 
 // `path`: of the spec that they are part of.
 void ValidateDependencies(

@@ -166,6 +166,10 @@ void ValidateServiceSpec(const ServiceSpec& spec,
                      normalize, names, report);
   ValidateContainers(spec.containers(), ContainerRole::kMain, "spec.containers",
                      normalize, names, report);
+  SharedSysctls sysctls;
+  sysctls.Check(spec.init_containers(), "spec.initContainers", report);
+  sysctls.Check(spec.sidecars(), "spec.sidecars", report);
+  sysctls.Check(spec.containers(), "spec.containers", report);
   ValidatePorts(spec, report);
   ValidateAutoscale(spec, report);
   ValidateDependencies(spec.depends_on(), "spec", report);

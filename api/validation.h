@@ -4,6 +4,7 @@
 #define API_VALIDATION_H_
 
 #include <functional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -47,6 +48,10 @@ void ValidateConfigSpec(const v1::ConfigSpec& spec, Report& report);
 // What containers read of secrets and configs, and what a change of it does.
 void ValidateInputs(const v1::Container& container, absl::string_view path,
                     Report& report);
+// Devices, limits, file systems, names, settings and the log that a container
+// is given. `paths`: where something is mounted in it already.
+void ValidateGiven(const v1::Container& container, absl::string_view path,
+                   std::set<std::string>& paths, Report& report);
 void ValidateChangePolicy(const v1::ServiceSpec& spec, Report& report);
 
 // kExecution: a main container of a job.

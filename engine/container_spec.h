@@ -46,6 +46,7 @@ struct LogConfig {
   int64_t max_file_bytes = 20 << 20;
   int max_files = 5;  // with the one being written
   LogDriver driver = LogDriver::kLocal;
+  std::string name;  // the container's in the journal; empty: its id
 };
 
 // A device of the host, made known to the container.

@@ -49,6 +49,9 @@ struct ContainerInfo {
   absl::Time start_time;
   Resources resources;  // of the spec, or of the last Update()
   ExitInfo exit;        // when kExited
+  // The folder of the files that its output is written to; empty if its driver
+  // writes none.
+  std::string log_path;
 };
 
 // Counters since the container's start, and what it has now. What the host
@@ -107,9 +110,10 @@ struct LogEntry {
 };
 
 struct LogOptions {
-  int64_t tail = -1;                        // last n lines; -1: all
-  absl::Time since = absl::InfinitePast();  // entries at or after this
-  bool follow = false;                      // go on until the container exits
+  int64_t tail = -1;                          // last n lines; -1: all
+  absl::Time since = absl::InfinitePast();    // entries at or after this
+  absl::Time until = absl::InfiniteFuture();  // before this; it then ends
+  bool follow = false;                        // go on until the container exits
 };
 
 // Reads one container's log, across rotation. Thread-compatible.

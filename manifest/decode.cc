@@ -292,6 +292,8 @@ void Decoder::DecodeMapForm(const Node& node, const std::string& path,
     } else if (value.kind == Node::Kind::kNull) {
       Report(entry.mark, Join(path, entry.key), "has no value",
              "write \"\" for empty text");
+    } else if (form.value == nullptr) {
+      Decode(value, item, element);
     } else {
       const std::string value_path = Join(item, form.value->json_name());
       if (places_ != nullptr) places_->Add(value_path, value.mark);

@@ -23,12 +23,14 @@ class Encoder {
  public:
   explicit Encoder(const PrintOptions& options) : options_(options) {}
 
-  // The fields of `message` that are set, appended to `map`.
-  void Fields(const Message& message, Node& map) const {
+  // The fields of `message` that are set, but for `without`, appended to `map`.
+  void Fields(const Message& message, Node& map,
+              const FieldDescriptor* without = nullptr) const {
     const Descriptor& type = *message.GetDescriptor();
     const Reflection& reflection = *message.GetReflection();
     for (int i = 0; i < type.field_count(); ++i) {
       const FieldDescriptor& field = *type.field(i);
+      if (&field == without) continue;
       if (!options_.server_fields &&
           field.options().GetExtension(v1::output_only)) {
         continue;
@@ -100,6 +102,14 @@ class Encoder {
     for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
       const Message& element =
           reflection.GetRepeatedMessage(message, &field, i);
+      if (form.value == nullptr) {
+        const std::string key = Scalar(element, *form.key, -1)->text;
+        if (key.empty() || !keys.insert(key).second) return nullptr;
+        Node::Ptr rest = Node::Map();
+        Fields(element, *rest, form.key);
+        map->Set(key, std::move(rest));
+        continue;
+      }
       std::vector<const FieldDescriptor*> set;
       element.GetReflection()->ListFields(element, &set);
       for (const FieldDescriptor* f : set) {

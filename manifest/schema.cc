@@ -47,6 +47,13 @@ constexpr Elsewhere kElsewhere[] = {
     {"targetPort", "containerPort"},
     {"published", "hostPort"},
     {"data", "value"},
+    {"shm_size", "shmSize"},
+    {"extra_hosts", "extraHosts"},
+    {"hostAliases", "extraHosts"},
+    {"logging", "log"},
+    {"cap_add", "capabilities: {add: …}"},
+    {"cap_drop", "capabilities: {drop: …}"},
+    {"stdin_open", "stdin"},
 };
 
 }  // namespace
@@ -106,9 +113,10 @@ absl::string_view NameElsewhere(absl::string_view name) {
 MapForm MapFormOf(const FieldDescriptor& field) {
   const std::string& form = field.options().GetExtension(v1::map_form);
   if (form.empty() || !field.is_repeated()) return {};
-  std::pair<std::string, std::string> names = absl::StrSplit(form, ',');
-  return {field.message_type()->FindFieldByName(names.first),
-          field.message_type()->FindFieldByName(names.second)};
+  const std::pair<std::string, std::string> names = absl::StrSplit(form, ',');
+  const Descriptor& type = *field.message_type();
+  return {type.FindFieldByName(names.first),
+          names.second.empty() ? nullptr : type.FindFieldByName(names.second)};
 }
 
 }  // namespace bulwark::manifest

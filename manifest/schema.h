@@ -30,7 +30,8 @@ std::vector<std::string> KnownNames(const google::protobuf::Descriptor& type);
 // empty if it is none.
 absl::string_view NameElsewhere(absl::string_view name);
 
-// The (map_form) option of a field.
+// The (map_form) option of a field. Without `value` what stands at a key is
+// the element itself, as a mapping or in its short form.
 struct MapForm {
   const google::protobuf::FieldDescriptor* key = nullptr;
   const google::protobuf::FieldDescriptor* value = nullptr;

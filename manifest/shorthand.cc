@@ -1,6 +1,9 @@
 #include "manifest/shorthand.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -186,6 +189,122 @@ absl::Status ReadConfigMount(absl::string_view text, Message& message) {
   return absl::OkStatus();
 }
 
+// Of "r", "w" and "m", each at most once.
+bool IsAccess(absl::string_view text) {
+  if (text.empty() || text.size() > 3) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (!absl::StrContains("rwm", text.substr(i, 1)) ||
+        absl::StrContains(text.substr(0, i), text.substr(i, 1))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+absl::Status ReadDevice(absl::string_view text, Message& message) {
+  auto& device = static_cast<v1::DeviceMount&>(message);
+  constexpr absl::string_view kExpected =
+      "a device such as /dev/fuse or /dev/sdb:/dev/xvda:r";
+  std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  if (parts.size() > 3 || !absl::StartsWith(parts[0], "/")) {
+    return Refuse(text, kExpected);
+  }
+  device.set_host_path(std::string(parts[0]));
+  if (parts.size() > 1 && IsAccess(parts.back())) {
+    device.set_access(std::string(parts.back()));
+    parts.pop_back();
+  }
+  if (parts.size() == 3) return Refuse(text, kExpected);
+  if (parts.size() == 2) {
+    if (!absl::StartsWith(parts[1], "/")) return Refuse(text, kExpected);
+    device.set_path(std::string(parts[1]));
+  }
+  return absl::OkStatus();
+}
+
+bool ReadLimit(absl::string_view text, int64_t* limit) {
+  if (text == "unlimited" || text == "-1") {
+    *limit = -1;
+    return true;
+  }
+  return !text.empty() && absl::ascii_isdigit(text[0]) &&
+         absl::SimpleAtoi(text, limit);
+}
+
+// The name stands before the limits, or was a mapping's key.
+absl::Status ReadUlimit(absl::string_view text, Message& message) {
+  auto& ulimit = static_cast<v1::Ulimit&>(message);
+  const bool named = !ulimit.name().empty();
+  const absl::string_view expected =
+      named ? "a limit such as 4096, 4096:8192 or unlimited"
+            : "a limit such as nofile=4096 or nofile=4096:8192";
+  absl::string_view rest = text;
+  if (!named) {
+    const size_t equals = rest.find('=');
+    if (equals == 0 || equals == absl::string_view::npos) {
+      return Refuse(text, expected);
+    }
+    ulimit.set_name(std::string(rest.substr(0, equals)));
+    rest = rest.substr(equals + 1);
+  }
+  const size_t colon = std::min(rest.find(':'), rest.size());
+  int64_t limit;
+  if (!ReadLimit(rest.substr(0, colon), &limit)) return Refuse(text, expected);
+  ulimit.set_soft(limit);
+  if (colon == rest.size()) return absl::OkStatus();
+  if (!ReadLimit(rest.substr(colon + 1), &limit)) return Refuse(text, expected);
+  ulimit.set_hard(limit);
+  return absl::OkStatus();
+}
+
+// Octal, at most 07777.
+bool ReadMode(absl::string_view text, uint32_t* mode) {
+  if (text.empty() || text.size() > 5) return false;
+  *mode = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '7') return false;
+    *mode = *mode * 8 + static_cast<uint32_t>(c - '0');
+  }
+  return *mode <= 07777;
+}
+
+absl::Status ReadTmpfs(absl::string_view text, Message& message) {
+  auto& tmpfs = static_cast<v1::TmpfsMount&>(message);
+  constexpr absl::string_view kExpected =
+      "a file system in memory such as /run or /run:size=16Mi,mode=0755";
+  const size_t colon = std::min(text.find(':'), text.size());
+  if (!absl::StartsWith(text, "/")) return Refuse(text, kExpected);
+  tmpfs.set_path(std::string(text.substr(0, colon)));
+  if (colon == text.size()) return absl::OkStatus();
+  for (absl::string_view option : absl::StrSplit(text.substr(colon + 1), ',')) {
+    uint32_t mode;
+    if (absl::ConsumePrefix(&option, "size=")) {
+      ASSIGN_OR_RETURN(const int64_t size, ParseBytes(option));
+      tmpfs.set_size(size);
+    } else if (absl::ConsumePrefix(&option, "mode=") &&
+               ReadMode(option, &mode)) {
+      tmpfs.set_mode(mode);
+    } else {
+      return Refuse(text, kExpected);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadLogging(absl::string_view text, Message& message) {
+  constexpr std::pair<absl::string_view, v1::Logging::Driver> kDrivers[] = {
+      {"local", v1::Logging::LOCAL},
+      {"json-file", v1::Logging::JSON_FILE},
+      {"journald", v1::Logging::JOURNALD},
+      {"none", v1::Logging::NONE}};
+  for (const auto& [name, driver] : kDrivers) {
+    if (text != name) continue;
+    static_cast<v1::Logging&>(message).set_driver(driver);
+    return absl::OkStatus();
+  }
+  return Refuse(text, "one of local, json-file, journald and none");
+}
+
 struct Form {
   absl::string_view name;
   absl::string_view example;
@@ -202,6 +321,10 @@ constexpr Form kForms[] = {
     {"memory", "64Mi", ReadMemory},
     {"name", "NAME", ReadName},
     {"config-mount", "app-conf:/etc/app/app.conf", ReadConfigMount},
+    {"device", "/dev/fuse", ReadDevice},
+    {"ulimit", "nofile=4096:8192", ReadUlimit},
+    {"tmpfs", "/run:size=16Mi", ReadTmpfs},
+    {"logging", "json-file", ReadLogging},
 };
 
 const Form* FindForm(const Descriptor& type) {

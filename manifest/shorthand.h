@@ -20,6 +20,10 @@ namespace bulwark::manifest {
 //   cpu, memory   "500m", "64Mi": request and limit
 //   name          the name
 //   config-mount  "app-conf:/etc/app/app.conf"
+//   device        "/dev/fuse", "/dev/sdb:/dev/xvda:r"
+//   ulimit        "nofile=4096:8192"; without the name if `message` has one
+//   tmpfs         "/run", "/run:size=16Mi,mode=0755"
+//   logging       the driver
 absl::Status ReadShortForm(absl::string_view text,
                            google::protobuf::Message& message);
 

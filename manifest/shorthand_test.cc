@@ -86,6 +86,46 @@ TEST(ShorthandTest, WhenNameOrConfig_ReadsIt) {
   EXPECT_EQ(Read<v1::ConfigMount>("c:etc"), "error");
 }
 
+TEST(ShorthandTest, WhenDevice_ReadsPathAndAccess) {
+  EXPECT_EQ(Read<v1::DeviceMount>("/dev/fuse"), "host_path: \"/dev/fuse\"");
+  EXPECT_EQ(Read<v1::DeviceMount>("/dev/fuse:r"),
+            "host_path: \"/dev/fuse\" access: \"r\"");
+  EXPECT_EQ(Read<v1::DeviceMount>("/dev/sdb:/dev/xvda:rwm"),
+            "host_path: \"/dev/sdb\" path: \"/dev/xvda\" access: \"rwm\"");
+  for (const char* text : {"", "fuse", "/dev/a:b", "/dev/a:/b:", "/dev/a:/b:x",
+                           "/dev/a:/b:rr", "/dev/a:/b:/c", "/a:/b:r:w"}) {
+    EXPECT_EQ(Read<v1::DeviceMount>(text), "error") << text;
+  }
+}
+
+TEST(ShorthandTest, WhenUlimit_ReadsNameAndLimits) {
+  EXPECT_EQ(Read<v1::Ulimit>("nofile=4096"), "name: \"nofile\" soft: 4096");
+  EXPECT_EQ(Read<v1::Ulimit>("core=0:unlimited"), "name: \"core\" hard: -1");
+  for (const char* text : {"", "4096", "=1", "nofile=", "nofile=1:", "a=-2",
+                           "a=1:2:3", "a=x", "a=1k"}) {
+    EXPECT_EQ(Read<v1::Ulimit>(text), "error") << text;
+  }
+  v1::Ulimit named;
+  named.set_name("nofile");
+  EXPECT_OK(ReadShortForm("4096:8192", named));
+  EXPECT_EQ(named.ShortDebugString(), "name: \"nofile\" soft: 4096 hard: 8192");
+}
+
+TEST(ShorthandTest, WhenTmpfs_ReadsOptions) {
+  EXPECT_EQ(Read<v1::TmpfsMount>("/run"), "path: \"/run\"");
+  EXPECT_EQ(Read<v1::TmpfsMount>("/run:size=16Mi,mode=0755"),
+            "path: \"/run\" size: 16777216 mode: 493");
+  for (const char* text : {"", "run", "/run:", "/run:size=x", "/run:mode=9",
+                           "/run:mode=10000", "/run:noexec", "/run:/x"}) {
+    EXPECT_EQ(Read<v1::TmpfsMount>(text), "error") << text;
+  }
+}
+
+TEST(ShorthandTest, WhenLogging_ReadsTheDriver) {
+  EXPECT_EQ(Read<v1::Logging>("json-file"), "driver: JSON_FILE");
+  EXPECT_EQ(Read<v1::Logging>("syslog"), "error");
+}
+
 TEST(ShorthandTest, WhenTypeHasNone_Refuses) {
   v1::Stop stop;
   EXPECT_THAT(ReadShortForm("x", stop),

@@ -85,7 +85,8 @@ enum class StepKind : uint16_t {
   kOwnerOf,       // slot = the user namespace that owns the namespace slot2
   kWorkdir,       // make str and go there
   kSession,       // new session; standard streams; controlling terminal
-  kRlimit,        // resource flags, soft value, hard value2
+  kRlimit,        // resource flags, soft value, hard value2; kRaiseHard: only
+                  // the hard limit, and only up
   kBoundingSet,   // drop capabilities that are not in value
   kIds,           // take the ids of kAccount; kGroups: with the `value` groups
                   // at str instead of the account's
@@ -120,6 +121,7 @@ enum StepFlags : uint32_t {
   kKeepPropagation = 1u << 26,
   kGroups = 1u << 25,
   kKeepCapabilities = 1u << 24,  // while the ids change
+  kRaiseHard = 1u << 23,
 };
 
 // Where a launch waits for who ordered it (kSync).

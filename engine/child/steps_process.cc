@@ -137,6 +137,11 @@ int Rlimit(const Step& s) {
   struct {
     uint64_t soft, hard;
   } limit = {s.value, s.value2};
+  if ((s.flags & kRaiseHard) != 0) {
+    const int result = Sys(__NR_prlimit64, 0, s.flags & 0xff, 0, Arg(&limit));
+    if (result < 0 || limit.hard >= s.value2) return result;
+    limit.hard = s.value2;
+  }
   return Sys(__NR_prlimit64, 0, s.flags & 0xff, Arg(&limit), 0);
 }
 

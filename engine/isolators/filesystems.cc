@@ -44,6 +44,10 @@ constexpr Device kDevices[] = {{"null", 1, 3},    {"zero", 1, 5},
                                {"full", 1, 7},    {"random", 1, 8},
                                {"urandom", 1, 9}, {"tty", 5, 0}};
 
+int64_t ShmBytes(const ContainerSpec& spec) {
+  return spec.shm_bytes > 0 ? spec.shm_bytes : int64_t{64} << 20;
+}
+
 // Returns the mount's slot.
 int AddNewFs(PlanBuilder& plan, Stage make, Stage attach, const char* type,
              std::string options, uint64_t attributes,
@@ -93,7 +97,7 @@ void AddCgroupFs(const os::CgroupLayout& layout, uint64_t attributes,
 
 // A container that may make device nodes gets bind mounts on a tmpfs where
 // nodes do not work, the others real nodes, which are faster to make.
-void AddDevices(const ContainerSpec& spec, int dev, PlanBuilder& plan) {
+void AddUsualDevices(const ContainerSpec& spec, int dev, PlanBuilder& plan) {
   for (const Device& device : kDevices) {
     const std::string path = absl::StrCat("/dev/", device.name);
     StepArgs args;
@@ -186,8 +190,10 @@ void AddFilesystems(const LaunchInput& in, PlanBuilder& plan) {
                absl::StrCat("mode=620,ptmxmode=666,gid=", ids.first + 5),
                MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "/dev/pts");
   AddSystemFs(plan, "mqueue", "", kPlain, "/dev/mqueue");
-  AddSystemFs(plan, "tmpfs", "mode=1777,size=64m", kPlain, "/dev/shm");
-  AddDevices(in.spec, dev, plan);
+  AddSystemFs(plan, "tmpfs", absl::StrCat("mode=1777,size=", ShmBytes(in.spec)),
+              kPlain, "/dev/shm");
+  AddUsualDevices(in.spec, dev, plan);
+  AddDevices(in, dev, plan);
   if (in.spec.terminal) {
     StepArgs pty;
     pty.slot2 = devpts;

@@ -4,6 +4,7 @@
 #define ENGINE_ISOLATORS_ISOLATORS_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,11 @@
 #include "os/cgroup.h"
 
 namespace bulwark::engine {
+
+struct DeviceNode {
+  uint32_t type = 0;  // S_IFCHR or S_IFBLK
+  uint64_t number = 0;
+};
 
 // What the machine and the engine bring to a launch. Borrowed for the call.
 struct LaunchInput {
@@ -37,6 +43,8 @@ struct LaunchInput {
   std::string seccomp;             // instructions; empty: no filter
   uint64_t own_capabilities = 0;   // what the daemon may pass on
   uint64_t max_open_files = 1024;  // the daemon's hard limit
+  // Type and number of the nodes among the spec's devices, by their path.
+  std::map<std::string, DeviceNode> nodes;
 };
 
 // INVALID_ARGUMENT names the field and what is wrong with it.
@@ -56,6 +64,9 @@ void AddOwners(const IdRange& ids, bool terminal, PlanBuilder& plan);
 // Maps the mount `slot` to the container's ids, if it has its own.
 void AddIdMap(const IdRange& ids, Stage stage, int slot, bool recursive,
               const std::string& path, PlanBuilder& plan);
+// `dev`: the slot of the mount on /dev.
+void AddDevices(const LaunchInput& in, int dev, PlanBuilder& plan);
+void AddSysctls(const ContainerSpec& spec, PlanBuilder& plan);
 
 // Everything from the account to the exec, for a container's first process and
 // for those that join it.
@@ -72,6 +83,7 @@ struct ProcessInput {
   std::string seccomp;
   uint64_t own_capabilities = 0;
   uint64_t max_open_files = 1024;
+  std::vector<Ulimit> ulimits;
 };
 void AddProcess(const ProcessInput& in, PlanBuilder& plan);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <memory>
 #include <string>
@@ -38,6 +40,7 @@ class IsolatorsTest : public ::testing::Test {
     in.etc = "/etc";
     in.seccomp = std::string(8, '\6');
     in.own_capabilities = ~uint64_t{0};
+    in.nodes = nodes_;
     absl::StatusOr<CompiledPlan> plan = CompileContainer(in);
     EXPECT_OK(plan);
     return *std::move(plan);
@@ -58,6 +61,7 @@ class IsolatorsTest : public ::testing::Test {
   ContainerSpec spec_ = Spec();
   os::CgroupLayout layout_ = {"/c/unified", {{"memory", "/c/memory"}}};
   bool overlay_layer_fds_ = true;
+  std::map<std::string, DeviceNode> nodes_;
 };
 
 TEST_F(IsolatorsTest, WhenCompiled_RightsAreDroppedInTheOnlySafeOrder) {
@@ -103,6 +107,73 @@ TEST_F(IsolatorsTest, WhenCompiled_TheInterpreterAcceptsThePlan) {
                         plan.bytes.size(), context.get()),
         0);
   }
+}
+
+TEST_F(IsolatorsTest, WhenThingsAreGiven_EachComesWhereItWorks) {
+  spec_.devices = {{"/dev/fuse", "/dev/fuse", "rw"}};
+  spec_.sysctls = {{"net.core.somaxconn", "7"}};
+  spec_.ulimits = {{RLIMIT_NOFILE, 1, 2}};
+  spec_.shm_bytes = 1 << 20;
+  const CompiledPlan plan = Compile();
+  const int pivot = Find(plan, StepKind::kPivot);
+  // The host's node is opened outside of the container.
+  const int device = Find(plan, StepKind::kCloneTree, "/dev/fuse");
+  ASSERT_GE(device, 0);
+  EXPECT_LT(plan.steps[device].stage, Stage::kFirstInChild);
+  EXPECT_LT(Find(plan, StepKind::kAttach, "mount tmpfs on /dev"),
+            Find(plan, StepKind::kAttach, "device on /dev/fuse"));
+  spec_.ids = {100000, 65536};
+  nodes_ = {{"/dev/fuse", {S_IFCHR, 2789}}};
+  const CompiledPlan own = Compile();
+  const int made = Find(own, StepKind::kMknod, "make device /dev/fuse");
+  ASSERT_GE(made, 0);
+  EXPECT_LT(own.steps[made].stage, Stage::kFirstInChild);
+  const int sysctl = Find(plan, StepKind::kWrite, "net.core.somaxconn");
+  EXPECT_GT(sysctl, Find(plan, StepKind::kLoopback));
+  EXPECT_LT(sysctl, pivot);
+  // Raised with the host's rights, set in the container.
+  const int raise = Find(plan, StepKind::kRlimit, "nofile to 1:2");
+  ASSERT_GE(raise, 0);
+  EXPECT_LT(plan.steps[raise].stage, Stage::kFirstInChild);
+  EXPECT_EQ(Find(plan, StepKind::kRlimit, "open files"), -1);
+  EXPECT_GE(Find(plan, StepKind::kAttach, "/dev/shm"), 0);
+}
+
+TEST_F(IsolatorsTest, WhenGivenThingsAreWrong_TheFieldIsNamed) {
+  const auto check = [](auto change) {
+    ContainerSpec spec = Spec();
+    change(spec);
+    return ValidateSpec(spec);
+  };
+  const auto invalid = [](const char* text) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(text));
+  };
+  EXPECT_THAT(check([](ContainerSpec& s) {
+                s.devices = {{"dev/fuse", "/dev/fuse", "rw"}};
+              }),
+              invalid("devices.host_path"));
+  EXPECT_THAT(check([](ContainerSpec& s) {
+                s.devices = {{"/dev/fuse", "/dev/../etc", "rw"}};
+              }),
+              invalid("devices.path"));
+  EXPECT_THAT(check([](ContainerSpec& s) {
+                s.devices = {{"/dev/fuse", "/dev/fuse", "x"}};
+              }),
+              invalid("devices.access"));
+  EXPECT_THAT(check([](ContainerSpec& s) {
+                s.ulimits = {{99, 1, 1}};
+              }),
+              invalid("ulimits"));
+  EXPECT_THAT(check([](ContainerSpec& s) {
+                s.ulimits = {{1, 2, 1}};
+              }),
+              invalid("ulimits.soft"));
+  EXPECT_THAT(check([](ContainerSpec& s) {
+                s.sysctls = {{"vm.x", "1"}};
+              }),
+              invalid("not of a namespace"));
+  EXPECT_THAT(check([](ContainerSpec& s) { s.shm_bytes = -1; }),
+              invalid("shm_bytes"));
 }
 
 TEST_F(IsolatorsTest, WhenKernelIsOld_TheChildOpensAndMountsTheLayers) {

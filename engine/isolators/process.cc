@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/capabilities.h"
+#include "base/kernel_names.h"
 #include "engine/isolators/isolators.h"
 
 namespace bulwark::engine {
@@ -35,6 +36,34 @@ void AddLimit(int resource, const char* name, uint64_t soft, uint64_t hard,
   args.value = soft;
   args.value2 = hard;
   plan.Add(Stage::kLimits, StepKind::kRlimit, absl::StrCat("set ", name), args);
+}
+
+std::string LimitText(uint64_t limit) {
+  return limit == RLIM_INFINITY ? "unlimited" : absl::StrCat(limit);
+}
+
+// In the shim, whose rights are the host's, hard limits rise as far as they are
+// wanted; the process itself then sets them, which no right is needed for.
+void AddLimits(const ProcessInput& in, PlanBuilder& plan) {
+  bool files = false;
+  for (const Ulimit& ulimit : in.ulimits) {
+    files = files || ulimit.resource == RLIMIT_NOFILE;
+    StepArgs args;
+    args.flags = static_cast<uint32_t>(ulimit.resource);
+    args.value = ulimit.soft;
+    args.value2 = ulimit.hard;
+    args.blame = Blame::kSpec;
+    const std::string label =
+        absl::StrCat("set ulimit ", RlimitName(ulimit.resource), " to ",
+                     LimitText(ulimit.soft), ":", LimitText(ulimit.hard));
+    plan.Add(Stage::kLimits, StepKind::kRlimit, label, args);
+    args.flags |= child::kRaiseHard;
+    plan.Add(Stage::kSources, StepKind::kRlimit, label, args);
+  }
+  if (files) return;
+  const uint64_t hard = std::min(kHardOpenFiles, in.max_open_files);
+  AddLimit(RLIMIT_NOFILE, "limit of open files", std::min(kSoftOpenFiles, hard),
+           hard, plan);
 }
 
 void AddRights(const ProcessInput& in, PlanBuilder& plan) {
@@ -104,9 +133,7 @@ void AddProcess(const ProcessInput& in, PlanBuilder& plan) {
   StepArgs session;
   if (in.terminal) session.flags = child::kTerminal;
   plan.Add(Stage::kSession, StepKind::kSession, "start session", session);
-  const uint64_t hard = std::min(kHardOpenFiles, in.max_open_files);
-  AddLimit(RLIMIT_NOFILE, "limit of open files", std::min(kSoftOpenFiles, hard),
-           hard, plan);
+  AddLimits(in, plan);
   AddRights(in, plan);
   plan.Add(Stage::kCloseFiles, StepKind::kCloseFiles, "close files");
   plan.AddExec(in.args, in.env);
@@ -130,6 +157,7 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   AddRootfs(in, plan);
   AddFilesystems(in, plan);
   AddUserMounts(in, plan);
+  AddSysctls(in.spec, plan);
   ProcessInput process;
   process.add_capabilities = CapabilityMasks(in.spec.add_capabilities);
   process.drop_capabilities = CapabilityMasks(in.spec.drop_capabilities);
@@ -143,6 +171,7 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   process.seccomp = in.seccomp;
   process.own_capabilities = in.own_capabilities;
   process.max_open_files = in.max_open_files;
+  process.ulimits = in.spec.ulimits;
   AddProcess(process, plan);
   return plan.Build();
 }

@@ -1,8 +1,11 @@
+#include <sys/resource.h>
+
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/capabilities.h"
+#include "base/kernel_names.h"
 #include "engine/isolators/isolators.h"
 
 namespace bulwark::engine {
@@ -56,6 +59,42 @@ absl::Status CheckWord(absl::string_view field, absl::string_view word) {
   return word.empty() ? Invalid(field, "is empty") : absl::OkStatus();
 }
 
+absl::Status CheckGiven(const ContainerSpec& spec) {
+  absl::Status status;
+  for (const DeviceMount& device : spec.devices) {
+    status.Update(CheckPath("devices.host_path", device.host_path));
+    status.Update(CheckPath("devices.path", device.path));
+    if (device.path == "/") {
+      status.Update(Invalid("devices.path", "must not be /"));
+    }
+    if (device.access.empty() ||
+        device.access.find_first_not_of("rwm") != std::string::npos) {
+      status.Update(Invalid("devices.access", "is not of r, w and m"));
+    }
+  }
+  for (const Ulimit& ulimit : spec.ulimits) {
+    if (ulimit.resource < 0 || ulimit.resource >= RLIM_NLIMITS) {
+      status.Update(Invalid("ulimits.resource", "is none"));
+    }
+    if (ulimit.soft > ulimit.hard) {
+      status.Update(Invalid("ulimits.soft", "is above the hard limit"));
+    }
+  }
+  for (const auto& [name, value] : spec.sysctls) {
+    if (!IsNamespacedSysctl(name)) {
+      status.Update(Invalid(
+          "sysctls",
+          absl::StrCat("\"", name, "\" is not of a namespace; allowed are ",
+                       kNamespacedSysctls)));
+    }
+    if (value.empty() || HasNul(value)) {
+      status.Update(Invalid("sysctls", absl::StrCat(name, " has no value")));
+    }
+  }
+  if (spec.shm_bytes < 0) status.Update(Invalid("shm_bytes", "is negative"));
+  return status;
+}
+
 }  // namespace
 
 absl::Status ValidateProcess(const std::vector<std::string>& args,
@@ -107,6 +146,7 @@ absl::Status ValidateSpec(const ContainerSpec& spec) {
     status.Update(CheckWord("hosts", name));
     status.Update(CheckWord("hosts", address));
   }
+  status.Update(CheckGiven(spec));
   for (const Mount& mount : spec.mounts) {
     if (mount.kind == Mount::Kind::kBind) {
       status.Update(CheckPath("mounts.source", mount.source));

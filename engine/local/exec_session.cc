@@ -159,6 +159,7 @@ absl::StatusOr<std::unique_ptr<ExecSession>> Launcher::Exec(
   process.ids = inherited.ids;
   process.own_capabilities = own_capabilities_;
   process.max_open_files = max_open_files_;
+  process.ulimits = inherited.ulimits;
   RETURN_IF_ERROR(ValidateProcess(process.args, process.env, process.cwd));
   ASSIGN_OR_RETURN(process.seccomp, Seccomp(inherited.profile));
   ASSIGN_OR_RETURN(const CompiledPlan plan,

@@ -121,6 +121,7 @@ absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
   l->cgroups_ = std::make_unique<os::Cgroups>(std::move(layout),
                                               l->config_.instance, clock);
   RETURN_IF_ERROR(l->cgroups_->Prepare());
+  l->filter_.Prepare();
   // Compiled now, not on the first launch.
   RETURN_IF_ERROR(l->Seccomp(SecurityProfile::kBaseline).status());
   return l;
@@ -175,7 +176,8 @@ absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
                                  spec.profile,
                                  CapabilityMasks(spec.add_capabilities),
                                  CapabilityMasks(spec.drop_capabilities),
-                                 spec.ids};
+                                 spec.ids,
+                                 spec.ulimits};
   return WriteFile(dirs.Process(), Encode(process), 0600);
 }
 
@@ -198,11 +200,14 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   ASSIGN_OR_RETURN(in.seccomp, Seccomp(spec.profile));
   in.own_capabilities = own_capabilities_;
   in.max_open_files = max_open_files_;
+  in.nodes = NodesOf(spec.devices);
   return CompileContainer(in);
 }
 
 absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
                                           const ContainerRecord& record) {
+  ASSIGN_OR_RETURN(const std::vector<FoundDevice> found,
+                   FindDevices(spec.devices));
   // Until the container is in it.
   os::UserNamespace users;
   std::string users_path;
@@ -229,6 +234,9 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
   RETURN_IF_ERROR(cgroups_->Create(
       spec.id, {r.cpu_limit_millicores, r.cpu_request_millicores,
                 r.memory_limit_bytes, r.pids_limit}));
+  if (spec.profile != SecurityProfile::kPrivileged) {
+    RETURN_IF_ERROR(filter_.Apply(found, cgroups_->Paths(spec.id).unified));
+  }
   ASSIGN_OR_RETURN(Launched launched, StartShim(spec, plan));
   rollback.Commit();
   return launched;

@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "engine/container_spec.h"
 #include "engine/engine.h"
+#include "engine/local/devices.h"
 #include "engine/local/record.h"
 #include "engine/plan/plan_builder.h"
 #include "os/cgroup.h"
@@ -92,6 +93,7 @@ class Launcher {
   uint64_t own_capabilities_ = 0;
   uint64_t max_open_files_ = 1024;
   std::unique_ptr<os::Cgroups> cgroups_;
+  DeviceFilter filter_;
 
   absl::Mutex mu_;
   std::map<SecurityProfile, std::string> seccomp_ ABSL_GUARDED_BY(mu_);

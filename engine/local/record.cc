@@ -31,6 +31,7 @@ enum OwnTag : uint16_t {
   kTagIdCount,
   kTagAddCapabilities,
   kTagDropCapabilities,
+  kTagUlimit = 90,  // repeated: resource, soft, hard, 8 bytes each
 };
 
 // A frame of any size.
@@ -151,6 +152,14 @@ std::string Encode(const ProcessRecord& record) {
   e.Int(kTagDropCapabilities, record.drop_capabilities);
   e.Int(kTagFirstId, record.ids.first);
   e.Int(kTagIdCount, record.ids.size);
+  for (const Ulimit& ulimit : record.ulimits) {
+    char bytes[24];
+    auto* out = reinterpret_cast<uint8_t*>(bytes);
+    child::PutInt(out, static_cast<uint64_t>(ulimit.resource), 8);
+    child::PutInt(out + 8, ulimit.soft, 8);
+    child::PutInt(out + 16, ulimit.hard, 8);
+    e.Bytes(kTagUlimit, absl::string_view(bytes, sizeof(bytes)));
+  }
   return e.Seal();
 }
 
@@ -166,6 +175,11 @@ absl::StatusOr<ProcessRecord> DecodeProcess(absl::string_view bytes) {
     if (r.tag() == kTagDropCapabilities) record.drop_capabilities = r.Int();
     if (r.tag() == kTagFirstId) record.ids.first = r.Int();
     if (r.tag() == kTagIdCount) record.ids.size = r.Int();
+    if (r.tag() == kTagUlimit && r.value_size() == 24) {
+      record.ulimits.push_back({static_cast<int>(child::GetInt(r.value(), 8)),
+                                child::GetInt(r.value() + 8, 8),
+                                child::GetInt(r.value() + 16, 8)});
+    }
     if (r.tag() == kTagProfile) {
       if (r.Int() > static_cast<uint64_t>(SecurityProfile::kPrivileged)) {
         return absl::DataLossError("read process record: unknown profile");

@@ -49,6 +49,7 @@ struct ProcessRecord {
   uint64_t add_capabilities = 0;  // masks
   uint64_t drop_capabilities = 0;
   IdRange ids;
+  std::vector<Ulimit> ulimits;
 };
 
 struct StateRecord {

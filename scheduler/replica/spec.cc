@@ -1,16 +1,23 @@
 #include "scheduler/replica/spec.h"
 
+#include <sys/resource.h>
+
 #include <csignal>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/kernel_names.h"
 #include "base/signals.h"
+#include "base/status.h"
 #include "scheduler/names.h"
 
 namespace bulwark::scheduler {
 namespace {
 
 constexpr int kDefaultPids = 512;
+// Stands for the network's gateway, which is the host.
+constexpr char kHostGateway[] = "host-gateway";
 
 // ENTRYPOINT and CMD: a command replaces both, args replace CMD alone.
 std::vector<std::string> ArgsOf(const v1::Container& container,
@@ -55,6 +62,79 @@ std::map<std::string, std::string> LabelsOf(const v1::Replica& replica,
           {kContainerLabel, container.name()}};
 }
 
+uint64_t LimitOf(int64_t limit) {
+  return limit < 0 ? RLIM_INFINITY : static_cast<uint64_t>(limit);
+}
+
+absl::Status AddHosts(const v1::Container& container,
+                      const LaunchContext& context,
+                      engine::ContainerSpec& spec) {
+  for (const v1::HostEntry& host : container.extra_hosts()) {
+    std::string address = host.address();
+    if (address == kHostGateway) address = context.nameserver;
+    if (address.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "give ", host.name(), " the address ", kHostGateway,
+          ": the network has no gateway; write the host's address"));
+    }
+    spec.hosts.push_back({host.name(), std::move(address)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddGiven(const v1::Container& container,
+                      const LaunchContext& context,
+                      engine::ContainerSpec& spec) {
+  for (const v1::TmpfsMount& tmpfs : container.tmpfs()) {
+    engine::Mount& mount = spec.mounts.emplace_back();
+    mount.kind = engine::Mount::Kind::kTmpfs;
+    mount.destination = tmpfs.path();
+    mount.size_bytes = tmpfs.size();
+    if (tmpfs.has_mode()) mount.mode = tmpfs.mode();
+  }
+  for (const v1::DeviceMount& device : container.devices()) {
+    spec.devices.push_back(
+        {device.host_path(),
+         device.path().empty() ? device.host_path() : device.path(),
+         device.access().empty() ? "rw" : device.access()});
+  }
+  for (const v1::Ulimit& ulimit : container.ulimits()) {
+    const std::optional<int> resource = ParseRlimit(ulimit.name());
+    if (!resource.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("set ulimit ", ulimit.name(), ": there is none"));
+    }
+    spec.ulimits.push_back(
+        {*resource, LimitOf(ulimit.soft()),
+         LimitOf(ulimit.has_hard() ? ulimit.hard() : ulimit.soft())});
+  }
+  for (const v1::Sysctl& sysctl : container.sysctls()) {
+    spec.sysctls[sysctl.name()] = sysctl.value();
+  }
+  spec.shm_bytes = container.shm_size();
+  return AddHosts(container, context, spec);
+}
+
+engine::LogConfig LogOf(const v1::Logging& log) {
+  engine::LogConfig config;
+  if (log.max_size() > 0) config.max_file_bytes = log.max_size();
+  if (log.max_files() > 0) config.max_files = log.max_files();
+  switch (log.driver()) {
+    case v1::Logging::JSON_FILE:
+      config.driver = engine::LogDriver::kJsonFile;
+      break;
+    case v1::Logging::JOURNALD:
+      config.driver = engine::LogDriver::kJournald;
+      break;
+    case v1::Logging::NONE:
+      config.driver = engine::LogDriver::kNone;
+      break;
+    default:
+      break;
+  }
+  return config;
+}
+
 }  // namespace
 
 engine::Resources ResourcesOf(const v1::ResourceLimits& limits) {
@@ -87,7 +167,8 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
                                              : container.working_dir();
   spec.user = container.user().empty() ? image.config.user : container.user();
   spec.terminal = container.tty();
-  spec.hostname = replica.metadata().name().substr(0, 63);
+  const std::string name = replica.metadata().name().substr(0, 63);
+  spec.hostname = container.hostname().empty() ? name : container.hostname();
   spec.network_namespace = context.netns_path;
   if (!context.nameserver.empty()) {
     spec.nameservers = {context.nameserver};
@@ -95,9 +176,17 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
         absl::StrCat(replica.metadata().project(), ".", context.dns_domain)};
   }
   if (!replica.spec().address().empty()) {
-    spec.hosts = {{spec.hostname, replica.spec().address()}};
+    spec.hosts = {{name, replica.spec().address()}};
+    if (spec.hostname != name) {
+      spec.hosts.push_back({spec.hostname, replica.spec().address()});
+    }
   }
   spec.mounts = context.mounts;
+  RETURN_IF_ERROR(AddGiven(container, context, spec));
+  spec.log = LogOf(container.log());
+  spec.log.name =
+      absl::StrCat(replica.metadata().project(), "/", replica.metadata().name(),
+                   "/", container.name());
   spec.resources = ResourcesOf(container.resources());
   if (container.profile() == v1::Container::PRIVILEGED) {
     spec.profile = engine::SecurityProfile::kPrivileged;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <csignal>
 
@@ -91,6 +92,51 @@ TEST_F(BuildSpecTest, TheRestComesFromContainerImageAndSlot) {
   EXPECT_EQ(spec.cwd, "/w");
   EXPECT_EQ(spec.resources.pids_limit, 7);
   EXPECT_EQ(spec.resources.memory_limit_bytes, 1 << 20);
+}
+
+TEST_F(BuildSpecTest, WhatTheContainerIsGivenReachesTheEngine) {
+  image_.config.command = {"/app"};
+  container_.add_devices()->set_host_path("/dev/fuse");
+  v1::Ulimit& files = *container_.add_ulimits();
+  files.set_name("nofile");
+  files.set_soft(4096);
+  v1::Ulimit& core = *container_.add_ulimits();
+  core.set_name("core");
+  core.set_hard(-1);
+  container_.add_tmpfs()->set_path("/run");
+  container_.mutable_tmpfs(0)->set_mode(0755);
+  container_.set_shm_size(1 << 20);
+  container_.set_hostname("box");
+  container_.add_sysctls()->set_name("net.core.somaxconn");
+  container_.mutable_sysctls(0)->set_value("7");
+  v1::HostEntry& host = *container_.add_extra_hosts();
+  host.set_name("host");
+  host.set_address("host-gateway");
+  container_.mutable_log()->set_driver(v1::Logging::JOURNALD);
+  ASSERT_OK_AND_ASSIGN(const engine::ContainerSpec spec, Build());
+  ASSERT_EQ(spec.devices.size(), 1u);
+  EXPECT_EQ(spec.devices[0].path, "/dev/fuse");
+  EXPECT_EQ(spec.devices[0].access, "rw");
+  ASSERT_EQ(spec.ulimits.size(), 2u);
+  EXPECT_EQ(spec.ulimits[0].resource, RLIMIT_NOFILE);
+  EXPECT_EQ(spec.ulimits[0].hard, 4096u);
+  EXPECT_EQ(spec.ulimits[1].soft, 0u);
+  EXPECT_EQ(spec.ulimits[1].hard, RLIM_INFINITY);
+  ASSERT_EQ(spec.mounts.size(), 1u);
+  EXPECT_EQ(spec.mounts[0].kind, engine::Mount::Kind::kTmpfs);
+  EXPECT_EQ(spec.mounts[0].mode, 0755u);
+  EXPECT_EQ(spec.shm_bytes, 1 << 20);
+  EXPECT_EQ(spec.hostname, "box");
+  using Host = std::pair<std::string, std::string>;
+  EXPECT_THAT(spec.hosts,
+              ElementsAre(Host("web-0-abcde", "10.1.0.2"),
+                          Host("box", "10.1.0.2"), Host("host", "10.1.0.1")));
+  EXPECT_EQ(spec.sysctls.at("net.core.somaxconn"), "7");
+  EXPECT_EQ(spec.log.driver, engine::LogDriver::kJournald);
+  EXPECT_EQ(spec.log.name, "shop/web-0-abcde/web");
+  context_.nameserver = "";
+  EXPECT_THAT(Build(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("no gateway")));
 }
 
 TEST(SignalNumberTest, ReadsNamesAndNumbers) {
