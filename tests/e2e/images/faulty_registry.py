@@ -17,7 +17,7 @@ The repository's name says what goes wrong, and POST /mend/NAME makes it right:
   alien           the image is for another platform, and there is no index
   nonsense        the manifest is no JSON
   silent          the manifest's answer never begins
-  fat             nothing, but there are 40 MiB that do not compress
+  fat             nothing, but there are 60 MiB that do not compress
   unknown         the repository does not exist
   missing         it has no tag `missing`
 """
@@ -53,7 +53,7 @@ class Image:
         layer = busybox_image.layer()
         layer.data("/etc/repository", repository.encode())
         if repository == "fat":
-            layer.data("/fat", os.urandom(40 << 20))
+            layer.data("/fat", os.urandom(60 << 20))
         plain = layer.bytes()
         packed = gzip.compress(plain, 1, mtime=0)
         config = json.dumps({
