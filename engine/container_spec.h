@@ -49,6 +49,10 @@ struct LogConfig {
   std::string name;  // the container's in the journal; empty: its id
 };
 
+inline bool HasLogFiles(const LogConfig& log) {
+  return log.driver == LogDriver::kLocal || log.driver == LogDriver::kJsonFile;
+}
+
 // A device of the host, made known to the container.
 struct DeviceMount {
   std::string host_path;  // character or block device, or a folder of such

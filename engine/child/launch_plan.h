@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 4;
+inline constexpr uint32_t kPlanVersion = 5;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -147,6 +147,13 @@ struct Step {
 };
 static_assert(sizeof(Step) == 40);
 
+enum LogDriver : uint32_t {
+  kLogLocal = 0,
+  kLogJsonFile = 1,
+  kLogJournal = 2,
+  kLogNone = 3,
+};
+
 struct PlanHeader {
   uint32_t magic;
   uint32_t version;
@@ -163,8 +170,12 @@ struct PlanHeader {
   uint64_t log_file_bytes;
   uint32_t log_files;
   uint32_t terminal;
+  uint32_t log_driver;  // LogDriver
+  uint32_t log_fields;  // kLogJournal: "NAME=value\n" for every record
+  uint32_t log_socket;  // kLogJournal: path of the journal's socket
+  uint32_t log_reserved;
 };
-static_assert(sizeof(PlanHeader) == 64);
+static_assert(sizeof(PlanHeader) == 80);
 
 }  // namespace bulwark::child
 

@@ -79,7 +79,7 @@ int OpenPlan(const uint8_t* base, size_t size, Context* context) {
       h.steps > size || h.step_count * sizeof(Step) > size - h.steps ||
       h.slot_count < kFirstFreeSlot || h.slot_count > kMaxSlots ||
       h.runtime_dir >= size || h.state_dir >= size || h.boot_id >= size ||
-      h.oom_file >= size) {
+      h.oom_file >= size || h.log_fields >= size || h.log_socket >= size) {
     return -EINVAL;
   }
   context->steps = reinterpret_cast<const Step*>(base + h.steps);

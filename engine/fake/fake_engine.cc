@@ -157,6 +157,7 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
   container.spec = spec;
   container.info.id = spec.id;
   container.info.labels = spec.labels;
+  container.info.log_path = HasLogFiles(spec.log) ? "/fake/" + spec.id : "";
   container.info.pid = next_pid_++;
   container.info.start_ticks = static_cast<uint64_t>(container.info.pid) * 10;
   container.info.start_time = clock_.Now();
@@ -263,6 +264,10 @@ absl::StatusOr<std::unique_ptr<LogReader>> FakeEngine::Logs(
     absl::string_view id, const LogOptions& options) {
   absl::MutexLock lock(&mu_);
   ASSIGN_OR_RETURN(Container * container, Find(id));
+  if (container->spec.log.driver == LogDriver::kNone) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("read log of ", id, ": its log driver is none"));
+  }
   return NewFakeLogReader(container->log, options, clock_);
 }
 

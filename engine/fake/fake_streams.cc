@@ -85,7 +85,9 @@ class FakeLogReader final : public LogReader {
     absl::MutexLock lock(&log_->mu);
     const int64_t size = static_cast<int64_t>(log_->entries.size());
     if (options_.tail >= 0) {
-      next_ = static_cast<size_t>(std::max<int64_t>(0, size - options_.tail));
+      int64_t end = 0;  // of those that count
+      while (end < size && log_->entries[end].time < options_.until) ++end;
+      next_ = static_cast<size_t>(std::max<int64_t>(0, end - options_.tail));
     }
   }
 
@@ -96,9 +98,12 @@ class FakeLogReader final : public LogReader {
       if (cancelled_) return absl::CancelledError("read log: cancelled");
       while (next_ < log_->entries.size()) {
         const LogEntry& entry = log_->entries[next_++];
+        if (entry.time >= options_.until) {
+          return absl::OutOfRangeError("read log: end");
+        }
         if (entry.time >= options_.since) return entry;
       }
-      if (!options_.follow || log_->closed) {
+      if (!options_.follow || log_->closed || clock_.Now() >= options_.until) {
         return absl::OutOfRangeError("read log: end");
       }
       if (!clock_.AwaitUntil(log_->mu,

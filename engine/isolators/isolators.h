@@ -45,6 +45,7 @@ struct LaunchInput {
   uint64_t max_open_files = 1024;  // the daemon's hard limit
   // Type and number of the nodes among the spec's devices, by their path.
   std::map<std::string, DeviceNode> nodes;
+  std::string journal_socket = "/run/systemd/journal/socket";
 };
 
 // INVALID_ARGUMENT names the field and what is wrong with it.

@@ -139,6 +139,35 @@ void AddProcess(const ProcessInput& in, PlanBuilder& plan) {
   plan.AddExec(in.args, in.env);
 }
 
+namespace {
+
+void AddLog(const LaunchInput& in, PlanSettings& settings) {
+  const LogConfig& log = in.spec.log;
+  switch (log.driver) {
+    case LogDriver::kLocal:
+      settings.log_driver = child::kLogLocal;
+      return;
+    case LogDriver::kJsonFile:
+      settings.log_driver = child::kLogJsonFile;
+      return;
+    case LogDriver::kNone:
+      settings.log_driver = child::kLogNone;
+      return;
+    case LogDriver::kJournald:
+      break;
+  }
+  const std::string& name = log.name.empty() ? in.spec.id : log.name;
+  settings.log_driver = child::kLogJournal;
+  settings.log_socket = in.journal_socket;
+  // As Docker names them.
+  settings.log_fields = absl::StrCat("CONTAINER_ID=", in.spec.id.substr(0, 12),
+                                     "\nCONTAINER_ID_FULL=", in.spec.id,
+                                     "\nCONTAINER_NAME=", name,
+                                     "\nSYSLOG_IDENTIFIER=", name, "\n");
+}
+
+}  // namespace
+
 absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   PlanBuilder plan;
   PlanSettings& settings = plan.settings();
@@ -150,6 +179,7 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
       static_cast<uint64_t>(std::max<int64_t>(0, in.spec.log.max_file_bytes));
   settings.log_files =
       static_cast<uint32_t>(std::clamp(in.spec.log.max_files, 1, 1000));
+  AddLog(in, settings);
   settings.terminal = in.spec.terminal;
   AddCgroups(in.cgroup, plan);
   AddNamespaces(in, plan);

@@ -91,6 +91,9 @@ absl::Status CheckGiven(const ContainerSpec& spec) {
       status.Update(Invalid("sysctls", absl::StrCat(name, " has no value")));
     }
   }
+  if (!spec.log.name.empty()) {
+    status.Update(CheckWord("log.name", spec.log.name));
+  }
   if (spec.shm_bytes < 0) status.Update(Invalid("shm_bytes", "is negative"));
   return status;
 }

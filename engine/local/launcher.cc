@@ -201,6 +201,7 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   in.own_capabilities = own_capabilities_;
   in.max_open_files = max_open_files_;
   in.nodes = NodesOf(spec.devices);
+  in.journal_socket = config_.journal_socket;
   return CompileContainer(in);
 }
 
@@ -304,7 +305,10 @@ absl::Status Launcher::Erase(absl::string_view id,
     status.Update(ErrnoStatus("remove", dirs.Record()));
   }
   status.Update(os::RemoveTree(dirs.runtime));
-  status.Update(os::RemoveTree(dirs.state));
+  absl::Status state = os::RemoveTree(dirs.state);
+  // A log may have been compressed into it just then.
+  if (!state.ok()) state = os::RemoveTree(dirs.state);
+  status.Update(state);
   return status;
 }
 

@@ -31,6 +31,10 @@ struct LocalEngineConfig {
   std::string shim_path;   // the bulwark-shim program; read once
   std::string max_kernel;  // os::ProbeKernel
   std::string boot_id;     // empty: the kernel's; set by tests
+  // Where the host's journal takes records; set by tests.
+  std::string journal_socket = "/run/systemd/journal/socket";
+  // How often rotated logs are looked for, to compress them.
+  absl::Duration compress_every = absl::Seconds(10);
   // Recover() ends running containers of the instance although it has a record
   // of none; otherwise it refuses then, since the state directory must be
   // another one than they were started from.

@@ -103,61 +103,6 @@ TEST_F(LifecycleTest, WhenSignalled_TheFirstProcessHandlesIt) {
   EXPECT_EQ(world_.AwaitExit("a").exit.code, 9);
 }
 
-TEST_F(LifecycleTest, WhenLogIsLong_RotatesAndKeepsTheEnd) {
-  ContainerSpec spec = world_.Shell("a", "seq 1 2000; echo end >&2");
-  spec.log = {8 << 10, 3};
-  Start(spec);
-  world_.AwaitExit("a");
-  int64_t total = 0;
-  for (const char* name : {"log", "log.1", "log.2"}) {
-    struct stat st;
-    ASSERT_EQ(stat((Dirs("a").state + "/" + name).c_str(), &st), 0) << name;
-    EXPECT_LE(st.st_size, 8 << 10);
-    total += st.st_size;
-  }
-  EXPECT_GT(total, 16 << 10);
-  EXPECT_NE(access((Dirs("a").state + "/log.3").c_str(), F_OK), 0);
-  const std::string output = world_.Output("a");
-  EXPECT_THAT(output, HasSubstr("1999\n2000\nend\n"));
-  EXPECT_THAT(output, Not(HasSubstr("\n100\n")));
-  LogOptions last;
-  last.tail = 400;  // over more than one file
-  ASSERT_OK_AND_ASSIGN(auto reader, world_.engine().Logs("a", last));
-  ASSERT_OK_AND_ASSIGN(LogEntry entry, reader->Next(absl::Seconds(1)));
-  EXPECT_EQ(entry.line, "1602");
-}
-
-TEST_F(LifecycleTest, WhenRotatedWhileFollowed_NoLineIsMissed) {
-  ContainerSpec spec =
-      world_.Shell("a", "for i in $(seq 1 500); do echo line $i; done");
-  spec.log = {4 << 10, 1000};
-  Start(spec);
-  LogOptions follow;
-  follow.follow = true;
-  ASSERT_OK_AND_ASSIGN(auto reader, world_.engine().Logs("a", follow));
-  for (int i = 1; i <= 500; ++i) {
-    ASSERT_OK_AND_ASSIGN(LogEntry entry, reader->Next(absl::Seconds(10)));
-    ASSERT_EQ(entry.line, absl::StrCat("line ", i));
-  }
-  EXPECT_THAT(reader->Next(absl::Seconds(10)),
-              StatusIs(absl::StatusCode::kOutOfRange));
-}
-
-TEST_F(LifecycleTest, WhenALineIsHuge_ComesInParts) {
-  Start(world_.Shell("a", "head -c 40000 /dev/zero; echo; printf unfinished"));
-  world_.AwaitExit("a");
-  ASSERT_OK_AND_ASSIGN(auto reader, world_.engine().Logs("a", {}));
-  size_t size = 0;
-  for (const bool partial : {true, true, false}) {
-    ASSERT_OK_AND_ASSIGN(LogEntry entry, reader->Next(absl::Seconds(1)));
-    EXPECT_EQ(entry.partial, partial);
-    size += entry.line.size();
-  }
-  EXPECT_EQ(size, 40000u);
-  ASSERT_OK_AND_ASSIGN(LogEntry entry, reader->Next(absl::Seconds(1)));
-  EXPECT_EQ(entry.line, "unfinished");
-}
-
 TEST_F(LifecycleTest, WhenTheReaderIsNobody_TheContainerIsNotBlocked) {
   Start(world_.Shell("a", "seq 1 50000; exit 4"));
   world_.Close();

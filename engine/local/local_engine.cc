@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/isolators/isolators.h"
+#include "engine/local/journal_reader.h"
 #include "engine/local/log_reader.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -36,7 +37,16 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Create(
   return engine;
 }
 
-LocalEngine::~LocalEngine() { watcher_.reset(); }
+LocalEngine::~LocalEngine() {
+  compressor_.reset();
+  watcher_.reset();
+}
+
+std::string LocalEngine::LogPath(const ContainerRecord& record) const {
+  const bool files = record.log_driver == LogDriver::kLocal ||
+                     record.log_driver == LogDriver::kJsonFile;
+  return files ? launcher_->Dirs(record.id).state : "";
+}
 
 absl::StatusOr<LocalEngine::ContainerPtr> LocalEngine::Find(
     absl::string_view id) {
@@ -67,8 +77,8 @@ absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
   RETURN_IF_ERROR_CTX(ValidateSpec(spec),
                       absl::StrCat("start container ", spec.id));
   ContainerRecord record = {
-      spec.id,        spec.labels,    launcher_->boot_id(),
-      spec.upper_dir, spec.resources, spec.ids};
+      spec.id,        spec.labels, launcher_->boot_id(), spec.upper_dir,
+      spec.resources, spec.ids,    spec.log.driver};
   auto container = std::make_shared<Container>(std::move(record));
   {
     absl::ReleasableMutexLock lock(&mu_);
@@ -118,6 +128,7 @@ absl::Status LocalEngine::Adopt(const ContainerPtr& container,
     container->info.id = container->record.id;
     container->info.labels = container->record.labels;
     container->info.resources = container->record.resources;
+    container->info.log_path = LogPath(container->record);
     container->info.pid = launched.init.pid;
     container->info.start_ticks = launched.init.start_ticks;
     container->info.start_time = launched.start_time;
@@ -348,13 +359,20 @@ absl::StatusOr<std::unique_ptr<ExecSession>> LocalEngine::Exec(
 absl::StatusOr<std::unique_ptr<LogReader>> LocalEngine::Logs(
     absl::string_view id, const LogOptions& options) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
-  return OpenLog(
-      launcher_->Dirs(id).state, options,
-      [container] {
-        absl::MutexLock lock(&container->mu);
-        return container->Exited();
-      },
-      clock_);
+  const auto has_exited = [container] {
+    absl::MutexLock lock(&container->mu);
+    return container->Exited();
+  };
+  switch (container->record.log_driver) {
+    case LogDriver::kNone:
+      return absl::FailedPreconditionError(absl::StrCat(
+          "read log of ", id,
+          ": its log driver is none, so nothing is kept; set `log: local`"));
+    case LogDriver::kJournald:
+      return OpenJournal(std::string(id), options, has_exited, clock_);
+    default:
+      return OpenLog(launcher_->Dirs(id).state, options, has_exited, clock_);
+  }
 }
 
 }  // namespace bulwark::engine

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/engine.h"
 #include "engine/local/launcher.h"
+#include "engine/local/log_compressor.h"
 #include "engine/local/watcher.h"
 
 namespace bulwark::engine {
@@ -72,6 +73,8 @@ class LocalEngine final : public Engine {
   LocalEngine(std::unique_ptr<Launcher> launcher, Clock& clock)
       : launcher_(std::move(launcher)), clock_(clock) {}
 
+  // Where the files of its log are; empty if there are none.
+  std::string LogPath(const ContainerRecord& record) const;
   // The started container; NOT_FOUND.
   absl::StatusOr<ContainerPtr> Find(absl::string_view id);
   // A duplicate of the init's pidfd; FAILED_PRECONDITION if it exited.
@@ -101,7 +104,8 @@ class LocalEngine final : public Engine {
   absl::Mutex mu_;
   EventSink sink_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, ContainerPtr> containers_ ABSL_GUARDED_BY(mu_);
-  std::unique_ptr<Watcher> watcher_;  // last: its thread uses the rest
+  std::unique_ptr<LogCompressor> compressor_;  // from Recover() on
+  std::unique_ptr<Watcher> watcher_;           // last: its thread uses the rest
 };
 
 }  // namespace bulwark::engine

@@ -12,41 +12,17 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "engine/local/log_file.h"
+#include "engine/local/log_line.h"
 
 namespace bulwark::engine {
 namespace {
 
-constexpr size_t kHeader = 24;  // 19 digits, " o F "
-constexpr size_t kBlock = 64 << 10;
-constexpr int kMaxFiles = 1000;
-
-std::string FileName(int index) {
-  return index == 0 ? "log" : absl::StrCat("log.", index);
-}
-
-// Offset of the line that starts the last `*lines` lines of the file; subtracts
-// from `*lines` those that it has.
-int64_t SeekLines(int fd, int64_t size, int64_t* lines) {
-  std::string block(kBlock, '\0');
-  int64_t end = size;
-  while (end > 0) {
-    const int64_t begin = std::max<int64_t>(0, end - kBlock);
-    const ssize_t n = pread(fd, block.data(), end - begin, begin);
-    if (n <= 0) break;
-    for (int64_t i = n - 1; i >= 0; --i) {
-      // The newline at the very end closes the last line.
-      if (block[i] != '\n' || begin + i + 1 == size) continue;
-      if (--*lines == 0) return begin + i + 1;
-    }
-    end = begin;
-  }
-  if (size > 0) --*lines;
-  return 0;
-}
+// Longer than any record that is written: what is longer is none.
+constexpr size_t kMaxRecord = 1 << 20;
 
 class FileLogReader final : public LogReader {
  public:
@@ -69,20 +45,21 @@ class FileLogReader final : public LogReader {
   }
 
  private:
-  struct File {
-    UniqueFd fd;
-    int64_t offset = 0;
-  };
-
   bool Cancelled() const {
     pollfd poll_fd = {cancel_.get(), POLLIN, 0};
     return poll(&poll_fd, 1, 0) == 1;
   }
-  // The next whole line in what is open, moving from file to file.
+  absl::Status SeekTail(const std::vector<LogFileName>& names);
+  // With an end the last lines are those before it: they are counted first.
+  absl::Status CountTail();
+  // The next record in what is there, moving from file to file.
+  bool NextEntry(LogEntry* entry);
   bool NextLine(std::string* line);
-  bool ReadMore();
-  // Opens the files that came after the last one of `files_`.
-  void OpenNewer();
+  // Whether a file follows the current one, so that no more comes to this.
+  bool HasNewer() const;
+  // Opens the oldest file after the current one; false if there is none.
+  bool Advance();
+  void Open(std::unique_ptr<LogFile> file);
   void AwaitChange(absl::Duration timeout);
 
   const UniqueFd dir_;
@@ -91,94 +68,147 @@ class FileLogReader final : public LogReader {
   const LogOptions options_;
   const std::function<bool()> has_exited_;
   Clock& clock_;
-  std::vector<File> files_;  // oldest first; the first is being read
-  std::string buffer_;       // of the first file, from its offset backwards
-  size_t at_ = 0;            // in buffer_
+  std::unique_ptr<LogFile> file_;
+  uint64_t number_ = 0;   // of the current file, or of the last one
+  bool is_last_ = false;  // the writer is done with it
+  bool over_ = false;     // `until` has been reached
+  int64_t skip_ = 0;      // entries before the wanted ones
+  std::string buffer_;
+  size_t at_ = 0;  // in buffer_
+  absl::Time last_time_ = absl::UnixEpoch();
+  std::string damage_;  // of the current file, not told yet
 };
 
 absl::Status FileLogReader::Begin() {
-  for (int index = 0; index < kMaxFiles; ++index) {
-    UniqueFd fd(openat(dir_.get(), FileName(index).c_str(),
-                       O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd.ok() && errno != ENOENT) return ErrnoStatus("open", "log");
-    // A gap is a rotation under way: "log" is missing for a moment.
-    if (!fd.ok() && index > 1) break;
-    if (fd.ok()) files_.insert(files_.begin(), {std::move(fd), 0});
-  }
-  // A rotation while we opened: the same file under two names.
-  ino_t last = 0;
-  for (auto it = files_.begin(); it != files_.end();) {
-    struct stat st;
-    if (fstat(it->fd.get(), &st) != 0) return ErrnoStatus("read", "log");
-    it = st.st_ino == last ? files_.erase(it) : it + 1;
-    last = st.st_ino;
-  }
+  ASSIGN_OR_RETURN(const std::vector<LogFileName> names,
+                   ListLogFiles(dir_.get()));
   if (options_.tail < 0) return absl::OkStatus();
+  return options_.until == absl::InfiniteFuture() ? SeekTail(names)
+                                                  : CountTail();
+}
+
+absl::Status FileLogReader::SeekTail(const std::vector<LogFileName>& names) {
   int64_t lines = options_.tail;
-  size_t first = files_.size();
-  while (first > 0 && (lines > 0 || first == files_.size())) {
-    File& file = files_[--first];
-    struct stat st;
-    if (fstat(file.fd.get(), &st) != 0) return ErrnoStatus("read", "log");
-    file.offset =
-        lines == 0 ? st.st_size : SeekLines(file.fd.get(), st.st_size, &lines);
+  std::unique_ptr<LogFile> first;
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    absl::StatusOr<std::unique_ptr<LogFile>> file =
+        LogFile::Open(dir_.get(), *name);
+    if (absl::IsNotFound(file.status())) break;  // rotated away meanwhile
+    RETURN_IF_ERROR(file.status());
+    const absl::Status status = (*file)->SkipToLast(&lines);
+    if (absl::IsDataLoss(status)) break;
+    RETURN_IF_ERROR(status);
+    first = *std::move(file);
+    if (lines <= 0) break;
   }
-  files_.erase(files_.begin(), files_.begin() + first);
+  if (first != nullptr) Open(std::move(first));
   return absl::OkStatus();
 }
 
-bool FileLogReader::ReadMore() {
-  buffer_.erase(0, at_);
+absl::Status FileLogReader::CountTail() {
+  LogOptions all = options_;
+  all.tail = -1;
+  all.follow = false;
+  FileLogReader counter(UniqueFd(fcntl(dir_.get(), F_DUPFD_CLOEXEC, 0)),
+                        UniqueFd(), UniqueFd(eventfd(0, EFD_CLOEXEC)), all,
+                        has_exited_, clock_);
+  int64_t count = 0;
+  while (counter.Next(absl::ZeroDuration()).ok()) ++count;
+  skip_ = std::max<int64_t>(0, count - options_.tail);
+  return absl::OkStatus();
+}
+
+void FileLogReader::Open(std::unique_ptr<LogFile> file) {
+  file_ = std::move(file);
+  number_ = file_->name().number;
+  is_last_ = false;
+  buffer_.clear();
   at_ = 0;
-  const size_t old = buffer_.size();
-  buffer_.resize(old + kBlock);
-  File& file = files_.front();
-  const ssize_t n =
-      pread(file.fd.get(), buffer_.data() + old, kBlock, file.offset);
-  buffer_.resize(old + std::max<ssize_t>(0, n));
-  if (n > 0) file.offset += n;
-  return n > 0;
+}
+
+bool FileLogReader::HasNewer() const {
+  LogFileName next = {number_ + 1, file_->name().json, false};
+  for (const bool compressed : {false, true}) {
+    next.compressed = compressed;
+    if (faccessat(dir_.get(), next.ToString().c_str(), F_OK, 0) == 0) {
+      return true;
+    }
+  }
+  if (!file_->is_gone()) return false;
+  const auto names = ListLogFiles(dir_.get());
+  return names.ok() && !names->empty() && names->back().number > number_;
+}
+
+bool FileLogReader::Advance() {
+  const auto names = ListLogFiles(dir_.get());
+  if (!names.ok()) return false;
+  for (const LogFileName& name : *names) {
+    if (name.number <= number_) continue;
+    auto file = LogFile::Open(dir_.get(), name);
+    if (!file.ok()) {
+      if (!absl::IsNotFound(file.status())) number_ = name.number;
+      continue;
+    }
+    // All of it is older than what is asked for.
+    const bool skipped = name.number != names->back().number &&
+                         (*file)->last_write() < options_.since;
+    if (skipped) {
+      number_ = name.number;
+      continue;
+    }
+    Open(*std::move(file));
+    return true;
+  }
+  return false;
 }
 
 bool FileLogReader::NextLine(std::string* line) {
-  while (!files_.empty()) {
+  for (;;) {
+    if (file_ == nullptr && !Advance()) return false;
     const size_t end = buffer_.find('\n', at_);
     if (end != std::string::npos) {
       *line = buffer_.substr(at_, end - at_);
       at_ = end + 1;
       return true;
     }
-    if (ReadMore()) continue;
-    if (files_.size() == 1) return false;  // more may come
-    files_.erase(files_.begin());
-    buffer_.clear();
+    buffer_.erase(0, at_);
     at_ = 0;
+    if (buffer_.size() > kMaxRecord) buffer_.clear();
+    const absl::StatusOr<size_t> n = file_->Read(&buffer_);
+    if (n.ok() && *n > 0) continue;
+    if (!n.ok()) {
+      damage_ = absl::StrCat("bulwark: the log file ", file_->name().ToString(),
+                             " is damaged, the rest of it is lost");
+      file_ = nullptr;
+      buffer_.clear();
+      return false;
+    }
+    if (!is_last_) {
+      // Asked before the last look: what was written before the next file was
+      // opened is then seen.
+      if (!HasNewer()) return false;
+      is_last_ = true;
+      continue;
+    }
+    file_ = nullptr;
+    buffer_.clear();
   }
-  return false;
 }
 
-void FileLogReader::OpenNewer() {
-  struct stat mine = {};
-  if (!files_.empty()) fstat(files_.back().fd.get(), &mine);
-  std::vector<File> newer;
-  for (int index = 0; index < kMaxFiles; ++index) {
-    UniqueFd fd(openat(dir_.get(), FileName(index).c_str(),
-                       O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    struct stat st;
-    if (!fd.ok() || fstat(fd.get(), &st) != 0) {
-      if (index == 0) return;  // a rotation under way: look again later
-      break;
+bool FileLogReader::NextEntry(LogEntry* entry) {
+  std::string line;
+  for (;;) {
+    if (NextLine(&line)) {
+      absl::StatusOr<LogEntry> parsed = ParseLogLine(line);
+      if (!parsed.ok()) continue;  // torn by a crash
+      *entry = *std::move(parsed);
+      last_time_ = entry->time;
+      return true;
     }
-    if (!files_.empty() && st.st_ino == mine.st_ino) break;
-    newer.insert(newer.begin(), {std::move(fd), 0});
+    if (damage_.empty()) return false;
+    *entry = LogEntry{last_time_, true, std::exchange(damage_, "")};
+    return true;
   }
-  // A single file is cut back in place.
-  if (newer.empty() && !files_.empty() && mine.st_size < files_[0].offset) {
-    files_[0].offset = 0;
-    buffer_.clear();
-    at_ = 0;
-  }
-  for (File& file : newer) files_.push_back(std::move(file));
 }
 
 void FileLogReader::AwaitChange(absl::Duration timeout) {
@@ -196,23 +226,19 @@ absl::StatusOr<LogEntry> FileLogReader::Next(absl::Duration timeout) {
   for (;;) {
     if (Cancelled()) return absl::CancelledError("read log: cancelled");
     // Asked before reading: what was written before the exit is then seen.
-    const bool done = !options_.follow || has_exited_();
-    std::string line;
-    while (NextLine(&line)) {
-      absl::StatusOr<LogEntry> entry = ParseLogLine(line);
-      if (!entry.ok()) continue;  // torn by a crash
-      if (entry->time >= options_.since) return entry;
-    }
-    const size_t before = files_.size();
-    OpenNewer();
-    if (files_.size() > before || (!files_.empty() && files_[0].offset == 0)) {
-      struct stat st;
-      if (files_.size() > 1 ||
-          (fstat(files_[0].fd.get(), &st) == 0 && st.st_size > 0)) {
+    const bool done = over_ || !options_.follow ||
+                      clock_.Now() >= options_.until || has_exited_();
+    LogEntry entry;
+    while (!over_ && NextEntry(&entry)) {
+      over_ = entry.time >= options_.until;
+      if (over_ || entry.time < options_.since) continue;
+      if (skip_ > 0) {
+        --skip_;
         continue;
       }
+      return entry;
     }
-    if (done) return absl::OutOfRangeError("read log: end");
+    if (done || over_) return absl::OutOfRangeError("read log: end");
     const absl::Duration left = deadline - clock_.Steady();
     if (left <= absl::ZeroDuration()) {
       return absl::DeadlineExceededError("read log: nothing new");
@@ -224,22 +250,6 @@ absl::StatusOr<LogEntry> FileLogReader::Next(absl::Duration timeout) {
 }
 
 }  // namespace
-
-absl::StatusOr<LogEntry> ParseLogLine(absl::string_view line) {
-  int64_t nanoseconds;
-  if (line.size() < kHeader ||
-      !absl::SimpleAtoi(line.substr(0, 19), &nanoseconds) || line[19] != ' ' ||
-      line[21] != ' ' || line[23] != ' ' ||
-      (line[22] != 'F' && line[22] != 'P')) {
-    return absl::DataLossError("read log: a line is malformed");
-  }
-  LogEntry entry;
-  entry.time = absl::FromUnixNanos(nanoseconds);
-  entry.is_stderr = line[20] != 'o';  // the shim's own markers too
-  entry.partial = line[22] == 'P';
-  entry.line = std::string(line.substr(kHeader));
-  return entry;
-}
 
 absl::StatusOr<std::unique_ptr<LogReader>> OpenLog(
     const std::string& directory, const LogOptions& options,

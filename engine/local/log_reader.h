@@ -7,17 +7,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 
 namespace bulwark::engine {
 
-// One line of a log file, without its newline. DATA_LOSS if it is not one.
-absl::StatusOr<LogEntry> ParseLogLine(absl::string_view line);
-
 // Opens the log in `directory`. `has_exited` tells whether the container is
-// done writing; it is called from Next(). `clock` outlives the reader.
+// done writing; it is called from Next(). `clock` outlives the reader. Files
+// may be compressed, or go, while they are read: what the reader was about to
+// read is then what is left. A damaged file is told of in a line of its own.
 absl::StatusOr<std::unique_ptr<LogReader>> OpenLog(
     const std::string& directory, const LogOptions& options,
     std::function<bool()> has_exited, Clock& clock);

@@ -31,6 +31,7 @@ enum OwnTag : uint16_t {
   kTagIdCount,
   kTagAddCapabilities,
   kTagDropCapabilities,
+  kTagLogDriver = 89,
   kTagUlimit = 90,  // repeated: resource, soft, hard, 8 bytes each
 };
 
@@ -108,6 +109,7 @@ std::string Encode(const ContainerRecord& record) {
   e.Int(kTagCpuRequest, record.resources.cpu_request_millicores);
   e.Int(kTagMemoryLimit, record.resources.memory_limit_bytes);
   e.Int(kTagPidsLimit, record.resources.pids_limit);
+  e.Int(kTagLogDriver, static_cast<uint64_t>(record.log_driver));
   if (record.ids.size != 0) {
     e.Int(kTagFirstId, record.ids.first);
     e.Int(kTagIdCount, record.ids.size);
@@ -132,6 +134,12 @@ absl::StatusOr<ContainerRecord> DecodeContainer(absl::string_view bytes) {
     if (r.tag() == kTagCpuRequest) limits.cpu_request_millicores = r.Int();
     if (r.tag() == kTagMemoryLimit) limits.memory_limit_bytes = r.Int();
     if (r.tag() == kTagPidsLimit) limits.pids_limit = r.Int();
+    if (r.tag() == kTagLogDriver) {
+      if (r.Int() > static_cast<uint64_t>(LogDriver::kNone)) {
+        return absl::DataLossError("read container record: unknown log driver");
+      }
+      record.log_driver = static_cast<LogDriver>(r.Int());
+    }
     if (r.tag() == kTagFirstId) record.ids.first = r.Int();
     if (r.tag() == kTagIdCount) record.ids.size = r.Int();
     const size_t nul = text.find('\0');

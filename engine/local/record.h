@@ -38,6 +38,7 @@ struct ContainerRecord {
   std::string upper_dir;  // if the spec gave one
   Resources resources;    // as last set
   IdRange ids;            // of its user namespace
+  LogDriver log_driver = LogDriver::kLocal;
 };
 
 // What an exec inherits; in the runtime directory only.

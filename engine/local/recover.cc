@@ -47,6 +47,10 @@ absl::Status LocalEngine::Recover(EventSink sink) {
   }
   for (std::thread& thread : threads) thread.join();
   EraseOrphans(ids);
+  compressor_ = std::make_unique<LogCompressor>(
+      launcher_->ContainersOfState(),
+      launcher_->config().state_dir + "/log.gz.part",
+      launcher_->config().compress_every);
   return absl::OkStatus();
 }
 
@@ -172,6 +176,7 @@ void LocalEngine::AddExited(const ContainerPtr& container,
     container->info.id = container->record.id;
     container->info.labels = container->record.labels;
     container->info.resources = container->record.resources;
+    container->info.log_path = LogPath(container->record);
     container->info.state = ContainerState::kExited;
     container->info.pid = exit.pid;
     container->info.start_time = exit.start_time;

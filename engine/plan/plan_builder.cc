@@ -156,6 +156,9 @@ absl::StatusOr<CompiledPlan> PlanBuilder::Build() const {
   header.log_file_bytes = settings_.log_file_bytes;
   header.log_files = settings_.log_files;
   header.terminal = settings_.terminal;
+  header.log_driver = settings_.log_driver;
+  header.log_fields = strings.Add(settings_.log_fields);
+  header.log_socket = strings.Add(settings_.log_socket);
   const uint64_t size =
       sizeof(header) + steps_size + strings.bytes().size() + 1;
   if (slots_ > child::kMaxSlots || table.size() > child::kMaxSteps ||

@@ -93,6 +93,9 @@ struct PlanSettings {
   std::string oom_file;
   uint64_t log_file_bytes = 0;
   uint32_t log_files = 0;
+  child::LogDriver log_driver = child::kLogLocal;
+  std::string log_fields;
+  std::string log_socket;
   bool terminal = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <linux/errno.h>
 
+#include "engine/child/launch_plan.h"
 #include "engine/child/sys.h"
 
 namespace bulwark::shim {
@@ -11,35 +12,37 @@ using child::Sys;
 
 namespace {
 
-constexpr size_t kHeader = 24;  // 19 digits, " o F "
+constexpr size_t kMaxName = 48;
 
-void LogName(char* out, int index) {
-  char* end = child::Append(out, out + 16, "log");
-  if (index > 0) {
-    *end++ = '.';
-    child::Decimal(end, index);
-  }
-}
-
-void Header(uint8_t* out, uint64_t time, char stream, bool whole) {
-  for (int i = 18; i >= 0; --i) {
-    out[i] = static_cast<uint8_t>('0' + time % 10);
-    time /= 10;
-  }
-  out[19] = ' ';
-  out[20] = stream;
-  out[21] = ' ';
-  out[22] = whole ? 'F' : 'P';
-  out[23] = ' ';
+// "log-7", "log-7.json", each with ".gz" once the daemon has compressed it.
+void LogName(char* out, uint64_t number, uint32_t driver, bool compressed) {
+  char* limit = out + kMaxName;
+  char* end = child::Append(out, limit, "log-");
+  end = child::Decimal(end, number);
+  if (driver == child::kLogJsonFile) end = child::Append(end, limit, ".json");
+  child::Append(end, limit, compressed ? ".gz" : "");
 }
 
 }  // namespace
 
-int LogWriter::Open(int dir, uint64_t file_bytes, int files) {
+bool LogWriter::HasFiles() const {
+  return settings_.driver == child::kLogLocal ||
+         settings_.driver == child::kLogJsonFile;
+}
+
+int LogWriter::OpenFile(uint64_t number) const {
+  char name[kMaxName];
+  LogName(name, number, settings_.driver, false);
+  return child::OpenAt(dir_, name, O_WRONLY | O_CREAT | O_APPEND, 0600);
+}
+
+int LogWriter::Open(int dir, const LogSettings& settings) {
   dir_ = dir;
-  limit_ = file_bytes;
-  files_ = files < 1 ? 1 : files;
-  fd_ = child::OpenAt(dir, "log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+  settings_ = settings;
+  if (settings_.files < 1) settings_.files = 1;
+  journal_.Open(settings_.socket, settings_.fields);
+  if (!HasFiles()) return 0;
+  fd_ = OpenFile(number_);
   if (fd_ < 0) return fd_;
   const long size = Sys(__NR_lseek, fd_, 0, 2 /* SEEK_END */);
   written_ = size < 0 ? 0 : size;
@@ -47,6 +50,7 @@ int LogWriter::Open(int dir, uint64_t file_bytes, int files) {
 }
 
 void LogWriter::Write(char stream, const uint8_t* data, size_t size) {
+  if (settings_.driver == child::kLogNone) return;
   Stream* s = Find(stream);
   now_ = child::WallNanoseconds();
   while (size > 0) {
@@ -82,28 +86,38 @@ void LogWriter::Finish() {
   if (dropped_ > 0) WriteMarker();
 }
 
+size_t LogWriter::Format(const LogRecord& record, uint8_t* out) const {
+  return settings_.driver == child::kLogJsonFile ? FormatJson(record, out)
+                                                 : FormatLocal(record, out);
+}
+
 void LogWriter::Record(char stream, bool whole, const uint8_t* data,
                        size_t size) {
-  const size_t total = kHeader + size + 1;
+  const LogRecord record = {now_, stream, whole, data, size};
+  if (HasFiles()) {
+    Batch(record);
+    return;
+  }
+  if ((dropped_ > 0 && !WriteMarker()) || !journal_.Send(record)) ++dropped_;
+}
+
+void LogWriter::Batch(const LogRecord& record) {
+  const size_t total = Format(record, nullptr);
   if (batch_size_ + total > sizeof(batch_)) Flush();
-  if (limit_ > 0 && written_ + batch_size_ > 0 &&
-      written_ + batch_size_ + total > limit_) {
+  if (settings_.file_bytes > 0 && written_ + batch_size_ > 0 &&
+      written_ + batch_size_ + total > settings_.file_bytes) {
     Flush();
     Rotate();
   }
-  uint8_t* out = batch_ + batch_size_;
-  Header(out, now_, stream, whole);
-  for (size_t i = 0; i < size; ++i) out[kHeader + i] = data[i];
-  out[kHeader + size] = '\n';
+  Format(record, batch_ + batch_size_);
   batch_size_ += total;
   ++batch_records_;
 }
 
 void LogWriter::Flush() {
   if (batch_size_ == 0) return;
-  if (dropped_ > 0) WriteMarker();
   // While the marker cannot be written, nothing can.
-  if (dropped_ > 0 || !WriteAll(batch_, batch_size_)) {
+  if ((dropped_ > 0 && !WriteMarker()) || !WriteAll(batch_, batch_size_)) {
     dropped_ += batch_records_;
   }
   batch_size_ = 0;
@@ -125,36 +139,43 @@ bool LogWriter::WriteAll(const uint8_t* data, size_t size) {
   return true;
 }
 
-void LogWriter::WriteMarker() {
-  uint8_t record[kHeader + 80];
-  Header(record, now_, 's', true);
-  char* text = reinterpret_cast<char*>(record + kHeader);
-  char* limit = reinterpret_cast<char*>(record + sizeof(record));
+bool LogWriter::WriteMarker() {
+  char text[80];
+  char* limit = text + sizeof(text);
   char* end = child::Append(text, limit, "bulwark: could not write ");
   end = child::Decimal(end, dropped_);
-  end = child::Append(end, limit, " log records, they are lost\n");
-  if (WriteAll(record, end - reinterpret_cast<char*>(record))) dropped_ = 0;
+  end = child::Append(end, limit, " log records, they are lost");
+  const LogRecord record = {now_, 's', true,
+                            reinterpret_cast<const uint8_t*>(text),
+                            static_cast<size_t>(end - text)};
+  bool done;
+  if (HasFiles()) {
+    uint8_t bytes[256];
+    done = WriteAll(bytes, Format(record, bytes));
+  } else {
+    done = journal_.Send(record);
+  }
+  if (done) dropped_ = 0;
+  return done;
 }
 
+// A file never changes its name, so that readers and who compresses it know
+// what they have.
 void LogWriter::Rotate() {
-  char from[16];
-  char to[16];
-  if (files_ == 1) {
-    Sys(__NR_ftruncate, fd_, 0);
-    written_ = 0;
-    return;
-  }
-  for (int i = files_ - 1; i > 0; --i) {
-    LogName(from, i - 1);
-    LogName(to, i);
-    Sys(__NR_renameat, dir_, Arg(from), dir_, Arg(to));
-  }
-  const int fd =
-      child::OpenAt(dir_, "log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const int fd = OpenFile(number_ + 1);
   if (fd < 0) return;  // go on in the old file
   child::Close(fd_);
   fd_ = fd;
+  ++number_;
   written_ = 0;
+  const uint64_t kept = static_cast<uint64_t>(settings_.files);
+  if (number_ <= kept) return;
+  const bool forms[] = {false, true};
+  for (const bool compressed : forms) {
+    char name[kMaxName];
+    LogName(name, number_ - kept, settings_.driver, compressed);
+    Sys(__NR_unlinkat, dir_, Arg(name), 0);
+  }
 }
 
 }  // namespace bulwark::shim

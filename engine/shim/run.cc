@@ -294,7 +294,10 @@ int RunMode() {
   KeepTerminal();
   Require(child::kStepControl, shim.control.Listen());
   Require(child::kStepRecords,
-          shim.log.Open(shim.state_dir, plan.log_file_bytes, plan.log_files));
+          shim.log.Open(shim.state_dir,
+                        {plan.log_file_bytes, static_cast<int>(plan.log_files),
+                         plan.log_driver, shim.context.String(plan.log_fields),
+                         shim.context.String(plan.log_socket)}));
 
   shim.start_time = child::WallNanoseconds();
   launch_fds.Note();

@@ -332,6 +332,38 @@ TEST_P(EngineContractTest, WhenLogIsRead_HasWhatWasPrinted) {
   EXPECT_THAT(reader->Next(kLong), StatusIs(absl::StatusCode::kOutOfRange));
 }
 
+TEST_P(EngineContractTest, WhenLogHasAnEnd_NothingAfterItIsRead) {
+  ASSERT_OK(engine().Start(harness_->Obedient("a")));
+  harness_->MakePrint("a", "one");
+  LogOptions options;
+  options.follow = true;
+  ASSERT_OK_AND_ASSIGN(auto reader, engine().Logs("a", options));
+  ASSERT_OK_AND_ASSIGN(LogEntry entry, reader->Next(kLong));
+  options.until = entry.time;
+  ASSERT_OK_AND_ASSIGN(reader, engine().Logs("a", options));
+  EXPECT_THAT(reader->Next(kLong), StatusIs(absl::StatusCode::kOutOfRange));
+  options.follow = false;
+  options.until = entry.time + absl::Nanoseconds(1);
+  options.tail = 1;
+  ASSERT_OK_AND_ASSIGN(reader, engine().Logs("a", options));
+  ASSERT_OK_AND_ASSIGN(entry, reader->Next(kLong));
+  EXPECT_EQ(entry.line, "one");
+  EXPECT_THAT(reader->Next(kLong), StatusIs(absl::StatusCode::kOutOfRange));
+}
+
+TEST_P(EngineContractTest, WhenDriverKeepsNothing_LogsSayWhy) {
+  ContainerSpec spec = harness_->Obedient("a");
+  ASSERT_OK_AND_ASSIGN(ContainerInfo info, engine().Start(spec));
+  EXPECT_NE(info.log_path, "");
+  spec.id = "b";
+  spec.log.driver = LogDriver::kNone;
+  ASSERT_OK_AND_ASSIGN(info, engine().Start(spec));
+  EXPECT_EQ(info.log_path, "");
+  EXPECT_THAT(engine().Logs("b", {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("log driver is none")));
+}
+
 TEST_P(EngineContractTest, WhenLogIsFollowed_WaitsForMoreUntilTheExit) {
   ASSERT_OK(engine().Start(harness_->Obedient("a")));
   LogOptions options;
