@@ -80,6 +80,12 @@ class FrameWriter {
   size_t size_;
 };
 
+// The version of a whole frame header, of whatever layout the rest is; 0 if
+// there is none.
+inline uint16_t FrameVersion(const uint8_t* data, size_t size) {
+  return size < kFrameHeader ? 0 : static_cast<uint16_t>(GetInt(data + 4, 2));
+}
+
 // Reads the fields of one frame. `data` stays the caller's.
 class FrameReader {
  public:
@@ -91,7 +97,7 @@ class FrameReader {
     end_ = data + 4 + payload;
     type_ = static_cast<uint16_t>(GetInt(data + 6, 2));
     next_ = data + kFrameHeader;
-    valid_ = GetInt(data + 4, 2) >= 1;
+    valid_ = FrameVersion(data, size) == kWireVersion;
   }
   // Like the above for a sealed record: the checksum must match too.
   static FrameReader Sealed(const uint8_t* data, size_t size) {

@@ -18,8 +18,6 @@ namespace bulwark::engine {
 namespace {
 
 constexpr absl::Duration kKillTimeout = absl::Seconds(20);
-// How long a shim may take to record an exit before it counts as hung.
-constexpr absl::Duration kHungShim = absl::Seconds(5);
 
 absl::Status NotFound(absl::string_view id) {
   return absl::NotFoundError(absl::StrCat("find container ", id, ": unknown"));
@@ -33,7 +31,7 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Create(
                    Launcher::Create(std::move(config), clock));
   std::unique_ptr<LocalEngine> engine(
       new LocalEngine(std::move(launcher), clock));
-  ASSIGN_OR_RETURN(engine->watcher_, Watcher::Create());
+  ASSIGN_OR_RETURN(engine->watcher_, Watcher::Create(clock));
   return engine;
 }
 
@@ -138,6 +136,7 @@ absl::Status LocalEngine::Adopt(const ContainerPtr& container,
   // Not the other way round: a container that nobody watches never exits.
   RETURN_IF_ERROR(
       watcher_->Add(shim, [this, container] { OnShimEnd(container); }));
+  RETURN_IF_ERROR(WatchInit(container));
   absl::MutexLock lock(&container->mu);
   container->starting = false;
   return absl::OkStatus();
@@ -152,7 +151,7 @@ void LocalEngine::Abandon(const ContainerPtr& container) {
              {{"id", container->record.id}, {"error", status}});
   }
   absl::MutexLock lock(&container->mu);
-  os::AwaitEnd(container->shim_pidfd.get(), kHungShim);
+  os::AwaitEnd(container->shim_pidfd.get(), kKillTimeout);
   os::ReapChild(container->shim_pidfd.get());
 }
 
@@ -230,15 +229,11 @@ absl::Status LocalEngine::Kill(absl::string_view id) {
   }
   RETURN_IF_ERROR_CTX(launcher_->cgroups().Kill(id, kKillTimeout),
                       absl::StrCat("kill container ", id));
+  // Now its shim records the exit, or is found to hang (hung_shim.cc).
   absl::MutexLock lock(&container->mu);
   const absl::Condition exited(container.get(), &Container::Exited);
-  if (clock_.AwaitUntil(container->mu, exited, clock_.Steady() + kHungShim)) {
-    return absl::OkStatus();
-  }
-  // Its container is gone, so nothing is lost with it but the exit status.
-  LOG_WARN("shim hangs, killing it", {{"id", id}});
-  os::SendSignal(container->shim_pidfd.get(), SIGKILL).IgnoreError();
-  if (clock_.AwaitUntil(container->mu, exited, clock_.Steady() + kHungShim)) {
+  if (clock_.AwaitUntil(container->mu, exited,
+                        clock_.Steady() + kKillTimeout)) {
     return absl::OkStatus();
   }
   return absl::UnavailableError(absl::StrCat(

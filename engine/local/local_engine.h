@@ -86,13 +86,20 @@ class LocalEngine final : public Engine {
                             const std::string& reason);
   void Notify(absl::string_view id);
 
+  // hung_shim.cc
+  absl::Status WatchInit(const ContainerPtr& container);
+  void Urge(const ContainerPtr& container, int attempt);
+
   // recover.cc
   absl::Status CheckKnown(const std::vector<std::string>& records);
-  void RecoverOne(const std::string& id);
-  void RecoverRunning(const std::string& id, const ContainerRecord& record);
+  absl::Status CheckVersions(const std::vector<std::string>& records);
+  // `pings_end`: when shims that do not answer have been waited for.
+  void RecoverOne(const std::string& id, absl::Duration pings_end);
+  void RecoverRunning(const std::string& id, const ContainerRecord& record,
+                      absl::Duration pings_end);
   // True once the container's fate is known and noted.
   bool TryRecoverRunning(const ContainerPtr& container, int lock,
-                         absl::Duration deadline);
+                         absl::Duration pings_end);
   void AddExited(const ContainerPtr& container, const ExitRecord& exit);
   void Insert(const ContainerPtr& container);
   void EraseHalfMade(const std::string& id, const ContainerRecord* record,

@@ -1,5 +1,7 @@
 #include "engine/local/record.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/child/frame.h"
@@ -34,6 +36,28 @@ enum OwnTag : uint16_t {
   kTagLogDriver = 89,
   kTagUlimit = 90,  // repeated: resource, soft, hard, 8 bytes each
 };
+
+// How profiles stand on disk, whatever their order in the program.
+constexpr std::pair<SecurityProfile, uint64_t> kProfiles[] = {
+    {SecurityProfile::kBaseline, 0},
+    {SecurityProfile::kBuild, 1},
+    {SecurityProfile::kPrivileged, 2},
+    {SecurityProfile::kRestricted, 3},
+};
+
+uint64_t ProfileNumber(SecurityProfile profile) {
+  for (const auto& [known, number] : kProfiles) {
+    if (known == profile) return number;
+  }
+  return ~uint64_t{0};
+}
+
+absl::StatusOr<SecurityProfile> ProfileOf(uint64_t number) {
+  for (const auto& [profile, known] : kProfiles) {
+    if (known == number) return profile;
+  }
+  return absl::DataLossError("read process record: unknown profile");
+}
 
 // A frame of any size.
 class Encoder {
@@ -71,8 +95,14 @@ class Encoder {
 
 absl::StatusOr<FrameReader> OpenSealed(absl::string_view bytes, uint16_t type,
                                        absl::string_view what) {
-  FrameReader reader = FrameReader::Sealed(
-      reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  const uint16_t version = child::FrameVersion(data, bytes.size());
+  if (version > child::kWireVersion) {
+    return absl::UnimplementedError(absl::StrCat(
+        "read ", what, " record: it is of version ", version,
+        " of the shim protocol, known is version ", child::kWireVersion));
+  }
+  FrameReader reader = FrameReader::Sealed(data, bytes.size());
   if (!reader.valid() || reader.type() != type) {
     return absl::DataLossError(
         absl::StrCat("read ", what, " record: it is not whole"));
@@ -155,7 +185,7 @@ std::string Encode(const ProcessRecord& record) {
   for (const std::string& entry : record.env) e.Bytes(kTagEnv, entry);
   e.Bytes(kTagUser, record.user);
   e.Bytes(kTagCwd, record.cwd);
-  e.Int(kTagProfile, static_cast<uint64_t>(record.profile));
+  e.Int(kTagProfile, ProfileNumber(record.profile));
   e.Int(kTagAddCapabilities, record.add_capabilities);
   e.Int(kTagDropCapabilities, record.drop_capabilities);
   e.Int(kTagFirstId, record.ids.first);
@@ -189,10 +219,7 @@ absl::StatusOr<ProcessRecord> DecodeProcess(absl::string_view bytes) {
                                 child::GetInt(r.value() + 16, 8)});
     }
     if (r.tag() == kTagProfile) {
-      if (r.Int() > static_cast<uint64_t>(SecurityProfile::kPrivileged)) {
-        return absl::DataLossError("read process record: unknown profile");
-      }
-      record.profile = static_cast<SecurityProfile>(r.Int());
+      ASSIGN_OR_RETURN(record.profile, ProfileOf(r.Int()));
     }
   }
   return record;

@@ -68,7 +68,8 @@ struct ExitRecord {
 };
 
 // Encoded and sealed with a checksum. Decoding: DATA_LOSS for anything else
-// than a whole record of the right type; unknown fields are skipped.
+// than a whole record of the right type, UNIMPLEMENTED for one of a later
+// version of the protocol; unknown fields are skipped.
 std::string Encode(const ContainerRecord& record);
 std::string Encode(const ProcessRecord& record);
 std::string Encode(const ExitRecord& record);

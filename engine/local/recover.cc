@@ -21,8 +21,10 @@
 namespace bulwark::engine {
 namespace {
 
-// One hung shim delays its own container's recovery, and nobody else's.
+// One hung shim delays its own container's recovery, and nobody else's. All of
+// them together delay the daemon no longer either, but for the shortest ping.
 constexpr absl::Duration kBudget = absl::Seconds(2);
+constexpr absl::Duration kShortestPing = absl::Milliseconds(100);
 constexpr absl::Duration kPoll = absl::Milliseconds(5);
 constexpr size_t kThreads = 16;
 
@@ -36,12 +38,14 @@ absl::Status LocalEngine::Recover(EventSink sink) {
   ASSIGN_OR_RETURN(const std::vector<std::string> ids,
                    os::ListDir(launcher_->ContainersOfState()));
   RETURN_IF_ERROR(CheckKnown(ids));
+  RETURN_IF_ERROR(CheckVersions(ids));
+  const absl::Duration pings_end = clock_.Steady() + kBudget;
   std::atomic<size_t> next = 0;
   std::vector<std::thread> threads;
   for (size_t i = 0; i < std::min(kThreads, ids.size()); ++i) {
     threads.emplace_back([&] {
       for (size_t at = next++; at < ids.size(); at = next++) {
-        RecoverOne(ids[at]);
+        RecoverOne(ids[at], pings_end);
       }
     });
   }
@@ -79,7 +83,26 @@ absl::Status LocalEngine::CheckKnown(const std::vector<std::string>& records) {
       "they were started with, and are their disks mounted?"));
 }
 
-void LocalEngine::RecoverOne(const std::string& id) {
+// What a later version has written is not half made: it runs, and this program
+// would end it.
+absl::Status LocalEngine::CheckVersions(
+    const std::vector<std::string>& records) {
+  for (const std::string& id : records) {
+    const ContainerDirs dirs = launcher_->Dirs(id);
+    for (const absl::Status& status :
+         {ReadContainer(dirs).status(), ReadState(dirs).status(),
+          ReadExit(dirs).status()}) {
+      if (!absl::IsUnimplemented(status)) continue;
+      return absl::FailedPreconditionError(absl::StrCat(
+          "take over container ", id, ": ", status.message(),
+          "; nothing was touched. A later bulwarkd started it: run that "
+          "version again, or a later one"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void LocalEngine::RecoverOne(const std::string& id, absl::Duration pings_end) {
   const ContainerDirs dirs = launcher_->Dirs(id);
   const absl::StatusOr<ContainerRecord> record = ReadContainer(dirs);
   if (!record.ok()) {
@@ -93,12 +116,13 @@ void LocalEngine::RecoverOne(const std::string& id) {
   } else if (record->boot_id != launcher_->boot_id()) {
     AddExited(container, FinishDeadShim(container, "the host was rebooted"));
   } else {
-    RecoverRunning(id, *record);
+    RecoverRunning(id, *record, pings_end);
   }
 }
 
 void LocalEngine::RecoverRunning(const std::string& id,
-                                 const ContainerRecord& record) {
+                                 const ContainerRecord& record,
+                                 absl::Duration pings_end) {
   const ContainerDirs dirs = launcher_->Dirs(id);
   auto container = std::make_shared<Container>(record);
   UniqueFd lock(open(dirs.Lock().c_str(), O_RDWR | O_CLOEXEC));
@@ -107,7 +131,7 @@ void LocalEngine::RecoverRunning(const std::string& id,
     return;
   }
   const absl::Duration deadline = clock_.Steady() + kBudget;
-  while (!TryRecoverRunning(container, lock.get(), deadline)) {
+  while (!TryRecoverRunning(container, lock.get(), pings_end)) {
     if (clock_.Steady() >= deadline) {
       const absl::StatusOr<StateRecord> state = ReadState(dirs);
       if (state.ok()) {
@@ -122,7 +146,7 @@ void LocalEngine::RecoverRunning(const std::string& id,
 }
 
 bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
-                                    absl::Duration deadline) {
+                                    absl::Duration pings_end) {
   const ContainerDirs dirs = launcher_->Dirs(container->record.id);
   const bool shim_is_dead = flock(lock, LOCK_EX | LOCK_NB) == 0;
   // Read after the lock was tried: a dead shim writes nothing any more.
@@ -150,10 +174,14 @@ bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
   absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
   if (!shim.ok()) return false;  // it ends just now
   const absl::Status ping =
-      PingShim(dirs.runtime, deadline - clock_.Steady(), clock_);
-  if (!ping.ok()) {
+      PingShim(dirs.runtime,
+               std::max(kShortestPing, pings_end - clock_.Steady()), clock_);
+  if (!ping.ok() && !os::AwaitEnd(shim->get(), absl::ZeroDuration())) {
     // Its container is served all the same: signals and kills need no shim.
-    LOG_WARN("shim hangs", {{"id", container->record.id}, {"error", ping}});
+    // What it prints does, and a stopped shim only waits for this.
+    LOG_WARN("shim hangs, telling it to go on",
+             {{"id", container->record.id}, {"error", ping}});
+    os::SendSignal(shim->get(), SIGCONT).IgnoreError();
   }
   launched.shim_pidfd = *std::move(shim);
   launched.init = state->init;

@@ -83,6 +83,12 @@ absl::StatusOr<ShimMessage> ReadMessage(int fd, absl::Duration timeout,
       while (reader.Next()) message.values[reader.tag()] = reader.Int();
       return message;
     }
+    if (child::FrameVersion(buffer, size) > child::kWireVersion) {
+      return absl::UnavailableError(
+          absl::StrCat("read from shim: it speaks version ",
+                       child::FrameVersion(buffer, size),
+                       " of the protocol, known is ", child::kWireVersion));
+    }
     if (size == sizeof(buffer)) {
       return absl::UnavailableError("read from shim: not a message");
     }

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -12,26 +13,61 @@
 
 namespace bulwark::engine {
 
-absl::StatusOr<std::unique_ptr<Watcher>> Watcher::Create() {
+absl::StatusOr<std::unique_ptr<Watcher>> Watcher::Create(Clock& clock) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
-  UniqueFd stop(eventfd(0, EFD_CLOEXEC));
-  if (!epoll.ok() || !stop.ok()) return ErrnoStatus("make", "event queue");
+  UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll.ok() || !wake.ok()) return ErrnoStatus("make", "event queue");
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.u64 = 0;
-  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, stop.get(), &event) != 0) {
-    return ErrnoStatus("watch", "stop event");
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
+    return ErrnoStatus("watch", "wake event");
   }
   std::unique_ptr<Watcher> watcher(
-      new Watcher(std::move(epoll), std::move(stop)));
+      new Watcher(std::move(epoll), std::move(wake), clock));
   watcher->thread_ = std::thread([w = watcher.get()] { w->Run(); });
   return watcher;
 }
 
 Watcher::~Watcher() {
-  const uint64_t one = 1;
-  CHECK(write(stop_.get(), &one, sizeof(one)) == sizeof(one));
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+  }
+  Wake();
   thread_.join();
+}
+
+void Watcher::Wake() {
+  const uint64_t one = 1;
+  CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one));
+}
+
+void Watcher::After(absl::Duration delay, std::function<void()> call) {
+  {
+    absl::MutexLock lock(&mu_);
+    timers_.emplace(clock_.Steady() + delay, std::move(call));
+  }
+  Wake();
+}
+
+int Watcher::CallDue() {
+  for (;;) {
+    std::function<void()> call;
+    {
+      absl::MutexLock lock(&mu_);
+      if (timers_.empty()) return -1;
+      const absl::Duration left = timers_.begin()->first - clock_.Steady();
+      if (left > absl::ZeroDuration()) {
+        return static_cast<int>(absl::ToInt64Milliseconds(
+                   std::min<absl::Duration>(left, absl::Hours(1)))) +
+               1;
+      }
+      call = std::move(timers_.begin()->second);
+      timers_.erase(timers_.begin());
+    }
+    call();
+  }
 }
 
 absl::Status Watcher::Add(int pidfd, std::function<void()> on_end) {
@@ -59,9 +95,15 @@ absl::Status Watcher::Add(int pidfd, std::function<void()> on_end) {
 void Watcher::Run() {
   for (;;) {
     epoll_event events[32];
-    const int n = epoll_wait(epoll_.get(), events, 32, -1);
+    const int n = epoll_wait(epoll_.get(), events, 32, CallDue());
     for (int i = 0; i < n; ++i) {
-      if (events[i].data.u64 == 0) return;
+      if (events[i].data.u64 == 0) {
+        uint64_t count;
+        CHECK(read(wake_.get(), &count, sizeof(count)) == sizeof(count));
+        absl::MutexLock lock(&mu_);
+        if (stopping_) return;
+        continue;
+      }
       Entry entry;
       {
         absl::MutexLock lock(&mu_);

@@ -32,15 +32,19 @@ int Resize(int master, uint64_t rows, uint64_t columns) {
 void HandleRequest(int fd, const uint8_t* frame, size_t size,
                    const Target& target) {
   child::FrameReader reader(frame, size);
-  if (!reader.valid()) return;
+  const bool other_version =
+      child::FrameVersion(frame, size) != child::kWireVersion;
+  if (!reader.valid() && !other_version) return;
   uint64_t signal = 0, rows = 0, columns = 0;
   while (reader.Next()) {
     if (reader.tag() == child::kTagSignal) signal = reader.Int();
     if (reader.tag() == child::kTagRows) rows = reader.Int();
     if (reader.tag() == child::kTagColumns) columns = reader.Int();
   }
-  int result = -ENOSYS;  // a request of a later version
-  switch (reader.type()) {
+  // ENOSYS: a request of a later program. In frames of another version nothing
+  // can be read, not even which request it is.
+  int result = other_version ? -EPROTONOSUPPORT : -ENOSYS;
+  switch (other_version ? 0 : reader.type()) {
     case child::kMsgPing:
       result = 0;
       break;

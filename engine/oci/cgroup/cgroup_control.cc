@@ -128,7 +128,8 @@ absl::StatusOr<CgroupEntry> OpenCgroup(const CgroupRecord& record) {
     if (!entry.unified.ok()) return ErrnoStatus("open", record.unified);
   }
   for (const std::string& directory : JoinedDirectories(record)) {
-    const std::string path = directory + "/cgroup.procs";
+    // Not cgroup.procs: what joins is alone (isolators/namespaces.cc).
+    const std::string path = directory + "/tasks";
     entry.v1_procs.emplace_back(open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (!entry.v1_procs.back().ok()) return ErrnoStatus("open", path);
   }
