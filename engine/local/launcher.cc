@@ -158,11 +158,13 @@ absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
     RETURN_IF_ERROR(MakeDir(UpperDir(spec, dirs), 0755));
   }
   RETURN_IF_ERROR(MakeDir(WorkDir(spec.upper_dir, dirs), 0700));
-  RETURN_IF_ERROR(MakeDir(dirs.state + "/root", 0700));
+  RETURN_IF_ERROR(MakeDir(dirs.runtime + "/root", 0700));
   if (spec.layers.empty()) {
-    RETURN_IF_ERROR(MakeDir(dirs.state + "/empty", 0755));
+    RETURN_IF_ERROR(MakeDir(dirs.runtime + "/empty", 0755));
   }
-  const std::string etc = dirs.state + "/etc";
+  // In memory, as all that is of no use after a reboot: cheaper to make and to
+  // remove than on a disk.
+  const std::string etc = dirs.runtime + "/etc";
   RETURN_IF_ERROR(MakeDir(etc, 0755));
   const uint32_t owner = spec.ids.first;  // 0 without a user namespace
   RETURN_IF_ERROR(WriteFile(etc + "/hosts", HostsFile(spec), 0644, owner));
@@ -191,9 +193,9 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   in.user_namespace = std::move(user_namespace);
   in.upper = UpperDir(spec, dirs);
   in.work = WorkDir(spec.upper_dir, dirs);
-  in.empty_layer = dirs.state + "/empty";
-  in.stage = dirs.state + "/root";
-  in.etc = dirs.state + "/etc";
+  in.empty_layer = dirs.runtime + "/empty";
+  in.stage = dirs.runtime + "/root";
+  in.etc = dirs.runtime + "/etc";
   in.runtime_dir = dirs.runtime;
   in.state_dir = dirs.state;
   in.boot_id = config_.boot_id;
