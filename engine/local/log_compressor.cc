@@ -96,6 +96,7 @@ absl::Status CompressLogs(const std::string& directory,
   ASSIGN_OR_RETURN(std::vector<LogFileName> names, ListLogFiles(dir.get()));
   if (!names.empty()) names.pop_back();  // it is being written
   for (const LogFileName& name : names) {
+    if (name.old) continue;  // it has another name soon
     if (name.compressed || name.json) continue;
     RETURN_IF_ERROR(CompressOne(dir.get(), name, scratch));
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -144,11 +145,24 @@ class GzipFile final : public LogFile {
 }  // namespace
 
 std::string LogFileName::ToString() const {
+  if (old) {
+    return number == kNewestOld ? "log"
+                                : absl::StrCat("log.", kNewestOld - number);
+  }
   return absl::StrCat("log-", number, json ? ".json" : "",
                       compressed ? ".gz" : "");
 }
 
 bool ParseLogFileName(absl::string_view text, LogFileName* name) {
+  name->number = LogFileName::kNewestOld;
+  name->old = text == "log" || absl::StartsWith(text, "log.");
+  if (text == "log") return true;
+  if (absl::ConsumePrefix(&text, "log.")) {
+    uint32_t age = 0;
+    if (text.size() > 6 || !absl::SimpleAtoi(text, &age)) return false;
+    name->number -= age;
+    return age > 0;
+  }
   if (!absl::ConsumePrefix(&text, "log-")) return false;
   name->compressed = absl::ConsumeSuffix(&text, ".gz");
   name->json = absl::ConsumeSuffix(&text, ".json");
@@ -215,6 +229,14 @@ absl::Time LogFile::last_write() const {
   struct stat st;
   if (fstat(fd_.get(), &st) != 0) return absl::InfiniteFuture();
   return absl::TimeFromTimespec(st.st_mtim);
+}
+
+bool LogFile::IsAt(int dir, const LogFileName& name) const {
+  struct stat mine, other;
+  return fstat(fd_.get(), &mine) == 0 &&
+         fstatat(dir, name.ToString().c_str(), &other, AT_SYMLINK_NOFOLLOW) ==
+             0 &&
+         mine.st_ino == other.st_ino;
 }
 
 bool LogFile::is_gone() const {

@@ -18,10 +18,17 @@ namespace bulwark::engine {
 
 // "log-7", "log-7.json", each with ".gz" when compressed. A number is never
 // used twice: higher ones are newer.
+//
+// Shims from before that, which may still run, write "log" and rename it to
+// "log.1" and so on: an old name's number counts down from kNewestOld, and a
+// file has another one after each rotation.
 struct LogFileName {
+  static constexpr uint64_t kNewestOld = 1'000'000'000;
+
   uint64_t number = 0;
   bool json = false;
   bool compressed = false;
+  bool old = false;
 
   std::string ToString() const;
 };
@@ -51,6 +58,8 @@ class LogFile {
   // one exists.
   absl::Time last_write() const;
   bool is_gone() const;
+  // Whether it has that name now.
+  bool IsAt(int dir, const LogFileName& name) const;
 
  protected:
   LogFile(LogFileName name, UniqueFd fd) : name_(name), fd_(std::move(fd)) {}

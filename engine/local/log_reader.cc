@@ -56,7 +56,8 @@ class FileLogReader final : public LogReader {
   bool NextEntry(LogEntry* entry);
   bool NextLine(std::string* line);
   // Whether a file follows the current one, so that no more comes to this.
-  bool HasNewer() const;
+  bool HasNewer();
+  bool HasNewerOld();
   // Opens the oldest file after the current one; false if there is none.
   bool Advance();
   void Open(std::unique_ptr<LogFile> file);
@@ -126,7 +127,24 @@ void FileLogReader::Open(std::unique_ptr<LogFile> file) {
   at_ = 0;
 }
 
-bool FileLogReader::HasNewer() const {
+// Of a file with an old name: which one it has now, and so whether it is still
+// the newest.
+bool FileLogReader::HasNewerOld() {
+  const auto names = ListLogFiles(dir_.get());
+  if (!names.ok()) return false;
+  for (const LogFileName& name : *names) {
+    if (!file_->IsAt(dir_.get(), name)) continue;
+    number_ = name.number;
+    return number_ < LogFileName::kNewestOld;
+  }
+  // Dropped by a rotation, or renamed just now.
+  if (!file_->is_gone()) return false;
+  number_ = 0;
+  return true;
+}
+
+bool FileLogReader::HasNewer() {
+  if (file_->name().old) return HasNewerOld();
   LogFileName next = {number_ + 1, file_->name().json, false};
   for (const bool compressed : {false, true}) {
     next.compressed = compressed;

@@ -10,12 +10,15 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/testing/status_matchers.h"
 #include "engine/child/frame.h"
 #include "engine/child/wire.h"
+#include "engine/local/log_reader.h"
 #include "engine/local/record.h"
 #include "engine/local/shim_client.h"
 #include "engine/local/testing/local_world.h"
@@ -171,6 +174,46 @@ TEST_F(OlderShimTest, WhenOldAndNewRun_EachIsItself) {
   EXPECT_EQ(world_.AwaitExit("old").exit.code, 137);
   EXPECT_EQ(world_.RunShell("new", "echo alive"), "alive\n");
   ExpectGone("old");
+}
+
+// Its log has other names than those of today, and they change.
+TEST_F(OlderShimTest, WhenItsLogIsRotated_NoLineIsMissed) {
+  const std::string dir = world_ / "log";
+  ASSERT_TRUE(std::filesystem::create_directory(dir));
+  const auto append = [&](const std::string& name, int line) {
+    std::ofstream(dir + "/" + name, std::ios::app)
+        << "000000000000000000" << line << " o F line " << line << "\n";
+  };
+  append("log.2", 1);
+  append("log.1", 2);
+  append("log", 3);
+  LogOptions follow;
+  follow.follow = true;
+  ASSERT_OK_AND_ASSIGN(auto reader,
+                       OpenLog(
+                           dir, follow, [] { return false; }, world_.clock()));
+  int line = 0;
+  const auto expect_next = [&] {
+    ASSERT_OK_AND_ASSIGN(const LogEntry entry, reader->Next(absl::Seconds(10)));
+    EXPECT_EQ(entry.line, absl::StrCat("line ", ++line));
+  };
+  for (int i = 0; i < 3; ++i) expect_next();
+  for (int next = 4; next < 9; ++next) {
+    append("log", next);  // the last one of this file
+    std::filesystem::rename(dir + "/log.1", dir + "/log.2");
+    std::filesystem::rename(dir + "/log", dir + "/log.1");
+    append("log", ++next);
+    expect_next();
+    expect_next();
+  }
+  LogOptions last;
+  last.tail = 2;
+  ASSERT_OK_AND_ASSIGN(reader,
+                       OpenLog(
+                           dir, last, [] { return true; }, world_.clock()));
+  line -= 2;
+  expect_next();
+  expect_next();
 }
 
 // A later shim, after a downgrade: more fields, the same meanings.
