@@ -137,6 +137,30 @@ bool HasEnded(const v1::Replica& replica) {
          replica.status().state() == v1::ReplicaStatus::STOPPED;
 }
 
+// Whether `replica` is the last that has ended in its slot; with a name, the
+// last before that replica in the slot of it.
+bool IsPrevious(const OwnerView& view, const v1::Replica& replica,
+                const std::string& before) {
+  const auto started = [](const v1::Replica& r) {
+    return ToTime(r.metadata().create_time());
+  };
+  const v1::Replica* limit = nullptr;
+  const v1::Replica* last = nullptr;
+  for (const v1::Replica& other : view.replicas) {
+    if (other.metadata().name() == before) limit = &other;
+  }
+  if (limit == nullptr && !before.empty()) return false;
+  const int slot = (limit == nullptr ? replica : *limit).spec().slot();
+  for (const v1::Replica& other : view.replicas) {
+    if (other.spec().slot() != slot || !HasEnded(other) || &other == limit ||
+        (limit != nullptr && started(other) > started(*limit))) {
+      continue;
+    }
+    if (last == nullptr || started(*last) <= started(other)) last = &other;
+  }
+  return last == &replica;
+}
+
 bool Contains(const Names& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -171,10 +195,14 @@ absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,
   targets.final = true;
   std::set<std::string> known;
   bool found = view.declared.has_value() && request.replica().empty();
-  if (found) targets.final = view.IsOver();
+  if (found) targets.final = request.previous() || view.IsOver();
   for (const v1::Replica& replica : view.replicas) {
     const std::string& replica_name = replica.metadata().name();
-    if (!request.replica().empty() && request.replica() != replica_name) {
+    if (request.previous()) {
+      found = found || request.replica() == replica_name;
+      if (!IsPrevious(view, replica, request.replica())) continue;
+    } else if (!request.replica().empty() &&
+               request.replica() != replica_name) {
       continue;
     }
     found = true;
@@ -195,6 +223,13 @@ absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,
     return absl::NotFoundError(absl::StrCat("read logs of ",
                                             owner.job ? "job " : "", project,
                                             "/", name, ": not found"));
+  }
+  if (request.previous() && targets.containers.empty() && known.empty()) {
+    return WithRemedy(
+        absl::NotFoundError(absl::StrCat("read logs before ", name,
+                                         ": no earlier replica is kept")),
+        "failed replicas, and those of a revision that was rolled back, are "
+        "kept for an hour");
   }
   if (targets.containers.empty() && !request.container().empty() &&
       (!request.follow() || !known.empty()) &&

@@ -28,7 +28,8 @@ struct LogTargets {
 };
 
 // The containers of the request's service, job ("job/NAME") or replica that
-// have been started.
+// have been started; with `previous` those of the last replica that has ended in
+// each slot, or before the named one in its slot.
 //   NOT_FOUND         no such service, job or replica, or no such container
 //   INVALID_ARGUMENT  neither is named
 absl::StatusOr<LogTargets> FindLogTargets(store::MetadataStore& store,

@@ -41,7 +41,7 @@ grpc::Status ContainersService::Logs(grpc::ServerContext* context,
       *context, "/bulwark.v1.Containers/Logs", *request,
       [&](const Caller& caller) -> absl::Status {
         const std::string project = ProjectOr(request->project());
-        LogStream stream(store_, engine_, *request);
+        LogStream stream(store_, engine_, clock_, *request);
         RETURN_IF_ERROR(stream.Run(
             [&](const v1::LogLine& line) { return writer->Write(line); },
             [&] {

@@ -27,8 +27,8 @@ v1::LogLine LineOf(const ContainerRef& ref, const engine::LogEntry& entry) {
 }  // namespace
 
 LogStream::LogStream(store::MetadataStore& store, engine::Engine& engine,
-                     const v1::LogsRequest& request)
-    : store_(store), engine_(engine), request_(request) {}
+                     Clock& clock, const v1::LogsRequest& request)
+    : store_(store), engine_(engine), clock_(clock), request_(request) {}
 
 absl::Status LogStream::Refresh(bool first) {
   absl::StatusOr<LogTargets> targets = FindLogTargets(store_, request_);
@@ -42,6 +42,7 @@ absl::Status LogStream::Refresh(bool first) {
   engine::LogOptions options;
   options.follow = request_.follow();
   if (request_.has_since()) options.since = ToTime(request_.since());
+  if (request_.has_until()) options.until = ToTime(request_.until());
   // Of a container that starts later, every line is new.
   if (first && request_.has_tail()) options.tail = request_.tail();
   for (ContainerRef& ref : targets->containers) {
@@ -104,6 +105,10 @@ absl::StatusOr<bool> LogStream::SendRound(Send send) {
   return true;
 }
 
+bool LogStream::IsOver() const {
+  return request_.has_until() && clock_.Now() >= ToTime(request_.until());
+}
+
 absl::StatusOr<bool> LogStream::WaitForChange() {
   if (watcher_ == nullptr) {
     store::Filter filter;
@@ -127,12 +132,18 @@ absl::Status LogStream::Run(Send send, Done done) {
   if (request_.has_tail() && request_.tail() < 0) {
     return absl::InvalidArgumentError("read logs: tail is negative");
   }
+  if (request_.previous() && request_.follow()) {
+    return absl::InvalidArgumentError(
+        "read logs: those of a replica that has ended cannot be followed; "
+        "leave "
+        "one of previous and follow out");
+  }
   RETURN_IF_ERROR(Refresh(true));
   while (!done()) {
     ASSIGN_OR_RETURN(const bool sent, SendRound(send));
     if (!sent) return absl::OkStatus();
     if (Oldest() != nullptr) continue;
-    if (sources_.empty() && (final_ || !request_.follow())) break;
+    if (sources_.empty() && (final_ || !request_.follow() || IsOver())) break;
     if (!request_.follow()) continue;
     ASSIGN_OR_RETURN(const bool changed, WaitForChange());
     if (changed) RETURN_IF_ERROR(Refresh(false));

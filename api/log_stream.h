@@ -11,6 +11,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "api/container_lookup.h"
+#include "base/clock.h"
 #include "engine/engine.h"
 #include "proto/bulwark/v1/api.pb.h"
 #include "store/store.h"
@@ -28,14 +29,14 @@ class LogStream {
   using Done = absl::FunctionRef<bool()>;
 
   // The references must outlive this object.
-  LogStream(store::MetadataStore& store, engine::Engine& engine,
+  LogStream(store::MetadataStore& store, engine::Engine& engine, Clock& clock,
             const v1::LogsRequest& request);
 
   // Sends what there is, of all containers in the order of time. With `follow`
   // it goes on, picking up new replicas, until the service is gone or the
-  // replica has ended, the client is gone, or `done`. Errors: those of
-  // FindLogTargets(); the first of a log that could not be read, after the
-  // others were.
+  // replica has ended, its `until` has come, the client is gone, or `done`.
+  // Errors: those of FindLogTargets(); the first of a log that could not be
+  // read, after the others were.
   absl::Status Run(Send send, Done done);
 
  private:
@@ -53,11 +54,13 @@ class LogStream {
   // is gone.
   absl::StatusOr<bool> SendRound(Send send);
   Source* Oldest();
+  bool IsOver() const;  // nothing that is asked for can be printed any more
   // Waits a little; true if replicas changed.
   absl::StatusOr<bool> WaitForChange();
 
   store::MetadataStore& store_;
   engine::Engine& engine_;
+  Clock& clock_;
   const v1::LogsRequest request_;
   std::vector<Source> sources_;
   std::set<std::string> seen_;  // ids of containers

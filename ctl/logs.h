@@ -15,8 +15,10 @@ struct LogsFlags {
   std::string target;
   std::string container;
   std::string since;
+  std::string until;
   int64_t tail = -1;
   bool follow = false;
+  bool previous = false;
   bool timestamps = false;
   bool prefix = false;
 };

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "ctl/context.h"
+#include "ctl/run_given.h"
 #include "ctl/terminal.h"
 #include "proto/bulwark/v1/service.pb.h"
 
@@ -30,6 +31,7 @@ struct RunFlags {
   std::string network;
   std::string restart;
   std::string pull = "missing";
+  GivenFlags given;
   bool detach = false;
   bool remove = false;
   bool keep = false;

@@ -97,6 +97,7 @@ absl::Status FillContainer(Context& context, const RunFlags& flags,
             flags.memory, *container.mutable_resources()->mutable_memory())));
   }
   RETURN_IF_ERROR(AddEnv(context, flags, container));
+  RETURN_IF_ERROR(FillGiven(flags.given, container));
   return AddMounts(flags, container);
 }
 
@@ -128,6 +129,11 @@ std::string FlagOf(const std::string& field, const RunFlags& flags) {
         index < values.size()) {
       return absl::StrCat(flag, values[index]);
     }
+  }
+  absl::string_view inner = field;
+  if (absl::ConsumePrefix(&inner, "spec.containers[0].")) {
+    const std::string given = GivenFlagOf(std::string(inner), flags.given);
+    if (!given.empty()) return given;
   }
   constexpr std::pair<const char*, const char*> kFlags[] = {
       {"metadata.name", "--name"},

@@ -58,19 +58,35 @@ std::string LogPrinter::Prefix(const v1::LogLine& line) {
 
 namespace {
 
-absl::Status SetSince(Context& context, const std::string& since,
-                      v1::LogsRequest& request) {
-  if (since.empty()) return absl::OkStatus();
+// "10m" ago, or a time; in the flag's words if it is neither.
+absl::Status ReadTime(Context& context, absl::string_view flag,
+                      const std::string& text,
+                      google::protobuf::Timestamp* out) {
   absl::Time time;
-  absl::StatusOr<absl::Duration> ago = ParseDuration(since);
+  absl::StatusOr<absl::Duration> ago = ParseDuration(text);
   if (ago.ok()) {
     time = context.clock.Now() - *ago;
-  } else if (!absl::ParseTime(absl::RFC3339_full, since, &time, nullptr)) {
-    return UsageError(absl::StrCat("--since ", since,
+  } else if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) {
+    return UsageError(absl::StrCat(flag, " ", text,
                                    ": a duration such as 10m or a time such as "
                                    "2030-01-31T12:00:00Z"));
   }
-  request.mutable_since()->set_seconds(absl::ToUnixSeconds(time));
+  const timespec spec = absl::ToTimespec(time);
+  out->set_seconds(spec.tv_sec);
+  out->set_nanos(static_cast<int32_t>(spec.tv_nsec));
+  return absl::OkStatus();
+}
+
+absl::Status SetTimes(Context& context, const LogsFlags& flags,
+                      v1::LogsRequest& request) {
+  if (!flags.since.empty()) {
+    RETURN_IF_ERROR(
+        ReadTime(context, "--since", flags.since, request.mutable_since()));
+  }
+  if (!flags.until.empty()) {
+    RETURN_IF_ERROR(
+        ReadTime(context, "--until", flags.until, request.mutable_until()));
+  }
   return absl::OkStatus();
 }
 
@@ -132,10 +148,14 @@ absl::Status Follow(Context& context, v1::LogsRequest request,
 
 absl::StatusOr<int> PrintLogs(Context& context, const LogsFlags& flags) {
   v1::LogsRequest request;
-  RETURN_IF_ERROR(SetSince(context, flags.since, request));
+  if (flags.previous && flags.follow) {
+    return UsageError("--previous and -f do not go together: it has ended");
+  }
+  RETURN_IF_ERROR(SetTimes(context, flags, request));
   RETURN_IF_ERROR(SetTarget(context, flags.target, request));
   request.set_container(flags.container);
   request.set_follow(flags.follow);
+  request.set_previous(flags.previous);
   if (flags.tail >= 0) request.set_tail(flags.tail);
   // Where programs read it, a line is what the container printed.
   const bool prefix =
@@ -159,6 +179,9 @@ void AddLogs(CLI::App& app, Context& context) {
             "Go on with new lines and new replicas")
       .Option("--tail", flags->tail, "Only the last lines of each container")
       .Option("--since", flags->since, "Only since 10m, or since a time")
+      .Option("--until", flags->until, "Only until 10m ago, or until a time")
+      .Flag("--previous", flags->previous,
+            "Of the last replica that has ended, in each slot")
       .Flag("-t,--timestamps", flags->timestamps, "Print the time of each line")
       .Option("-c,--container", flags->container, "Only this container")
       .Flag("--prefix", flags->prefix,

@@ -147,12 +147,13 @@ absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
 
 void AddRun(CLI::App& app, Context& context) {
   auto flags = std::make_shared<RunFlags>();
-  Command(app, context, "run",
-          "Run one container: run [FLAGS] IMAGE [ARG…]. It ends with Ctrl-C, "
-          "and is removed then\n"
-          "Exit status: the command's; 127: it is not in the image, 126: it is "
-          "no program,\n125: something else went wrong, and it did not run")
-      .Word("IMAGE", flags->image, "The image", Command::kRequired)
+  Command command(
+      app, context, "run",
+      "Run one container: run [FLAGS] IMAGE [ARG…]. It ends with Ctrl-C, "
+      "and is removed then\n"
+      "Exit status: the command's; 127: it is not in the image, 126: it is "
+      "no program,\n125: something else went wrong, and it did not run");
+  command.Word("IMAGE", flags->image, "The image", Command::kRequired)
       .Option("-p,--publish", flags->ports,
               "8080:80, all:8080:80, 8080:80/udp (repeatable)")
       .Option("-e,--env", flags->env, "NAME=value, or NAME (repeatable)")
@@ -178,9 +179,11 @@ void AddRun(CLI::App& app, Context& context) {
       .Flag("-i,--interactive", flags->interactive,
             "Not here: see ctl exec -it")
       .Flag("-t,--tty", flags->terminal, "Not here: see ctl exec -it")
-      .Flag("--privileged", flags->privileged, "The privileged profile")
-      .Tail(flags->command, false)
-      .Action([flags](Context& c) { return Run(c, *flags); });
+      .Flag("--privileged", flags->privileged, "The privileged profile");
+  AddGivenFlags(command, flags->given);
+  command.Tail(flags->command, false).Action([flags](Context& c) {
+    return Run(c, *flags);
+  });
 }
 
 }  // namespace bulwark::ctl

@@ -260,7 +260,12 @@ class FakeServer::Containers final : public v1::Containers::Service {
     state_.Note(absl::StrCat(
         "Logs ", request->service(), " ", request->replica(),
         request->follow() ? " f" : "",
-        request->has_tail() ? absl::StrCat(" ", request->tail()) : ""));
+        request->has_tail() ? absl::StrCat(" ", request->tail()) : "",
+        request->has_until()
+            ? absl::StrCat(" until ", request->until().seconds(), ".",
+                           request->until().nanos())
+            : "",
+        request->previous() ? " previous" : ""));
     if (Status s = state_.Take("Logs"); !s.ok()) return s;
     std::vector<v1::LogLine> lines;
     const int connection = state_.Connection();

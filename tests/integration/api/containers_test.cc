@@ -210,6 +210,42 @@ TEST_F(ContainersTest, WhenTheFollowedReplicaEnds_TheStreamEnds) {
   EXPECT_THAT(*Logs(request), ElementsAre("web-0-aaaaa last words"));
 }
 
+TEST_F(ContainersTest, WhenAnEndIsAsked_LinesFromThenOnAreLeftOut) {
+  Line("c0", 1, "one");
+  Line("c1", 2, "two");
+  v1::LogsRequest request;
+  request.set_service("web");
+  request.mutable_until()->set_seconds(1002);
+  EXPECT_THAT(*Logs(request), ElementsAre("web-0-aaaaa one"));
+  // It has come already: the stream ends by itself.
+  request.set_follow(true);
+  EXPECT_THAT(*Logs(request), ElementsAre("web-0-aaaaa one"));
+}
+
+TEST_F(ContainersTest, WhenThePreviousIsAsked_TheLastEndedOfEachSlotIsRead) {
+  v1::LogsRequest request;
+  request.set_service("web");
+  request.set_previous(true);
+  EXPECT_THAT(Logs(request), StatusIs(absl::StatusCode::kNotFound,
+                                      HasSubstr("no earlier replica is kept")));
+  for (int i = 1; i <= 2; ++i) {
+    const std::string id = absl::StrCat("old", i);
+    Line(id, i, absl::StrCat("last words ", i));
+    v1::Object object = Replica("web", 0, false, id);
+    v1::Replica& replica = *object.mutable_replica();
+    replica.mutable_metadata()->set_name(absl::StrCat("web-0-old", i));
+    replica.mutable_metadata()->set_uid(id);
+    replica.mutable_metadata()->mutable_create_time()->set_seconds(i);
+    replica.mutable_status()->set_state(v1::ReplicaStatus::FAILED);
+    Put(object);
+  }
+  EXPECT_THAT(*Logs(request), ElementsAre("web-0-old2 last words 2"));
+  request.set_replica("web-0-old2");
+  EXPECT_THAT(*Logs(request), ElementsAre("web-0-old1 last words 1"));
+  request.set_follow(true);
+  EXPECT_THAT(Logs(request), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(ContainersTest, WhenTheFollowedServiceGoes_TheStreamEnds) {
   Line("c0", 1, "one");
   engine_.Exit("c0");

@@ -43,6 +43,13 @@ class ScriptedReader final : public engine::LogReader {
       }
       return next_ < log.entries.size() || log.exited || cancelled_;
     };
+    const auto is_over = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      const auto& entries = engine_.logs_[id_].entries;
+      return next_ < entries.size() ? entries[next_].time >= options_.until
+                                    : absl::Now() >= options_.until;
+    };
+    ready();
+    if (is_over()) return absl::OutOfRangeError("read log: end");
     if (options_.follow &&
         !engine_.mu_.AwaitWithTimeout(absl::Condition(&ready), timeout)) {
       return absl::DeadlineExceededError("no line");
