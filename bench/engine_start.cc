@@ -1,7 +1,9 @@
 // From the request to the executed program, on this machine's kernel.
 //
-//   engine_start SHIM [COUNT [LAYERS]]
+//   engine_start SHIM [COUNT [LAYERS [NETNS]]]
 //
+// NETNS: a network namespace that is ready; without one each container gets an
+// empty one. Its records of this boot are below /run, as the daemon's are.
 // Needs root and busybox-static. Prints the median and the 90th percentile of
 // Engine::Start, of Kill and of Remove, in milliseconds.
 #include <sys/stat.h>
@@ -36,7 +38,8 @@ void Require(const T& result, const char* what) {
   std::exit(1);
 }
 
-int Run(const std::string& shim, int count, int layers) {
+int Run(const std::string& shim, int count, int layers,
+        const std::string& network_namespace) {
   RealClock clock;
   char directory[] = "/var/tmp/bulwark-bench.XXXXXX";
   if (mkdtemp(directory) == nullptr) return 1;
@@ -47,11 +50,20 @@ int Run(const std::string& shim, int count, int layers) {
     std::filesystem::create_directories(layer + "/bin");
     spec.layers.push_back(layer);
   }
+  // What every image has, so that nothing need be made to mount upon.
+  for (const char* folder : {"dev", "etc", "proc", "sys"}) {
+    std::filesystem::create_directory(absl::StrCat(root, "/layer0/", folder));
+  }
+  for (const char* file : {"hostname", "hosts", "resolv.conf"}) {
+    Require(os::WriteFileDurably(absl::StrCat(root, "/layer0/etc/", file), ""),
+            "make layer");
+  }
   std::filesystem::copy_file("/bin/busybox", root + "/layer0/bin/busybox");
+  spec.network_namespace = network_namespace;
   spec.args = {"/bin/busybox", "sleep", "1000"};
   engine::LocalEngineConfig config;
   config.instance = absl::StrCat("bwbench-", getpid());
-  config.runtime_dir = root + "/run";
+  config.runtime_dir = "/run/" + config.instance;
   config.state_dir = root + "/state";
   config.shim_path = shim;
   auto engine = engine::LocalEngine::Create(config, clock);
@@ -81,6 +93,7 @@ int Run(const std::string& shim, int count, int layers) {
   Require(layout, "find cgroups");
   Require(os::Cgroups(*layout, config.instance, clock).Cleanup(), "clean up");
   std::filesystem::remove_all(root);
+  std::filesystem::remove_all(config.runtime_dir);
   return 0;
 }
 
@@ -89,9 +102,10 @@ int Run(const std::string& shim, int count, int layers) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: engine_start SHIM [COUNT [LAYERS]]\n");
+    std::fprintf(stderr, "usage: engine_start SHIM [COUNT [LAYERS [NETNS]]]\n");
     return 64;
   }
   return bulwark::Run(argv[1], argc > 2 ? std::atoi(argv[2]) : 50,
-                      argc > 3 ? std::atoi(argv[3]) : 5);
+                      argc > 3 ? std::atoi(argv[3]) : 5,
+                      argc > 4 ? argv[4] : "");
 }

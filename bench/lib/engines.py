@@ -22,6 +22,18 @@ def start_bridge(workspace):
     return harness.Result(mine * 1000, other * 1000, "ms", "docker", count)
 
 
+def _print_split(what, pids):
+    """How much each program has, and each process of it."""
+    by_program = {}
+    for pid in pids:
+        name = os.path.basename(processes.executable(pid).split(" ")[0])
+        by_program.setdefault(name, []).append(harness.pss_kb([pid]))
+    for name, sizes in sorted(by_program.items()):
+        print("%s: %s: %.1f MiB in %d, median %d kB" % (
+            what, name, sum(sizes) / 1024, len(sizes),
+            statistics.median(sizes)))
+
+
 def memory_100(workspace):
     """PSS of everything that 100 sleeping containers keep running."""
     ours, docker = harness.Bulwark(workspace), harness.Docker(workspace)
@@ -37,6 +49,8 @@ rollout: {minHealthyTime: 0s}
     for _ in range(count):
         docker.docker(["run", "-d", "bench:1", "/bin/sleep", "100000"])
     time.sleep(2)
+    _print_split("bulwark", ours.pids())
+    _print_split("docker", docker.pids())
     return harness.Result(harness.pss_kb(ours.pids()) / 1024,
                           harness.pss_kb(docker.pids()) / 1024, "MiB",
                           "docker", count)

@@ -33,12 +33,17 @@ def prepare():
     subprocess.run([os.path.join(ROOT, "tools", "deps")] + PEERS, check=True)
     subprocess.run(["bazel", "build", "--noshow_progress",
                     "--ui_event_filters=-info,-stdout,-stderr",
-                    "//engine/oci:bulwark-oci"] + TARGETS,
+                    "//engine/oci:bulwark-oci", "//bench:all"] + TARGETS,
                    check=True, cwd=ROOT)
     bazel_bin = subprocess.run(
         ["bazel", "info", "bazel-bin"], check=True, cwd=ROOT,
         capture_output=True, text=True).stdout.strip()
     os.environ["BULWARK_BENCH_BIN"] = bazel_bin
+
+
+def built(path):
+    """A program of this tree."""
+    return os.path.join(os.environ["BULWARK_BENCH_BIN"], path)
 
 
 def run(argv, **kwargs):
@@ -212,14 +217,23 @@ class Bulwark:
     def apply(self, manifest):
         self.ctl(["apply", "-f", "-", "--wait"], input=manifest)
 
+    def api_start(self, mode, count, name):
+        """Starts containers over the API (bench/api_start.cc). Milliseconds
+        from each Apply to the news that what it declares runs."""
+        out = run([built("bench/api_start"), self._socket, mode, str(count),
+                   name, "bench:1"])
+        return [float(line.split()[1]) for line in out.splitlines()]
+
     def items(self, kind):
         parsed = json.loads(self.ctl(["get", kind, "-o", "json"]))
         return parsed if isinstance(parsed, list) else parsed.get("items", [])
 
     def pids(self):
         """Of the daemon, and of all that it keeps running itself."""
+        # Shims run from a copy in memory.
         return [p for p in processes.descendants()
-                if processes.executable(p).startswith(self._bin)]
+                if processes.executable(p).startswith(
+                    (self._bin, "/memfd:bulwark"))]
 
 
 class Docker:

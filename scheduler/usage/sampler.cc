@@ -20,6 +20,9 @@ namespace dp = ::bulwark::dataplane::v1;
 // A data plane that is restarting costs one sample its connections.
 constexpr absl::Duration kProxyTimeout = absl::Milliseconds(500);
 
+// How long after the last question for the history it is still kept.
+constexpr absl::Duration kInterest = absl::Seconds(30);
+
 std::string Label(const engine::ContainerInfo& container, const char* name) {
   const auto it = container.labels.find(name);
   return it == container.labels.end() ? "" : it->second;
@@ -57,6 +60,12 @@ void UsageSampler::Stop() {
 
 void UsageSampler::Loop() {
   while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      asked_ = asked_ && ports_.clock.Steady() < last_asked_ + kInterest;
+      mu_.Await(absl::Condition(this, &UsageSampler::AskedOrStopped));
+      if (stop_) return;
+    }
     const absl::Duration next = ports_.clock.Steady() + options_.period;
     Fresh(options_.period / 2);
     absl::MutexLock lock(&mu_);
@@ -64,8 +73,15 @@ void UsageSampler::Loop() {
   }
 }
 
-std::vector<UsageSamplePtr> UsageSampler::History() const {
+std::vector<UsageSamplePtr> UsageSampler::History() {
   absl::MutexLock lock(&mu_);
+  last_asked_ = ports_.clock.Steady();
+  asked_ = true;
+  // What was taken when somebody asked last may be old.
+  while (!history_.empty() &&
+         history_.front()->steady + options_.history < last_asked_) {
+    history_.pop_front();
+  }
   return {history_.begin(), history_.end()};
 }
 

@@ -52,8 +52,10 @@ class UsageSampler {
   void Start();
   void Stop();
 
-  // Oldest first; empty before the first sample.
-  std::vector<UsageSamplePtr> History() const;
+  // Oldest first; empty before the first sample. Whoever asks is given samples
+  // of each period for half a minute; while nobody does, none are taken, since
+  // it is most of what an idle daemon would do.
+  std::vector<UsageSamplePtr> History();
   // The newest one if it is not older than `max_age`, else one that is taken
   // now. Blocks (some 0.1 ms for each container, and the data plane's answer).
   UsageSamplePtr Fresh(absl::Duration max_age);
@@ -66,6 +68,9 @@ class UsageSampler {
   };
 
   void Loop();
+  bool AskedOrStopped() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return asked_ || stop_;
+  }
   UsageSamplePtr Take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sample_mu_);
   std::map<std::string, ReplicaUsage> ReadContainers(UsageSample& sample)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(sample_mu_);
@@ -89,6 +94,8 @@ class UsageSampler {
 
   mutable absl::Mutex mu_;
   std::deque<UsageSamplePtr> history_ ABSL_GUARDED_BY(mu_);
+  bool asked_ ABSL_GUARDED_BY(mu_) = false;  // for the history, lately
+  absl::Duration last_asked_ ABSL_GUARDED_BY(mu_);
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;
 };

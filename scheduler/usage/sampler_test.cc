@@ -153,7 +153,25 @@ TEST_F(UsageSamplerTest, WhenASampleIsYoungEnough_TakesNoOther) {
   EXPECT_EQ(sampler_.History().size(), 2u) << "the first is too old";
 }
 
-TEST_F(UsageSamplerTest, WhenStarted_SamplesByItself) {
+TEST_F(UsageSamplerTest, WhenNobodyAsks_NoneIsTaken) {
+  sampler_.Start();
+  RealClock real;
+  const absl::Duration deadline = real.Steady() + absl::Seconds(10);
+  while (sampler_.History().empty() && real.Steady() < deadline) {
+    clock_.Advance(absl::Seconds(1));
+    real.Sleep(absl::Milliseconds(1));
+  }
+  EXPECT_FALSE(sampler_.History().empty());
+  // Half a minute later it has forgotten us.
+  for (int i = 0; i < 100; ++i) {
+    clock_.Advance(absl::Seconds(1));
+    real.Sleep(absl::Milliseconds(1));
+  }
+  EXPECT_TRUE(sampler_.History().empty());
+  sampler_.Stop();
+}
+
+TEST_F(UsageSamplerTest, WhenAskedForItsHistory_SamplesByItself) {
   sampler_.Start();
   RealClock real;
   const absl::Duration deadline = real.Steady() + absl::Seconds(10);
