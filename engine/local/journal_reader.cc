@@ -25,6 +25,8 @@ constexpr size_t kBlock = 64 << 10;
 constexpr size_t kMaxEntry = 4 << 20;
 // How long lines may take from the container's end to the journal's reader.
 constexpr absl::Duration kLate = absl::Milliseconds(500);
+// How long journalctl may say nothing while it reads a large journal.
+constexpr absl::Duration kSilence = absl::Seconds(20);
 
 absl::StatusOr<UniqueFd> FindJournalctl() {
   for (const char* path : {"/usr/bin/journalctl", "/bin/journalctl"}) {
@@ -125,7 +127,7 @@ class JournalReader final : public LogReader {
 absl::StatusOr<LogEntry> JournalReader::Next(absl::Duration timeout) {
   // Without following, journalctl itself says when it is done.
   const absl::Duration deadline =
-      options_.follow ? clock_.Steady() + timeout : absl::InfiniteDuration();
+      clock_.Steady() + (options_.follow ? timeout : kSilence);
   for (;;) {
     LogEntry entry;
     while (TakeJournalEntry(&buffer_, &entry)) {
@@ -148,6 +150,8 @@ absl::StatusOr<LogEntry> JournalReader::Next(absl::Duration timeout) {
     }
     if (done) {
       ended_ = true;
+    } else if (left <= absl::ZeroDuration() && !options_.follow) {
+      return absl::UnavailableError("read log: journalctl does not answer");
     } else if (left <= absl::ZeroDuration()) {
       return absl::DeadlineExceededError("read log: nothing new");
     }
