@@ -37,6 +37,11 @@ class LogsTest : public Suite {
     Suite::SetUp();
     ASSERT_TRUE(world().AwaitReady("count", 2));
     ASSERT_TRUE(world().AwaitReady("quiet", 1));
+    // It is ready before it has printed anything.
+    ASSERT_TRUE(Eventually([] {
+      const Result logs = world().Ctl({"logs", "quiet"});
+      return Lines(logs.out).size() == 3 && Lines(logs.err).size() == 3;
+    }));
   }
 
   static std::vector<std::string> Lines(const std::string& text) {
