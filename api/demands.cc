@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/convert.h"
+#include "base/capabilities.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "proto/bulwark/v1/api.pb.h"
 #include "store/objects.h"
@@ -70,6 +71,17 @@ void AddContainer(const v1::Container& container, const std::string& project,
   }
   if (container.profile() == v1::Container::PRIVILEGED) {
     add(Right::kPrivileged, "declare the privileged");
+    return;
+  }
+  if (container.host_users()) {
+    add(Right::kPrivileged, "give the host's users to");
+  }
+  const uint64_t profile = container.profile() == v1::Container::RESTRICTED
+                               ? 0
+                               : kBaselineCapabilities;
+  for (const std::string& name : container.capabilities().add()) {
+    if ((CapabilityMask(name).value_or(0) & ~profile) == 0) continue;
+    add(Right::kPrivileged, absl::StrCat("add capability ", name, " to"));
   }
 }
 

@@ -254,6 +254,26 @@ TEST(DemandsTest, WhenAnyContainerHasIt_ItIsFound) {
               ElementsAre("privileged@default"));
 }
 
+TEST(DemandsTest, WhenAContainerGetsMoreThanItsProfile_IsPrivileged) {
+  v1::Object object;
+  v1::Container& container =
+      *object.mutable_service()->mutable_spec()->add_containers();
+  const auto demands = [&] { return Texts(DemandsOfChange(nullptr, &object)); };
+  container.mutable_capabilities()->add_drop("ALL");
+  container.mutable_capabilities()->add_add("CAP_CHOWN");
+  EXPECT_THAT(demands(), IsEmpty());
+  container.set_profile(v1::Container::RESTRICTED);
+  EXPECT_THAT(demands(), ElementsAre("privileged@default"));
+  container.set_profile(v1::Container::BASELINE);
+  container.mutable_capabilities()->set_add(0, "net_admin");
+  EXPECT_THAT(demands(), ElementsAre("privileged@default"));
+  container.mutable_capabilities()->set_add(0, "ALL");
+  EXPECT_THAT(demands(), ElementsAre("privileged@default"));
+  container.clear_capabilities();
+  container.set_host_users(true);
+  EXPECT_THAT(demands(), ElementsAre("privileged@default"));
+}
+
 TEST(DemandsTest, WhenPruned_SecretsNeedTheirRight) {
   v1::Object object;
   object.mutable_secret()->mutable_metadata()->set_name("key");

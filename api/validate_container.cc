@@ -9,6 +9,7 @@
 #include "api/convert.h"
 #include "api/rules.h"
 #include "api/validation.h"
+#include "base/capabilities.h"
 
 namespace bulwark::api {
 namespace {
@@ -38,6 +39,20 @@ bool IsUser(absl::string_view user) {
     if (!absl::ascii_isgraph(c) || c == '/' || c == ',') return false;
   }
   return colons <= 1;
+}
+
+using Names = google::protobuf::RepeatedPtrField<std::string>;
+
+const std::string* UnknownCapability(const Names& names) {
+  for (const std::string& name : names) {
+    if (!CapabilityMask(name).has_value()) return &name;
+  }
+  return nullptr;
+}
+
+std::string UnknownName(const Names& names) {
+  const std::string* unknown = UnknownCapability(names);
+  return unknown == nullptr ? "" : *unknown;
 }
 
 const Rule<Container> kContainerRules[] = {
@@ -74,6 +89,18 @@ const Rule<Container> kContainerRules[] = {
     {"user", [](const Container& c) { return IsUser(c.user()); },
      "is not a user", "write NAME, UID, NAME:GROUP or UID:GID",
      [](const Container& c) { return c.user(); }},
+    {"capabilities.add",
+     [](const Container& c) {
+       return UnknownCapability(c.capabilities().add()) == nullptr;
+     },
+     "names no capability", "see capabilities(7), such as NET_ADMIN, or ALL",
+     [](const Container& c) { return UnknownName(c.capabilities().add()); }},
+    {"capabilities.drop",
+     [](const Container& c) {
+       return UnknownCapability(c.capabilities().drop()) == nullptr;
+     },
+     "names no capability", "see capabilities(7), such as CHOWN, or ALL",
+     [](const Container& c) { return UnknownName(c.capabilities().drop()); }},
     {"health", [](const Container& c) { return !c.has_health(); },
      "is shorthand for readiness, which is given too", "keep one of the two"},
     {"resources.cpu.request",

@@ -24,6 +24,12 @@ const SpoiledCase kCases[] = {
      "spec.containers[0].user", "is not a user"},
     {"UserWithoutGroup", [](v1::Service& s) { Main(s).set_user("a:"); },
      "spec.containers[0].user", "is not a user"},
+    {"UnknownCapability",
+     [](v1::Service& s) {
+       Main(s).mutable_capabilities()->add_add("CAP_CHOWN");
+       Main(s).mutable_capabilities()->add_drop("FLY");
+     },
+     "spec.containers[0].capabilities.drop", "\"FLY\" names no capability"},
     {"HealthBesideReadiness",
      [](v1::Service& s) {
        Readiness(s);

@@ -40,6 +40,10 @@ void WarnOfContainer(const v1::Container& container, Warnings& warnings) {
     warnings.push_back(
         absl::StrCat("container ", container.name(),
                      " is privileged: whoever controls it controls the host"));
+  } else if (container.host_users()) {
+    warnings.push_back(absl::StrCat(
+        "container ", container.name(),
+        " has the host's users: what it breaks out of, it leaves as root"));
   }
 }
 

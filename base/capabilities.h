@@ -17,6 +17,10 @@ absl::Span<const char* const> CapabilityTable();
 // nothing for what names none. Pure.
 std::optional<uint64_t> CapabilityMask(absl::string_view name);
 
+// What a container has unless its profile says otherwise: CHOWN DAC_OVERRIDE
+// FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE.
+inline constexpr uint64_t kBaselineCapabilities = 0x5fb;
+
 }  // namespace bulwark
 
 #endif  // BASE_CAPABILITIES_H_

@@ -176,6 +176,18 @@ absl::Status CheckProxy(const Config& config) {
                    {"auto", "io_uring", "epoll"});
 }
 
+absl::Status CheckIds(const Config& config) {
+  if (config.id_base == 0) return absl::OkStatus();
+  constexpr int kLowest = 65536;
+  constexpr int kHighest = kEndOfIds - kLowest;
+  if (config.id_base >= kLowest && config.id_base <= kHighest) {
+    return absl::OkStatus();
+  }
+  return Bad("id-base",
+             absl::StrCat(config.id_base, " is not ", kLowest, " to ", kHighest,
+                          ", or 0 for the host's users"));
+}
+
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
@@ -198,6 +210,7 @@ absl::Status CheckConfig(const Config& config) {
     const auto version = os::ParseKernelVersion(config.max_kernel);
     if (!version.ok()) return Bad("max-kernel", version.status().message());
   }
+  RETURN_IF_ERROR(CheckIds(config));
   RETURN_IF_ERROR(CheckProxy(config));
   RETURN_IF_ERROR(CheckMetrics(config));
   RETURN_IF_ERROR(CheckWord("log-level", config.log_level,

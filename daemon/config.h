@@ -9,6 +9,9 @@
 
 namespace bulwark::daemon {
 
+// Where containers' user ids end: systemd has the next for itself.
+inline constexpr int kEndOfIds = 2147352576;
+
 struct Config {
   // Read before the command line, which wins; default: kDefaultConfigFile, if
   // that exists.
@@ -32,6 +35,9 @@ struct Config {
   bool own_host = false;
 
   std::vector<std::string> insecure_registries;
+  // Of the first range that containers' users are mapped to: above those that
+  // subuid files and systemd use. 0: containers keep the host's users.
+  int id_base = 1879048192;
   std::string max_kernel;  // "6.1": use nothing newer
   int proxy_workers = 0;
   std::string proxy_engine = "auto";

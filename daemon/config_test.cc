@@ -88,6 +88,8 @@ TEST_F(CheckConfigTest, WhenAValueCannotBeUsed_NamesTheFlagAndSaysWhy) {
       {[](Config& c) { c.insecure_registries = {"http://r.lan"}; },
        "--insecure-registry", "HOST:PORT"},
       {[](Config& c) { c.max_kernel = "new"; }, "--max-kernel", "such as 6.1"},
+      {[](Config& c) { c.id_base = 1000; }, "--id-base", "65536 to"},
+      {[](Config& c) { c.id_base = 2147400000; }, "--id-base", "65536 to"},
       {[](Config& c) { c.proxy_workers = -1; }, "--proxy-workers", "-1"},
       {[](Config& c) { c.proxy_engine = "magic"; }, "--proxy-engine", "magic"},
       {[](Config& c) { c.socket_group = "no such group"; }, "--socket-group",

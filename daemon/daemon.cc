@@ -25,6 +25,7 @@
 #include "os/files.h"
 #include "os/kernel.h"
 #include "os/mounts.h"
+#include "os/user_namespace.h"
 #include "scheduler/reap/reaper.h"
 
 namespace bulwark::daemon {
@@ -98,6 +99,24 @@ absl::Status WithWayOut(const absl::Status& status, const Config& config) {
       status.message(), " Put back what was in ", config.state_dir,
       ", or, if that is lost: `bulwarkd --teardown`, with the same flags as "
       "now, ends what runs; then start, and apply the manifests again"));
+}
+
+// Where replicas' user ids come from; none where the host cannot do that.
+scheduler::IdPool FindIds(const Config& config) {
+  if (config.id_base == 0) {
+    LOG_WARN("containers have the host's users", {{"cause", "--id-base=0"}});
+    return {};
+  }
+  const absl::Status status = os::CheckUserNamespaces(config.state_dir);
+  if (!status.ok()) {
+    LOG_ERROR(
+        "containers have the host's users: their root is the host's, with "
+        "fewer rights; see `ctl doctor`",
+        {{"cause", status}});
+    return {};
+  }
+  const auto first = static_cast<uint32_t>(config.id_base);
+  return {first, (kEndOfIds - first) / scheduler::kIdsOfReplica};
 }
 
 absl::Status RemoveCgroups(const Config& config, Clock& clock) {
@@ -232,6 +251,7 @@ absl::Status Daemon::StartControllers() {
       [this] { return ReadNode(config_.state_dir); }, clock_});
   scheduler::SchedulerOptions options;
   options.virtual_pool = config_.virtual_pool;
+  options.ids = FindIds(config_);
   scheduler_ = std::make_unique<scheduler::Scheduler>(
       scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
                                 *volumes_, *vault_, *delivery_, *publisher_,

@@ -34,6 +34,10 @@ constexpr Flag kFlags[] = {
      &Config::own_host},
     {"insecure-registry", "registry host that is asked by plain HTTP",
      &Config::insecure_registries},
+    {"id-base",
+     "first of the host's user ids that containers' users are (0: they keep "
+     "the host's)",
+     &Config::id_base},
     {"max-kernel", "use no kernel feature newer than this version",
      &Config::max_kernel},
     {"proxy-workers", "threads of the proxy (default: one for each processor)",

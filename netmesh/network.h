@@ -12,8 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/unique_fd.h"
+#include "os/user_namespace.h"
 
 namespace bulwark::netmesh {
+
+using IdRange = os::IdRange;
 
 // One bridge. All addresses are text ("10.210.3.1"), subnets CIDR.
 struct NetworkSpec {
@@ -33,6 +36,9 @@ struct SandboxSpec {
   std::string network;   // NetworkSpec::id
   std::string address;   // inside the network's subnet
   std::string address6;  // or empty
+  // The namespace belongs to a user namespace of this range, which lives as
+  // long as it does; none: to ours.
+  IdRange ids = {};
 };
 
 struct Sandbox {
@@ -69,7 +75,7 @@ class Network {
   virtual std::vector<NetworkInfo> ListNetworks() = 0;
 
   // NOT_FOUND without its network; ALREADY_EXISTS if another sandbox holds
-  // the address.
+  // the address or one of the ids, or if this one exists with others.
   virtual absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) = 0;
   // OK if it does not exist.
   virtual absl::Status DeleteSandbox(absl::string_view id) = 0;

@@ -147,12 +147,18 @@ absl::StatusOr<SandboxPlan> NetworkTable::CheckSandbox(
   for (const auto& [id, other] : sandboxes_) {
     if (id == spec.id) {
       if (other.spec.network == spec.network && other.address == plan.address &&
-          other.address6 == plan.address6) {
+          other.address6 == plan.address6 && other.spec.ids == spec.ids) {
         continue;
       }
       return absl::AlreadyExistsError(absl::StrCat(
           "make sandbox ", id, ": it exists with address ", other.spec.address,
-          " ", other.spec.address6, " in network ", other.spec.network));
+          " ", other.spec.address6, " in network ", other.spec.network,
+          " and ids from ", other.spec.ids.first));
+    }
+    if (other.spec.ids.Overlaps(spec.ids)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("make sandbox ", spec.id, ": sandbox ", id,
+                       " holds ids from ", other.spec.ids.first));
     }
     if (other.address == plan.address ||
         (plan.address6 && other.address6 == plan.address6)) {

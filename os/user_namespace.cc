@@ -55,6 +55,57 @@ absl::StatusOr<UniqueFd> OpenNamespace(int pid, const char* name) {
   return fd;
 }
 
+// What the child of a try found: a file system that it could not mount.
+struct Refusal {
+  const char* type = nullptr;
+  int error = 0;
+};
+
+// In namespaces of its own, while its parent waits.
+int TryMounts(void* argument) {
+  Refusal* refusal = static_cast<Refusal*>(argument);
+  for (const char* type : {"proc", "sysfs"}) {
+    const int fs = static_cast<int>(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
+    const bool good = fs >= 0 &&
+                      syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, nullptr,
+                              nullptr, 0) == 0 &&
+                      syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
+                              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                  MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY) >= 0;
+    if (good) continue;
+    *refusal = {type, errno};
+    break;
+  }
+  _exit(0);
+}
+
+// The kernel lets nobody see more of /proc and /sys than he sees already: where
+// something covers a part of the host's, as in most containers, no user
+// namespace gets its own.
+absl::Status CheckSystemMounts() {
+  alignas(16) char stack[kStack];
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  Refusal refusal;
+  int pidfd_number = -1;
+  const int pid = clone(&TryMounts, stack + kStack,
+                        CLONE_VM | CLONE_VFORK | CLONE_NEWUSER | CLONE_NEWNET |
+                            CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC |
+                            CLONE_PIDFD | SIGCHLD,
+                        &refusal, &pidfd_number);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  if (pid < 0) return ErrnoStatus(error, "make", "user namespace");
+  const UniqueFd pidfd(pidfd_number);
+  AwaitEnd(pidfd.get(), absl::InfiniteDuration());
+  ReapChild(pidfd.get());
+  if (refusal.type == nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      ErrnoStatus(refusal.error, "mount", refusal.type).message(),
+      " in a user namespace; something may cover a part of the host's"));
+}
+
 }  // namespace
 
 absl::StatusOr<UserNamespace> MakeUserNamespace(const IdRange& ids) {
@@ -99,6 +150,7 @@ absl::Status CheckUserNamespaces(const std::string& path) {
   if (!made.ok()) {
     return absl::FailedPreconditionError(made.status().message());
   }
+  RETURN_IF_ERROR(CheckSystemMounts());
   const UniqueFd tree(static_cast<int>(syscall(
       SYS_open_tree, AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | O_CLOEXEC)));
   if (!tree.ok()) return ErrnoStatus("clone mount of", path);

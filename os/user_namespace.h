@@ -37,8 +37,9 @@ struct UserNamespace {
 // its cost does not depend on our size.
 absl::StatusOr<UserNamespace> MakeUserNamespace(const IdRange& ids);
 
-// Whether containers can have user namespaces of their own: those can be made,
-// and a directory like `path` can be mounted with other ids.
+// Whether containers can have user namespaces of their own: those can be made
+// and mount proc and sysfs, and a directory like `path` can be mounted with
+// other ids. Some milliseconds.
 // FAILED_PRECONDITION says what is missing.
 absl::Status CheckUserNamespaces(const std::string& path);
 

@@ -5,6 +5,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,6 +86,25 @@ TEST(UserNamespaceTest, WhenTheDirectoryIsOfTheKernel_ItsIdsCannotBeMapped) {
   EXPECT_OK(CheckUserNamespaces(dir / "."));
   EXPECT_THAT(CheckUserNamespaces("/proc"),
               StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST(UserNamespaceTest, WhenAPartOfProcIsCovered_SaysSo) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const bool covered =
+        unshare(CLONE_NEWNS) == 0 &&
+        mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+        mount("tmpfs", "/proc/fs", "tmpfs", 0, nullptr) == 0;
+    const absl::Status status = CheckUserNamespaces("/");
+    _exit(!covered ? 2
+          : absl::IsFailedPrecondition(status) &&
+                  status.message().find("proc") != std::string::npos
+              ? 0
+              : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(IdRangeTest, WhenRangesTouch_TheyDoNotOverlap) {

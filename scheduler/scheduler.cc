@@ -56,7 +56,7 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
       addresses_(ports.store, [this] { return HeldAddresses(); }),
       launcher_(ports.store, ports.engine, ports.images, ports.network,
                 ports.volumes, ports.delivery, ports.record_reads, slots_,
-                ports.clock, ports.entropy, options.dns_domain),
+                ports.clock, ports.entropy, options.dns_domain, options.ids),
       replica_controller_(
           ports.store, ports.engine, launcher_, ports.endpoints, ports.clock,
           events_, [this](const v1::Replica& r) { WakeOwner(r); },

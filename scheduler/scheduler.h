@@ -28,6 +28,7 @@
 #include "scheduler/jobs/cron_controller.h"
 #include "scheduler/reap/reaper.h"
 #include "scheduler/replica/controller.h"
+#include "scheduler/replica/id_pool.h"
 #include "scheduler/replica/launcher.h"
 #include "scheduler/services/assigner.h"
 #include "scheduler/services/controller.h"
@@ -66,6 +67,7 @@ struct SchedulerPorts {
 struct SchedulerOptions {
   std::string virtual_pool = "10.211.0.0/16";
   std::string dns_domain = "bulwark.internal";
+  IdPool ids;
   int service_workers = 2;
   int replica_workers = 8;
   int job_workers = 2;

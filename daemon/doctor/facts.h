@@ -47,6 +47,8 @@ struct HostFacts {
   bool overlay = false;
   std::set<std::string> missing_namespaces;  // "net", "pid", …
   int64_t max_user_namespaces = 0;
+  // Why containers have the host's users; empty: they have their own.
+  std::string host_users;
 
   std::string cgroup_error;
   std::set<std::string> v1_controllers;

@@ -14,6 +14,7 @@
 #include "daemon/doctor/gather.h"
 #include "os/cgroup.h"
 #include "os/kernel.h"
+#include "os/user_namespace.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -61,6 +62,12 @@ void GatherKernel(const Config& config, HostFacts& facts) {
     }
   }
   facts.max_user_namespaces = NumberIn("/proc/sys/user/max_user_namespaces");
+  if (config.id_base == 0) {
+    facts.host_users = "--id-base is 0";
+  } else {
+    facts.host_users =
+        std::string(os::CheckUserNamespaces(config.state_dir).message());
+  }
   // With psi=0 the files are there, and cannot be opened.
   facts.pressure = !SmallFile("/proc/pressure/memory").empty();
   GatherCgroups(config, facts);

@@ -70,6 +70,13 @@ void Namespaces(const HostFacts& facts, v1::DoctorResponse& response) {
                "user namespaces are switched off: containers' root stays the "
                "host's, with fewer rights",
                "sysctl user.max_user_namespaces=15000");
+  } else if (!facts.host_users.empty()) {
+    AddLimited(response, "namespaces",
+               absl::StrCat("containers' root stays the host's, with fewer "
+                            "rights: ",
+                            facts.host_users),
+               "set --id-base, and keep the state directory on ext4, xfs or "
+               "btrfs; then restart bulwarkd");
   } else {
     AddGood(response, "namespaces",
             "net, pid, mnt, ipc, uts, cgroup and user are there");

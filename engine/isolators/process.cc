@@ -21,13 +21,9 @@ constexpr uint64_t kHardOpenFiles = 524288;
 
 constexpr uint64_t Bit(int capability) { return uint64_t{1} << capability; }
 
-constexpr uint64_t kBaseline =
-    Bit(CAP_CHOWN) | Bit(CAP_DAC_OVERRIDE) | Bit(CAP_FSETID) | Bit(CAP_FOWNER) |
-    Bit(CAP_SETGID) | Bit(CAP_SETUID) | Bit(CAP_SETPCAP) |
-    Bit(CAP_NET_BIND_SERVICE) | Bit(CAP_KILL);
-constexpr uint64_t kBuild = kBaseline | Bit(CAP_MKNOD) | Bit(CAP_NET_RAW) |
-                            Bit(CAP_SETFCAP) | Bit(CAP_SYS_CHROOT) |
-                            Bit(CAP_AUDIT_WRITE);
+constexpr uint64_t kBuild = kBaselineCapabilities | Bit(CAP_MKNOD) |
+                            Bit(CAP_NET_RAW) | Bit(CAP_SETFCAP) |
+                            Bit(CAP_SYS_CHROOT) | Bit(CAP_AUDIT_WRITE);
 
 void AddLimit(int resource, const char* name, uint64_t soft, uint64_t hard,
               PlanBuilder& plan) {
@@ -91,7 +87,7 @@ void AddRights(const ProcessInput& in, PlanBuilder& plan) {
 uint64_t ProfileCapabilities(SecurityProfile profile, uint64_t own) {
   switch (profile) {
     case SecurityProfile::kBaseline:
-      return kBaseline & own;
+      return kBaselineCapabilities & own;
     case SecurityProfile::kRestricted:
       return 0;
     case SecurityProfile::kBuild:

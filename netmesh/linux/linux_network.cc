@@ -30,7 +30,10 @@ absl::Status WriteSandboxSysctls(bool ipv6) {
 }
 
 std::vector<std::string> AliasFields(const SandboxSpec& spec) {
-  return {spec.id, spec.network, spec.address, spec.address6};
+  const std::string ids =
+      spec.ids.size == 0 ? ""
+                         : absl::StrCat(spec.ids.first, ":", spec.ids.size);
+  return {spec.id, spec.network, spec.address, spec.address6, ids};
 }
 
 }  // namespace
@@ -207,7 +210,13 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
   if (!netns.ok()) {
     // What an attempt that failed, or a namespace that is gone, left behind.
     RETURN_IF_ERROR(os::UnpinNetns(pin));
-    ASSIGN_OR_RETURN(netns, dataplane_->worker().Create());
+    if (plan.spec.ids.size == 0) {
+      ASSIGN_OR_RETURN(netns, dataplane_->worker().Create());
+    } else {
+      ASSIGN_OR_RETURN(os::UserNamespace made,
+                       os::MakeUserNamespace(plan.spec.ids));
+      netns = std::move(made.network);
+    }
     RETURN_IF_ERROR(os::PinNetns(netns.get(), pin));
     undo.Add([&] { os::UnpinNetns(pin).IgnoreError(); });
   }

@@ -38,6 +38,9 @@ const auto* const kNamespaces =
     ::testing::AddGlobalTestEnvironment(new testing::Namespaces);
 
 constexpr char kInstance[] = "nettest";
+// With users of its own, among others that have none.
+const SandboxSpec kOne = {
+    "one", "red", "10.210.0.2", "fd00:1::2", {1879048192, 65536}};
 
 class LinuxNetworkTest : public ::testing::Test {
  protected:
@@ -48,7 +51,7 @@ class LinuxNetworkTest : public ::testing::Test {
     ASSERT_NO_FATAL_FAILURE(Restart());
     ASSERT_OK(network_->EnsureNetwork({"red", "10.210.0.0/24", "fd00:1::/64"}));
     ASSERT_OK(network_->EnsureNetwork({"blue", "10.210.1.0/24", ""}));
-    one_ = Make({"one", "red", "10.210.0.2", "fd00:1::2"});
+    one_ = Make(kOne);
     two_ = Make({"two", "red", "10.210.0.3", "fd00:1::3"});
     three_ = Make({"three", "blue", "10.210.1.2", ""});
     ASSERT_OK_AND_ASSIGN(plane_, os::OpenNetns(network_->dataplane_netns()));
@@ -355,7 +358,7 @@ TEST_F(LinuxNetworkTest, WhenASandboxLosesItsLink_EnsureConnectsItAgain) {
   auto inside = NetlinkIn(plane_);
   const std::string port = LinkName(kInstance, LinkKind::kSandbox, "one");
   ASSERT_OK(inside->DeleteLink(inside->GetLink(port).value().index));
-  UniqueFd again = Make({"one", "red", "10.210.0.2", "fd00:1::2"});
+  UniqueFd again = Make(kOne);
   EXPECT_TRUE(os::SameNetns(again.get(), one_.get()));
   EXPECT_TRUE(testing::Ping(*worker_, one_.get(), "10.210.0.3"));
 }

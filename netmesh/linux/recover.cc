@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "netmesh/linux/linux_network.h"
@@ -30,6 +32,18 @@ absl::StatusOr<std::vector<std::string>> ListDirectory(
   }
   if (errno != 0) return ErrnoStatus("read", path);
   return names;
+}
+
+// "FIRST:SIZE", as the alias has it; none of anything else.
+os::IdRange ParseIds(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits(':', 1));
+  os::IdRange ids;
+  if (!absl::SimpleAtoi(parts.first, &ids.first) ||
+      !absl::SimpleAtoi(parts.second, &ids.size)) {
+    return {};
+  }
+  return ids;
 }
 
 }  // namespace
@@ -112,9 +126,11 @@ absl::Status LinuxNetwork::ScanSandboxes(const std::vector<os::Link>& links) {
     if (link.kind != "veth" || !absl::StartsWith(link.name, prefix)) continue;
     absl::Status problem = absl::NotFoundError("half made");
     auto fields = ParseAlias(link.alias, config_.instance, kSandboxKind);
-    if (fields && fields->size() == 4) {
+    // Without ids: of a version that knew none.
+    if (fields && (fields->size() == 4 || fields->size() == 5)) {
       const SandboxSpec spec{(*fields)[0], (*fields)[1], (*fields)[2],
-                             (*fields)[3]};
+                             (*fields)[3],
+                             ParseIds(fields->size() == 5 ? (*fields)[4] : "")};
       absl::MutexLock lock(&mu_);
       absl::StatusOr<SandboxPlan> plan = table_.CheckSandbox(spec);
       problem = plan.status();

@@ -1,5 +1,6 @@
 #include "scheduler/replica/launcher.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,7 +25,8 @@ Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
                    engine::Images& images, netmesh::Network& network,
                    volumes::Volumes& volumes, secrets::Delivery& delivery,
                    secrets::RecordReads record_reads, SlotGuard& slots,
-                   Clock& clock, Entropy& entropy, std::string dns_domain)
+                   Clock& clock, Entropy& entropy, std::string dns_domain,
+                   IdPool ids)
     : store_(store),
       engine_(engine),
       images_(images),
@@ -34,7 +36,8 @@ Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
       slots_(slots),
       clock_(clock),
       entropy_(entropy),
-      dns_domain_(std::move(dns_domain)) {}
+      dns_domain_(std::move(dns_domain)),
+      ids_(ids) {}
 
 absl::StatusOr<engine::ContainerInfo> Launcher::Start(
     const v1::Replica& replica, const v1::Revision& revision,
@@ -45,6 +48,7 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
   context.netns_path = place.netns_path;
   context.nameserver = place.gateway;
   context.dns_domain = dns_domain_;
+  context.ids = {place.ids.first, place.ids.size};
   ASSIGN_OR_RETURN(context.mounts,
                    EnsureMounts(replica, container, store_, volumes_, entropy_,
                                 clock_.Now()));
@@ -82,7 +86,7 @@ absl::StatusOr<Launcher::Place> Launcher::EnsurePlace(
   spec.address6 = replica.spec().address6();
   absl::StatusOr<netmesh::Sandbox> sandbox = [&] {
     SlotGuard::Hold hold(slots_, spec.id);
-    return EnsureSandbox(spec);
+    return EnsureSandbox(replica, spec);
   }();
   // A missing bridge is about to be made; an address in use about to be freed.
   if (absl::IsNotFound(sandbox.status()) ||
@@ -90,24 +94,58 @@ absl::StatusOr<Launcher::Place> Launcher::EnsurePlace(
     return absl::UnavailableError(sandbox.status().message());
   }
   if (!sandbox.ok()) return sandbox.status();
-  const Place place{sandbox->netns_path, object->network().status().gateway()};
+  const Place place{sandbox->netns_path, object->network().status().gateway(),
+                    sandbox->spec.ids};
   absl::MutexLock lock(&mu_);
   return places_[uid] = place;
 }
 
 absl::StatusOr<netmesh::Sandbox> Launcher::EnsureSandbox(
-    const netmesh::SandboxSpec& spec) {
-  absl::StatusOr<netmesh::Sandbox> sandbox = network_.EnsureSandbox(spec);
-  if (sandbox.ok() && SameSandbox(sandbox->spec, spec)) return sandbox;
-  // The slot moved to another network or address: its last replica has ended,
-  // so nothing lives in the old sandbox.
-  bool stale = sandbox.ok();
-  for (const netmesh::Sandbox& other : network_.ListSandboxes()) {
-    stale |= other.spec.id == spec.id && !SameSandbox(other.spec, spec);
+    const v1::Replica& replica, netmesh::SandboxSpec spec) {
+  for (const netmesh::Sandbox& old : network_.ListSandboxes()) {
+    if (old.spec.id != spec.id) continue;
+    // It keeps its ids, which are the slot's. Those of another kind, of before
+    // a change of --id-base, it keeps for as long as somebody lives in it.
+    const bool fits = (old.spec.ids.size != 0) == ids_.enabled();
+    if (SameSandbox(old.spec, spec) && (fits || HasContainers(replica))) {
+      spec.ids = old.spec.ids;
+      return network_.EnsureSandbox(spec);
+    }
+    // The slot moved to another network or address, or gets users of its own:
+    // its last replica has ended, so nothing lives in the old sandbox.
+    RETURN_IF_ERROR(network_.DeleteSandbox(spec.id));
   }
-  if (!stale) return sandbox;
-  RETURN_IF_ERROR(network_.DeleteSandbox(spec.id));
-  return network_.EnsureSandbox(spec);
+  return MakeSandbox(std::move(spec));
+}
+
+absl::StatusOr<netmesh::Sandbox> Launcher::MakeSandbox(
+    netmesh::SandboxSpec spec) {
+  if (!ids_.enabled()) return network_.EnsureSandbox(spec);
+  {
+    absl::MutexLock lock(&mu_);
+    // In this order: what is made in between is still among the picked.
+    std::vector<netmesh::IdRange> used = picked_;
+    for (const netmesh::Sandbox& other : network_.ListSandboxes()) {
+      used.push_back(other.spec.ids);
+    }
+    ASSIGN_OR_RETURN(spec.ids, PickIds(ids_, used));
+    picked_.push_back(spec.ids);
+  }
+  absl::StatusOr<netmesh::Sandbox> made = network_.EnsureSandbox(spec);
+  absl::MutexLock lock(&mu_);
+  picked_.erase(std::find(picked_.begin(), picked_.end(), spec.ids));
+  return made;
+}
+
+bool Launcher::HasContainers(const v1::Replica& replica) {
+  for (const engine::ContainerInfo& container : engine_.List()) {
+    const auto label = container.labels.find(kReplicaLabel);
+    if (label != container.labels.end() &&
+        label->second == replica.metadata().uid()) {
+      return true;
+    }
+  }
+  return false;
 }
 
 absl::StatusOr<engine::Image> Launcher::FindImage(

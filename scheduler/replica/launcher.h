@@ -5,6 +5,7 @@
 #include <atomic>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,6 +17,7 @@
 #include "engine/images.h"
 #include "netmesh/network.h"
 #include "proto/bulwark/v1/service.pb.h"
+#include "scheduler/replica/id_pool.h"
 #include "scheduler/replica/inputs.h"
 #include "scheduler/slot_guard.h"
 #include "secrets/delivery.h"
@@ -33,7 +35,7 @@ class Launcher {
            engine::Images& images, netmesh::Network& network,
            volumes::Volumes& volumes, secrets::Delivery& delivery,
            secrets::RecordReads record_reads, SlotGuard& slots, Clock& clock,
-           Entropy& entropy, std::string dns_domain);
+           Entropy& entropy, std::string dns_domain, IdPool ids = {});
 
   // Sandbox, volumes, image, container: each made unless it is there.
   // Idempotent. An error that IsRetryable() may pass; any other is the
@@ -59,12 +61,16 @@ class Launcher {
   struct Place {
     std::string netns_path;
     std::string gateway;
+    netmesh::IdRange ids;
   };
 
   absl::StatusOr<Place> EnsurePlace(const v1::Replica& replica,
                                     const v1::Revision& revision);
-  absl::StatusOr<netmesh::Sandbox> EnsureSandbox(
-      const netmesh::SandboxSpec& spec);
+  absl::StatusOr<netmesh::Sandbox> EnsureSandbox(const v1::Replica& replica,
+                                                 netmesh::SandboxSpec spec);
+  absl::StatusOr<netmesh::Sandbox> MakeSandbox(netmesh::SandboxSpec spec);
+  // Whether the engine has a container of the replica.
+  bool HasContainers(const v1::Replica& replica);
   absl::StatusOr<engine::Image> FindImage(const v1::Revision& revision,
                                           const v1::Container& container);
 
@@ -78,10 +84,13 @@ class Launcher {
   Clock& clock_;
   Entropy& entropy_;
   const std::string dns_domain_;
+  const IdPool ids_;
   std::atomic<bool> cancelled_{false};
 
   absl::Mutex mu_;
   std::map<std::string, Place> places_ ABSL_GUARDED_BY(mu_);  // by uid
+  // Ids of sandboxes that are being made.
+  std::vector<netmesh::IdRange> picked_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::scheduler

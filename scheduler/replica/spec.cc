@@ -135,6 +135,24 @@ engine::LogConfig LogOf(const v1::Logging& log) {
   return config;
 }
 
+void AddRights(const v1::Container& container, const LaunchContext& context,
+               engine::ContainerSpec& spec) {
+  if (container.profile() == v1::Container::PRIVILEGED) {
+    spec.profile = engine::SecurityProfile::kPrivileged;
+  } else if (container.profile() == v1::Container::RESTRICTED) {
+    spec.profile = engine::SecurityProfile::kRestricted;
+  }
+  const v1::Capabilities& capabilities = container.capabilities();
+  spec.add_capabilities = {capabilities.add().begin(),
+                           capabilities.add().end()};
+  spec.drop_capabilities = {capabilities.drop().begin(),
+                            capabilities.drop().end()};
+  if (!container.host_users() &&
+      container.profile() != v1::Container::PRIVILEGED) {
+    spec.ids = context.ids;
+  }
+}
+
 }  // namespace
 
 engine::Resources ResourcesOf(const v1::ResourceLimits& limits) {
@@ -188,9 +206,7 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
       absl::StrCat(replica.metadata().project(), "/", replica.metadata().name(),
                    "/", container.name());
   spec.resources = ResourcesOf(container.resources());
-  if (container.profile() == v1::Container::PRIVILEGED) {
-    spec.profile = engine::SecurityProfile::kPrivileged;
-  }
+  AddRights(container, context, spec);
   return spec;
 }
 

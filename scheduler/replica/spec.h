@@ -20,6 +20,7 @@ struct LaunchContext {
   std::string nameserver;  // the network's gateway
   std::string dns_domain;  // "bulwark.internal"
   std::vector<engine::Mount> mounts;
+  engine::IdRange ids;  // of the replica's user namespace
 };
 
 // INVALID_ARGUMENT if there is no command: neither container nor image has one.

@@ -54,6 +54,28 @@ TEST_F(BuildSpecTest, CommandReplacesBothArgsReplaceTheImagesArgs) {
   EXPECT_THAT(Args(), ElementsAre("/cmd"));
 }
 
+TEST_F(BuildSpecTest, WhenTheReplicaHasIds_EveryContainerHasThemByDefault) {
+  container_.add_command("/cmd");
+  context_.ids = {1 << 20, 65536};
+  EXPECT_EQ(Build()->ids, context_.ids);
+  container_.set_profile(v1::Container::RESTRICTED);
+  EXPECT_EQ(Build()->ids, context_.ids);
+  EXPECT_EQ(Build()->profile, engine::SecurityProfile::kRestricted);
+  container_.set_host_users(true);
+  EXPECT_EQ(Build()->ids, engine::IdRange());
+  container_.set_host_users(false);
+  container_.set_profile(v1::Container::PRIVILEGED);
+  EXPECT_EQ(Build()->ids, engine::IdRange());
+}
+
+TEST_F(BuildSpecTest, WhenCapabilitiesAreNamed_TheEngineGetsThem) {
+  container_.add_command("/cmd");
+  container_.mutable_capabilities()->add_add("NET_RAW");
+  container_.mutable_capabilities()->add_drop("ALL");
+  EXPECT_THAT(Build()->add_capabilities, ElementsAre("NET_RAW"));
+  EXPECT_THAT(Build()->drop_capabilities, ElementsAre("ALL"));
+}
+
 TEST_F(BuildSpecTest, WhenThereIsNoCommand_SaysWhatToDo) {
   EXPECT_THAT(Build(), StatusIs(absl::StatusCode::kInvalidArgument,
                                 HasSubstr("set `command`")));

@@ -138,6 +138,31 @@ TEST_P(NetworkContract, WhenAnAddressIsHeld_RefusesASecondHolder) {
   EXPECT_OK(network_->EnsureSandbox(kOne));
 }
 
+TEST_P(NetworkContract, WhenASandboxHasIds_NobodyElseGetsThem) {
+  SandboxSpec one = kOne;
+  one.ids = {1879048192, 65536};
+  SandboxSpec two = {"two", "red", "10.210.0.3", ""};
+  two.ids = {1879048192 + 65535, 65536};
+  ASSERT_OK(network_->EnsureNetwork(kRed));
+  ASSERT_OK(network_->EnsureSandbox(one));
+  EXPECT_OK(network_->EnsureSandbox(one));
+  EXPECT_THAT(network_->EnsureSandbox(kOne), StatusIs(kAlreadyExists));
+  EXPECT_THAT(network_->EnsureSandbox(two),
+              StatusIs(kAlreadyExists, HasSubstr("one")));
+  // They are known after a restart.
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  ASSERT_EQ(network_->ListSandboxes().size(), 1u);
+  EXPECT_EQ(network_->ListSandboxes()[0].spec.ids, one.ids);
+  EXPECT_THAT(network_->EnsureSandbox(two), StatusIs(kAlreadyExists));
+  two.ids.first = one.ids.first + 65536;
+  EXPECT_OK(network_->EnsureSandbox(two));
+  // And free once the sandbox is gone.
+  ASSERT_OK(network_->DeleteSandbox("one"));
+  ASSERT_OK(network_->DeleteSandbox("two"));
+  two.ids = one.ids;
+  EXPECT_OK(network_->EnsureSandbox(two));
+}
+
 TEST_P(NetworkContract, WhenTheNetworkIsMissing_IsNotFound) {
   EXPECT_THAT(network_->EnsureSandbox(kOne), StatusIs(kNotFound));
 }

@@ -32,7 +32,8 @@ struct World::Daemon {
         launcher(
             w.store, w.engine, w.images, w.network, w.volumes, w.delivery,
             [](const secrets::SecretReads&) { return absl::OkStatus(); }, slots,
-            w.clock, w.entropy, "bulwark.internal"),
+            w.clock, w.entropy, "bulwark.internal",
+            scheduler::IdPool{1879048192, 4000}),
         addresses(w.store),
         replicas(
             w.store, w.engine, launcher, w.data_plane, w.clock, events,
