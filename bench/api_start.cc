@@ -55,6 +55,8 @@ class Client {
     v1::ServiceSpec& spec = *service.mutable_spec();
     spec.set_replicas(replicas);
     spec.mutable_rollout()->mutable_min_healthy_time();
+    // As a first process it takes no SIGTERM.
+    spec.mutable_stop()->set_signal("SIGKILL");
     v1::Container& container = *spec.add_containers();
     container.set_name("main");
     container.set_image(image);

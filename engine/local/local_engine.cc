@@ -130,8 +130,13 @@ absl::Status LocalEngine::Adopt(const ContainerPtr& container,
     container->info.pid = launched.init.pid;
     container->info.start_ticks = launched.init.start_ticks;
     container->info.start_time = launched.start_time;
-    container->shim_pidfd = std::move(launched.shim_pidfd);
-    container->init_pidfd = std::move(launched.init_pidfd);
+    container->shim_pidfd = DuplicateHigh(shim);
+    if (!container->shim_pidfd.ok()) {
+      container->shim_pidfd = std::move(launched.shim_pidfd);
+    }
+    if (launched.init_pidfd.ok()) {
+      container->init_pidfd = DuplicateHigh(launched.init_pidfd.get());
+    }
   }
   // Not the other way round: a container that nobody watches never exits.
   RETURN_IF_ERROR(

@@ -279,8 +279,9 @@ TEST_F(LogReaderTest, WhenAllGoOnAtOnce_NoLineIsLostOrTwice) {
 
 TEST(LogFileNameTest, WhenForeign_IsNone) {
   LogFileName name;
-  for (const char* text : {"log.", "log-", "log-x", "log-1.txt", "log-1.gz.part",
-                           "log.x", "log--1", "log-99999999999999999999"}) {
+  for (const char* text :
+       {"log.", "log-", "log-x", "log-1.txt", "log-1.gz.part", "log.x",
+        "log--1", "log-99999999999999999999"}) {
     EXPECT_FALSE(ParseLogFileName(text, &name)) << text;
   }
   for (const char* text : {"log-1", "log-12.json", "log-3.gz"}) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,8 +71,15 @@ int Watcher::CallDue() {
   }
 }
 
+UniqueFd DuplicateHigh(int fd) {
+  UniqueFd high(fcntl(fd, F_DUPFD_CLOEXEC, FD_SETSIZE));
+  // The process may not have so many.
+  if (!high.ok()) high.Reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return high;
+}
+
 absl::Status Watcher::Add(int pidfd, std::function<void()> on_end) {
-  UniqueFd copy(fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
+  UniqueFd copy = DuplicateHigh(pidfd);
   if (!copy.ok()) return ErrnoStatus("duplicate", "process descriptor");
   const int fd = copy.get();
   uint64_t key;

@@ -17,6 +17,11 @@
 
 namespace bulwark::engine {
 
+// A duplicate of a descriptor that is kept for long, numbered beyond what
+// select(2) can hold: libraries of ours (libnftables) end the process when they
+// get such a number, and a thousand containers have some thousands.
+UniqueFd DuplicateHigh(int fd);
+
 // Thread-safe.
 class Watcher {
  public:
