@@ -306,4 +306,144 @@ absl::StatusOr<ContainerRef> FindExecTarget(store::MetadataStore& store,
   return ChooseContainer(view, *chosen, start.container());
 }
 
+namespace {
+
+// A service of that name, or else a job.
+absl::StatusOr<Owner> OwnerOfTarget(store::MetadataStore& store,
+                                    const std::string& project,
+                                    const std::string& target) {
+  ASSIGN_OR_RETURN(const Owner owner,
+                   OwnerOfReplica(store, project, target, target));
+  if (owner.job) return owner;
+  const absl::StatusOr<v1::Object> service =
+      store::GetObject(store, store::ObjectKey("service", project, owner.name));
+  if (!absl::IsNotFound(service.status())) return owner;
+  const absl::StatusOr<v1::Object> job =
+      store::GetObject(store, store::ObjectKey("job", project, owner.name));
+  return job.ok() ? Owner{true, owner.name} : owner;
+}
+
+// Greater: rather this one.
+int Preference(const v1::Replica& replica, const std::string& target) {
+  if (replica.metadata().name() == target) return 4;
+  if (HasEnded(replica)) return 0;
+  if (replica.status().ready()) return 3;
+  return replica.status().state() == v1::ReplicaStatus::RUNNING ? 2 : 1;
+}
+
+absl::Status CheckSingle(const OwnerView& view, const std::string& target) {
+  std::vector<std::string> live;
+  for (const v1::Replica& replica : view.replicas) {
+    if (replica.metadata().name() == target) return absl::OkStatus();
+    if (!HasEnded(replica)) live.push_back(replica.metadata().name());
+  }
+  if (live.size() < 2) return absl::OkStatus();
+  return WithRemedy(
+      absl::FailedPreconditionError(absl::StrCat(
+          "choose a replica of ", target, ": ", live.size(), " of it run")),
+      absl::StrCat("name one: ", absl::StrJoin(live, ", ")));
+}
+
+const v1::Replica* Preferred(const OwnerView& view, const std::string& target) {
+  const v1::Replica* best = nullptr;
+  for (const v1::Replica& replica : view.replicas) {
+    if (best == nullptr) {
+      best = &replica;
+      continue;
+    }
+    const int ours = Preference(replica, target);
+    const int theirs = Preference(*best, target);
+    const bool newer = replica.metadata().create_time().seconds() >=
+                       best->metadata().create_time().seconds();
+    if (ours > theirs || (ours == theirs && ours == 0 && newer)) {
+      best = &replica;
+    }
+  }
+  return best;
+}
+
+std::string EndOf(const OwnerView& view) {
+  if (!view.declared.has_value() || !view.declared->has_job()) return "";
+  for (const v1::Condition& c : view.declared->job().status().conditions()) {
+    if (c.status() == v1::Condition::TRUE && c.type() == "Failed") {
+      return c.message();
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::StatusOr<ContainerTarget> FindTarget(store::MetadataStore& store,
+                                           const std::string& project,
+                                           const std::string& target,
+                                           const std::string& container,
+                                           bool only_one) {
+  if (target.empty()) {
+    return absl::InvalidArgumentError(
+        "find container: name a service, a job, or one of their replicas");
+  }
+  ASSIGN_OR_RETURN(const Owner owner, OwnerOfTarget(store, project, target));
+  ASSIGN_OR_RETURN(const OwnerView view, ReadOwner(store, project, owner));
+  if (!view.declared.has_value() && view.replicas.empty()) {
+    return absl::NotFoundError(absl::StrCat("find ", owner.job ? "job " : "",
+                                            project, "/", owner.name,
+                                            ": not found"));
+  }
+  if (only_one) RETURN_IF_ERROR(CheckSingle(view, target));
+  ContainerTarget result;
+  result.owner_ended = view.IsOver();
+  result.message = EndOf(view);
+  const v1::Replica* replica = Preferred(view, target);
+  if (replica == nullptr) return result;
+  result.replica = *replica;
+  result.replica_ended = HasEnded(*replica);
+  const Names main = view.MainContainers(*replica);
+  result.container = container.empty() && !main.empty() ? main[0] : container;
+  std::set<std::string> known(main.begin(), main.end());
+  for (const v1::ContainerStatus& status : replica->status().containers()) {
+    known.insert(status.name());
+    if (result.container.empty()) result.container = status.name();
+    if (status.name() == result.container) result.status = status;
+  }
+  if (!result.container.empty() && known.count(result.container) == 0) {
+    return NoContainer(replica->metadata().name(), result.container, known);
+  }
+  return result;
+}
+
+absl::StatusOr<ContainerRef> FindRunning(store::MetadataStore& store,
+                                         const std::string& project,
+                                         const std::string& target,
+                                         const std::string& container,
+                                         bool only_one) {
+  ASSIGN_OR_RETURN(const ContainerTarget found,
+                   FindTarget(store, project, target, container, only_one));
+  if (found.status.id().empty() || !found.status.running()) {
+    return absl::FailedPreconditionError(
+        found.container.empty()
+            ? absl::StrCat("reach ", target, ": nothing of it runs")
+            : absl::StrCat("reach container ", found.container, " of ",
+                           found.replica.metadata().name(),
+                           ": it does not run"));
+  }
+  return found.Ref();
+}
+
+absl::StatusOr<v1::Template> FindTemplate(store::MetadataStore& store,
+                                          const std::string& project,
+                                          const v1::Replica& replica) {
+  const Owner owner = Owner::Of(replica);
+  ASSIGN_OR_RETURN(store::ReadableListing revisions,
+                   store::ListReadable(store, "revision", project));
+  for (v1::Object& object : revisions.objects) {
+    v1::Revision& revision = *object.mutable_revision();
+    if (owner.Owns(revision) &&
+        revision.number() == replica.spec().revision()) {
+      return std::move(*revision.mutable_template_());
+    }
+  }
+  return v1::Template();
+}
+
 }  // namespace bulwark::api

@@ -13,10 +13,10 @@ namespace bulwark::api {
 namespace {
 
 // Ends a call before it began.
-class RefusedCall final
-    : public grpc::ServerBidiReactor<v1::ExecRequest, v1::ExecResponse> {
+template <typename Request, typename Response>
+class RefusedCall final : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  explicit RefusedCall(const grpc::Status& status) { Finish(status); }
+  explicit RefusedCall(const grpc::Status& status) { this->Finish(status); }
   void OnDone() override { delete this; }
 };
 
@@ -91,8 +91,31 @@ ContainersService::Exec(grpc::CallbackServerContext* context) {
                   who = caller;
                   return absl::OkStatus();
                 });
-  if (!admitted.ok()) return new RefusedCall(admitted);
+  if (!admitted.ok()) {
+    return new RefusedCall<v1::ExecRequest, v1::ExecResponse>(admitted);
+  }
   return ExecCall::Start({store_, engine_, clock_, stopper_, calls_, *who});
+}
+
+grpc::ServerBidiReactor<v1::AttachRequest, v1::AttachResponse>*
+ContainersService::Attach(grpc::CallbackServerContext* context) {
+  std::optional<Caller> who;
+  const grpc::Status admitted = gate_.Run(
+      *context, "/bulwark.v1.Containers/Attach",
+      [&](const Caller& caller) -> absl::Status {
+        RETURN_IF_ERROR(Access().status());
+        if (!calls_.Enter()) {
+          return absl::ResourceExhaustedError(
+              "attach to a container: too many are attached; try again later");
+        }
+        who = caller;
+        return absl::OkStatus();
+      });
+  if (!admitted.ok()) {
+    return new RefusedCall<v1::AttachRequest, v1::AttachResponse>(admitted);
+  }
+  return AttachCall::Start(
+      {store_, engine_, *access_, clock_, stopper_, calls_, *who});
 }
 
 }  // namespace bulwark::api

@@ -21,7 +21,10 @@
 #include "api/volumes_service.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "engine/container_access.h"
+#include "engine/container_files.h"
 #include "engine/engine.h"
+#include "engine/image_commits.h"
 #include "engine/images.h"
 #include "secrets/secrets.h"
 #include "store/store.h"
@@ -66,6 +69,10 @@ struct ServerDependencies {
   // Loaded. Null (tests): no calls of Secrets, no log-ins, and no backups of
   // the control state.
   secrets::Vault* vault = nullptr;
+  // Null (tests): no calls about the inside of containers.
+  engine::ContainerAccess* access = nullptr;
+  engine::ContainerFiles* files = nullptr;
+  engine::ImageCommits* commits = nullptr;
   // Null (tests): the server has one of its own over `store`.
   AuditLog* audit = nullptr;
   // With `vault`.

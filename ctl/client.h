@@ -139,8 +139,11 @@ class Client {
 
   const std::string& path() const;
 
- private:
+  // For the files that implement calls.
   struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
   const std::unique_ptr<Impl> impl_;
 };
 

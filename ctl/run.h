@@ -10,6 +10,7 @@
 #include "ctl/context.h"
 #include "ctl/run_given.h"
 #include "ctl/terminal.h"
+#include "proto/bulwark/v1/objects.pb.h"
 #include "proto/bulwark/v1/service.pb.h"
 
 namespace bulwark::ctl {
@@ -39,6 +40,7 @@ struct RunFlags {
   bool privileged = false;
   bool interactive = false;
   bool terminal = false;
+  std::string detach_keys = "ctrl-p,ctrl-q";
 };
 
 // A service of one replica. In the foreground an ended command is not started
@@ -46,6 +48,10 @@ struct RunFlags {
 // flag.
 absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
                                              const RunFlags& flags);
+
+// With -i or -t: a job of one execution, which goes by itself some time after
+// its end if ctl does not come to that.
+absl::StatusOr<v1::Job> JobFromFlags(Context& context, const RunFlags& flags);
 
 // An error of Apply in the words of the command line: "--name" instead of
 // "metadata.name".
@@ -60,6 +66,11 @@ std::optional<int> LaunchCodeOf(const v1::Replica& replica);
 // unless `keep`. Returns the exit status of the container.
 absl::StatusOr<int> FollowRun(Context& context, const v1::Service& service,
                               SignalPoll& signals, bool keep);
+
+// The same for a job: attached to it, or until it runs with -d. What is
+// detached from stays; everything else is removed, unless flags.keep.
+absl::StatusOr<int> FollowJob(Context& context, const v1::Job& job,
+                              SignalPoll& signals, const RunFlags& flags);
 
 }  // namespace bulwark::ctl
 

@@ -1,4 +1,5 @@
-// The service that ctl run declares.
+// The service or job that ctl run declares.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -101,6 +102,19 @@ absl::Status FillContainer(Context& context, const RunFlags& flags,
   return AddMounts(flags, container);
 }
 
+absl::Status FillMetadata(Context& context, const RunFlags& flags,
+                          v1::Metadata& metadata) {
+  RealEntropy entropy;
+  metadata.set_name(!flags.name.empty()
+                        ? flags.name
+                        : absl::StrCat(NameFromReference(flags.image), "-",
+                                       NewUid(entropy).substr(0, 5)));
+  metadata.set_project(context.ProjectOrDefault());
+  ASSIGN_OR_RETURN(auto labels, ParseLabels(flags.labels));
+  metadata.mutable_labels()->insert(labels.begin(), labels.end());
+  return absl::OkStatus();
+}
+
 absl::Status FillRestart(const RunFlags& flags, v1::Restart& restart) {
   if (flags.restart.empty()) {
     restart.set_policy(flags.detach ? v1::Restart::ALWAYS : v1::Restart::NEVER);
@@ -176,21 +190,9 @@ absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
         "-d leaves the service running: --rm and --keep do not "
         "go with it");
   }
-  if (flags.interactive || flags.terminal) {
-    return UsageError(
-        "run gives no input and no terminal: start it with -d, and then use "
-        "ctl exec -it NAME COMMAND");
-  }
   v1::Service service;
   v1::Metadata& metadata = *service.mutable_metadata();
-  RealEntropy entropy;
-  metadata.set_name(!flags.name.empty()
-                        ? flags.name
-                        : absl::StrCat(NameFromReference(flags.image), "-",
-                                       NewUid(entropy).substr(0, 5)));
-  metadata.set_project(context.ProjectOrDefault());
-  ASSIGN_OR_RETURN(auto labels, ParseLabels(flags.labels));
-  metadata.mutable_labels()->insert(labels.begin(), labels.end());
+  RETURN_IF_ERROR(FillMetadata(context, flags, metadata));
   v1::ServiceSpec& spec = *service.mutable_spec();
   spec.set_replicas(1);
   v1::Container& container = *spec.add_containers();
@@ -207,6 +209,49 @@ absl::StatusOr<v1::Service> ServiceFromFlags(Context& context,
   // There is no older revision that could be worth going back to.
   spec.mutable_rollout()->set_auto_rollback(false);
   return service;
+}
+
+absl::StatusOr<v1::Job> JobFromFlags(Context& context, const RunFlags& flags) {
+  if (!flags.ports.empty()) {
+    return UsageError(
+        "-p needs a service: leave -i and -t out, or declare one with `stdin` "
+        "or `tty`, and use ctl attach");
+  }
+  if (!flags.restart.empty() && flags.restart != "no" &&
+      flags.restart != "never") {
+    return UsageError(absl::StrCat("--restart ", flags.restart,
+                                   ": what is run with -i or -t runs once"));
+  }
+  if (flags.keep && flags.remove) {
+    return UsageError("--rm and --keep do not go together");
+  }
+  v1::Job job;
+  RETURN_IF_ERROR(FillMetadata(context, flags, *job.mutable_metadata()));
+  v1::JobSpec& spec = *job.mutable_spec();
+  spec.set_completions(1);
+  spec.set_parallelism(1);
+  spec.set_backoff_limit(0);
+  if (!flags.keep) spec.mutable_ttl_after_finished()->set_seconds(60);
+  spec.set_network(flags.network);
+  spec.mutable_stop()->mutable_timeout()->set_seconds(10);
+  v1::Container& container = *spec.add_containers();
+  container.set_name(job.metadata().name());
+  container.set_stdin(flags.interactive);
+  container.set_tty(flags.terminal);
+  RETURN_IF_ERROR(FillContainer(context, flags, container));
+  if (flags.terminal) {
+    const auto has_term = [](const v1::EnvVar& v) {
+      return v.name() == "TERM";
+    };
+    const auto term = context.environment("TERM");
+    if (term && std::none_of(container.env().begin(), container.env().end(),
+                             has_term)) {
+      v1::EnvVar& variable = *container.add_env();
+      variable.set_name("TERM");
+      variable.set_value(*term);
+    }
+  }
+  return job;
 }
 
 }  // namespace bulwark::ctl

@@ -20,8 +20,9 @@ namespace {
 constexpr size_t kBlock = 512;
 constexpr size_t kPiece = size_t{1} << 20;
 constexpr int64_t kMaxUstarSize = 077777777777;
+constexpr int64_t kMaxUstarId = 07777777;
 
-// A field of octal digits that ends with NUL.
+// A field of octal digits, ended by NUL.
 void Octal(char* field, size_t width, int64_t value) {
   std::snprintf(field, width, "%0*llo", static_cast<int>(width - 1),
                 static_cast<unsigned long long>(value));
@@ -29,13 +30,14 @@ void Octal(char* field, size_t width, int64_t value) {
 
 // One 512-byte ustar header; name and link are cut to what fits.
 std::string UstarHeader(absl::string_view name, char type, mode_t mode,
-                        int64_t size, int64_t mtime, absl::string_view link) {
+                        int64_t size, int64_t mtime, absl::string_view link,
+                        int64_t uid = 0, int64_t gid = 0) {
   std::string block(kBlock, '\0');
   char* p = block.data();
   std::memcpy(p, name.data(), std::min<size_t>(name.size(), 100));
   Octal(p + 100, 8, mode & 07777);
-  Octal(p + 108, 8, 0);
-  Octal(p + 116, 8, 0);
+  Octal(p + 108, 8, std::min(uid, kMaxUstarId));
+  Octal(p + 116, 8, std::min(gid, kMaxUstarId));
   Octal(p + 124, 12, std::min(size, kMaxUstarSize));
   Octal(p + 136, 12, std::clamp<int64_t>(mtime, 0, kMaxUstarSize));
   std::memset(p + 148, ' ', 8);
@@ -65,8 +67,11 @@ std::string Padded(std::string data) {
 
 // The header, after an extended one if it needs that.
 std::string Headers(absl::string_view name, char type, mode_t mode,
-                    int64_t size, int64_t mtime, absl::string_view link) {
+                    int64_t size, int64_t mtime, absl::string_view link,
+                    int64_t uid, int64_t gid) {
   std::string records;
+  if (uid > kMaxUstarId) records += PaxRecord("uid", absl::StrCat(uid));
+  if (gid > kMaxUstarId) records += PaxRecord("gid", absl::StrCat(gid));
   if (name.size() > 100) records += PaxRecord("path", name);
   if (link.size() > 100) records += PaxRecord("linkpath", link);
   if (size > kMaxUstarSize) records += PaxRecord("size", absl::StrCat(size));
@@ -76,7 +81,7 @@ std::string Headers(absl::string_view name, char type, mode_t mode,
                       static_cast<int64_t>(records.size()), 0, "");
     out += Padded(std::move(records));
   }
-  return out + UstarHeader(name, type, mode, size, mtime, link);
+  return out + UstarHeader(name, type, mode, size, mtime, link, uid, gid);
 }
 
 absl::StatusOr<std::string> ReadLink(const std::string& path) {
@@ -92,6 +97,12 @@ absl::StatusOr<std::string> ReadLink(const std::string& path) {
 absl::StatusOr<std::unique_ptr<TarFolder>> TarFolder::Open(std::string folder) {
   auto tar = std::unique_ptr<TarFolder>(new TarFolder(folder));
   RETURN_IF_ERROR(tar->List(folder, ""));
+  return tar;
+}
+
+std::unique_ptr<TarFolder> TarFolder::Of(std::string path, std::string name) {
+  auto tar = std::unique_ptr<TarFolder>(new TarFolder(path));
+  tar->stack_.push_back({std::move(path), std::move(name)});
   return tar;
 }
 
@@ -127,13 +138,15 @@ absl::StatusOr<std::string> TarFolder::Header(const Entry& entry) {
     return ErrnoStatus("stat", entry.path);
   }
   const int64_t mtime = info.st_mtim.tv_sec;
+  const int64_t uid = keep_owners_ ? info.st_uid : 0;
+  const int64_t gid = keep_owners_ ? info.st_gid : 0;
   if (S_ISDIR(info.st_mode)) {
     RETURN_IF_ERROR(List(entry.path, entry.name));
-    return Headers(entry.name + "/", '5', info.st_mode, 0, mtime, "");
+    return Headers(entry.name + "/", '5', info.st_mode, 0, mtime, "", uid, gid);
   }
   if (S_ISLNK(info.st_mode)) {
     ASSIGN_OR_RETURN(std::string target, ReadLink(entry.path));
-    return Headers(entry.name, '2', 0777, 0, mtime, target);
+    return Headers(entry.name, '2', 0777, 0, mtime, target, uid, gid);
   }
   if (!S_ISREG(info.st_mode)) return "";
   UniqueFd file(
@@ -149,7 +162,7 @@ absl::StatusOr<std::string> TarFolder::Header(const Entry& entry) {
   padding_ = (kBlock - left_ % kBlock) % kBlock;
   file_name_ = entry.path;
   if (left_ > 0) file_ = std::move(file);
-  return Headers(entry.name, '0', info.st_mode, left_, mtime, "");
+  return Headers(entry.name, '0', info.st_mode, left_, mtime, "", uid, gid);
 }
 
 absl::StatusOr<std::string> TarFolder::FilePiece() {

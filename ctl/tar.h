@@ -22,6 +22,12 @@ class TarFolder {
   // NOT_FOUND or FAILED_PRECONDITION if `folder` is no readable folder.
   static absl::StatusOr<std::unique_ptr<TarFolder>> Open(std::string folder);
 
+  // An archive of `path` alone, a file, folder or link, under `name`.
+  static std::unique_ptr<TarFolder> Of(std::string path, std::string name);
+
+  // Entries keep their users and groups, instead of 0:0.
+  void KeepOwners() { keep_owners_ = true; }
+
   // Adds the content of a file outside the folder under `name`, at the end.
   void AddFile(std::string path, std::string name);
 
@@ -45,6 +51,7 @@ class TarFolder {
   // Still to write; the last comes next.
   std::vector<Entry> stack_;
   bool ended_ = false;
+  bool keep_owners_ = false;
   UniqueFd file_;
   std::string file_name_;
   int64_t left_ = 0;

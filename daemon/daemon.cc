@@ -320,6 +320,9 @@ absl::Status Daemon::StartServer() {
   dependencies.volumes = VolumeCalls();
   dependencies.vault = vault_.get();
   dependencies.audit = audit_.get();
+  dependencies.access = engine_.get();
+  dependencies.files = engine_.get();
+  dependencies.commits = local_images_.get();
   dependencies.registries = {
       engine::NormalizeRegistry,
       [this](const std::string& registry, const engine::RegistryAuth& auth) {

@@ -48,6 +48,7 @@ struct ContainerInfo {
   uint64_t start_ticks = 0;  // /proc/PID/stat field 22: pid + this = identity
   absl::Time start_time;
   Resources resources;  // of the spec, or of the last Update()
+  bool paused = false;  // see ContainerAccess::SetPaused()
   ExitInfo exit;        // when kExited
   // The folder of the files that its output is written to; empty if its driver
   // writes none.
@@ -147,7 +148,8 @@ class Engine {
   // leaves nothing behind; so does every other error.
   virtual absl::StatusOr<ContainerInfo> Start(const ContainerSpec& spec) = 0;
 
-  // Sends `signal` to the first process. FAILED_PRECONDITION if it exited.
+  // Sends `signal` to the first process. FAILED_PRECONDITION if it exited. A
+  // paused container goes on then.
   virtual absl::Status Signal(absl::string_view id, int signal) = 0;
 
   // Kills every process of the container and waits until all are gone.

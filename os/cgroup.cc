@@ -255,6 +255,13 @@ absl::Status Cgroups::SetFrozen(absl::string_view name, bool frozen) {
   return WriteText(Paths(name).unified + "/cgroup.freeze", frozen ? "1" : "0");
 }
 
+absl::StatusOr<bool> Cgroups::IsFrozen(absl::string_view name) const {
+  ASSIGN_OR_RETURN(
+      const int64_t frozen,
+      ReadNumber(Paths(name).unified + "/cgroup.events", "frozen"));
+  return frozen != 0;
+}
+
 // Groups have no files to remove, only groups below them, which a privileged
 // container may have made.
 absl::Status Cgroups::RemoveTree(const std::string& directory) {

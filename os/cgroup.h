@@ -99,8 +99,10 @@ class Cgroups {
   // Whether any process is in it; false if it does not exist.
   absl::StatusOr<bool> IsPopulated(absl::string_view name) const;
 
-  // Stops or resumes every process of the group.
+  // Stops or resumes every process of the group; IsFrozen() tells when all have
+  // stopped.
   absl::Status SetFrozen(absl::string_view name, bool frozen);
+  absl::StatusOr<bool> IsFrozen(absl::string_view name) const;
 
   // Removes the group and those below it: FAILED_PRECONDITION if processes
   // are left. OK if it does not exist.

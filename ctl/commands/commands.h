@@ -9,6 +9,7 @@
 namespace bulwark::ctl {
 
 void AddApply(CLI::App& app, Context& context);
+void AddAttach(CLI::App& app, Context& context);
 void AddAutoscale(CLI::App& app, Context& context);
 // audit, audit verify.
 void AddAudit(CLI::App& app, Context& context);
@@ -17,6 +18,10 @@ void AddBackup(CLI::App& app, Context& context);
 void AddBuild(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);
+// pause, unpause, kill, processes, inspect.
+void AddContainer(CLI::App& app, Context& context);
+// cp, export, commit, changes.
+void AddCp(CLI::App& app, Context& context);
 void AddDelete(CLI::App& app, Context& context);
 void AddDescribe(CLI::App& app, Context& context);
 void AddDoctor(CLI::App& app, Context& context);
@@ -43,6 +48,7 @@ void AddShutdown(CLI::App& app, Context& context);
 void AddTop(CLI::App& app, Context& context);
 // system df, prune, boot-report.
 void AddSystem(CLI::App& app, Context& context);
+void AddUpdate(CLI::App& app, Context& context);
 // volume create, list, describe, delete, snapshot, snapshots, restore, clone,
 // backup, backups.
 void AddVolume(CLI::App& app, Context& context);

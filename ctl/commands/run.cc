@@ -115,6 +115,38 @@ absl::Status AwaitStart(Context& context, const v1::Service& service) {
   return started;
 }
 
+// With -i or -t.
+absl::StatusOr<int> RunJob(Context& context, const RunFlags& flags) {
+  SignalPoll signals({SIGWINCH, SIGINT, SIGTERM, SIGQUIT, SIGHUP});
+  if (flags.terminal && flags.interactive && !flags.detach &&
+      !context.io.in_tty()) {
+    return UsageError(
+        "-t needs a terminal on standard input; for a pipe -i "
+        "alone is right");
+  }
+  ASSIGN_OR_RETURN(const v1::Job job, JobFromFlags(context, flags));
+  const absl::StatusOr<v1::Object> old =
+      GetObject(context, *manifest::FindKind("job"), job.metadata().name());
+  if (old.ok()) {
+    return WithRemedy(absl::AlreadyExistsError(absl::StrCat(
+                          "run ", job.metadata().name(), ": the job exists")),
+                      absl::StrCat("give another --name, or ctl delete job ",
+                                   job.metadata().name()));
+  }
+  if (!absl::IsNotFound(old.status())) return old.status();
+  RETURN_IF_ERROR(PullIfMissing(context, flags));
+  // A Ctrl-C during the pull ends here, with nothing made.
+  for (int signal = signals.Take(); signal != 0; signal = signals.Take()) {
+    if (signal != SIGWINCH) return 130;
+  }
+  v1::ApplyRequest request;
+  *request.add_objects()->mutable_job() = job;
+  const absl::StatusOr<v1::ApplyResponse> response =
+      context.client().Apply(request);
+  if (!response.ok()) return InWordsOfFlags(response.status(), flags);
+  return FollowJob(context, job, signals, flags);
+}
+
 absl::StatusOr<int> RunService(Context& context, const RunFlags& flags) {
   // Before the first call, so that gRPC's threads do not take the signals.
   SignalPoll signals({SIGINT, SIGTERM});
@@ -140,7 +172,9 @@ absl::StatusOr<int> RunService(Context& context, const RunFlags& flags) {
 }
 
 absl::StatusOr<int> Run(Context& context, const RunFlags& flags) {
-  return OrNoStatus(RunService(context, flags));
+  return OrNoStatus(flags.interactive || flags.terminal
+                        ? RunJob(context, flags)
+                        : RunService(context, flags));
 }
 
 }  // namespace
@@ -177,8 +211,11 @@ void AddRun(CLI::App& app, Context& context) {
       .Flag("--keep", flags->keep, "Keep the service when it ended by itself")
       .Flag("--read-only", flags->read_only, "No writes to its file system")
       .Flag("-i,--interactive", flags->interactive,
-            "Not here: see ctl exec -it")
-      .Flag("-t,--tty", flags->terminal, "Not here: see ctl exec -it")
+            "Send standard input: as a job of one execution, without -p")
+      .Flag("-t,--tty", flags->terminal,
+            "Give it a terminal; as a job of one execution, without -p")
+      .Option("--detach-keys", flags->detach_keys,
+              "With -it: ctrl-p,ctrl-q (default); empty: none")
       .Flag("--privileged", flags->privileged, "The privileged profile");
   AddGivenFlags(command, flags->given);
   command.Tail(flags->command, false).Action([flags](Context& c) {

@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "ctl/commands/commands.h"
+#include "ctl/container_calls.h"
 #include "ctl/errors.h"
 #include "ctl/objects.h"
 #include "ctl/print/text.h"
@@ -52,7 +53,32 @@ Judge JudgeCondition(std::string type) {
   };
 }
 
+// --for exit: the container's exit status is ours.
+absl::StatusOr<int> RunExit(Context& context, const Flags& flags) {
+  if (flags.words.size() != 1) {
+    return UsageError("wait --for exit: give one replica, service or job");
+  }
+  v1::WaitRequest request;
+  request.set_project(context.ProjectOrDefault());
+  absl::string_view target = flags.words[0];
+  for (absl::string_view kind : {"service/", "svc/", "replica/"}) {
+    if (absl::ConsumePrefix(&target, kind)) break;
+  }
+  request.set_target(std::string(target));
+  const absl::StatusOr<v1::WaitResponse> response =
+      AwaitExit(context.client(), request);
+  if (!response.ok()) return response.status();
+  const v1::ExitResult& exit = response->exit();
+  context.io.Out(absl::StrCat(exit.exit_code(),
+                              exit.oom_killed() ? " out of memory" : "", "\n"));
+  if (!exit.message().empty()) {
+    context.io.Err(absl::StrCat(exit.message(), "\n"));
+  }
+  return exit.exit_code();
+}
+
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+  if (flags.condition == "exit") return OrNoStatus(RunExit(context, flags));
   Judge judge;
   absl::string_view type = flags.condition;
   if (flags.condition == "available" || flags.condition == "complete") {
@@ -63,7 +89,7 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
     judge = JudgeCondition(std::string(type));
   } else {
     return UsageError(absl::StrCat("--for ", flags.condition,
-                                   ": available, complete, deleted or "
+                                   ": available, complete, deleted, exit or "
                                    "condition=TYPE"));
   }
   ASSIGN_OR_RETURN(std::vector<Target> targets, ParseTargets(flags.words));
@@ -88,8 +114,10 @@ void AddWait(CLI::App& app, Context& context) {
           "Wait for objects; status 124 when --timeout (5m) has passed")
       .Words("KIND", flags->words, "KIND NAME… or KIND/NAME…",
              Command::kRequired)
-      .Option("--for", flags->condition,
-              "available (default), complete, deleted or condition=TYPE")
+      .Option(
+          "--for", flags->condition,
+          "available (default), complete, deleted, condition=TYPE, or exit: of "
+          "the container, whose status is then ctl's")
       .Flag("-q,--quiet", flags->quiet, "Print errors only")
       .Action([flags](Context& c) { return Run(c, *flags); });
 }

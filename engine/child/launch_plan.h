@@ -173,7 +173,7 @@ struct PlanHeader {
   uint32_t log_driver;  // LogDriver
   uint32_t log_fields;  // kLogJournal: "NAME=value\n" for every record
   uint32_t log_socket;  // kLogJournal: path of the journal's socket
-  uint32_t log_reserved;
+  uint32_t open_stdin;
 };
 static_assert(sizeof(PlanHeader) == 80);
 

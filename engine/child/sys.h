@@ -114,6 +114,16 @@ inline int Prctl(int option, long a = 0, long b = 0, long c = 0, long d = 0) {
   for (;;) Sys(__NR_exit_group, code);
 }
 
+// Of CLOCK_MONOTONIC.
+inline uint64_t MonotonicNanoseconds() {
+  struct {
+    int64_t seconds, nanoseconds;
+  } now = {};
+  Sys(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, Arg(&now));
+  return static_cast<uint64_t>(now.seconds) * 1000000000u +
+         static_cast<uint64_t>(now.nanoseconds);
+}
+
 // Nanoseconds since the Unix epoch.
 inline uint64_t WallNanoseconds() {
   struct {

@@ -24,6 +24,7 @@ enum MessageType : uint16_t {
   kMsgReply = 9,
   kMsgExited = 10,  // exec shim -> daemon, once
   kMsgSync = 11,    // container's process -> bulwark-oci; see kSync
+  kMsgAttach = 12,  // daemon -> shim, with a socket
 };
 
 enum Tag : uint16_t {
@@ -44,8 +45,31 @@ enum Tag : uint16_t {
   kTagRows = 15,
   kTagColumns = 16,
   kTagAddress = 17,  // of Context::handed_over in the process's memory
+  kTagAttachFlags = 32,
+  kTagStreams = 33,  // AttachStreams
   // Tags of the container record: engine/local/record.cc.
   kTagFirstOfRecord = 64,
+};
+
+// What somebody who attaches wants.
+enum AttachFlag : uint64_t {
+  kAttachInput = 1,    // he may send input
+  kAttachReplay = 2,   // first what is kept of the output
+  kAttachPatient = 4,  // he is waited for if he is slow
+};
+// What a container has.
+enum AttachStreams : uint64_t { kStreamTerminal = 1, kStreamInput = 2 };
+
+// A message of an attached socket is chunks of {u8 kind, u24 size, bytes}; one
+// to the shim is a single chunk of at most kAttachChunk bytes.
+inline constexpr size_t kAttachHeader = 4;
+inline constexpr size_t kAttachChunk = 4 << 10;
+inline constexpr size_t kAttachMessage = (64 << 10) + kAttachHeader;
+enum ChunkKind : uint8_t {
+  kChunkOutput = 'o',
+  kChunkError = 'e',
+  kChunkInput = 'i',
+  kChunkCloseInput = 'c',
 };
 
 enum Phase : uint64_t { kPhaseLaunching = 1, kPhaseRunning = 2 };

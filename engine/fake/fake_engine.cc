@@ -55,6 +55,8 @@ absl::Status FakeEngine::Finish(absl::string_view id, const ExitInfo& exit) {
     container->info.exit.finish_time = clock_.Now();
     absl::MutexLock log_lock(&container->log->mu);
     container->log->closed = true;
+    container->info.paused = false;
+    container->streams->Close();
     sink = sink_;
   }
   if (sink) sink(id);
@@ -82,6 +84,7 @@ absl::Status FakeEngine::Print(absl::string_view id, absl::string_view line,
   absl::MutexLock log_lock(&container->log->mu);
   container->log->entries.push_back(
       {clock_.Now(), is_stderr, std::string(line), false});
+  container->streams->Print(absl::StrCat(line, "\n"), is_stderr);
   return absl::OkStatus();
 }
 
@@ -154,6 +157,8 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
   Container& container = it->second;
   if (!is_new) return container.info;
   ++start_count_;
+  container.streams = std::make_shared<FakeStreams>(
+      spec.terminal, spec.terminal || spec.open_stdin, echo_);
   container.spec = spec;
   container.info.id = spec.id;
   container.info.labels = spec.labels;
@@ -178,6 +183,7 @@ absl::Status FakeEngine::Signal(absl::string_view id, int signal) {
     absl::MutexLock lock(&mu_);
     ASSIGN_OR_RETURN(Container * container, FindRunning(id));
     container->signals.push_back(signal);
+    container->info.paused = false;
     ends = signal == SIGKILL || (signal == SIGTERM && exit_on_term_);
   }
   if (!ends) return absl::OkStatus();
@@ -253,7 +259,11 @@ absl::StatusOr<std::unique_ptr<ExecSession>> FakeEngine::Exec(
   std::function<FakeExecResult(absl::string_view, const ExecSpec&)> handler;
   {
     absl::MutexLock lock(&mu_);
-    RETURN_IF_ERROR(FindRunning(id).status());
+    ASSIGN_OR_RETURN(const Container* container, FindRunning(id));
+    if (container->info.paused) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("exec in container ", id, ": it is paused"));
+    }
     handler = exec_handler_;
   }
   return NewFakeExecSession(handler ? handler(id, spec) : FakeExecResult(),

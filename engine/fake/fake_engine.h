@@ -12,7 +12,9 @@
 
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "engine/container_access.h"
 #include "engine/engine.h"
+#include "engine/fake/fake_attach.h"
 
 namespace bulwark::engine {
 
@@ -26,7 +28,7 @@ struct FakeExecResult {
 
 // Thread-safe. Outlive it all: the clock. The event sink runs on the thread of
 // the call that caused the event, without locks held.
-class FakeEngine final : public Engine {
+class FakeEngine final : public Engine, public ContainerAccess {
  public:
   explicit FakeEngine(Clock& clock) : clock_(clock) {}
 
@@ -52,6 +54,10 @@ class FakeEngine final : public Engine {
   absl::StatusOr<ContainerSpec> SpecOf(absl::string_view id);
   // Signals a container got, oldest first.
   std::vector<int> SignalsOf(absl::string_view id);
+  // Whether containers that start from now on put out what they read.
+  void SetEcho(bool echo);
+  // The streams of a container for those who attach. Null: no such container.
+  std::shared_ptr<FakeStreams> StreamsOf(absl::string_view id);
   // Successful starts of new containers so far.
   int start_count();
 
@@ -71,6 +77,13 @@ class FakeEngine final : public Engine {
   absl::StatusOr<std::unique_ptr<LogReader>> Logs(
       absl::string_view id, const LogOptions& options) override;
 
+  // fake_access.cc
+  absl::StatusOr<std::unique_ptr<AttachSession>> Attach(
+      absl::string_view id, const AttachOptions& options) override;
+  absl::StatusOr<std::vector<ContainerProcess>> Processes(
+      absl::string_view id) override;
+  absl::Status SetPaused(absl::string_view id, bool paused) override;
+
   // One container's log, shared with its readers.
   struct Log {
     absl::Mutex mu;
@@ -85,6 +98,7 @@ class FakeEngine final : public Engine {
     ContainerStats stats;
     std::vector<int> signals;
     std::shared_ptr<Log> log = std::make_shared<Log>();
+    std::shared_ptr<FakeStreams> streams;
   };
 
   absl::StatusOr<Container*> Find(absl::string_view id)
@@ -101,6 +115,7 @@ class FakeEngine final : public Engine {
   std::function<FakeExecResult(absl::string_view, const ExecSpec&)>
       exec_handler_ ABSL_GUARDED_BY(mu_);
   bool exit_on_term_ ABSL_GUARDED_BY(mu_) = true;
+  bool echo_ ABSL_GUARDED_BY(mu_) = false;
   int next_pid_ ABSL_GUARDED_BY(mu_) = 1000;
   int start_count_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, Container> containers_ ABSL_GUARDED_BY(mu_);

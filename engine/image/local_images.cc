@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/build/builder.h"
+#include "engine/build/commit.h"
 #include "engine/build/run_step.h"
 #include "engine/image/digest.h"
 #include "engine/image/loader.h"
@@ -104,8 +105,7 @@ void LocalImages::MakeRoomAfter(const absl::Status& failure) {
   }
 }
 
-absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
-                                         const ProgressSink& progress) {
+build::BuilderOptions LocalImages::BuilderOptions() {
   build::BuilderOptions options;
   options.store = store_.get();
   options.cache = cache_.get();
@@ -117,7 +117,16 @@ absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
                            const std::string& platform) {
     return Resolve(reference, platform);
   };
-  return build::BuildImage(options, request, progress);
+  return options;
+}
+
+absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
+                                         const ProgressSink& progress) {
+  return build::BuildImage(BuilderOptions(), request, progress);
+}
+
+absl::StatusOr<Image> LocalImages::Commit(const CommitRequest& request) {
+  return build::CommitImage(BuilderOptions(), request);
 }
 
 absl::StatusOr<Image> LocalImages::Resolve(const std::string& reference,

@@ -17,6 +17,7 @@
 #include "engine/build/step_cache.h"
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
+#include "engine/image_commits.h"
 #include "engine/images.h"
 #include "engine/registry/client.h"
 
@@ -42,7 +43,7 @@ struct LocalImagesConfig {
 };
 
 // Thread-safe; see Images.
-class LocalImages final : public Images {
+class LocalImages final : public Images, public ImageCommits {
  public:
   // Removes what a crash left half made, containers of builds too: the engine
   // must have recovered. DATA_LOSS if the index of images is damaged; the
@@ -60,6 +61,7 @@ class LocalImages final : public Images {
       int fd, const ProgressSink& progress) override;
   absl::StatusOr<Image> Build(const BuildRequest& request,
                               const ProgressSink& progress) override;
+  absl::StatusOr<Image> Commit(const CommitRequest& request) override;
   absl::StatusOr<Image> Get(absl::string_view reference) override;
   std::vector<Image> List() override;
   absl::Status Tag(absl::string_view source, absl::string_view target) override;
@@ -75,6 +77,7 @@ class LocalImages final : public Images {
               std::unique_ptr<image::ImageStore> store,
               std::unique_ptr<build::StepCache> cache);
   registry::ClientOptions ClientOptions() const;
+  build::BuilderOptions BuilderOptions();
   absl::StatusOr<Image> Resolve(const std::string& reference,
                                 const std::string& platform);
   void MakeRoomAfter(const absl::Status& failure);

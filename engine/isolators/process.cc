@@ -177,6 +177,7 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
       static_cast<uint32_t>(std::clamp(in.spec.log.max_files, 1, 1000));
   AddLog(in, settings);
   settings.terminal = in.spec.terminal;
+  settings.open_stdin = in.spec.open_stdin;
   AddCgroups(in.cgroup, plan);
   AddNamespaces(in, plan);
   AddOwners(in.spec.ids, in.spec.terminal, plan);

@@ -60,6 +60,11 @@ absl::StatusOr<LocalEngine::ContainerPtr> LocalEngine::Find(
   return container;
 }
 
+bool LocalEngine::IsPaused(const ContainerPtr& container) {
+  absl::MutexLock lock(&container->mu);
+  return container->info.paused;
+}
+
 absl::StatusOr<UniqueFd> LocalEngine::InitOf(const ContainerPtr& container) {
   absl::MutexLock lock(&container->mu);
   if (container->Exited() || !container->init_pidfd.ok()) {
@@ -76,7 +81,7 @@ absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
                       absl::StrCat("start container ", spec.id));
   ContainerRecord record = {
       spec.id,        spec.labels, launcher_->boot_id(), spec.upper_dir,
-      spec.resources, spec.ids,    spec.log.driver};
+      spec.resources, spec.ids,    spec.log.driver,      spec.layers};
   auto container = std::make_shared<Container>(std::move(record));
   {
     absl::ReleasableMutexLock lock(&mu_);
@@ -170,6 +175,7 @@ void LocalEngine::OnShimEnd(const ContainerPtr& container) {
     os::ReapChild(container->shim_pidfd.get());
     container->info.state = ContainerState::kExited;
     container->info.exit = exit->exit;
+    container->info.paused = false;
     container->shim_pidfd.Reset();
     container->init_pidfd.Reset();
   }
@@ -219,6 +225,11 @@ absl::Status LocalEngine::Signal(absl::string_view id, int signal) {
   }
   ASSIGN_OR_RETURN(const UniqueFd init, InitOf(container));
   const absl::Status status = os::SendSignal(init.get(), signal);
+  // Frozen, it would get it some day.
+  if (status.ok() && IsPaused(container)) {
+    const absl::Status resumed = SetPaused(id, false);
+    if (!absl::IsFailedPrecondition(resumed)) return resumed;
+  }
   if (absl::IsNotFound(status)) {
     return absl::FailedPreconditionError(
         absl::StrCat("signal container ", id, ": it has exited"));
@@ -346,6 +357,10 @@ absl::StatusOr<std::unique_ptr<ExecSession>> LocalEngine::Exec(
     absl::string_view id, const ExecSpec& spec) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(id));
   ASSIGN_OR_RETURN(const UniqueFd init, InitOf(container));
+  if (IsPaused(container)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("exec in container ", id, ": it is paused"));
+  }
   ASSIGN_OR_RETURN(const ProcessRecord process,
                    ReadProcess(launcher_->Dirs(id)));
   absl::StatusOr<std::unique_ptr<ExecSession>> session =

@@ -14,14 +14,19 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "engine/container_access.h"
+#include "engine/container_files.h"
 #include "engine/engine.h"
 #include "engine/local/launcher.h"
 #include "engine/local/log_compressor.h"
+#include "engine/local/processes.h"
 #include "engine/local/watcher.h"
 
 namespace bulwark::engine {
 
-class LocalEngine final : public Engine {
+class LocalEngine final : public Engine,
+                          public ContainerAccess,
+                          public ContainerFiles {
  public:
   // Needs root and the version 2 cgroup hierarchy: FAILED_PRECONDITION or
   // PERMISSION_DENIED says what is missing. `clock` outlives the engine. One
@@ -46,6 +51,23 @@ class LocalEngine final : public Engine {
       absl::string_view id, const ExecSpec& spec) override;
   absl::StatusOr<std::unique_ptr<LogReader>> Logs(
       absl::string_view id, const LogOptions& options) override;
+
+  // access.cc
+  absl::StatusOr<std::unique_ptr<AttachSession>> Attach(
+      absl::string_view id, const AttachOptions& options) override;
+  absl::StatusOr<std::vector<ContainerProcess>> Processes(
+      absl::string_view id) override;
+  absl::Status SetPaused(absl::string_view id, bool paused) override;
+
+  // files.cc
+  absl::Status CopyFrom(absl::string_view id, const std::string& path,
+                        bool follow_link, const TarSink& sink) override;
+  absl::StatusOr<int64_t> CopyTo(absl::string_view id, const std::string& path,
+                                 bool keep_ids,
+                                 const TarSource& source) override;
+  absl::Status Export(absl::string_view id, const TarSink& sink) override;
+  absl::StatusOr<std::vector<FileChange>> Diff(absl::string_view id) override;
+  absl::StatusOr<std::string> WritableLayer(absl::string_view id) override;
 
  private:
   struct Container {
@@ -79,6 +101,17 @@ class LocalEngine final : public Engine {
   absl::StatusOr<ContainerPtr> Find(absl::string_view id);
   // A duplicate of the init's pidfd; FAILED_PRECONDITION if it exited.
   absl::StatusOr<UniqueFd> InitOf(const ContainerPtr& container);
+  // A container's root, from outside of it.
+  struct Inside {
+    UniqueFd root;  // O_PATH
+    std::vector<IdExtent> uids, gids;
+    std::string cwd;
+  };
+  absl::StatusOr<Inside> Enter(absl::string_view id);
+  // The same of one that has exited, read-only; or that runs.
+  absl::StatusOr<Inside> EnterAny(absl::string_view id);
+  std::string UpperOf(const ContainerRecord& record) const;
+  static bool IsPaused(const ContainerPtr& container);
   absl::Status Adopt(const ContainerPtr& container, Launched launched);
   void Abandon(const ContainerPtr& container);
   void OnShimEnd(const ContainerPtr& container);

@@ -35,6 +35,7 @@ enum OwnTag : uint16_t {
   kTagDropCapabilities,
   kTagLogDriver = 89,
   kTagUlimit = 90,  // repeated: resource, soft, hard, 8 bytes each
+  kTagLayer = child::kTagFirstOfRecord + 48,  // repeated, lowest first
 };
 
 // How profiles stand on disk, whatever their order in the program.
@@ -144,6 +145,7 @@ std::string Encode(const ContainerRecord& record) {
     e.Int(kTagFirstId, record.ids.first);
     e.Int(kTagIdCount, record.ids.size);
   }
+  for (const std::string& layer : record.layers) e.Bytes(kTagLayer, layer);
   for (const auto& [name, value] : record.labels) {
     e.Bytes(kTagLabel, absl::StrCat(name, std::string(1, '\0'), value));
   }
@@ -172,6 +174,7 @@ absl::StatusOr<ContainerRecord> DecodeContainer(absl::string_view bytes) {
     }
     if (r.tag() == kTagFirstId) record.ids.first = r.Int();
     if (r.tag() == kTagIdCount) record.ids.size = r.Int();
+    if (r.tag() == kTagLayer) record.layers.push_back(text);
     const size_t nul = text.find('\0');
     if (r.tag() == kTagLabel && nul != std::string::npos) {
       record.labels[text.substr(0, nul)] = text.substr(nul + 1);

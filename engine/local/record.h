@@ -39,6 +39,7 @@ struct ContainerRecord {
   Resources resources;    // as last set
   IdRange ids;            // of its user namespace
   LogDriver log_driver = LogDriver::kLocal;
+  std::vector<std::string> layers;  // lowest first
 };
 
 // What an exec inherits; in the runtime directory only.

@@ -189,6 +189,11 @@ bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
   absl::StatusOr<UniqueFd> init = os::OpenPidfd(state->init);
   if (init.ok()) launched.init_pidfd = *std::move(init);
   Insert(container);
+  {
+    absl::MutexLock lock(&container->mu);
+    container->info.paused =
+        launcher_->cgroups().IsFrozen(container->record.id).value_or(false);
+  }
   const absl::Status adopted = Adopt(container, std::move(launched));
   if (!adopted.ok()) {
     LOG_ERROR("cannot watch container",

@@ -110,8 +110,10 @@ absl::Status SendMessage(int socket, const ShimMessage& message) {
       absl::StrCat("send to shim: ", n < 0 ? std::strerror(errno) : "cut off"));
 }
 
-absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,
-                      Clock& clock) {
+namespace {
+
+absl::StatusOr<UniqueFd> Connect(const std::string& runtime_dir,
+                                 absl::Duration deadline, Clock& clock) {
   UniqueFd dir(open(runtime_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!dir.ok()) return ErrnoStatus("open", runtime_dir);
   UniqueFd socket_fd(
@@ -123,7 +125,6 @@ absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,
   std::snprintf(address.sun_path, sizeof(address.sun_path),
                 "/proc/self/fd/%d/control.sock", dir.get());
   // EAGAIN: as many wait as the shim lets queue; it takes them one by one.
-  const absl::Duration deadline = clock.Steady() + timeout;
   while (connect(socket_fd.get(), reinterpret_cast<sockaddr*>(&address),
                  sizeof(address)) != 0) {
     if (errno == EAGAIN && clock.Steady() < deadline) {
@@ -133,11 +134,60 @@ absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,
     return absl::UnavailableError(
         absl::StrCat("connect to shim: ", std::strerror(errno)));
   }
-  RETURN_IF_ERROR(SendMessage(socket_fd.get(), {child::kMsgPing, {}}));
-  absl::StatusOr<ShimMessage> reply =
-      ReadMessage(socket_fd.get(), timeout, clock, nullptr);
-  return reply.ok() ? absl::OkStatus()
-                    : absl::UnavailableError(reply.status().message());
+  return socket_fd;
+}
+
+// The message together with a descriptor.
+absl::Status SendWithFd(int socket, const ShimMessage& message, int passed) {
+  std::string bytes = EncodeMessage(message);
+  iovec part = {bytes.data(), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(rights), &passed, sizeof(passed));
+  const ssize_t n = sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (n == static_cast<ssize_t>(bytes.size())) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("send to shim: ", n < 0 ? std::strerror(errno) : "cut off"));
+}
+
+}  // namespace
+
+absl::StatusOr<ShimMessage> AskShim(const std::string& runtime_dir,
+                                    const ShimMessage& request, int passed,
+                                    absl::Duration timeout, Clock& clock) {
+  const absl::Duration deadline = clock.Steady() + timeout;
+  for (;;) {
+    ASSIGN_OR_RETURN(const UniqueFd socket_fd,
+                     Connect(runtime_dir, deadline, clock));
+    const absl::Status sent =
+        passed < 0 ? SendMessage(socket_fd.get(), request)
+                   : SendWithFd(socket_fd.get(), request, passed);
+    const absl::StatusOr<ShimMessage> reply =
+        sent.ok() ? ReadMessage(socket_fd.get(), deadline - clock.Steady(),
+                                clock, nullptr)
+                  : absl::StatusOr<ShimMessage>(sent);
+    // It hangs up on those who are too many at once.
+    if (absl::IsUnavailable(reply.status()) && clock.Steady() < deadline) {
+      clock.Sleep(kConnectPoll);
+      continue;
+    }
+    if (reply.ok()) return reply;
+    return absl::UnavailableError(reply.status().message());
+  }
+}
+
+absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,
+                      Clock& clock) {
+  return AskShim(runtime_dir, {child::kMsgPing, {}}, -1, timeout, clock)
+      .status();
 }
 
 }  // namespace bulwark::engine

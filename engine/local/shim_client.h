@@ -36,6 +36,13 @@ absl::StatusOr<ShimMessage> ReadMessage(int fd, absl::Duration timeout,
 // Writes one message; never raises SIGPIPE. UNAVAILABLE if the reader is gone.
 absl::Status SendMessage(int socket, const ShimMessage& message);
 
+// Asks the shim that listens in `runtime_dir`, and reads its reply. `passed`:
+// a descriptor that it gets along, which stays the caller's; -1: none.
+// UNAVAILABLE if it is gone, or does not answer within `timeout`.
+absl::StatusOr<ShimMessage> AskShim(const std::string& runtime_dir,
+                                    const ShimMessage& request, int passed,
+                                    absl::Duration timeout, Clock& clock);
+
 // Asks the shim that listens in `runtime_dir` to reply: OK if it does within
 // `timeout`, else UNAVAILABLE.
 absl::Status PingShim(const std::string& runtime_dir, absl::Duration timeout,

@@ -159,6 +159,7 @@ absl::StatusOr<CompiledPlan> PlanBuilder::Build() const {
   header.log_driver = settings_.log_driver;
   header.log_fields = strings.Add(settings_.log_fields);
   header.log_socket = strings.Add(settings_.log_socket);
+  header.open_stdin = settings_.open_stdin;
   const uint64_t size =
       sizeof(header) + steps_size + strings.bytes().size() + 1;
   if (slots_ > child::kMaxSlots || table.size() > child::kMaxSteps ||

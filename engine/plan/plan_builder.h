@@ -97,6 +97,7 @@ struct PlanSettings {
   std::string log_fields;
   std::string log_socket;
   bool terminal = false;
+  bool open_stdin = false;
 };
 
 // Thread-compatible.

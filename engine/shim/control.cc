@@ -16,7 +16,45 @@ namespace {
 
 constexpr int kAfUnix = 1;
 constexpr int kSockStream = 1;
+constexpr int kCloexecRights = 0x40000000;  // MSG_CMSG_CLOEXEC
 constexpr int kNonBlockCloexec = O_NONBLOCK | O_CLOEXEC;
+
+// read(2) that takes a descriptor that comes along.
+long Receive(int fd, void* buffer, size_t size, int* passed) {
+  struct {
+    void* base;
+    size_t size;
+  } vector = {buffer, size};
+  struct {
+    size_t size;
+    int level, type;
+    int fd, pad;
+  } rights = {};
+  struct {
+    void* name;
+    unsigned name_size;
+    void* vectors;
+    size_t vector_count;
+    void* control;
+    size_t control_size;
+    int flags;
+  } message = {};
+  message.vectors = &vector;
+  message.vector_count = 1;
+  message.control = &rights;
+  message.control_size = sizeof(rights);
+  long n = -EINTR;
+  while (n == -EINTR) {
+    n = Sys(__NR_recvmsg, fd, Arg(&message), kCloexecRights);
+  }
+  constexpr size_t kOneFd = 20;
+  if (n > 0 && message.control_size >= kOneFd && rights.size == kOneFd &&
+      rights.level == 1 && rights.type == 1) {
+    if (*passed >= 0) child::Close(*passed);
+    *passed = rights.fd;
+  }
+  return n;
+}
 
 int Resize(int master, uint64_t rows, uint64_t columns) {
   if (master < 0) return -ENOTTY;
@@ -89,10 +127,32 @@ int Control::Accept() {
     if (connection.fd >= 0) continue;
     connection.fd = fd;
     connection.size = 0;
+    connection.passed = -1;
     return fd;
   }
   child::Close(fd);
   return -1;
+}
+
+void Control::Handle(Connection& c, size_t frame, const Target& target) {
+  child::FrameReader reader(c.buffer, frame);
+  if (!reader.valid() || reader.type() != child::kMsgAttach ||
+      target.attach == nullptr) {
+    HandleRequest(c.fd, c.buffer, frame, target);
+    return;
+  }
+  uint64_t flags = 0;
+  while (reader.Next()) {
+    if (reader.tag() == child::kTagAttachFlags) flags = reader.Int();
+  }
+  // Before somebody's input is the last.
+  const uint64_t streams = target.attach->streams();
+  const int result =
+      c.passed < 0 ? -EINVAL : target.attach->Add(c.passed, flags);
+  c.passed = -1;
+  const Value values[] = {{child::kTagErrno, static_cast<uint64_t>(-result)},
+                          {child::kTagStreams, streams}};
+  SendFrame(c.fd, child::kMsgReply, values, 2);
 }
 
 bool Control::Serve(int fd, const Target& target) {
@@ -102,7 +162,7 @@ bool Control::Serve(int fd, const Target& target) {
   }
   if (c == nullptr) return false;
   const long n =
-      child::Read(fd, c->buffer + c->size, sizeof(c->buffer) - c->size);
+      Receive(fd, c->buffer + c->size, sizeof(c->buffer) - c->size, &c->passed);
   if (n == -EAGAIN) return true;
   bool good = n > 0;
   if (good) c->size += n;
@@ -113,13 +173,15 @@ bool Control::Serve(int fd, const Target& target) {
       break;
     }
     if (c->size < frame) break;
-    HandleRequest(fd, c->buffer, frame, target);
+    Handle(*c, frame, target);
     for (size_t i = frame; i < c->size; ++i)
       c->buffer[i - frame] = c->buffer[i];
     c->size -= frame;
   }
   if (good) return true;
   child::Close(fd);
+  if (c->passed >= 0) child::Close(c->passed);
+  c->passed = -1;
   c->fd = -1;
   return false;
 }

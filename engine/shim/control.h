@@ -8,6 +8,7 @@
 
 #include "engine/child/frame.h"
 #include "engine/child/wire.h"
+#include "engine/shim/attach.h"
 #include "engine/shim/shim.h"
 
 namespace bulwark::shim {
@@ -17,6 +18,7 @@ struct Target {
   int pidfd = -1;       // of the container's init
   int pty_master = -1;  // -1: no terminal
   int init_pid = 0;
+  Attach* attach = nullptr;  // null: nobody can attach
 };
 
 // Handles one whole frame and writes the reply to `fd`.
@@ -40,8 +42,12 @@ class Control {
   struct Connection {
     int fd = -1;
     size_t size = 0;
+    int passed = -1;  // the descriptor that came along last
     uint8_t buffer[child::kMaxMessage];
   };
+
+  static void Handle(Connection& connection, size_t frame,
+                     const Target& target);
 
   int listener_ = -1;
   Connection connections_[kConnections];

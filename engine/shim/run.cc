@@ -6,6 +6,7 @@
 #include "engine/child/frame.h"
 #include "engine/child/sys.h"
 #include "engine/child/wire.h"
+#include "engine/shim/attach.h"
 #include "engine/shim/control.h"
 #include "engine/shim/log_writer.h"
 #include "engine/shim/shim.h"
@@ -19,17 +20,22 @@ namespace {
 
 constexpr size_t kExitRecordSize = 256;
 constexpr size_t kReadSize = 64 << 10;
+// For what a container said last. Less than what the daemon takes for a shim
+// that hangs.
+constexpr uint64_t kLastWords = 2'000'000'000;  // ns
 
 // Lives in .bss: pages cost memory only once they are used.
 struct Shim {
   child::Context context;
   Child child;
   Control control;
+  Attach attach;
   LogWriter log;
   int state_dir = -1;
   int exit_file = -1;
   int epoll = -1;
   int outputs[2] = {-1, -1};  // read ends; a terminal is the first alone
+  int input = -1;             // write end, if it is kept open
   uint64_t start_time = 0;
   uint8_t buffer[kReadSize];
 };
@@ -156,8 +162,16 @@ void WriteExit(const ExitStatus& status) {
 void MakeStreams() {
   int* slots = shim.context.slots;
   if (shim.context.plan->terminal != 0) return;  // the plan makes the terminal
-  slots[child::kSlotStdin] = child::OpenAt(AT_FDCWD, "/dev/null", O_RDONLY);
-  Require(child::kStepStdio, slots[child::kSlotStdin]);
+  if (shim.context.plan->open_stdin != 0) {
+    int pipe[2];
+    Require(child::kStepStdio, Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC));
+    Require(child::kStepStdio, Sys(__NR_fcntl, pipe[1], F_SETFL, O_NONBLOCK));
+    slots[child::kSlotStdin] = pipe[0];
+    shim.input = pipe[1];
+  } else {
+    slots[child::kSlotStdin] = child::OpenAt(AT_FDCWD, "/dev/null", O_RDONLY);
+    Require(child::kStepStdio, slots[child::kSlotStdin]);
+  }
   for (int i = 0; i < 2; ++i) {
     int pipe[2];
     Require(child::kStepStdio, Sys(__NR_pipe2, Arg(pipe), O_CLOEXEC));
@@ -173,6 +187,10 @@ void KeepTerminal() {
   shim.outputs[0] = shim.context.slots[child::kSlotPtyMaster];
   Require(child::kStepStdio,
           Sys(__NR_fcntl, shim.outputs[0], F_SETFL, O_NONBLOCK));
+  // Watched apart: its input may have to wait.
+  shim.input =
+      Sys(__NR_fcntl, shim.outputs[0], F_DUPFD_CLOEXEC, kFirstStreamFd);
+  Require(child::kStepStdio, shim.input);
 }
 
 // Descriptors that only the launch needs. Noted before the child starts: from
@@ -198,18 +216,24 @@ struct LaunchFds {
 };
 LaunchFds launch_fds;
 
-void Watch(int fd) {
+void Watch(int fd, int operation = EPOLL_CTL_ADD, uint32_t events = EPOLLIN) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data = static_cast<uint64_t>(fd);
-  Sys(__NR_epoll_ctl, shim.epoll, EPOLL_CTL_ADD, fd, Arg(&event));
+  Sys(__NR_epoll_ctl, shim.epoll, operation, fd, Arg(&event));
+}
+
+void TakeOutput(int index, long size) {
+  shim.log.Write(index == 0 ? 'o' : 'e', shim.buffer, size);
+  shim.attach.Write(index == 0 ? child::kChunkOutput : child::kChunkError,
+                    shim.buffer, size);
 }
 
 // Reads until there is nothing more for now. A terminal whose last user left
 // answers EIO, a pipe 0.
 void Drain(int index) {
   const int fd = shim.outputs[index];
-  while (fd >= 0) {
+  while (fd >= 0 && !shim.attach.held()) {
     const long n = child::Read(fd, shim.buffer, sizeof(shim.buffer));
     if (n == -EAGAIN) return;
     if (n <= 0) {
@@ -217,13 +241,15 @@ void Drain(int index) {
       child::Close(fd);
       return;
     }
-    shim.log.Write(index == 0 ? 'o' : 'e', shim.buffer, n);
+    TakeOutput(index, n);
     // One turn each, so that a loud container does not starve the rest.
     if (n < static_cast<long>(sizeof(shim.buffer))) return;
   }
 }
 
 void DrainAll() {
+  const uint64_t deadline = child::MonotonicNanoseconds() + kLastWords;
+  shim.attach.Settle(deadline);
   for (int i = 0; i < 2; ++i) {
     // Everybody who could write is dead: what is there is all. A socket or
     // pipe handed outside could stay open, hence the bound.
@@ -231,16 +257,28 @@ void DrainAll() {
       const long n =
           child::Read(shim.outputs[i], shim.buffer, sizeof(shim.buffer));
       if (n <= 0) break;
-      shim.log.Write(i == 0 ? 'o' : 'e', shim.buffer, n);
+      TakeOutput(i, n);
+      shim.attach.Settle(deadline);
     }
   }
   shim.log.Finish();
 }
 
+// While somebody who is attached is waited for, output is left where it is.
+void HoldOutput(bool held) {
+  for (const int fd : shim.outputs) {
+    if (fd >= 0) Watch(fd, EPOLL_CTL_MOD, held ? EPOLLET : EPOLLIN);
+  }
+}
+
 int Loop() {
-  const Target target = {
-      shim.child.pidfd, shim.context.plan->terminal != 0 ? shim.outputs[0] : -1,
-      shim.child.pid};
+  const child::PlanHeader& plan = *shim.context.plan;
+  const bool terminal = plan.terminal != 0;
+  const Target target = {shim.child.pidfd, terminal ? shim.outputs[0] : -1,
+                         shim.child.pid, &shim.attach};
+  shim.attach.Open(shim.epoll, shim.input, terminal,
+                   terminal || plan.open_stdin != 0);
+  bool held = false;
   Watch(shim.child.pidfd);
   Watch(shim.control.listener());
   for (const int fd : shim.outputs) {
@@ -248,7 +286,10 @@ int Loop() {
   }
   for (;;) {
     epoll_event events[16];
-    const long n = Sys(__NR_epoll_pwait, shim.epoll, Arg(events), 16, -1, 0, 8);
+    if (held != shim.attach.held()) HoldOutput(held = !held);
+    const long n = Sys(__NR_epoll_pwait, shim.epoll, Arg(events), 16,
+                       shim.attach.Timeout(), 0, 8);
+    shim.attach.OnTimeout();
     for (long i = 0; i < n; ++i) {
       const int fd = static_cast<int>(events[i].data);
       if (fd == shim.child.pidfd) {
@@ -265,7 +306,7 @@ int Loop() {
         Drain(0);
       } else if (fd == shim.outputs[1]) {
         Drain(1);
-      } else {
+      } else if (!shim.attach.OnEvent(fd, events[i].events)) {
         shim.control.Serve(fd, target);
       }
     }

@@ -45,6 +45,13 @@ std::string ContainerId(const v1::Replica& replica, const std::string& name) {
   return "";
 }
 
+std::string PausedOf(const v1::Replica& replica) {
+  for (const v1::ContainerStatus& c : replica.status().containers()) {
+    if (c.paused()) return c.name();
+  }
+  return "";
+}
+
 }  // namespace
 
 HealthMonitor::HealthMonitor(store::MetadataStore& store,
@@ -125,8 +132,8 @@ void HealthMonitor::Update(const v1::Object& object) {
       tracked_.erase(uid);
       return;
     }
-    if (tracked_.count(uid) > 0) return;
   }
+  if (NotePause(replica)) return;
   absl::StatusOr<std::vector<PlannedProbe>> plan = Plan(replica);
   if (!plan.ok()) {
     // Its records are incomplete: the resync comes back to it.
@@ -141,6 +148,7 @@ void HealthMonitor::Update(const v1::Object& object) {
   tracked.liveness_failed = replica.status().liveness_failed();
   tracked.told = replica.status().probe_message();
   tracked.tell_from = clock_.Steady() + kFirstReason;
+  tracked.paused = PausedOf(replica);
   for (PlannedProbe& p : *plan) {
     const bool healthy = p.role == Role::kLiveness || tracked.ready;
     tracked.probes.push_back(
@@ -157,6 +165,24 @@ void HealthMonitor::Update(const v1::Object& object) {
     ++changes_;
   }
   WriteVerdicts();
+}
+
+bool HealthMonitor::NotePause(const v1::Replica& replica) {
+  const std::string& uid = replica.metadata().uid();
+  {
+    absl::MutexLock lock(&mu_);
+    const auto it = tracked_.find(uid);
+    if (it == tracked_.end()) return false;
+    Tracked& tracked = it->second;
+    const std::string paused = PausedOf(replica);
+    if (tracked.paused == paused) return true;
+    tracked.paused = paused;
+    for (Probe& p : tracked.probes) p.due = clock_.Steady();
+    Judge(uid, tracked, "");
+    ++changes_;
+  }
+  WriteVerdicts();
+  return true;
 }
 
 absl::StatusOr<std::vector<PlannedProbe>> HealthMonitor::Plan(
@@ -195,6 +221,7 @@ absl::StatusOr<std::vector<PlannedProbe>> HealthMonitor::Plan(
 HealthMonitor::Probe* HealthMonitor::Earliest(std::string& uid) {
   Probe* earliest = nullptr;
   for (auto& [id, tracked] : tracked_) {
+    if (!tracked.paused.empty()) continue;
     const bool started = std::all_of(
         tracked.probes.begin(), tracked.probes.end(), [](const Probe& p) {
           return p.plan.role != Role::kStartup || p.state.healthy();
@@ -236,6 +263,8 @@ void HealthMonitor::WorkLoop() {
     if (it == tracked_.end() || index >= it->second.probes.size()) continue;
     Probe& ran = it->second.probes[index];
     ran.running = false;
+    // What froze meanwhile says nothing about the application.
+    if (!it->second.paused.empty()) continue;
     ran.state.Record(result.success);
     ran.due = clock_.Steady() + ran.state.NextDelay();
     ++changes_;
@@ -249,7 +278,11 @@ void HealthMonitor::WorkLoop() {
 
 void HealthMonitor::Judge(const std::string& uid, Tracked& tracked,
                           std::string message) {
-  bool ready = true;
+  bool ready = tracked.paused.empty();
+  if (!ready) {
+    message = absl::StrCat("container ", tracked.paused,
+                           " is paused; ctl unpause lets it go on");
+  }
   bool liveness_failed = tracked.liveness_failed;
   for (const Probe& p : tracked.probes) {
     if (p.plan.role == Role::kLiveness) {

@@ -25,8 +25,10 @@ namespace bulwark::scheduler {
 
 // The only writer of ReplicaStatus.ready, ready_time, liveness_failed and
 // probe_message. It writes transitions, not results, and does not fsync them:
-// probing again finds them out. A replica that was ready before a restart of
-// ours counts as ready until its probe fails `failure` times.
+// probing again finds them out. A replica with a paused container is not ready,
+// and its probes wait: it is not replaced for that. A replica that was ready
+// before a restart of ours counts as ready until its probe fails `failure`
+// times.
 //
 // Thread-safe. Start() and Stop() once each.
 class HealthMonitor {
@@ -52,6 +54,7 @@ class HealthMonitor {
   struct Tracked {
     store::Key key;
     std::vector<Probe> probes;
+    std::string paused;            // a container that is; empty: none
     bool ready = false;            // as last written
     bool was_ready = false;        // ever, as far as it is written
     bool liveness_failed = false;  // as last written
@@ -76,6 +79,8 @@ class HealthMonitor {
   void WorkLoop();
   // The probe that is due first, with its due time; null if there is none.
   Probe* Earliest(std::string& uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether that changes something. Tells it then.
+  bool NotePause(const v1::Replica& replica);
   void Judge(const std::string& uid, Tracked& tracked, std::string message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WriteVerdicts();

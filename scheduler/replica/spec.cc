@@ -185,6 +185,7 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
                                              : container.working_dir();
   spec.user = container.user().empty() ? image.config.user : container.user();
   spec.terminal = container.tty();
+  spec.open_stdin = container.stdin();
   const std::string name = replica.metadata().name().substr(0, 63);
   spec.hostname = container.hostname().empty() ? name : container.hostname();
   spec.network_namespace = context.netns_path;

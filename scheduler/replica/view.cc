@@ -49,6 +49,7 @@ v1::ContainerStatus StatusOf(const ContainerView& view,
   status.set_running(view.Running());
   if (view.Running()) {
     status.set_pid(view.info->pid);
+    status.set_paused(view.info->paused);
     status.set_message(view.update_error);
   } else {
     status.set_exit_code(view.info->exit.code);

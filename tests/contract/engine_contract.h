@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
+#include "engine/container_access.h"
 #include "engine/engine.h"
 
 namespace bulwark::engine {
@@ -21,6 +22,7 @@ class EngineHarness {
   virtual ~EngineHarness() = default;
 
   virtual Engine& engine() = 0;
+  virtual ContainerAccess& access() = 0;
   virtual Clock& clock() = 0;
   // A new object over the same containers, as after a crash of the daemon.
   virtual void Reopen() = 0;
@@ -28,6 +30,8 @@ class EngineHarness {
   // A container that obeys the calls below; and one whose command,
   // "/no/such/command", does not exist.
   virtual ContainerSpec Obedient(const std::string& id) = 0;
+  // One with open_stdin that puts out the lines that it reads.
+  virtual ContainerSpec Echoing(const std::string& id) = 0;
   virtual ContainerSpec Broken(const std::string& id) = 0;
 
   virtual void MakeExit(const std::string& id, int code) = 0;
@@ -54,6 +58,7 @@ class EngineContractTest
   void TearDown() override;
 
   Engine& engine() { return harness_->engine(); }
+  ContainerAccess& access() { return harness_->access(); }
 
   std::unique_ptr<EngineHarness> harness_;
 };

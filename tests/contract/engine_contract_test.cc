@@ -14,6 +14,7 @@ namespace {
 class FakeHarness final : public EngineHarness {
  public:
   FakeHarness() {
+    fake_.SetEcho(true);
     fake_.SetStartHook([](const ContainerSpec& spec) {
       return spec.args[0] == "/bin/obey"
                  ? absl::OkStatus()
@@ -25,10 +26,16 @@ class FakeHarness final : public EngineHarness {
     });
   }
   Engine& engine() override { return fake_; }
+  ContainerAccess& access() override { return fake_; }
   Clock& clock() override { return clock_; }
   void Reopen() override { EXPECT_OK(fake_.Recover(nullptr)); }
   ContainerSpec Obedient(const std::string& id) override {
     return Spec(id, "/bin/obey");
+  }
+  ContainerSpec Echoing(const std::string& id) override {
+    ContainerSpec spec = Obedient(id);
+    spec.open_stdin = true;
+    return spec;
   }
   ContainerSpec Broken(const std::string& id) override {
     return Spec(id, "/no/such/command");
@@ -67,10 +74,16 @@ class LocalHarness final : public EngineHarness {
   explicit LocalHarness(const std::string& max_kernel) : world_(max_kernel) {}
 
   Engine& engine() override { return world_.engine(); }
+  ContainerAccess& access() override { return world_.engine(); }
   Clock& clock() override { return world_.clock(); }
   void Reopen() override { world_.Reopen(); }
   ContainerSpec Obedient(const std::string& id) override {
     return world_.Obedient(id);
+  }
+  ContainerSpec Echoing(const std::string& id) override {
+    ContainerSpec spec = world_.Shell(id, "exec cat");
+    spec.open_stdin = true;
+    return spec;
   }
   ContainerSpec Broken(const std::string& id) override {
     ContainerSpec spec = world_.Shell(id, "");

@@ -236,9 +236,9 @@ TEST_F(RunTest, WhenMemoryRunsOut_SaysSo) {
   EXPECT_THAT(result.err, HasSubstr("warning: fat was killed: out of memory"));
 }
 
-TEST_F(RunTest, WhenATerminalIsAskedFor_NamesTheWay) {
+TEST_F(RunTest, WhenATerminalIsAskedForWithoutOne_NamesTheWay) {
   EXPECT_THAT(CtlFails({"run", "-it", busybox(), "sh"}, 2).err,
-              HasSubstr("ctl exec -it NAME COMMAND"));
+              HasSubstr("for a pipe -i alone is right"));
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ void ApiTest::StartServer() {
     return std::vector<std::string>{absl::FormatDuration(timeout)};
   };
   dependencies.volumes = volumes_;
+  dependencies.access = &access_;
   dependencies.authorizer = authorizer_;
   dependencies.stats = [this](absl::Duration) { return Stats(); };
   if (vault_pointer_ == nullptr) {

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "base/testing/temp_dir.h"
+#include "engine/fake/fake_engine.h"
 #include "engine/fake/images/fake_images.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
 #include "secrets/fake/fake_vault.h"
@@ -55,6 +56,7 @@ class ApiTest : public ::testing::Test {
   SeededEntropy entropy_{7};
   store::MemStore store_{clock_};
   ScriptedEngine engine_;
+  engine::FakeEngine access_{clock_};
   engine::FakeImages images_;
   secrets::FakeVault vault_;
   int unsealed_ = 0;  // how often the server said so

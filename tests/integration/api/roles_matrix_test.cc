@@ -151,6 +151,12 @@ std::string RequestOf(const std::string& call) {
     exec->mutable_start()->set_project("shop");
     exec->mutable_start()->set_target("none");
     exec->mutable_start()->add_command("true");
+  } else if (auto* attach = dynamic_cast<v1::AttachRequest*>(message.get())) {
+    attach->mutable_start()->set_project("shop");
+    attach->mutable_start()->set_target("none");
+  } else if (auto* copy = dynamic_cast<v1::CopyToRequest*>(message.get())) {
+    copy->mutable_start()->set_project("shop");
+    copy->mutable_start()->set_target("none");
   }
   return message->SerializeAsString();
 }

@@ -1,0 +1,241 @@
+// Files in and out of real containers, some of which work against it.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "base/testing/status_matchers.h"
+#include "engine/image/tar_reader.h"
+#include "engine/image/testing/tar_builder.h"
+#include "engine/local/testing/local_world.h"
+
+namespace bulwark::engine {
+namespace {
+
+using ::bulwark::testing::StatusIs;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// With users of its own, and with the host's.
+class FilesTest : public ::testing::TestWithParam<bool> {
+ protected:
+  FilesTest() {
+    if (GetParam()) world_.SetIds({1879048192 + 10 * 65536, 65536});
+  }
+  LocalEngine& engine() { return world_.engine(); }
+
+  // "name size uid", of all entries.
+  absl::StatusOr<std::vector<std::string>> From(const std::string& path,
+                                                bool follow = false) {
+    std::string tar;
+    RETURN_IF_ERROR(
+        engine().CopyFrom("a", path, follow, [&](absl::string_view data) {
+          tar.append(data.data(), data.size());
+          return absl::OkStatus();
+        }));
+    return Entries(tar);
+  }
+  absl::StatusOr<std::vector<std::string>> Entries(const std::string& tar) {
+    image::StringSource source(tar);
+    image::TarReader reader(&source);
+    image::TarEntry entry;
+    std::vector<std::string> entries;
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, reader.Next(&entry));
+      if (!more) return entries;
+      entries.push_back(
+          absl::StrCat(entry.path, " ", entry.size, " ", entry.uid));
+    }
+  }
+  absl::Status To(const std::string& path, const std::string& tar,
+                  bool keep_ids = false) {
+    size_t at = 0;
+    return engine()
+        .CopyTo("a", path, keep_ids,
+                [&]() -> absl::StatusOr<std::string> {
+                  const std::string piece = tar.substr(at, 1000);
+                  at += piece.size();
+                  return piece;
+                })
+        .status();
+  }
+
+  testing::LocalWorld world_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Users, FilesTest, ::testing::Bool(),
+                         [](const auto& info) {
+                           return info.param ? "Own" : "OfHost";
+                         });
+
+TEST_P(FilesTest, WhenCopiedOut_OwnersAreThoseInside) {
+  ASSERT_OK(engine().Start(world_.Obedient("a")));
+  world_.RunShell("a",
+                  "busybox mkdir -p /d/e; echo hi > /d/e/f; "
+                  "busybox chown 1000 /d/e/f; busybox ln -s f /d/e/l; "
+                  "busybox ln -s d /dl");
+  EXPECT_EQ(*From("/d"),
+            (std::vector<std::string>{"d/ 0 0", "d/e/ 0 0", "d/e/f 3 1000",
+                                      "d/e/l 0 0"}));
+  EXPECT_EQ(*From("d/e/f"), (std::vector<std::string>{"f 3 1000"}));
+  EXPECT_EQ(*From("/dl"), (std::vector<std::string>{"dl 0 0"}));
+  EXPECT_EQ(From("/dl", true)->size(), 4u);
+  EXPECT_THAT(From("/nothing"), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(From("/proc"), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_P(FilesTest, WhenCopiedIn_TheContainerHasIt) {
+  ASSERT_OK(engine().Start(world_.Obedient("a")));
+  image::testing::TarOptions owned;
+  owned.mode = 0640;
+  owned.uid = 1000;
+  owned.gid = 44;
+  const std::string tar = image::testing::TarBuilder()
+                              .Dir("x")
+                              .File("x/f", "hello\n", owned)
+                              .Symlink("x/l", "f")
+                              .Build();
+  world_.RunShell("a", "busybox mkdir /in");
+  ASSERT_OK(To("/in", tar));
+  EXPECT_EQ(world_.RunShell("a",
+                            "cat /in/x/l; busybox stat -c '%u %g %a' "
+                            "/in/x/f"),
+            "hello\n0 0 640\n");
+  ASSERT_OK(To("/in", tar, true));
+  EXPECT_EQ(world_.RunShell("a", "busybox stat -c '%u %g %a' /in/x/f"),
+            "1000 44 640\n");
+  EXPECT_THAT(To("/none", tar), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(To("/proc/sys", tar),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  // A folder is not replaced by a file.
+  world_.RunShell("a", "busybox mkdir /in/y");
+  EXPECT_THAT(To("/in", image::testing::TarBuilder().File("y", "").Build()),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(world_.RunShell("a", "ls /in"), "x\ny\n");
+}
+
+TEST_P(FilesTest, WhenTheArchiveIsHostile_NothingLeavesTheContainer) {
+  ASSERT_OK(engine().Start(world_.Obedient("a")));
+  const std::string victim = world_ / "victim";
+  using image::testing::TarBuilder;
+  EXPECT_THAT(To("/", TarBuilder().File("../../x", "evil").Build()),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  // Links are followed inside of the folder only.
+  To("/", TarBuilder()
+              .Symlink("out", world_ / "")
+              .File("out/victim", "evil")
+              .Build())
+      .IgnoreError();
+  EXPECT_FALSE(std::filesystem::exists(victim));
+  EXPECT_THAT(To("/", std::string(2000, 'x')),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(To("/", TarBuilder().Hardlink("passwd", "/etc/shadow").Build()),
+              Not(::bulwark::testing::IsOk()));
+  EXPECT_OK(To("/", TarBuilder().Device("sda", S_IFBLK, 8, 0).Build()));
+  EXPECT_EQ(world_.RunShell("a", "ls /sda; true"),
+            "ls: /sda: No such file or directory\n");
+}
+
+TEST_P(FilesTest, WhenTheRootIsReadOnly_CopyingInIsRefused) {
+  ContainerSpec spec = world_.Obedient("a");
+  spec.read_only_root = true;
+  spec.mounts.push_back({Mount::Kind::kTmpfs, "", "/scratch"});
+  ASSERT_OK(engine().Start(spec));
+  const std::string tar = image::testing::TarBuilder().File("f", "x").Build();
+  EXPECT_THAT(To("/", tar), Not(::bulwark::testing::IsOk()));
+  EXPECT_OK(To("/scratch", tar));
+  EXPECT_EQ(world_.RunShell("a", "cat /scratch/f"), "x");
+}
+
+// CVE-2018-15664: the container swaps a folder for a link to the host's files
+// while they are copied.
+TEST_P(FilesTest, WhenAFolderIsSwappedForALink_TheHostIsOutOfReach) {
+  const std::string secret = world_ / "secret";
+  std::ofstream(secret) << "host";
+  ASSERT_OK(engine().Start(world_.Shell(
+      "a", absl::StrCat("busybox mkdir -p /d /spare; echo mine > /d/secret; "
+                        "while :; do busybox mv /d /e; busybox ln -s ",
+                        world_ / "", " /d; busybox rm /d; busybox mv /e /d; ",
+                        "done"))));
+  const std::string tar =
+      image::testing::TarBuilder().File("planted", "evil").Build();
+  for (int i = 0; i < 2000; ++i) {
+    std::string out;
+    engine()
+        .CopyFrom("a", "/d/secret", true,
+                  [&](absl::string_view data) {
+                    out.append(data.data(), data.size());
+                    return absl::OkStatus();
+                  })
+        .IgnoreError();
+    EXPECT_THAT(out, Not(HasSubstr("host")));
+    To("/d", tar).IgnoreError();
+    ASSERT_FALSE(std::filesystem::exists(world_ / "planted"));
+  }
+}
+
+TEST_P(FilesTest, WhenItHasExited_ItsFilesCanStillBeRead) {
+  ASSERT_OK(engine().Start(world_.Shell("a",
+                                        "echo new > /n; busybox rm /etc/group; "
+                                        "echo x >> /etc/passwd")));
+  world_.AwaitExit("a");
+  EXPECT_EQ(*From("/n"), (std::vector<std::string>{"n 4 0"}));
+  EXPECT_THAT(From("/etc/group"), StatusIs(absl::StatusCode::kNotFound));
+  std::string tar;
+  ASSERT_OK(engine().Export("a", [&](absl::string_view data) {
+    tar.append(data.data(), data.size());
+    return absl::OkStatus();
+  }));
+  ASSERT_OK_AND_ASSIGN(const std::vector<std::string> entries, Entries(tar));
+  EXPECT_THAT(entries, Contains("n 4 0"));
+  EXPECT_THAT(entries, Contains(HasSubstr("bin/busybox ")));
+  EXPECT_THAT(entries, Not(Contains(HasSubstr("etc/group"))));
+  EXPECT_THAT(To("/", ""), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_P(FilesTest, WhenCompared_TellsWhatDiffersFromTheImage) {
+  std::filesystem::create_directories(world_.Layer() + "/keep/sub");
+  std::ofstream(world_.Layer() + "/keep/one") << "1";
+  std::ofstream(world_.Layer() + "/keep/sub/two") << "2";
+  ASSERT_OK(engine().Start(world_.Obedient("a")));
+  EXPECT_EQ(
+      world_.RunShell(
+          "a",
+          "echo new > /n; busybox rm /etc/group; echo x >> /etc/passwd; "
+          "busybox rm -r /keep; busybox mkdir /keep; echo 3 > /keep/three"),
+      "");
+  ASSERT_OK_AND_ASSIGN(const std::vector<FileChange> changes,
+                       engine().Diff("a"));
+  std::vector<std::string> lines;
+  for (const FileChange& c : changes) {
+    lines.push_back(absl::StrCat(c.kind == FileChange::Kind::kAdded     ? "A "
+                                 : c.kind == FileChange::Kind::kChanged ? "C "
+                                                                        : "D ",
+                                 c.path));
+  }
+  for (const char* line : {"A /n", "D /etc/group", "C /etc/passwd", "C /keep",
+                           "A /keep/three", "D /keep/one", "D /keep/sub"}) {
+    EXPECT_THAT(lines, Contains(line));
+  }
+}
+
+TEST_P(FilesTest, WhenExported_WhatIsMountedIsLeftOut) {
+  ASSERT_OK(engine().Start(world_.Obedient("a")));
+  std::string tar;
+  ASSERT_OK(engine().Export("a", [&](absl::string_view data) {
+    tar.append(data.data(), data.size());
+    return absl::OkStatus();
+  }));
+  ASSERT_OK_AND_ASSIGN(const std::vector<std::string> entries, Entries(tar));
+  EXPECT_THAT(entries, Contains(HasSubstr("bin/busybox ")));
+  EXPECT_THAT(entries, Contains(HasSubstr("proc/ 0 ")));
+  EXPECT_THAT(entries, Not(Contains(HasSubstr("ctl/fifo"))));
+  EXPECT_THAT(entries, Not(Contains(HasSubstr("proc/1"))));
+}
+
+}  // namespace
+}  // namespace bulwark::engine
