@@ -217,6 +217,7 @@ absl::StatusOr<AttachEnd> RunAttach(Context& context, SignalPoll& signals,
     *options.start.mutable_size() = Resize(context.io).resize();
   }
   bool input = true;
+  bool told = false;
   while (true) {
     const absl::Status status =
         Call(context, signals, options, input, end).Run();
@@ -234,8 +235,11 @@ absl::StatusOr<AttachEnd> RunAttach(Context& context, SignalPoll& signals,
               absl::StrCat(options.what, " goes on, but ", status.message())),
           "attach again when bulwarkd runs");
     }
-    context.io.Err(absl::StrCat("warning: bulwarkd is gone; ", options.what,
-                                " goes on, attaching again\r\n"));
+    // Once, however often it takes.
+    if (!std::exchange(told, true)) {
+      context.io.Err(absl::StrCat("warning: bulwarkd is gone; ", options.what,
+                                  " goes on, attaching again\r\n"));
+    }
     // What came before has been shown.
     options.start.set_replay(false);
     context.client().AwaitConnection();
