@@ -37,7 +37,8 @@ absl::StatusOr<std::unique_ptr<LocalEngine>> LocalEngine::Create(
 
 LocalEngine::~LocalEngine() {
   compressor_.reset();
-  watcher_.reset();
+  // Not reset(): callbacks that still run use it.
+  if (watcher_ != nullptr) watcher_->Stop();
 }
 
 std::string LocalEngine::LogPath(const ContainerRecord& record) const {

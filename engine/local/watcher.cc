@@ -30,7 +30,10 @@ absl::StatusOr<std::unique_ptr<Watcher>> Watcher::Create(Clock& clock) {
   return watcher;
 }
 
-Watcher::~Watcher() {
+Watcher::~Watcher() { Stop(); }
+
+void Watcher::Stop() {
+  if (!thread_.joinable()) return;
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;

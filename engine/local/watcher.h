@@ -30,6 +30,9 @@ class Watcher {
   // Waits until a callback that runs has returned; no other runs after.
   ~Watcher();
 
+  // What the destructor does; for owners that callbacks reach it through.
+  void Stop();
+
   // Calls `on_end` once, on the watcher's thread, when the process of `pidfd`
   // has ended. Keeps a duplicate of the descriptor.
   absl::Status Add(int pidfd, std::function<void()> on_end);
