@@ -191,7 +191,8 @@ grpc::Status ContainersService::Wait(grpc::ServerContext* context,
       });
 }
 
-absl::Status ContainersService::CommitChecked(const v1::CommitRequest& request,
+absl::Status ContainersService::CommitChecked(const Caller& caller,
+                                              const v1::CommitRequest& request,
                                               v1::CommitResponse& response) {
   ASSIGN_OR_RETURN(engine::ContainerAccess * access, Access());
   ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
@@ -199,6 +200,8 @@ absl::Status ContainersService::CommitChecked(const v1::CommitRequest& request,
     return absl::UnimplementedError("commit a container: not served here");
   }
   const std::string project = ProjectOr(request.project());
+  // A name can be taken from another image.
+  RETURN_IF_ERROR(caller.Require(Right::kImages, project, "make an image"));
   ASSIGN_OR_RETURN(
       const ContainerTarget found,
       FindTarget(store_, project, request.target(), request.container(), true));
@@ -248,9 +251,10 @@ absl::Status ContainersService::CommitChecked(const v1::CommitRequest& request,
 grpc::Status ContainersService::Commit(grpc::ServerContext* context,
                                        const v1::CommitRequest* request,
                                        v1::CommitResponse* response) {
-  return gate_.Run(
-      *context, "/bulwark.v1.Containers/Commit", *request,
-      [&](const Caller&) { return CommitChecked(*request, *response); });
+  return gate_.Run(*context, "/bulwark.v1.Containers/Commit", *request,
+                   [&](const Caller& caller) {
+                     return CommitChecked(caller, *request, *response);
+                   });
 }
 
 grpc::Status ContainersService::Inspect(grpc::ServerContext* context,

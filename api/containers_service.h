@@ -92,7 +92,8 @@ class ContainersService final
 
  private:
   // Pauses or unpauses what a request names.
-  absl::Status CommitChecked(const v1::CommitRequest& request,
+  absl::Status CommitChecked(const Caller& caller,
+                             const v1::CommitRequest& request,
                              v1::CommitResponse& response);
   template <typename Request>
   absl::Status SetPaused(const Request& request, bool paused);

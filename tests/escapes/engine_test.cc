@@ -11,11 +11,14 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
 #include "base/unique_fd.h"
+#include "engine/image/testing/tar_builder.h"
 #include "engine/local/testing/local_world.h"
 #include "os/files.h"
 #include "tests/escapes/swapper.h"
@@ -36,6 +39,15 @@ using ::testing::Not;
 
 constexpr char kUntouched[] = "untouched by all containers";
 constexpr int kLastNumber = 40;  // of descriptors that are tried
+
+// An archive with the file "planted".
+engine::TarSource OneFile() {
+  auto archive = std::make_shared<std::string>(
+      engine::image::testing::TarBuilder().File("planted", "evil").Build());
+  return [archive]() -> absl::StatusOr<std::string> {
+    return std::exchange(*archive, "");
+  };
+}
 
 class EngineEscapeTest : public ::testing::TestWithParam<const char*> {
  protected:
@@ -298,11 +310,50 @@ TEST_P(EngineEscapeTest, Cve2019_14271_NoLibraryOfTheContainerIsOpened) {
   spec.user = "app";
   ASSERT_OK(world_.engine().Start(spec));
   EXPECT_EQ(world_.Run("a", {"/bin/true"}), "");
+  // Nor by a copy: the archive is made and taken apart by us.
+  const auto ignore = [](absl::string_view) { return absl::OkStatus(); };
+  EXPECT_OK(world_.engine().CopyFrom("a", "/bin/busybox", false, ignore));
+  EXPECT_OK(world_.engine().CopyTo("a", "/", true, OneFile()).status());
+  EXPECT_OK(world_.engine().Processes("a").status());
   char events[1024];
   EXPECT_LT(read(watch.get(), events, sizeof(events)), 0);
   // The watch sees what happens in the container.
   EXPECT_EQ(world_.Run("a", {"/bin/cat", "/etc/ld.so.cache"}), "hostile");
   EXPECT_GT(read(watch.get(), events, sizeof(events)), 0);
+}
+
+// `docker cp` looked at a path, and used it later: in between a container put a
+// link in the place of a folder, and the host's files were read and written.
+TEST_P(EngineEscapeTest, Cve2018_15664_CopyRacedThroughALink) {
+  const std::string volume = world_ / "volume";
+  fs::create_directories(volume + "/folder");
+  ASSERT_OK(os::WriteFileDurably(volume + "/folder/sentinel", "inside", 0644));
+  fs::create_symlink(host(), volume + "/link");
+  ContainerSpec spec = Hostile("exec sleep 1000");
+  spec.mounts.push_back({Mount::Kind::kBind, volume, "/volume"});
+  ASSERT_OK(world_.engine().Start(spec));
+  const Swapper swapper(volume + "/folder", volume + "/link");
+  const absl::Duration end = world_.clock().Steady() + absl::Seconds(2);
+  int read = 0, written = 0;
+  while (world_.clock().Steady() < end) {
+    for (const char* path : {"/volume/folder/sentinel", "/volume/folder"}) {
+      std::string out;
+      const absl::Status status = world_.engine().CopyFrom(
+          "a", path, true, [&](absl::string_view data) {
+            out.append(data.data(), data.size());
+            return absl::OkStatus();
+          });
+      read += status.ok() ? 1 : 0;
+      ASSERT_THAT(out, Not(HasSubstr(kUntouched)));
+    }
+    written +=
+        world_.engine().CopyTo("a", "/volume/folder", false, OneFile()).ok()
+            ? 1
+            : 0;
+  }
+  EXPECT_GT(read, 10);
+  EXPECT_GT(written, 10);
+  EXPECT_GT(swapper.swaps(), 100);
 }
 
 TEST_P(EngineEscapeTest, Cve2018_15664_AccountsBehindALink) {

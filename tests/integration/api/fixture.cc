@@ -26,7 +26,8 @@ void ApiTest::StartServer() {
     options_.state_dir = dir_ / "state";
     options_.version = {"1.2.3", "abcdef", "test", clock_.Now()};
   }
-  ServerDependencies dependencies{store_, engine_, images_, clock_, entropy_};
+  ServerDependencies dependencies{store_, *engine_pointer_, images_, clock_,
+                                  entropy_};
   dependencies.normalize = Normalize;
   dependencies.unpack = unpack_;
   dependencies.shutdown = [](absl::Duration timeout) {
@@ -34,6 +35,8 @@ void ApiTest::StartServer() {
   };
   dependencies.volumes = volumes_;
   dependencies.access = &access_;
+  dependencies.files = files_;
+  dependencies.commits = commits_;
   dependencies.authorizer = authorizer_;
   dependencies.stats = [this](absl::Duration) { return Stats(); };
   if (vault_pointer_ == nullptr) {

@@ -46,6 +46,7 @@ const Actor kActors[] = {
 
 // What some calls need beside the table's right, as the page's list says.
 const std::map<std::string, std::string> kExtra = {
+    {"Containers.Commit", "images"},
     {"Volumes.Backup", "host-paths"},
     {"Volumes.ListBackups", "host-paths"},
     {"Secrets.Rollback", "secrets"},
