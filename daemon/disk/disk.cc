@@ -134,7 +134,11 @@ absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
     int64_t log = 0;
     for (const std::string& name :
          os::ListDir(dir).value_or(std::vector<std::string>())) {
-      if (!absl::StartsWith(name, "log-")) continue;
+      // "log" and "log.1": of shims before files were numbered.
+      if (name != "log" && !absl::StartsWith(name, "log-") &&
+          !absl::StartsWith(name, "log.")) {
+        continue;
+      }
       ASSIGN_OR_RETURN(const os::TreeUsage one,
                        os::MeasureTree(absl::StrCat(dir, "/", name)));
       log += one.bytes;
