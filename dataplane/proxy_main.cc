@@ -28,8 +28,12 @@
 namespace bulwark::dataplane {
 namespace {
 
-// How soon a new keeper gets our sockets after the old one died.
-constexpr absl::Duration kKeeperCheck = absl::Milliseconds(200);
+// How often we look after a keeper that lives. Its death wakes us at once.
+constexpr absl::Duration kKeeperCheck = absl::Seconds(1);
+// How soon a new keeper gets our sockets.
+constexpr absl::Duration kLostCheck = absl::Milliseconds(200);
+// Before we look for the next one.
+constexpr absl::Duration kLossPause = absl::Milliseconds(20);
 // The keeper is up before us; this is for one that is being replaced.
 constexpr absl::Duration kKeeperWait = absl::Seconds(10);
 
@@ -158,7 +162,13 @@ absl::Status Main(int argc, char** argv) {
   std::string told;
   bool lost = false;
   while (true) {
-    clock.Sleep(kKeeperCheck);
+    const absl::Duration begin = clock.Steady();
+    if (lost) {
+      clock.Sleep(kLostCheck);
+    } else if (keeper.AwaitLoss(kKeeperCheck) ||
+               clock.Steady() - begin < kLossPause) {
+      clock.Sleep(kLossPause);
+    }
     KeepInPlace(control_path, server, keeper, told);
     absl::Status status = keeper.Check();
     if (!status.ok() && !lost) LOG_WARN("keeper lost", {{"error", status}});

@@ -11,6 +11,7 @@
 #include "base/testing/temp_dir.h"
 #include "os/netlink.h"
 #include "os/nft.h"
+#include "os/nft_generation.h"
 
 namespace bulwark::os {
 namespace {
@@ -169,6 +170,30 @@ TEST_F(NetnsTest, WhenNftRuns_IsOneTransactionInItsNamespace) {
   ASSERT_OK_AND_ASSIGN(Nft home, Nft::Open());
   ASSERT_OK_AND_ASSIGN(std::string text, home.List("list ruleset", false));
   EXPECT_EQ(text, "");
+}
+
+TEST_F(NetnsTest, WhenNftChanges_ItsNamespaceCountsOneMoreAndNoOther) {
+  ASSERT_OK_AND_ASSIGN(NftGeneration home, NftGeneration::Open());
+  const uint32_t at_home = home.Read().value();
+  ASSERT_OK(worker_->Run(other_.get(), []() -> absl::Status {
+    ASSIGN_OR_RETURN(Nft nft, Nft::Open());
+    ASSIGN_OR_RETURN(NftGeneration counter, NftGeneration::Open());
+    const uint32_t first = counter.Read().value();
+    // Reads, and what fails, are no changes.
+    EXPECT_OK(nft.List("list ruleset", false).status());
+    EXPECT_FALSE(nft.Run("add table inet u\ndelete table inet none").ok());
+    EXPECT_EQ(counter.Read().value(), first);
+    RETURN_IF_ERROR(
+        nft.Run("add table inet u\ndelete table inet u\n"
+                "add table inet u\n"
+                "add set inet u s { type ipv4_addr; }"));
+    EXPECT_EQ(counter.Read().value(), first + 1);
+    RETURN_IF_ERROR(nft.Run("add element inet u s { 10.0.0.1 }"));
+    RETURN_IF_ERROR(nft.Run("flush ruleset"));
+    EXPECT_EQ(counter.Read().value(), first + 3);
+    return absl::OkStatus();
+  }));
+  EXPECT_EQ(home.Read().value(), at_home);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "lb/handover/keeper_client.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -277,6 +278,19 @@ absl::Status KeeperClient::Check() {
     connection_.Reset();
   }
   return Connect();
+}
+
+bool KeeperClient::AwaitLoss(absl::Duration most) {
+  UniqueFd connection;  // one of our own: another call may close the other
+  {
+    absl::MutexLock lock(&mu_);
+    if (!connection_.ok()) return false;
+    connection.Reset(fcntl(connection_.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  if (!connection.ok()) return false;
+  pollfd waiting = {connection.get(), 0, 0};  // POLLHUP comes unasked
+  return poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(most))) >
+         0;
 }
 
 }  // namespace bulwark::lb

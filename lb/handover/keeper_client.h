@@ -56,6 +56,10 @@ class KeeperClient final : public SocketSource {
   // To be called periodically.
   absl::Status Check();
 
+  // Blocks until the connection to the keeper ends, or `most` has passed, of
+  // real time. Whether it has ended; false at once if there is none.
+  bool AwaitLoss(absl::Duration most);
+
  private:
   absl::Status Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Connects and does `f`; once more over a new connection if that one turns

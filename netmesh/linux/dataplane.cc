@@ -82,18 +82,6 @@ absl::Status MakeDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ReadNetSysctl(absl::string_view name) {
-  std::string path = absl::StrCat("/proc/sys/net/", name);
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) return ErrnoStatus("open", path);
-  char buffer[64];
-  ssize_t n = read(fd.get(), buffer, sizeof(buffer));
-  if (n < 0) return ErrnoStatus("read", path);
-  std::string value(buffer, static_cast<size_t>(n));
-  absl::StripAsciiWhitespace(&value);
-  return value;
-}
-
 }  // namespace
 
 absl::Status WriteNetSysctl(absl::string_view name, absl::string_view value,
@@ -171,11 +159,13 @@ absl::Status Dataplane::OpenSockets() {
   RETURN_IF_ERROR(worker_->Run(-1, [this]() -> absl::Status {
     ASSIGN_OR_RETURN(host_, os::Netlink::Open());
     ASSIGN_OR_RETURN(host_nft_, os::Nft::Open());
+    ASSIGN_OR_RETURN(host_written_.generation, os::NftGeneration::Open());
     return absl::OkStatus();
   }));
   return Run([this]() -> absl::Status {
     ASSIGN_OR_RETURN(inside_, os::Netlink::Open());
     ASSIGN_OR_RETURN(inside_nft_, os::Nft::Open());
+    ASSIGN_OR_RETURN(inside_written_.generation, os::NftGeneration::Open());
     return absl::OkStatus();
   });
 }
@@ -205,17 +195,41 @@ absl::Status Dataplane::FindMtu() {
 }
 
 absl::Status Dataplane::ConfigureInside() {
-  RETURN_IF_ERROR(Run([]() -> absl::Status {
-    for (const Sysctl& s : kInsideSysctls) {
-      RETURN_IF_ERROR(WriteNetSysctl(s.name, s.value, s.optional));
-    }
-    return absl::OkStatus();
-  }));
+  RETURN_IF_ERROR(KeepSysctls());
   ASSIGN_OR_RETURN(os::Link lo, inside_->GetLink("lo"));
-  RETURN_IF_ERROR(inside_->ChangeLink(lo.index, {.up = true}));
+  if (!lo.up) RETURN_IF_ERROR(inside_->ChangeLink(lo.index, {.up = true}));
   // Every virtual address is local: the proxy binds those that it serves.
   return inside_->ReplaceRoute(
       {.destination = rules_.virtual_pool, .link = lo.index, .local = true});
+}
+
+absl::Status Dataplane::KeepSysctls() {
+  bool missing = false;
+  for (const Sysctl& s : kInsideSysctls) {
+    auto open = sysctls_.find(s.name);
+    if (open != sysctls_.end()) {
+      const absl::Status status = open->second.Keep(s.value).status();
+      if (!absl::IsNotFound(status)) {
+        RETURN_IF_ERROR(status);
+        continue;
+      }
+      sysctls_.erase(open);
+    }
+    missing = true;
+  }
+  if (!missing) return absl::OkStatus();
+  return Run([this]() -> absl::Status {
+    for (const Sysctl& s : kInsideSysctls) {
+      if (sysctls_.count(s.name) != 0) continue;
+      absl::StatusOr<NetSysctl> sysctl = NetSysctl::Open(s.name);
+      // Some come with a module that is loaded later, if at all.
+      if (s.optional && absl::IsNotFound(sysctl.status())) continue;
+      RETURN_IF_ERROR(sysctl.status());
+      RETURN_IF_ERROR(sysctl->Keep(s.value).status());
+      sysctls_.emplace(s.name, *std::move(sysctl));
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Dataplane::CheckUplinkSubnet() {
@@ -268,33 +282,71 @@ absl::Status Dataplane::EnsureUplink() {
   const int bits = rules_.uplink.bits;
   const os::IpAddress host_address = rules_.uplink.base.Plus(1);
   RETURN_IF_ERROR(host_->AddAddress(outer->index, host_address, bits));
-  RETURN_IF_ERROR(host_->ChangeLink(outer->index, {.up = true}));
+  // A change of a link tells everybody who listens, even one that changes
+  // nothing.
+  if (!outer->up) {
+    RETURN_IF_ERROR(host_->ChangeLink(outer->index, {.up = true}));
+  }
   RETURN_IF_ERROR(
       inside_->AddAddress(inner->index, rules_.uplink.base.Plus(2), bits));
-  RETURN_IF_ERROR(inside_->ChangeLink(inner->index, {.up = true}));
+  if (!inner->up) {
+    RETURN_IF_ERROR(inside_->ChangeLink(inner->index, {.up = true}));
+  }
   RETURN_IF_ERROR(inside_->ReplaceRoute(
       {.destination = {os::IpAddress::V4(0), 0}, .gateway = host_address}));
+  if (whole) return absl::OkStatus();
   return host_->ChangeLink(outer->index, {.alias = alias});
 }
 
 absl::Status Dataplane::ConfigureHost() {
-  return worker_->Run(-1, [this]() -> absl::Status {
-    ASSIGN_OR_RETURN(std::string now, ReadNetSysctl("ipv4/ip_forward"));
-    if (now == "1") return absl::OkStatus();
-    RETURN_IF_ERROR(WriteNetSysctl("ipv4/ip_forward", "1", false));
+  if (!forwarding_) {
+    RETURN_IF_ERROR(worker_->Run(-1, [this]() -> absl::Status {
+      ASSIGN_OR_RETURN(forwarding_, NetSysctl::Open("ipv4/ip_forward"));
+      return absl::OkStatus();
+    }));
+  }
+  ASSIGN_OR_RETURN(const bool written, forwarding_->Keep("1"));
+  if (written) {
     LOG_INFO("switched IPv4 forwarding on in the host's network namespace",
              {{"instance", config_.instance}});
-    return absl::OkStatus();
-  });
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::Note(Written& written,
+                             absl::FunctionRef<absl::Status()> replace) {
+  written.last.reset();
+  const absl::StatusOr<uint32_t> before = written.generation->Read();
+  RETURN_IF_ERROR(replace());
+  const absl::StatusOr<uint32_t> after = written.generation->Read();
+  if (before.ok() && after.ok() && *after - *before == 1) written.last = *after;
+  return absl::OkStatus();
+}
+
+bool Dataplane::Untouched(Written& written) {
+  if (!written.last) return false;
+  const absl::StatusOr<uint32_t> now = written.generation->Read();
+  return now.ok() && *now == *written.last;
 }
 
 absl::Status Dataplane::ApplyHostRules() {
-  return worker_->Run(-1, [this] { return host_nft_->Run(HostRules(rules_)); });
+  return Note(host_written_, [this] {
+    return worker_->Run(-1,
+                        [this] { return host_nft_->Run(HostRules(rules_)); });
+  });
+}
+
+absl::Status Dataplane::ReplaceRules(const std::string& commands) {
+  return Note(inside_written_, [&] { return RunRules(commands); });
 }
 
 absl::Status Dataplane::RunRules(const std::string& commands) {
   return Run([&] { return inside_nft_->Run(commands); });
 }
+
+bool Dataplane::HostRulesUntouched() { return Untouched(host_written_); }
+
+bool Dataplane::RulesUntouched() { return Untouched(inside_written_); }
 
 absl::StatusOr<bool> Dataplane::TablesPresent() {
   const std::string table = " " + TableName(config_.instance) + "\n";

@@ -2,6 +2,8 @@
 #ifndef NETMESH_LINUX_DATAPLANE_H_
 #define NETMESH_LINUX_DATAPLANE_H_
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,10 +14,12 @@
 #include "absl/strings/string_view.h"
 #include "base/unique_fd.h"
 #include "netmesh/ipam.h"
+#include "netmesh/linux/net_sysctl.h"
 #include "netmesh/linux/rules.h"
 #include "os/netlink.h"
 #include "os/netns.h"
 #include "os/nft.h"
+#include "os/nft_generation.h"
 
 namespace bulwark::netmesh {
 
@@ -47,7 +51,14 @@ class Dataplane {
   absl::Status Configure();
   // Each replaces its tables.
   absl::Status ApplyHostRules();
-  absl::Status RunRules(const std::string& commands);  // in the data plane
+  absl::Status ReplaceRules(const std::string& commands);
+  // Changes those in the data plane.
+  absl::Status RunRules(const std::string& commands);
+  // Whether nobody has committed anything to the nftables of the namespace
+  // since its tables were replaced, RunRules() included. Cheap. False, too, if
+  // that cannot be told.
+  bool HostRulesUntouched();
+  bool RulesUntouched();
   // Whether all tables exist, whatever they hold.
   absl::StatusOr<bool> TablesPresent();
   // Deletes uplink, tables and pin.
@@ -68,10 +79,22 @@ class Dataplane {
   absl::Status OpenSockets();
   absl::Status FindMtu();
   absl::Status ConfigureInside();
+  absl::Status KeepSysctls();
   absl::Status ConfigureHost();
   // Checks the veth pair; makes it again if it is not whole.
   absl::Status EnsureUplink();
   absl::Status CheckUplinkSubnet();
+
+  // Whose rules, and as of which transaction they are what was last written.
+  struct Written {
+    std::optional<os::NftGeneration> generation;
+    std::optional<uint32_t> last;
+  };
+  // Runs `replace`, one transaction, and notes its number if it is certain
+  // that no other came between.
+  static absl::Status Note(Written& written,
+                           absl::FunctionRef<absl::Status()> replace);
+  static bool Untouched(Written& written);
 
   LinuxNetworkConfig config_;
   RulesConfig rules_;
@@ -82,6 +105,10 @@ class Dataplane {
   std::optional<os::Netlink> inside_;
   std::optional<os::Nft> host_nft_;
   std::optional<os::Nft> inside_nft_;
+  std::map<std::string, NetSysctl> sysctls_;  // inside, by name
+  std::optional<NetSysctl> forwarding_;       // the host's
+  Written host_written_;
+  Written inside_written_;
   uint32_t mtu_ = 1500;
   bool fresh_ = false;
 };

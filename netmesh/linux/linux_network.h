@@ -34,9 +34,10 @@ class LinuxNetwork final : public Network {
   absl::Status Recover() override;
 
   // Puts back what others removed or changed: sysctls, uplink, routes, tables.
-  // Call it now and then; a few ms, and no packet of an existing connection is
-  // lost. Tables that vanish (a firewall's reload runs `nft flush ruleset`)
-  // are put back without a call, in well under a second.
+  // Call it now and then; no packet of an existing connection is lost. Rules
+  // that nobody touched since are left alone, at no cost to speak of. Tables
+  // that vanish (a firewall's reload runs `nft flush ruleset`) are put back
+  // without a call, in well under a second.
   absl::Status Repair();
 
   // Deletes everything that carries the instance: every sandbox, network, the

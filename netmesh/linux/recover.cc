@@ -173,13 +173,17 @@ absl::Status LinuxNetwork::ApplyRules() {
     text = DataplaneRules(dataplane_->rules(), table_.networks(),
                           table_.sandboxes());
   }
-  return Annotate(dataplane_->RunRules(text), "write the network's rules");
+  return Annotate(dataplane_->ReplaceRules(text), "write the network's rules");
 }
 
 absl::Status LinuxNetwork::Repair() {
   absl::MutexLock op(&op_mu_);
-  RETURN_IF_ERROR(Ready().status());
-  return RepairLocked();
+  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  RETURN_IF_ERROR(plane->Configure());
+  // Replacing rules takes milliseconds, and the more the more sandboxes.
+  if (!plane->RulesUntouched()) RETURN_IF_ERROR(ApplyRules());
+  if (plane->HostRulesUntouched()) return absl::OkStatus();
+  return plane->ApplyHostRules();
 }
 
 absl::Status LinuxNetwork::RepairLocked() {
