@@ -35,11 +35,12 @@ class Feed::Cursor final : public Watcher {
   Cursor(Feed& feed, uint64_t after, Filter filter)
       : feed_(feed), filter_(std::move(filter)), position_(after) {
     absl::MutexLock lock(&feed_.mu_);
-    ++feed_.watchers_;
+    feed_.cursors_.push_back(this);
   }
   ~Cursor() override {
     absl::MutexLock lock(&feed_.mu_);
-    --feed_.watchers_;
+    auto& cursors = feed_.cursors_;
+    cursors.erase(std::find(cursors.begin(), cursors.end(), this));
   }
 
   absl::StatusOr<std::vector<Change>> Next(absl::Duration timeout) override {
@@ -72,12 +73,26 @@ class Feed::Cursor final : public Watcher {
     cancelled_ = true;
   }
 
+  // With feed_.mu_ held, before `commits` are published after `current`: if it
+  // waits there and none of them concerns it, it will not be woken for them.
+  void Skip(const std::vector<CommitPtr>& commits, uint64_t current) {
+    if (!waits_ || position_.load(std::memory_order_relaxed) != current) return;
+    for (const CommitPtr& commit : commits) {
+      for (const Change& change : commit->changes) {
+        if (filter_.Matches(change.key)) return;
+      }
+    }
+    position_.store(commits.back()->revision, std::memory_order_release);
+  }
+
  private:
   // Whether there are commits after the position by `deadline`.
   absl::StatusOr<bool> AwaitMore(absl::Duration deadline) {
     absl::MutexLock lock(&feed_.mu_);
+    waits_ = true;
     feed_.clock_.AwaitUntil(feed_.mu_, absl::Condition(this, &Cursor::HasNews),
                             deadline);
+    waits_ = false;
     if (cancelled_) return absl::CancelledError("watch: cancelled");
     if (feed_.closed_) return absl::CancelledError("watch: the store closes");
     return feed_.current_ > position_.load(std::memory_order_relaxed);
@@ -90,7 +105,9 @@ class Feed::Cursor final : public Watcher {
   Feed& feed_;
   const Filter filter_;
   std::atomic<uint64_t> position_;
-  bool cancelled_ = false;  // guarded by feed_.mu_
+  // Both guarded by feed_.mu_.
+  bool cancelled_ = false;
+  bool waits_ = false;
 };
 
 Feed::Feed(Clock& clock, uint64_t revision, Limits limits, Loader loader)
@@ -102,11 +119,13 @@ Feed::Feed(Clock& clock, uint64_t revision, Limits limits, Loader loader)
 
 Feed::~Feed() {
   absl::MutexLock lock(&mu_);
-  CHECK(watchers_ == 0);
+  CHECK(cursors_.empty());
 }
 
 void Feed::Publish(std::vector<CommitPtr> commits) {
+  if (commits.empty()) return;
   absl::MutexLock lock(&mu_);
+  for (Cursor* cursor : cursors_) cursor->Skip(commits, current_);
   for (CommitPtr& commit : commits) {
     CHECK(commit->revision > current_);
     current_ = commit->revision;

@@ -39,7 +39,8 @@ class Feed {
   Feed(Clock& clock, uint64_t revision, Limits limits, Loader loader);
   ~Feed();
 
-  // Adds committed entries, in order, and wakes the watchers.
+  // Adds committed entries, in order, and wakes the watchers whose filters
+  // match one of them.
   void Publish(std::vector<CommitPtr> commits);
 
   // Forgets what is older than `cutoff`, except the last `keep` commits.
@@ -79,7 +80,7 @@ class Feed {
   uint64_t floor_ ABSL_GUARDED_BY(mu_);  // recent_ holds all after this
   uint64_t current_ ABSL_GUARDED_BY(mu_);
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  int watchers_ ABSL_GUARDED_BY(mu_) = 0;
+  std::vector<Cursor*> cursors_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::store
