@@ -113,6 +113,9 @@ class Workspace:
         self._cleanups = []
         self.path = tempfile.mkdtemp(prefix="bwb", dir="/var/tmp")
         self.name = os.path.basename(self.path)
+        # In memory, as both engines have theirs by default.
+        self.run_path = os.path.join("/run", self.name)
+        os.mkdir(self.run_path, 0o700)
         return self
 
     def __exit__(self, *_):
@@ -136,8 +139,9 @@ class Workspace:
             print("bench/run: killed what was left: " + command,
                   file=sys.stderr)
         _remove_cgroups(self.name)
-        subprocess.run(["umount", "-R", "-l", self.path], capture_output=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in (self.run_path, self.path):
+            subprocess.run(["umount", "-R", "-l", path], capture_output=True)
+            shutil.rmtree(path, ignore_errors=True)
 
     @staticmethod
     def _end(child):
@@ -152,6 +156,9 @@ class Workspace:
 
     def join(self, name):
         return os.path.join(self.path, name)
+
+    def join_run(self, name):
+        return os.path.join(self.run_path, name)
 
     def start(self, argv, name):
         log = open(self.join(name + ".log"), "ab")
@@ -194,8 +201,8 @@ class Bulwark:
                                      target[2:].replace(":", "/")), self._bin)
         self._args = [os.path.join(self._bin, "bulwarkd"), "--instance", "bench",
                       "--state-dir", workspace.join("s"), "--runtime-dir",
-                      workspace.join("r"), "--dns-upstream", "127.0.0.1"]
-        self._socket = "unix://" + workspace.join("r/bulwarkd.sock")
+                      workspace.join_run("r"), "--dns-upstream", "127.0.0.1"]
+        self._socket = "unix://" + workspace.join_run("r/bulwarkd.sock")
         workspace.on_exit(lambda: self._remove(workspace))
         self.process = workspace.start(self._args, "bulwarkd")
         await_true(lambda: subprocess.run(
@@ -243,7 +250,7 @@ class Docker:
         self._host = "unix://" + workspace.join("docker.sock")
         workspace.start(
             ["dockerd", "--data-root", workspace.join("docker"), "--exec-root",
-             workspace.join("dx"), "-H", self._host, "--pidfile",
+             workspace.join_run("dx"), "-H", self._host, "--pidfile",
              workspace.join("docker.pid"), "--cgroup-parent", "/" + workspace.name],
             "dockerd")
         workspace.on_exit(self._remove_containers)

@@ -53,7 +53,7 @@ rollout: {minHealthyTime: 0s}
 """)
     # Client, both proxies and the way to nginx are the same: HAProxy runs in
     # the data-plane namespace, too, and talks to the same container.
-    netns = workspace.join("r/netns/dataplane")
+    netns = workspace.join_run("r/netns/dataplane")
     replica = ours.items("replicas")[0]["spec"]["address"]
     virtual = ours.items("services")[0]["status"]["virtualAddress"]
     with open(workspace.join("haproxy.cfg"), "w", encoding="ascii") as f:
