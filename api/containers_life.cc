@@ -286,6 +286,7 @@ grpc::Status ContainersService::Inspect(grpc::ServerContext* context,
             engine_.Inspect(found.status.id());
         if (!info.ok()) return absl::OkStatus();  // it has been removed
         response->set_paused(info->paused);
+        response->set_log_path(info->log_path);
         response->mutable_labels()->insert(info->labels.begin(),
                                            info->labels.end());
         if (info->state == engine::ContainerState::kExited) {

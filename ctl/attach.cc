@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <thread>
@@ -59,9 +61,11 @@ class Call {
           ready_.Wake();
           break;
         case v1::AttachResponse::kOutput:
+          if (options_.leave_within) break;
           context_.io.Out(response.output());
           break;
         case v1::AttachResponse::kError:
+          if (options_.leave_within) break;
           context_.io.Err(response.error());
           break;
         case v1::AttachResponse::kExit:
@@ -88,10 +92,24 @@ class Call {
           {ready ? -1 : ready_.fd(), POLLIN, 0},
           {ready && options_.input && input_ ? context_.io.in_fd() : -1, POLLIN,
            0}};
-      if (poll(fds, 4, -1) < 0 && errno != EINTR) return;
+      const int timeout =
+          options_.leave_within
+              ? static_cast<int>(absl::ToInt64Milliseconds(
+                    std::min(*options_.leave_within, absl::Hours(24))))
+              : -1;
+      const int n = poll(fds, 4, timeout);
+      if (n < 0 && errno != EINTR) return;
+      if (n == 0) {
+        GiveUp();
+        return;
+      }
       if (fds[0].revents != 0) return;
       if (fds[2].revents != 0) {
         ready = true;
+        if (options_.leave_within) {
+          Leave();
+          return;
+        }
         if (terminal_ && !stream_->Send(Resize(context_.io))) return;
         if (options_.input && !input_ && !Close()) return;
       }
@@ -143,11 +161,15 @@ class Call {
       if (!stream_->Send(request)) return false;
     }
     if (!options_.keys.detached()) return true;
+    Leave();
+    return false;
+  }
+
+  void Leave() {
     end_.detached = true;
     v1::AttachRequest request;
     request.set_detach(true);
     stream_->Send(request);
-    return false;
   }
 
   Context& context_;

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "ctl/context.h"
 #include "ctl/terminal.h"
 #include "proto/bulwark/v1/api.pb.h"
@@ -36,6 +37,8 @@ struct AttachOptions {
   bool signals = true;  // are handed on
   // Attach again when the daemon was restarted.
   bool persist = false;
+  // Leave as soon as it runs; interrupted if it does not until then.
+  std::optional<absl::Duration> leave_within;
   std::string what;  // "job x", for messages
   DetachKeys keys;
 };

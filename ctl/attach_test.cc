@@ -139,6 +139,13 @@ TEST_F(UntarTest, WhenTheArchiveIsHostile_NothingLeavesTheFolder) {
   in >> text;
   EXPECT_EQ(text, "mine");
   EXPECT_FALSE(Unpack(Entry("h", '1', "", "../victim"), as_is).ok());
+  // What cannot be copied removes nothing.
+  UntarOptions pipe;
+  pipe.first = "x";
+  EXPECT_THAT(Unpack(Entry("f", '6', ""), pipe),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_OK(Unpack(Entry("x", '3', ""), as_is));
+  EXPECT_EQ(Out("x"), "in");
   EXPECT_THAT(Unpack(std::string(512, 'x')),
               StatusIs(absl::StatusCode::kDataLoss));
 }

@@ -31,14 +31,20 @@ absl::Status Delete(Context& context, const v1::Job& job, bool wait) {
                  true, JudgeDeleted);
 }
 
-Judgement JudgeStarted(const v1::Object* object) {
-  if (object == nullptr) return {Verdict::kFailed, "was deleted"};
-  const v1::JobStatus& status = object->job().status();
-  if (status.active() > 0 || status.succeeded() > 0) {
-    return {Verdict::kDone, ""};
+// What `run -d` says once it runs, or never will.
+absl::StatusOr<int> Background(Context& context, const std::string& name,
+                               const absl::StatusOr<AttachEnd>& end) {
+  if (!end.ok()) return end.status();
+  if (end->exit && !end->exit->message().empty()) {
+    return ReportExit(context, name, *end->exit);
   }
-  if (status.failed() > 0) return {Verdict::kFailed, "failed"};
-  return {Verdict::kWaiting, ""};
+  if (end->interrupted) {
+    return WithRemedy(absl::DeadlineExceededError(
+                          absl::StrCat("run ", name, ": it does not run yet")),
+                      absl::StrCat("ctl describe job ", name, " says why"));
+  }
+  context.io.Out(absl::StrCat(name, "\n"));
+  return kExitOk;
 }
 
 }  // namespace
@@ -46,26 +52,20 @@ Judgement JudgeStarted(const v1::Object* object) {
 absl::StatusOr<int> FollowJob(Context& context, const v1::Job& job,
                               SignalPoll& signals, const RunFlags& flags) {
   const std::string& name = job.metadata().name();
-  if (flags.detach) {
-    RETURN_IF_ERROR(
-        WaitFor(context, *manifest::FindKind("job"), job.metadata().project(),
-                name, context.clock.Now() + context.Timeout(kStartTimeout),
-                true, JudgeStarted));
-    context.io.Out(absl::StrCat(name, "\n"));
-    return kExitOk;
-  }
   AttachOptions options;
   ASSIGN_OR_RETURN(options.keys, DetachKeys::Parse(flags.detach_keys));
   options.start.set_project(job.metadata().project());
   options.start.set_target(absl::StrCat("job/", name));
-  options.start.set_replay(true);
   options.start.set_await(true);
-  options.start.set_owner(true);
-  options.input = flags.interactive;
+  options.start.set_replay(!flags.detach);
+  options.start.set_owner(!flags.detach);
+  options.input = flags.interactive && !flags.detach;
+  if (flags.detach) options.leave_within = context.Timeout(kStartTimeout);
   options.persist = true;
   options.what = name;
   const absl::StatusOr<AttachEnd> end =
       RunAttach(context, signals, std::move(options));
+  if (flags.detach) return Background(context, name, end);
   if (!end.ok()) {
     Delete(context, job, false).IgnoreError();  // the error says more
     return end.status();

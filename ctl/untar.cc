@@ -261,6 +261,12 @@ absl::Status Untar::OnEntry(const UntarEntry& entry) {
   current_ = entry;
   ASSIGN_OR_RETURN(const std::vector<std::string> parts, Parts(entry.name));
   if (parts.empty()) return absl::OkStatus();  // the folder itself
+  if (absl::string_view("01257").find(entry.type) == absl::string_view::npos) {
+    // Devices and pipes are left out of folders.
+    if (parts.size() > 1 || options_.first.empty()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("copy ", entry.name, ": it is no file, folder or link"));
+  }
   ASSIGN_OR_RETURN(const UniqueFd parent, OpenParent(parts));
   RETURN_IF_ERROR(Make(parent.get(), parts.back(), entry));
   if (entry.type == '5')

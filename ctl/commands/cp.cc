@@ -223,6 +223,10 @@ absl::StatusOr<int> CopyIn(Context& context, const Flags& flags,
   if ((through ? stat(path.c_str(), &st) : lstat(path.c_str(), &st)) != 0) {
     return ErrnoStatus("copy", source);
   }
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("copy ", source, ": it is no file, folder or link"));
+  }
   std::string name = BaseOf(source);
   if (through) {
     char* resolved = realpath(path.c_str(), nullptr);

@@ -120,6 +120,28 @@ TEST_P(AttachTest, WhenMuchGoesThrough_NothingIsLost) {
   EXPECT_EQ(world_.AwaitExit("a").exit.code, 0);
 }
 
+TEST_P(AttachTest, WhenItPutsOutMuchAtOnce_TheFirstReaderGetsAll) {
+  for (const int size : {3, 50000, 1000000}) {
+    ContainerSpec spec =
+        Reading(absl::StrCat("yes abcdefghi | head -c ", size, "; exit 7"));
+    ASSERT_OK(engine().Start(spec));
+    world_.clock().Sleep(absl::Milliseconds(300));
+    auto session = Attach(true, true);
+    const std::string out = ReadAll(*session);
+    EXPECT_EQ(out.size(), static_cast<size_t>(size));
+    EXPECT_EQ(out.substr(0, 3), "abc");
+    EXPECT_EQ(world_.AwaitExit("a").exit.code, 7);
+    ASSERT_OK(engine().Remove("a"));
+  }
+}
+
+TEST_P(AttachTest, WhenNobodyComes_ItEndsAllTheSame) {
+  ContainerSpec spec = Reading("echo out; exit 7");
+  ASSERT_OK(engine().Start(spec));
+  EXPECT_EQ(world_.AwaitExit("a").exit.code, 7);
+  EXPECT_EQ(world_.Output("a"), "out\n");
+}
+
 TEST_P(AttachTest, WhenTheInputEnds_TheContainerSeesIt) {
   ASSERT_OK(
       engine().Start(Reading("while read -r line; do echo got $line; done; "

@@ -82,6 +82,7 @@ int Attach::Add(int socket, uint64_t flags) {
   reader->input = (flags & child::kAttachInput) != 0;
   reader->patient = (flags & child::kAttachPatient) != 0;
   reader->behind = false;
+  met_ = true;
   Watch(*reader, EPOLL_CTL_ADD);
   return 0;
 }

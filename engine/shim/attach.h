@@ -33,6 +33,10 @@ class Attach {
   // stay as it is.
   void Write(uint8_t stream, const uint8_t* data, size_t size);
   bool held() const { return held_ > 0; }
+  // Somebody has been attached.
+  bool met() const { return met_; }
+  // How much more can be put out before what is kept is not all of it.
+  size_t Room() const { return kept_ < kKept ? kKept - kept_ : 0; }
 
   // Handles what epoll says of `fd`; false if that is not ours.
   bool OnEvent(int fd, uint32_t events);
@@ -70,6 +74,7 @@ class Attach {
   int input_ = -1;
   bool terminal_ = false;
   bool keep_ = false;
+  bool met_ = false;
   bool blocked_ = false;  // the container takes no input now
   bool closing_ = false;  // its input ends after what it has not taken yet
   int held_ = 0;

@@ -24,6 +24,10 @@ constexpr size_t kReadSize = 64 << 10;
 // that hangs.
 constexpr uint64_t kLastWords = 2'000'000'000;  // ns
 
+// How long after the start the first who attaches is waited for, so that he
+// gets everything: nothing is read that could not be kept, and no end is told.
+constexpr uint64_t kFirstReader = 2'000'000'000;  // ns
+
 // Lives in .bss: pages cost memory only once they are used.
 struct Shim {
   child::Context context;
@@ -37,6 +41,8 @@ struct Shim {
   int outputs[2] = {-1, -1};  // read ends; a terminal is the first alone
   int input = -1;             // write end, if it is kept open
   uint64_t start_time = 0;
+  // Until then the first reader is waited for; 0: he is not, or not any more.
+  uint64_t patience = 0;
   uint8_t buffer[kReadSize];
 };
 Shim shim;
@@ -229,12 +235,21 @@ void TakeOutput(int index, long size) {
                     shim.buffer, size);
 }
 
+// How much may be read now: not more than what is kept for the first reader,
+// and nothing while somebody is waited for.
+size_t Room() {
+  if (shim.attach.held()) return 0;
+  const size_t room = shim.attach.Room();
+  return shim.patience == 0 || room > sizeof(shim.buffer) ? sizeof(shim.buffer)
+                                                          : room;
+}
+
 // Reads until there is nothing more for now. A terminal whose last user left
 // answers EIO, a pipe 0.
 void Drain(int index) {
   const int fd = shim.outputs[index];
-  while (fd >= 0 && !shim.attach.held()) {
-    const long n = child::Read(fd, shim.buffer, sizeof(shim.buffer));
+  while (fd >= 0 && Room() > 0) {
+    const long n = child::Read(fd, shim.buffer, Room());
     if (n == -EAGAIN) return;
     if (n <= 0) {
       shim.outputs[index] = -1;
@@ -264,6 +279,35 @@ void DrainAll() {
   shim.log.Finish();
 }
 
+// Whether the first reader came, or his time has passed.
+bool EndPatience() {
+  if (shim.patience == 0) return false;
+  if (!shim.attach.met() && child::MonotonicNanoseconds() < shim.patience) {
+    return false;
+  }
+  shim.patience = 0;
+  return true;
+}
+
+int Timeout() {
+  const int timeout = shim.attach.Timeout();
+  if (shim.patience == 0) return timeout;
+  const uint64_t now = child::MonotonicNanoseconds();
+  const int left = now >= shim.patience
+                       ? 0
+                       : static_cast<int>((shim.patience - now) / 1000000) + 1;
+  return timeout >= 0 && timeout < left ? timeout : left;
+}
+
+// The end of the container, unless it is not to be had yet.
+bool Conclude() {
+  ExitStatus status;
+  if (!Reap(shim.child, &status)) return false;
+  DrainAll();
+  WriteExit(status);
+  return true;
+}
+
 // While somebody who is attached is waited for, output is left where it is.
 void HoldOutput(bool held) {
   for (const int fd : shim.outputs) {
@@ -278,6 +322,9 @@ int Loop() {
                          shim.child.pid, &shim.attach};
   shim.attach.Open(shim.epoll, shim.input, terminal,
                    terminal || plan.open_stdin != 0);
+  if (terminal || plan.open_stdin != 0) {
+    shim.patience = child::MonotonicNanoseconds() + kFirstReader;
+  }
   bool held = false;
   Watch(shim.child.pidfd);
   Watch(shim.control.listener());
@@ -286,18 +333,19 @@ int Loop() {
   }
   for (;;) {
     epoll_event events[16];
-    if (held != shim.attach.held()) HoldOutput(held = !held);
-    const long n = Sys(__NR_epoll_pwait, shim.epoll, Arg(events), 16,
-                       shim.attach.Timeout(), 0, 8);
+    if (held != (Room() == 0)) HoldOutput(held = !held);
+    const long n =
+        Sys(__NR_epoll_pwait, shim.epoll, Arg(events), 16, Timeout(), 0, 8);
     shim.attach.OnTimeout();
     for (long i = 0; i < n; ++i) {
       const int fd = static_cast<int>(events[i].data);
       if (fd == shim.child.pidfd) {
-        ExitStatus status;
-        if (!Reap(shim.child, &status)) continue;
-        DrainAll();
-        WriteExit(status);
-        return 0;
+        if (shim.patience != 0) {  // its end waits, too
+          Watch(fd, EPOLL_CTL_DEL);
+        } else if (Conclude()) {
+          return 0;
+        }
+        continue;
       }
       if (fd == shim.control.listener()) {
         const int connection = shim.control.Accept();
@@ -310,6 +358,9 @@ int Loop() {
         shim.control.Serve(fd, target);
       }
     }
+    if (!EndPatience()) continue;
+    Sys(__NR_epoll_ctl, shim.epoll, EPOLL_CTL_DEL, shim.child.pidfd, 0);
+    Watch(shim.child.pidfd);
   }
 }
 

@@ -1,6 +1,7 @@
 // Containers while they live: terminals, input, pauses, signals, files.
 #include <signal.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -61,6 +62,32 @@ TEST_F(LifeTest, WhenInputIsPiped_OutputAndStatusAreItsOwn) {
   EXPECT_EQ(world().Ctl({"run", "-i", busybox(), "/etc/passwd"}).code, 126);
   CtlFails({"run", "-i", "-p", "8080:80", busybox(), "cat"}, 2);
   CtlFails({"run", "-it", busybox(), "cat"}, 2);
+}
+
+TEST_F(LifeTest, WhenItPutsOutMuchAtOnce_NothingIsLostOrAdded) {
+  const std::string all(20 << 20, '\xff');
+  for (const char* size : {"3", "50000", "20971520"}) {
+    const Result result = Ctl({"run", "-i", busybox(), "sh", "-c",
+                               absl::StrCat("head -c ", size,
+                                            " /dev/zero | tr \"\\0\" "
+                                            "\"\\377\"")});
+    EXPECT_TRUE(result.out ==
+                all.substr(0, static_cast<size_t>(std::atoi(size))))
+        << size << " " << result.out.size();
+  }
+}
+
+TEST_F(LifeTest, WhenStartedInTheBackground_ItRunsAlready) {
+  Ctl({"run", "-d", "-i", "--name", "bg", busybox(), "cat"});
+  Ctl({"pause", "job/bg"});
+  Ctl({"unpause", "job/bg"});
+  Ctl({"kill", "-s", "KILL", "job/bg"});
+  EXPECT_EQ(world().Ctl({"wait", "job/bg", "--for", "exit"}).code, 137);
+  Ctl({"delete", "job", "bg"});
+  EXPECT_THAT(
+      CtlFails({"run", "-d", "-i", "--name", "bg", busybox(), "none"}, 127).err,
+      HasSubstr("none"));
+  world().Ctl({"delete", "job", "bg"});
 }
 
 TEST_F(LifeTest, WhenDetached_ItRunsOnAndCanBeAttachedTo) {
@@ -179,6 +206,10 @@ TEST_F(LifeTest, WhenCopied_FilesArriveByDockersRules) {
   EXPECT_EQ(ReadFile(dir / "file"), "A");
   EXPECT_THAT(CtlFails({"cp", "box:/nothing", dir}).err,
               HasSubstr("No such file"));
+  Ctl({"exec", "box", "--", "sh", "-c", "mkfifo /tmp/pipe"});
+  CtlFails({"cp", "box:/tmp/pipe", dir / "file"});
+  EXPECT_EQ(ReadFile(dir / "file"), "A");
+  CtlFails({"cp", "/dev/null", "box:/tmp/null"});
   const Result tar = Ctl({"cp", "box:/tmp/new", "-"});
   Ctl({"exec", "box", "mkdir", "/tmp/tar"});
   Ctl({"cp", "-", "box:/tmp/tar"}, tar.out);
