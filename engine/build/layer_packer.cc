@@ -231,10 +231,11 @@ class Packer {
 
   GzipSink* sink_;
   const std::function<bool()>& cancelled_;
-  std::unique_ptr<archive, FreeArchive> archive_;
   absl::Status status_;
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
   int64_t entries_ = 0;
+  // Goes first: its end calls OnData() once more.
+  std::unique_ptr<archive, FreeArchive> archive_;
 };
 
 }  // namespace

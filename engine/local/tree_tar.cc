@@ -240,12 +240,13 @@ class Writer {
 
   const TreeTarOptions& options_;
   const TarSink& sink_;
-  std::unique_ptr<archive, FreeArchive> archive_;
   absl::Status status_;
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
   std::vector<char> buffer_;
   uint64_t mount_ = 0;
   int64_t entries_ = 0;
+  // Goes first: its end calls OnData() once more.
+  std::unique_ptr<archive, FreeArchive> archive_;
 };
 
 }  // namespace
