@@ -24,6 +24,10 @@ def _precompiled_header_impl(ctx):
     # Takes the place of the header wherever that is included first, by the
     # same compiler with the same flags.
     parsed = ctx.actions.declare_file(ctx.label.name + ".h.gch")
+
+    # It records what it was made of only if it is asked for a list itself;
+    # with -fpch-deps the list of each file that uses it has that, too.
+    listed = ctx.actions.declare_file(ctx.label.name + ".d")
     fragment = ctx.fragments.cpp
     variables = cc_common.create_compile_variables(
         feature_configuration = features,
@@ -45,7 +49,7 @@ def _precompiled_header_impl(ctx):
             feature_configuration = features,
             action_name = action,
         ),
-        arguments = ["-x", "c++-header"] +
+        arguments = ["-x", "c++-header", "-MD", "-MF", listed.path] +
                     cc_common.get_memory_inefficient_command_line(
                         feature_configuration = features,
                         action_name = action,
@@ -60,7 +64,7 @@ def _precompiled_header_impl(ctx):
             [header],
             transitive = [used.headers, toolchain.all_files],
         ),
-        outputs = [parsed],
+        outputs = [parsed, listed],
     )
     files = depset([header, parsed])
     return [
@@ -68,7 +72,7 @@ def _precompiled_header_impl(ctx):
         # It is used only where the same macros are defined.
         CcInfo(compilation_context = cc_common.create_compilation_context(
             defines = used.defines,
-            headers = files,
+            headers = depset(transitive = [files, used.headers]),
         )),
     ]
 
