@@ -84,7 +84,7 @@ absl::StatusOr<ShimMessage> ReadMessage(int fd, absl::Duration timeout,
       return message;
     }
     if (child::FrameVersion(buffer, size) > child::kWireVersion) {
-      return absl::UnavailableError(
+      return absl::FailedPreconditionError(
           absl::StrCat("read from shim: it speaks version ",
                        child::FrameVersion(buffer, size),
                        " of the protocol, known is ", child::kWireVersion));
@@ -174,7 +174,8 @@ absl::StatusOr<ShimMessage> AskShim(const std::string& runtime_dir,
         sent.ok() ? ReadMessage(socket_fd.get(), deadline - clock.Steady(),
                                 clock, nullptr)
                   : absl::StatusOr<ShimMessage>(sent);
-    // It hangs up on those who are too many at once.
+    // It hangs up on those who are too many at once. Other words than ours it
+    // will have the next time, too.
     if (absl::IsUnavailable(reply.status()) && clock.Steady() < deadline) {
       clock.Sleep(kConnectPoll);
       continue;

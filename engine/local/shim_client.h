@@ -28,8 +28,9 @@ struct ShimMessage {
 std::string EncodeMessage(const ShimMessage& message);
 
 // Reads one message from a pipe or socket. UNAVAILABLE if the other end closed
-// before a whole one came, DEADLINE_EXCEEDED after `timeout`. A descriptor that
-// comes along on a socket is stored in `*passed` (may be null).
+// before a whole one came, DEADLINE_EXCEEDED after `timeout`,
+// FAILED_PRECONDITION if it speaks a later version of the protocol. A
+// descriptor that comes along on a socket is stored in `*passed` (may be null).
 absl::StatusOr<ShimMessage> ReadMessage(int fd, absl::Duration timeout,
                                         Clock& clock, UniqueFd* passed);
 
