@@ -4,9 +4,10 @@
 usage: count_tests.py TESTLOGS_DIR [CHECK=passed|failed ...] < labels
 
 Reads one target label a line, and the test.xml that the target's run left.
-Prints each failed and skipped case, then `N passed, N failed, N skipped`. A
-target without a readable result counts as one failure, a check that ran
-elsewhere as one case. Exits with 1 if anything failed or nothing ran.
+Prints each failed and skipped case, and as FLAKY what failed in a first attempt
+only, then `N passed, N failed, N skipped`. A target without a readable result
+counts as one failure, a check that ran elsewhere as one case. Exits with 1 if
+anything failed or nothing ran.
 """
 
 import os
@@ -32,6 +33,26 @@ def cases_of(path):
             yield name, "passed", ""
 
 
+def flaky_cases(directory):
+    """Yields (name, detail) for what failed in attempts before the last."""
+    attempts = os.path.join(directory, "test_attempts")
+    files = sorted(os.listdir(attempts)) if os.path.isdir(attempts) else []
+    for name in files:
+        if not name.endswith(".xml"):
+            continue
+        try:
+            cases = list(cases_of(os.path.join(attempts, name)))
+        except ElementTree.ParseError as error:
+            cases = [("no result", "failed", str(error))]
+        for case, outcome, detail in cases:
+            if outcome == "failed":
+                yield case, detail
+
+
+def first_lines(detail):
+    return " | ".join(detail.strip().splitlines()[:3])
+
+
 def main():
     root = sys.argv[1]
     counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -50,9 +71,10 @@ def main():
         for name, outcome, detail in cases:
             counts[outcome] += 1
             if outcome != "passed":
-                first = detail.strip().splitlines()[:3]
                 print("%s %s %s: %s" % (outcome.upper(), label, name,
-                                        " | ".join(first)))
+                                        first_lines(detail)))
+        for name, detail in flaky_cases(os.path.dirname(result)):
+            print("FLAKY %s %s: %s" % (label, name, first_lines(detail)))
     print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % counts)
     return 1 if counts["failed"] or not counts["passed"] else 0
 
