@@ -12,6 +12,8 @@
 #include "api/stopper.h"
 #include "api/uploads.h"
 #include "base/clock.h"
+#include "engine/image_content.h"
+#include "engine/image_exchange.h"
 #include "engine/images.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
 #include "secrets/secrets.h"
@@ -52,6 +54,9 @@ class ImagesService final : public v1::Images::Service {
     SpecWriter& writer;     // whoever writes keys does it under its lock
     secrets::Vault* vault;  // null: no log-ins
     RegistryFunctions registries;
+    // Null (tests): their calls answer UNIMPLEMENTED.
+    engine::ImageContent* content = nullptr;
+    engine::ImageExchange* exchange = nullptr;
   };
 
   ImagesService(const Environment& environment, UnpackFunction unpack,

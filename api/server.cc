@@ -96,7 +96,7 @@ class ServerImpl final : public Server {
                     d.stats, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
         images_({gate_, d.store, d.images, d.clock, uploads_, stopper_, writer_,
-                 d.vault, d.registries},
+                 d.vault, d.registries, d.content, d.exchange},
                 d.unpack,
                 {options.max_archive_bytes, options.max_context_bytes}),
         volumes_(gate_, d.volumes, stopper_) {

@@ -25,6 +25,8 @@
 #include "engine/container_files.h"
 #include "engine/engine.h"
 #include "engine/image_commits.h"
+#include "engine/image_content.h"
+#include "engine/image_exchange.h"
 #include "engine/images.h"
 #include "secrets/secrets.h"
 #include "store/store.h"
@@ -73,6 +75,8 @@ struct ServerDependencies {
   engine::ContainerAccess* access = nullptr;
   engine::ContainerFiles* files = nullptr;
   engine::ImageCommits* commits = nullptr;
+  engine::ImageContent* content = nullptr;
+  engine::ImageExchange* exchange = nullptr;
   // Null (tests): the server has one of its own over `store`.
   AuditLog* audit = nullptr;
   // With `vault`.

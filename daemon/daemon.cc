@@ -323,6 +323,8 @@ absl::Status Daemon::StartServer() {
   dependencies.access = engine_.get();
   dependencies.files = engine_.get();
   dependencies.commits = local_images_.get();
+  dependencies.content = local_images_.get();
+  dependencies.exchange = local_images_.get();
   dependencies.registries = {
       engine::NormalizeRegistry,
       [this](const std::string& registry, const engine::RegistryAuth& auth) {

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/secret_text.h"
+#include "engine/image_build.h"
 
 namespace bulwark::engine {
 
@@ -53,11 +54,6 @@ struct Image {
   std::string platform;  // "linux/amd64"
 };
 
-struct RegistryAuth {
-  std::string username;
-  SecretText password;
-};
-
 struct PullRequest {
   std::string reference;  // "nginx", "host:5000/app:1.4", "app@sha256:…"
   std::string platform;   // empty: this host's
@@ -66,15 +62,6 @@ struct PullRequest {
   // Asked now and then, by several threads, also while nothing arrives: false
   // ends the pull with CANCELLED. May be null.
   std::function<bool()> wanted;
-};
-
-struct BuildRequest {
-  std::string context_dir;                // a directory the builder only reads
-  std::string dockerfile = "Dockerfile";  // relative to context_dir
-  std::vector<std::string> tags;
-  std::map<std::string, std::string> args;
-  std::string target;  // empty: the last stage
-  bool no_cache = false;
 };
 
 // One part of what the store takes of its disk.
@@ -102,18 +89,6 @@ struct PruneImagesResult {
   std::vector<std::string> removed;
   int64_t bytes = 0;  // what their content takes
 };
-
-// What a long operation says while it runs.
-struct Progress {
-  std::string id;       // layer digest, or step "3/7"
-  std::string status;   // "downloading", "unpacking", "done", "cached"
-  int64_t current = 0;  // bytes
-  int64_t total = 0;    // bytes; 0: unknown
-  std::string output;   // a line that a build step printed, else empty
-};
-// Called from several threads, one at a time. Returning false cancels the
-// operation (CANCELLED).
-using ProgressSink = std::function<bool(const Progress&)>;
 
 // Thread-safe. An image that was returned stays usable as long as it is
 // referenced by name or its digest was pinned.

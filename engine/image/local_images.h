@@ -18,6 +18,8 @@
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
 #include "engine/image_commits.h"
+#include "engine/image_content.h"
+#include "engine/image_exchange.h"
 #include "engine/images.h"
 #include "engine/registry/client.h"
 
@@ -42,8 +44,11 @@ struct LocalImagesConfig {
   std::function<absl::StatusOr<build::BuildNetwork>()> build_network;
 };
 
-// Thread-safe; see Images.
-class LocalImages final : public Images, public ImageCommits {
+// Thread-safe; see the ports.
+class LocalImages final : public Images,
+                          public ImageCommits,
+                          public ImageContent,
+                          public ImageExchange {
  public:
   // Removes what a crash left half made, containers of builds too: the engine
   // must have recovered. DATA_LOSS if the index of images is damaged; the
@@ -71,6 +76,23 @@ class LocalImages final : public Images, public ImageCommits {
       const std::vector<std::string>& in_use) override;
   absl::StatusOr<PruneImagesResult> Prune(
       const PruneImagesRequest& request) override;
+
+  // local_images_exchange.cc
+  absl::StatusOr<std::string> Push(const PushRequest& request,
+                                   const ProgressSink& progress) override;
+  absl::Status Save(const SaveRequest& request, int fd,
+                    const ProgressSink& progress) override;
+  absl::StatusOr<Image> Import(const ImportRequest& request, int fd,
+                               const ProgressSink& progress) override;
+  absl::StatusOr<TagsPage> ListTags(const TagsRequest& request) override;
+  absl::StatusOr<Referrers> ListReferrers(
+      const ReferrersRequest& request) override;
+
+  // local_images_content.cc
+  absl::StatusOr<ImageDocuments> Documents(
+      absl::string_view reference) override;
+  absl::StatusOr<std::vector<ImageDamage>> Verify(
+      const VerifyRequest& request, const VerifyProgress& progress) override;
 
  private:
   LocalImages(LocalImagesConfig config,
