@@ -8,9 +8,9 @@ namespace {
 constexpr absl::Duration kEvery = absl::Milliseconds(100);
 constexpr size_t kMostIds = 10000;
 
-// What a build prints is bytes, but a message takes only UTF-8: the client
-// would not read another one.
-std::string AsUtf8(const std::string& text) {
+}  // namespace
+
+std::string ToUtf8(const std::string& text) {
   if (google::protobuf::internal::IsStructurallyValidUTF8(text)) return text;
   std::string out = text;
   for (char& c : out) {
@@ -19,14 +19,13 @@ std::string AsUtf8(const std::string& text) {
   return out;
 }
 
-}  // namespace
-
 v1::ImageInfo ToImageInfo(const engine::Image& image) {
   v1::ImageInfo info;
   for (const std::string& reference : image.references) {
     info.add_references(reference);
   }
   info.set_digest(image.digest);
+  info.set_config_digest(image.config_digest);
   info.set_size_bytes(image.size_bytes);
   *info.mutable_create_time() = ToTimestamp(image.create_time);
   info.set_platform(image.platform);
@@ -41,7 +40,7 @@ bool ProgressFilter::Report(const engine::Progress& progress) {
     if (last_.size() >= kMostIds) last_.clear();
     const auto [it, is_new] =
         last_.try_emplace(progress.id, Last{progress.status, now});
-    if (!is_new && progress.output.empty() &&
+    if (!is_new && progress.output.empty() && progress.warnings.empty() &&
         it->second.status == progress.status &&
         now < it->second.time + kEvery) {
       return true;
@@ -49,11 +48,26 @@ bool ProgressFilter::Report(const engine::Progress& progress) {
     it->second = {progress.status, now};
   }
   v1::ImageProgress message;
-  message.set_id(AsUtf8(progress.id));
-  message.set_status(AsUtf8(progress.status));
+  message.set_id(ToUtf8(progress.id));
+  message.set_status(ToUtf8(progress.status));
   message.set_current(progress.current);
   message.set_total(progress.total);
-  message.set_output(AsUtf8(progress.output));
+  message.set_output(ToUtf8(progress.output));
+  message.set_error(progress.error);
+  message.set_stage(ToUtf8(progress.stage));
+  if (progress.elapsed > absl::ZeroDuration()) {
+    const int64_t nanos = absl::ToInt64Nanoseconds(progress.elapsed);
+    message.mutable_elapsed()->set_seconds(nanos / 1'000'000'000);
+    message.mutable_elapsed()->set_nanos(
+        static_cast<int32_t>(nanos % 1'000'000'000));
+  }
+  for (const engine::BuildWarning& warning : progress.warnings) {
+    v1::BuildWarning& out = *message.add_warnings();
+    out.set_rule(ToUtf8(warning.rule));
+    out.set_message(ToUtf8(warning.message));
+    out.set_line(warning.line);
+    out.set_excerpt(ToUtf8(warning.excerpt));
+  }
   return send_(message);
 }
 

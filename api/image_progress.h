@@ -15,6 +15,10 @@
 
 namespace bulwark::api {
 
+// What a build prints, or a document of an image says, is bytes; but a message
+// takes only UTF-8: the client would not read another one.
+std::string ToUtf8(const std::string& text);
+
 v1::ImageInfo ToImageInfo(const engine::Image& image);
 
 // Turns what an operation says into messages, and drops counters that come

@@ -4,9 +4,11 @@
 #include <set>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "api/image_progress.h"
+#include "api/images_progress.h"
 #include "base/status.h"
 #include "store/objects.h"
 
@@ -62,54 +64,6 @@ absl::StatusOr<std::vector<std::string>> DigestsInUse(
     }
   }
   return std::vector<std::string>(digests.begin(), digests.end());
-}
-
-// Runs `operation(sink)`, which returns the images, and sends its progress.
-template <typename Stream, typename Operation>
-absl::Status ImagesService::WithProgress(const grpc::ServerContext& context,
-                                         Stream& stream, Operation operation) {
-  const auto send = [&stream](const v1::ImageProgress& message) {
-    return stream.Write(message);
-  };
-  const auto done = [&] {
-    return context.IsCancelled() || env_.stopper.stopping();
-  };
-  ProgressFilter filter(env_.clock, send, done);
-  const absl::StatusOr<std::vector<engine::Image>> images =
-      operation([&filter](const engine::Progress& progress) {
-        return filter.Report(progress);
-      });
-  if (absl::IsCancelled(images.status()) && env_.stopper.stopping()) {
-    return absl::UnavailableError("the daemon is stopping");
-  }
-  RETURN_IF_ERROR(images.status());
-  if (!filter.Finish(*images)) return absl::CancelledError("client is gone");
-  return absl::OkStatus();
-}
-
-grpc::Status ImagesService::Pull(
-    grpc::ServerContext* context, const v1::PullImageRequest* request,
-    grpc::ServerWriter<v1::ImageProgress>* writer) {
-  return env_.gate.Run(
-      *context, "/bulwark.v1.Images/Pull", *request,
-      [&](const v1::Identity&) -> absl::Status {
-        engine::PullRequest pull;
-        pull.reference = request->reference();
-        pull.platform = request->platform();
-        pull.always = true;
-        if (request->has_credentials()) {
-          pull.auth = engine::RegistryAuth{
-              request->credentials().username(),
-              SecretText(request->credentials().password())};
-        }
-        using Images = absl::StatusOr<std::vector<engine::Image>>;
-        return WithProgress(
-            *context, *writer, [&](const engine::ProgressSink& sink) -> Images {
-              ASSIGN_OR_RETURN(engine::Image image,
-                               env_.images.Pull(pull, sink));
-              return std::vector<engine::Image>{std::move(image)};
-            });
-      });
 }
 
 grpc::Status ImagesService::Load(
@@ -195,13 +149,22 @@ grpc::Status ImagesService::List(grpc::ServerContext* context,
 grpc::Status ImagesService::Remove(grpc::ServerContext* context,
                                    const v1::RemoveImageRequest* request,
                                    v1::RemoveImageResponse*) {
-  return env_.gate.Run(*context, "/bulwark.v1.Images/Remove", *request,
-                       [&](const v1::Identity&) -> absl::Status {
-                         ASSIGN_OR_RETURN(const std::vector<std::string> in_use,
-                                          DigestsInUse(env_.store));
-                         return env_.images.Remove(request->reference(),
-                                                   in_use);
-                       });
+  return env_.gate.Run(
+      *context, "/bulwark.v1.Images/Remove", *request,
+      [&](const v1::Identity&) -> absl::Status {
+        const std::string& reference = request->reference();
+        ASSIGN_OR_RETURN(std::vector<std::string> in_use,
+                         DigestsInUse(env_.store));
+        if (request->untag()) {
+          if (absl::StartsWith(reference, "sha256:")) {
+            return absl::InvalidArgumentError(absl::StrCat(
+                "untag ", reference, ": it is a digest, not a name"));
+          }
+          ASSIGN_OR_RETURN(engine::Image image, env_.images.Get(reference));
+          in_use.push_back(std::move(image.digest));
+        }
+        return env_.images.Remove(reference, in_use);
+      });
 }
 
 grpc::Status ImagesService::Tag(grpc::ServerContext* context,

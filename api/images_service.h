@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "api/gate.h"
@@ -30,6 +31,9 @@ using UnpackFunction =
 struct RegistryFunctions {
   // The name as references have it; INVALID_ARGUMENT says what is wrong.
   std::function<absl::StatusOr<std::string>(absl::string_view registry)> name;
+  // The full name of an image; INVALID_ARGUMENT says what is wrong.
+  std::function<absl::StatusOr<std::string>(absl::string_view reference)>
+      reference;
   // Whether the registry takes the credentials: UNAUTHENTICATED or
   // PERMISSION_DENIED if not.
   std::function<absl::Status(const std::string& registry,
@@ -74,6 +78,33 @@ class ImagesService final : public v1::Images::Service {
       grpc::ServerContext* context,
       grpc::ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>*
           stream) override;
+  // images_exchange.cc
+  grpc::Status Push(grpc::ServerContext* context,
+                    const v1::PushImageRequest* request,
+                    grpc::ServerWriter<v1::ImageProgress>* writer) override;
+  grpc::Status Save(
+      grpc::ServerContext* context, const v1::SaveImagesRequest* request,
+      grpc::ServerWriter<v1::SaveImagesResponse>* writer) override;
+  grpc::Status Import(
+      grpc::ServerContext* context,
+      grpc::ServerReaderWriter<v1::ImageProgress, v1::ImportImageRequest>*
+          stream) override;
+  grpc::Status ListTags(grpc::ServerContext* context,
+                        const v1::ListTagsRequest* request,
+                        v1::ListTagsResponse* response) override;
+  grpc::Status ListReferrers(grpc::ServerContext* context,
+                             const v1::ListReferrersRequest* request,
+                             v1::ListReferrersResponse* response) override;
+  // images_content.cc
+  grpc::Status Inspect(grpc::ServerContext* context,
+                       const v1::InspectImageRequest* request,
+                       v1::InspectImageResponse* response) override;
+  grpc::Status History(grpc::ServerContext* context,
+                       const v1::ImageHistoryRequest* request,
+                       v1::ImageHistoryResponse* response) override;
+  grpc::Status Verify(
+      grpc::ServerContext* context, const v1::VerifyImagesRequest* request,
+      grpc::ServerWriter<v1::VerifyImagesResponse>* writer) override;
   grpc::Status List(grpc::ServerContext* context,
                     const v1::ListImagesRequest* request,
                     v1::ListImagesResponse* response) override;
@@ -94,6 +125,19 @@ class ImagesService final : public v1::Images::Service {
   template <typename Stream, typename Operation>
   absl::Status WithProgress(const grpc::ServerContext& context, Stream& stream,
                             Operation operation);
+  absl::StatusOr<engine::ImageExchange*> Exchange() const;
+  absl::StatusOr<engine::ImageContent*> Content() const;
+  absl::StatusOr<std::vector<engine::PullRequest>> PullsOf(
+      const v1::PullImageRequest& request);
+  absl::StatusOr<std::vector<engine::PushRequest>> PushesOf(
+      const v1::PushImageRequest& request);
+  absl::Status SaveChecked(const grpc::ServerContext& context,
+                           const v1::SaveImagesRequest& request,
+                           grpc::ServerWriter<v1::SaveImagesResponse>& writer);
+  absl::Status ImportChecked(
+      const grpc::ServerContext& context, const Caller& caller,
+      grpc::ServerReaderWriter<v1::ImageProgress, v1::ImportImageRequest>&
+          stream);
   absl::StatusOr<std::string> LoginChecked(const v1::LoginRequest& request,
                                            const Caller& caller);
   absl::Status BuildChecked(

@@ -326,7 +326,7 @@ absl::Status Daemon::StartServer() {
   dependencies.content = local_images_.get();
   dependencies.exchange = local_images_.get();
   dependencies.registries = {
-      engine::NormalizeRegistry,
+      engine::NormalizeRegistry, engine::NormalizeReference,
       [this](const std::string& registry, const engine::RegistryAuth& auth) {
         return local_images_->CheckCredentials(registry, auth);
       }};

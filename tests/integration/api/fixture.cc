@@ -51,6 +51,9 @@ void ApiTest::StartServer() {
     }
     return absl::InvalidArgumentError("not a registry");
   };
+  dependencies.registries.reference = Normalize;
+  dependencies.content = content_;
+  dependencies.exchange = exchange_;
   // Takes the password "right" only.
   dependencies.registries.check = [](const std::string&,
                                      const engine::RegistryAuth& auth) {

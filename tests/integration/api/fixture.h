@@ -57,10 +57,12 @@ class ApiTest : public ::testing::Test {
   store::MemStore store_{clock_};
   ScriptedEngine engine_;
   engine::FakeEngine access_{clock_};
-  // Of the server. Without these it serves no files and no commits.
+  // Of the server. What is null here it does not serve.
   engine::Engine* engine_pointer_ = &engine_;
   engine::ContainerFiles* files_ = nullptr;
   engine::ImageCommits* commits_ = nullptr;
+  engine::ImageContent* content_ = nullptr;
+  engine::ImageExchange* exchange_ = nullptr;
   engine::FakeImages images_;
   secrets::FakeVault vault_;
   int unsealed_ = 0;  // how often the server said so

@@ -1,0 +1,159 @@
+// Images as archives: out of the store, and into it.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/audit/describe.h"
+#include "api/images_progress.h"
+#include "api/rules.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+
+namespace bulwark::api {
+namespace {
+
+constexpr size_t kPiece = size_t{256} << 10;
+constexpr int kMostReferences = 1000;
+
+// Hands on what comes through the pipe until its end. An error if the client or
+// the server goes first.
+absl::Status HandOn(int fd, const grpc::ServerContext& context,
+                    const Stopper& stopper,
+                    grpc::ServerWriter<v1::SaveImagesResponse>& writer) {
+  v1::SaveImagesResponse message;
+  for (;;) {
+    if (stopper.stopping()) {
+      return absl::UnavailableError("the daemon is stopping");
+    }
+    if (context.IsCancelled()) return absl::CancelledError("client is gone");
+    pollfd ready = {fd, POLLIN, 0};
+    if (poll(&ready, 1,
+             static_cast<int>(absl::ToInt64Milliseconds(kCancelPoll))) <= 0) {
+      continue;
+    }
+    std::string& data = *message.mutable_data();
+    data.resize(kPiece);
+    const ssize_t n = read(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus("read", "the archive");
+    if (n == 0) return absl::OkStatus();
+    data.resize(static_cast<size_t>(n));
+    if (!writer.Write(message)) return absl::CancelledError("client is gone");
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<engine::ImageExchange*> ImagesService::Exchange() const {
+  if (env_.exchange != nullptr) return env_.exchange;
+  return absl::UnimplementedError("exchange images: not served here");
+}
+
+absl::Status ImagesService::SaveChecked(
+    const grpc::ServerContext& context, const v1::SaveImagesRequest& request,
+    grpc::ServerWriter<v1::SaveImagesResponse>& writer) {
+  ASSIGN_OR_RETURN(engine::ImageExchange * exchange, Exchange());
+  engine::SaveRequest save;
+  save.references.assign(request.references().begin(),
+                         request.references().end());
+  if (save.references.empty()) {
+    return absl::InvalidArgumentError("save images: name at least one");
+  }
+  if (request.references_size() > kMostReferences) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "save images: ", request.references_size(), " are more than the ",
+        kMostReferences, " that one archive may hold"));
+  }
+  if (request.format() == "oci") {
+    save.format = engine::ImageFormat::kOci;
+  } else if (!request.format().empty() && request.format() != "docker") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("save images: ", Quoted(request.format()),
+                     " is not a format; it is docker or oci"));
+  }
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus("make", "a pipe");
+  UniqueFd from(ends[0]);
+  UniqueFd to(ends[1]);
+  std::atomic<bool> ended{false};
+  absl::Status saved;
+  std::thread thread([&] {
+    // Who reads may be gone: that is an error of write(), not a signal.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    saved = exchange->Save(save, to.get(), [&ended](const engine::Progress&) {
+      return !ended.load();
+    });
+    to.Reset();
+  });
+  const absl::Status sent = HandOn(from.get(), context, env_.stopper, writer);
+  ended = true;
+  from.Reset();
+  thread.join();
+  // After the client went, what Save() says is only that.
+  RETURN_IF_ERROR(sent);
+  return saved;
+}
+
+grpc::Status ImagesService::Save(
+    grpc::ServerContext* context, const v1::SaveImagesRequest* request,
+    grpc::ServerWriter<v1::SaveImagesResponse>* writer) {
+  return env_.gate.Run(*context, "/bulwark.v1.Images/Save", *request,
+                       [&](const v1::Identity&) {
+                         return SaveChecked(*context, *request, *writer);
+                       });
+}
+
+absl::Status ImagesService::ImportChecked(
+    const grpc::ServerContext& context, const Caller& caller,
+    grpc::ServerReaderWriter<v1::ImageProgress, v1::ImportImageRequest>&
+        stream) {
+  ASSIGN_OR_RETURN(engine::ImageExchange * exchange, Exchange());
+  v1::ImportImageRequest message;
+  if (!stream.Read(&message) || !message.has_options()) {
+    return absl::InvalidArgumentError(
+        "import image: the first message must hold the options");
+  }
+  v1::AuditRecord& record = caller.record()->record();
+  record = Describe(record.method(), caller.identity(), &message.options());
+  engine::ImportRequest import;
+  import.reference = message.options().reference();
+  import.changes.assign(message.options().changes().begin(),
+                        message.options().changes().end());
+  import.message = message.options().message();
+  import.platform = message.options().platform();
+  ASSIGN_OR_RETURN(UploadFile file,
+                   env_.uploads.NewFile(limits_.archive_bytes));
+  while (stream.Read(&message)) RETURN_IF_ERROR(file.Append(message.data()));
+  if (context.IsCancelled()) {
+    return absl::CancelledError("import image: the client is gone");
+  }
+  RETURN_IF_ERROR(file.Rewind());
+  using Images = absl::StatusOr<std::vector<engine::Image>>;
+  return WithProgress(
+      context, stream, [&](const engine::ProgressSink& sink) -> Images {
+        ASSIGN_OR_RETURN(engine::Image image,
+                         exchange->Import(import, file.fd(), sink));
+        return std::vector<engine::Image>{std::move(image)};
+      });
+}
+
+grpc::Status ImagesService::Import(
+    grpc::ServerContext* context,
+    grpc::ServerReaderWriter<v1::ImageProgress, v1::ImportImageRequest>*
+        stream) {
+  return env_.gate.Run(*context, "/bulwark.v1.Images/Import",
+                       [&](const Caller& caller) {
+                         return ImportChecked(*context, caller, *stream);
+                       });
+}
+
+}  // namespace bulwark::api

@@ -1,0 +1,449 @@
+// Pushing, saving, importing, looking into and verifying images, over the
+// socket and a scripted engine.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "absl/synchronization/notification.h"
+#include "api/errors.h"
+#include "base/testing/status_matchers.h"
+#include "tests/integration/api/fixture.h"
+
+namespace bulwark::api {
+namespace {
+
+using ::bulwark::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr char kDigest[] =
+    "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+// Does what the test says, and notes what it was asked.
+class ScriptedExchange final : public engine::ImageExchange,
+                               public engine::ImageContent {
+ public:
+  absl::StatusOr<std::string> Push(
+      const engine::PushRequest& request,
+      const engine::ProgressSink& progress) override {
+    pushes.push_back(request);
+    progress({kDigest, "uploading", 1, 2, ""});
+    RETURN_IF_ERROR(result);
+    return std::string(kDigest);
+  }
+  absl::Status Save(const engine::SaveRequest& request, int fd,
+                    const engine::ProgressSink& progress) override {
+    save = request;
+    int64_t written = 0;
+    while (written < archive_bytes) {
+      if (!progress({"", "saving", written, archive_bytes, ""})) {
+        save_ended.Notify();
+        return absl::CancelledError("cancelled");
+      }
+      const std::string piece(
+          std::min<int64_t>(100'000, archive_bytes - written), 's');
+      const ssize_t n = write(fd, piece.data(), piece.size());
+      if (n < 0) {
+        save_ended.Notify();
+        return ErrnoStatus("write", "the archive");
+      }
+      written += n;
+    }
+    save_ended.Notify();
+    return result;
+  }
+  absl::StatusOr<engine::Image> Import(
+      const engine::ImportRequest& request, int fd,
+      const engine::ProgressSink& progress) override {
+    import = request;
+    char buffer[100];
+    const ssize_t n = read(fd, buffer, sizeof(buffer));
+    import_data = std::string(buffer, n > 0 ? n : 0);
+    engine::Image image;
+    image.digest = kDigest;
+    return image;
+  }
+  absl::StatusOr<engine::TagsPage> ListTags(
+      const engine::TagsRequest& request) override {
+    tags = request;
+    RETURN_IF_ERROR(result);
+    return tags_page;
+  }
+  absl::StatusOr<engine::Referrers> ListReferrers(
+      const engine::ReferrersRequest& request) override {
+    referrers = request;
+    return engine::Referrers{
+        kDigest,
+        {{kDigest, "a/manifest", "a/signature", 12, {{"by", "me\xff"}}}}};
+  }
+  absl::StatusOr<engine::ImageDocuments> Documents(
+      absl::string_view reference) override {
+    if (reference != "app:1") return absl::NotFoundError("no such image");
+    engine::ImageDocuments documents;
+    documents.image.digest = kDigest;
+    documents.manifest = "{\"m\":\xff}";
+    documents.config = "{}";
+    documents.layers = {{kDigest, "sha256:d", "layer", 7}};
+    documents.history = {
+        {absl::FromUnixSeconds(5), "COPY", "", documents.layers[0]},
+        {absl::FromUnixSeconds(6), "CMD \xff", "last", std::nullopt}};
+    return documents;
+  }
+  absl::StatusOr<std::vector<engine::ImageDamage>> Verify(
+      const engine::VerifyRequest& request,
+      const engine::VerifyProgress& progress) override {
+    verify = request;
+    if (!progress(5, 10)) return absl::CancelledError("cancelled");
+    engine::ImageDamage damage;
+    damage.kind = engine::ImageDamage::Kind::kLayer;
+    damage.digest = kDigest;
+    damage.problem = "changed";
+    damage.references = {"app:1"};
+    return std::vector<engine::ImageDamage>{damage};
+  }
+
+  absl::Status result;
+  std::vector<engine::PushRequest> pushes;
+  engine::SaveRequest save;
+  int64_t archive_bytes = 0;
+  absl::Notification save_ended;
+  engine::ImportRequest import;
+  std::string import_data;
+  engine::TagsRequest tags;
+  engine::TagsPage tags_page;
+  engine::ReferrersRequest referrers;
+  engine::VerifyRequest verify;
+};
+
+class ImagesExchangeTest : public ApiTest {
+ protected:
+  void SetUp() override {
+    content_ = &scripted_;
+    exchange_ = &scripted_;
+    options_.max_archive_bytes = 1000;
+    StartServer();
+    stub_ = v1::Images::NewStub(channel_);
+  }
+
+  template <typename Message, typename Stream>
+  static absl::StatusOr<std::vector<Message>> Collect(Stream& stream) {
+    std::vector<Message> messages;
+    Message message;
+    while (stream.Read(&message)) messages.push_back(message);
+    const absl::Status status = FromGrpc(stream.Finish());
+    if (!status.ok()) return status;
+    return messages;
+  }
+
+  absl::StatusOr<std::vector<v1::ImageProgress>> Pull(
+      const v1::PullImageRequest& request) {
+    grpc::ClientContext context;
+    auto reader = stub_->Pull(&context, request);
+    return Collect<v1::ImageProgress>(*reader);
+  }
+  absl::StatusOr<std::vector<v1::ImageProgress>> Push(
+      const v1::PushImageRequest& request) {
+    grpc::ClientContext context;
+    auto reader = stub_->Push(&context, request);
+    return Collect<v1::ImageProgress>(*reader);
+  }
+  void Have(const std::string& reference) {
+    images_.Publish(reference);
+    v1::PullImageRequest request;
+    request.set_reference(reference);
+    ASSERT_OK(Pull(request));
+  }
+
+  ScriptedExchange scripted_;
+  std::unique_ptr<v1::Images::Stub> stub_;
+};
+
+TEST_F(ImagesExchangeTest, WhenPushed_ProgressAndTheDigestThereCome) {
+  Have("host/app:1");
+  v1::PushImageRequest request;
+  request.set_reference("host/app:1");
+  request.set_target("other/app:2");
+  request.set_format("oci");
+  request.mutable_credentials()->set_username("me");
+  request.mutable_credentials()->set_password("secret");
+
+  ASSERT_OK_AND_ASSIGN(const auto messages, Push(request));
+
+  ASSERT_THAT(messages, SizeIs(2));
+  EXPECT_EQ(messages[0].status(), "uploading");
+  ASSERT_THAT(messages[1].images(), SizeIs(1));
+  EXPECT_EQ(messages[1].images(0).digest(), kDigest);
+  EXPECT_THAT(messages[1].images(0).references(), ElementsAre("other/app:2"));
+  ASSERT_THAT(scripted_.pushes, SizeIs(1));
+  EXPECT_EQ(scripted_.pushes[0].format, engine::ImageFormat::kOci);
+  EXPECT_EQ(scripted_.pushes[0].auth->password.Reveal(), "secret");
+}
+
+TEST_F(ImagesExchangeTest, WhenAllTagsArePushed_EachOfTheRepositoryIs) {
+  Have("host/app:1");
+  Have("host/app:2");
+  Have("host/apple:3");
+  v1::PushImageRequest request;
+  request.set_reference("host/app");
+  request.set_target("other/x");
+  request.set_all_tags(true);
+
+  ASSERT_OK_AND_ASSIGN(const auto messages, Push(request));
+
+  EXPECT_THAT(messages.back().images(), SizeIs(2));
+  ASSERT_THAT(scripted_.pushes, SizeIs(2));
+  std::set<std::string> targets;
+  for (const auto& push : scripted_.pushes) targets.insert(push.target);
+  EXPECT_THAT(targets, ElementsAre("other/x:1", "other/x:2"));
+
+  request.set_reference("host/app:1");
+  EXPECT_THAT(Push(request), StatusIs(absl::StatusCode::kInvalidArgument,
+                                      HasSubstr("without a tag")));
+  request.set_reference("host:5000/none");
+  EXPECT_THAT(Push(request), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ImagesExchangeTest, WhenPushFails_ItsErrorComes) {
+  Have("host/app:1");
+  scripted_.result = absl::PermissionDeniedError("read only");
+  v1::PushImageRequest request;
+  request.set_reference("host/app:1");
+  EXPECT_THAT(Push(request), StatusIs(absl::StatusCode::kPermissionDenied,
+                                      HasSubstr("read only")));
+  request.set_format("zip");
+  EXPECT_THAT(Push(request), StatusIs(absl::StatusCode::kInvalidArgument,
+                                      HasSubstr("oci or docker")));
+}
+
+TEST_F(ImagesExchangeTest, WhenAllTagsArePulled_EachOfTheRegistryIs) {
+  images_.Publish("host/app:a");
+  images_.Publish("host/app:b");
+  scripted_.tags_page.tags = {"a", "b"};
+  v1::PullImageRequest request;
+  request.set_reference("host/app");
+  request.set_all_tags(true);
+
+  ASSERT_OK_AND_ASSIGN(const auto messages, Pull(request));
+
+  EXPECT_THAT(messages.back().images(), SizeIs(2));
+  EXPECT_EQ(scripted_.tags.repository, "host/app");
+  EXPECT_THAT(images_.List(), SizeIs(2));
+}
+
+TEST_F(ImagesExchangeTest, WhenSaved_TheWholeArchiveComes) {
+  scripted_.archive_bytes = 3'000'000;
+  v1::SaveImagesRequest request;
+  request.add_references("app:1");
+  request.add_references("web:1");
+  request.set_format("oci");
+  grpc::ClientContext context;
+  auto reader = stub_->Save(&context, request);
+
+  ASSERT_OK_AND_ASSIGN(const auto messages,
+                       Collect<v1::SaveImagesResponse>(*reader));
+
+  int64_t bytes = 0;
+  for (const auto& message : messages) bytes += message.data().size();
+  EXPECT_EQ(bytes, 3'000'000);
+  EXPECT_THAT(scripted_.save.references, ElementsAre("app:1", "web:1"));
+  EXPECT_EQ(scripted_.save.format, engine::ImageFormat::kOci);
+}
+
+TEST_F(ImagesExchangeTest, WhenSaveFails_ItsErrorComes) {
+  scripted_.result = absl::NotFoundError("no such image");
+  v1::SaveImagesRequest request;
+  {
+    grpc::ClientContext context;
+    auto reader = stub_->Save(&context, request);
+    EXPECT_THAT(
+        Collect<v1::SaveImagesResponse>(*reader),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at least")));
+  }
+  request.add_references("app:1");
+  grpc::ClientContext context;
+  auto reader = stub_->Save(&context, request);
+  EXPECT_THAT(Collect<v1::SaveImagesResponse>(*reader),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ImagesExchangeTest, WhenTheClientOfASaveGoes_TheSaveEnds) {
+  scripted_.archive_bytes = int64_t{1} << 40;
+  v1::SaveImagesRequest request;
+  request.add_references("app:1");
+  {
+    grpc::ClientContext context;
+    auto reader = stub_->Save(&context, request);
+    v1::SaveImagesResponse message;
+    ASSERT_TRUE(reader->Read(&message));
+    context.TryCancel();
+    EXPECT_FALSE(reader->Finish().ok());
+  }
+  EXPECT_TRUE(
+      scripted_.save_ended.WaitForNotificationWithTimeout(absl::Seconds(20)));
+}
+
+TEST_F(ImagesExchangeTest, WhenImported_OptionsAndDataReachTheEngine) {
+  grpc::ClientContext context;
+  auto stream = stub_->Import(&context);
+  v1::ImportImageRequest request;
+  request.mutable_options()->set_reference("app:1");
+  request.mutable_options()->add_changes("CMD [\"sh\"]");
+  stream->Write(request);
+  request.set_data("a tar");
+  stream->Write(request);
+  stream->WritesDone();
+
+  ASSERT_OK_AND_ASSIGN(const auto messages,
+                       Collect<v1::ImageProgress>(*stream));
+
+  EXPECT_EQ(messages.back().images(0).digest(), kDigest);
+  EXPECT_EQ(scripted_.import_data, "a tar");
+  EXPECT_THAT(scripted_.import.changes, ElementsAre("CMD [\"sh\"]"));
+  EXPECT_TRUE(std::filesystem::is_empty(options_.state_dir + "/uploads"));
+}
+
+TEST_F(ImagesExchangeTest, WhenAnImportIsNotOne_ItIsRefused) {
+  {
+    grpc::ClientContext context;
+    auto stream = stub_->Import(&context);
+    v1::ImportImageRequest request;
+    request.set_data("a tar");
+    stream->Write(request);
+    stream->WritesDone();
+    EXPECT_THAT(
+        Collect<v1::ImageProgress>(*stream),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("options")));
+  }
+  grpc::ClientContext context;
+  auto stream = stub_->Import(&context);
+  v1::ImportImageRequest request;
+  request.mutable_options();
+  stream->Write(request);
+  request.set_data(std::string(1001, 'x'));
+  stream->Write(request);
+  stream->WritesDone();
+  EXPECT_THAT(Collect<v1::ImageProgress>(*stream),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(std::filesystem::is_empty(options_.state_dir + "/uploads"));
+}
+
+TEST_F(ImagesExchangeTest, WhenTagsAreListed_TheyComeAsThePortSays) {
+  scripted_.tags_page = {{"1", "2"}, true};
+  v1::ListTagsRequest request;
+  request.set_repository("host/app");
+  request.set_limit(2);
+  request.set_last("0");
+  v1::ListTagsResponse response;
+  {
+    grpc::ClientContext context;
+    ASSERT_OK(FromGrpc(stub_->ListTags(&context, request, &response)));
+  }
+  EXPECT_THAT(response.tags(), ElementsAre("1", "2"));
+  EXPECT_TRUE(response.more());
+  EXPECT_EQ(scripted_.tags.limit, 2);
+  EXPECT_EQ(scripted_.tags.last, "0");
+  request.set_limit(-1);
+  grpc::ClientContext context;
+  EXPECT_THAT(FromGrpc(stub_->ListTags(&context, request, &response)),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(ImagesExchangeTest, WhenReferrersAreListed_WhatIsNoUtf8Survives) {
+  v1::ListReferrersRequest request;
+  request.set_reference("host/app:1");
+  request.set_artifact_type("a/signature");
+  v1::ListReferrersResponse response;
+  grpc::ClientContext context;
+  ASSERT_OK(FromGrpc(stub_->ListReferrers(&context, request, &response)));
+  EXPECT_EQ(response.digest(), kDigest);
+  ASSERT_THAT(response.referrers(), SizeIs(1));
+  EXPECT_EQ(response.referrers(0).artifact_type(), "a/signature");
+  EXPECT_EQ(response.referrers(0).annotations().at("by"), "me?");
+  EXPECT_EQ(scripted_.referrers.artifact_type, "a/signature");
+}
+
+TEST_F(ImagesExchangeTest, WhenInspected_DocumentsComeByteForByte) {
+  v1::InspectImageRequest request;
+  request.set_reference("app:1");
+  v1::InspectImageResponse response;
+  {
+    grpc::ClientContext context;
+    ASSERT_OK(FromGrpc(stub_->Inspect(&context, request, &response)));
+  }
+  EXPECT_EQ(response.manifest(), "{\"m\":\xff}");
+  EXPECT_EQ(response.image().digest(), kDigest);
+  EXPECT_THAT(response.layers(), SizeIs(1));
+  request.set_reference("app:2");
+  grpc::ClientContext context;
+  EXPECT_THAT(FromGrpc(stub_->Inspect(&context, request, &response)),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ImagesExchangeTest, WhenHistoryIsAsked_TheNewestIsFirst) {
+  v1::ImageHistoryRequest request;
+  request.set_reference("app:1");
+  v1::ImageHistoryResponse response;
+  grpc::ClientContext context;
+  ASSERT_OK(FromGrpc(stub_->History(&context, request, &response)));
+  ASSERT_THAT(response.entries(), SizeIs(2));
+  EXPECT_EQ(response.entries(0).created_by(), "CMD ?");
+  EXPECT_FALSE(response.entries(0).has_layer());
+  EXPECT_EQ(response.entries(1).layer().size_bytes(), 7);
+}
+
+TEST_F(ImagesExchangeTest, WhenVerified_ProgressAndDamageCome) {
+  v1::VerifyImagesRequest request;
+  request.add_references("app:1");
+  request.set_repair(true);
+  grpc::ClientContext context;
+  auto reader = stub_->Verify(&context, request);
+
+  ASSERT_OK_AND_ASSIGN(const auto messages,
+                       Collect<v1::VerifyImagesResponse>(*reader));
+
+  EXPECT_EQ(messages.front().current(), 5);
+  EXPECT_FALSE(messages.front().done());
+  EXPECT_TRUE(messages.back().done());
+  ASSERT_THAT(messages.back().damaged(), SizeIs(1));
+  EXPECT_EQ(messages.back().damaged(0).kind(), "layer");
+  EXPECT_TRUE(scripted_.verify.repair);
+}
+
+TEST_F(ImagesExchangeTest, WhenUntagged_TheImageStays) {
+  Have("host/app:1");
+  v1::RemoveImageRequest request;
+  request.set_reference("host/app:1");
+  request.set_untag(true);
+  v1::RemoveImageResponse response;
+  {
+    grpc::ClientContext context;
+    ASSERT_OK(FromGrpc(stub_->Remove(&context, request, &response)));
+  }
+  EXPECT_THAT(images_.Get("host/app:1"), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(images_.List(), SizeIs(1));
+  request.set_reference(images_.List()[0].digest);
+  grpc::ClientContext context;
+  EXPECT_THAT(
+      FromGrpc(stub_->Remove(&context, request, &response)),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a name")));
+}
+
+TEST_F(ImagesExchangeTest, WhenThereIsNoExchange_CallsAreUnimplemented) {
+  server_.reset();
+  exchange_ = nullptr;
+  content_ = nullptr;
+  StartServer();
+  stub_ = v1::Images::NewStub(channel_);
+  v1::PushImageRequest push;
+  push.set_reference("a:1");
+  EXPECT_THAT(Push(push), StatusIs(absl::StatusCode::kUnimplemented));
+  grpc::ClientContext context;
+  v1::InspectImageResponse response;
+  EXPECT_THAT(FromGrpc(stub_->Inspect(&context, {}, &response)),
+              StatusIs(absl::StatusCode::kUnimplemented));
+}
+
+}  // namespace
+}  // namespace bulwark::api
