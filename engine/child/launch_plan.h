@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 5;
+inline constexpr uint32_t kPlanVersion = 6;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -54,6 +54,7 @@ enum class StepKind : uint16_t {
   kJoinCgroup,     // write 0 into the open file `slot`
   kSetns,          // enter the namespace in `slot`, of type value
   kUnshare,        // value: CLONE_NEW* flags
+  kEnterTime,      // enter the time namespace that kUnshare made
   kPrivateMounts,  // cut mount propagation, or make it value (an MS_* flag)
   kAttachRoot,     // mount `slot` (if any) on the host path str: the root
   kAttach,         // mount `slot` on str inside the root

@@ -72,6 +72,7 @@ void AddNamespaces(const Spec& spec, PlanBuilder& plan) {
   flags = CLONE_PARENT;
   bool new_user = false;
   bool any_user = false;
+  bool new_time = false;
   // The user namespace is entered last of those before the clone: the others
   // take rights of the host.
   const Namespace* user = nullptr;
@@ -93,6 +94,7 @@ void AddNamespaces(const Spec& spec, PlanBuilder& plan) {
       plan.Add(Stage::kNamespaces, StepKind::kUnshare,
                absl::StrCat("create namespace of ", NamespaceFile(ns.type)),
                args);
+      new_time = new_time || ns.type == CLONE_NEWTIME;
     }
     if (ns.type == CLONE_NEWNET && ns.path.empty()) {
       plan.Add(Stage::kNamespaces, StepKind::kLoopback, "bring up loopback");
@@ -110,6 +112,9 @@ void AddNamespaces(const Spec& spec, PlanBuilder& plan) {
   if (offsets) {
     AddSync(Stage::kNamespaces, child::kSyncTimeOffsets, 0, "set time offsets",
             plan);
+  }
+  if (new_time) {
+    plan.Add(Stage::kNamespaces, StepKind::kEnterTime, "enter time namespace");
   }
   if (!spec.hostname.empty()) {
     StepArgs args;
