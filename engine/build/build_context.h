@@ -3,6 +3,7 @@
 #define ENGINE_BUILD_BUILD_CONTEXT_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "engine/build/dockerfile.h"
 #include "engine/build/file_tree.h"
 #include "engine/build/glob.h"
 #include "engine/build/step_cache.h"
@@ -57,6 +59,8 @@ struct BuiltLayer {
 struct StageImage {
   image::ConfigFile config;  // diff ids are filled in at the end
   std::vector<BuiltLayer> layers;
+  // Of ARG, which stages on top of this one inherit.
+  std::map<std::string, std::string> args;
 
   std::vector<std::string> Directories() const {
     std::vector<std::string> result;
@@ -70,7 +74,8 @@ struct BuildContext {
   const BuildRequest& request;
   image::Reporter* reporter;
   image::ImageStore::Lease* lease;
-  std::string file_name;  // of the Dockerfile, for messages
+  std::string file_name;             // of the Dockerfile, for messages
+  const Dockerfile* file = nullptr;  // null: there is none to point into
   char escape = '\\';
   const FileTree* files = nullptr;  // the build context
   IgnoreList ignored;

@@ -227,7 +227,7 @@ TEST_F(BuildTest, WhenTheFileIsWrong_TheMessageHelps) {
       {"FROM scratch\nCOPY a b /c\n", "end with \"/\""},
       {"FROM scratch\nCOPY [ab] /c\n", "end with \"/\""},
       {"FROM scratch\nCOPY --chmod=9 a /\n", "not an octal mode"},
-      {"FROM scratch\nCOPY --froom=x a /\n", "--froom is not supported"},
+      {"FROM scratch\nCOPY --froom=x a /\n", "--froom; did you mean --from?"},
       {"FROM scratch\nADD https://x/y /\n", "not supported"},
       {"FROM scratch\nEXPOSE http\n", "is not a port"},
       {"FROM scratch\nENV A\n", "needs a value"},
@@ -239,7 +239,7 @@ TEST_F(BuildTest, WhenTheFileIsWrong_TheMessageHelps) {
       {"FROM scratch\nSHELL sh\n", "needs the form"},
       {"FROM scratch\nHEALTHCHECK x\n", "NONE, or CMD"},
       {"FROM scratch\nRUN --mount=type=cache,target=/x y\n",
-       "--mount=type=cache,target=/x is not supported"},
+       "are not supported"},
       {"FROM Bad:Ref:x\n", "Dockerfile:1: FROM Bad:Ref:x"},
       {"FROM scratch\nCOPY a /x\nCOPY b /x/y\n", "not a directory"},
   };

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,14 +48,14 @@ class Builder {
     ASSIGN_OR_RETURN(Dockerfile file, ReadDockerfile(files));
     context_.file_name = file.name;
     context_.escape = file.escape;
+    context_.file = &file;
     GlobalScope global(request.args, platform_);
-    ASSIGN_OR_RETURN(stages_, PlanStages(file, request.target, &global));
-    for (const StagePlan& stage : stages_) {
-      if (stage.needed) steps_ += stage.instructions.size() + 1;
+    ASSIGN_OR_RETURN(plan_,
+                     PlanBuild(file, request.target, contexts_, &global));
+    for (size_t i : plan_.order) {
+      steps_ += plan_.stages[i].instructions.size() + 1;
     }
-    for (size_t i = 0; i < stages_.size(); ++i) {
-      if (stages_[i].needed) RETURN_IF_ERROR(BuildStage(i, &global));
-    }
+    for (size_t i : plan_.order) RETURN_IF_ERROR(BuildStage(i, &global));
     Progress warning;
     warning.id = "build";
     warning.status = "running";
@@ -65,7 +66,7 @@ class Builder {
           name, "\"");
       context_.reporter->Report(warning);
     }
-    return Store(images_.rbegin()->second, names);
+    return Store(images_.at(plan_.target), names);
   }
 
  private:
@@ -90,12 +91,11 @@ class Builder {
           "there is no ", path, " in ", context_.request.context_dir));
     }
     if (!text.ok()) return text.status();
-    for (const std::string& name :
-         {absl::StrCat(path, ".dockerignore"), std::string(".dockerignore")}) {
+    for (const std::string& name : IgnoreFilesOf(path)) {
       absl::StatusOr<std::string> ignored = ReadText(files, name);
       if (absl::IsNotFound(ignored.status())) continue;
       if (!ignored.ok()) return ignored.status();
-      context_.ignored = IgnoreList(*ignored);
+      ASSIGN_OR_RETURN(context_.ignored, IgnoreList::Parse(*ignored, name));
       break;
     }
     return ParseDockerfile(*text, path);
@@ -104,7 +104,7 @@ class Builder {
   std::string NextStep() { return absl::StrCat(++step_, "/", steps_); }
 
   absl::Status BuildStage(size_t index, GlobalScope* global) {
-    const StagePlan& plan = stages_[index];
+    const StagePlan& plan = plan_.stages[index];
     const std::string step = NextStep();
     Progress progress;
     progress.id = step;
@@ -113,14 +113,11 @@ class Builder {
     context_.reporter->Report(progress);
     absl::StatusOr<StageImage> base = Base(plan);
     if (!base.ok()) {
-      return Annotate(base.status(),
-                      absl::StrCat(context_.file_name, ":", plan.from.line,
-                                   ": ", plan.from.ToString()));
+      return AnnotateIn(base.status(), *context_.file, plan.from);
     }
     context_.reporter->Report(step, "done");
-    Stage stage(&context_, global, [this, index](const std::string& name) {
-      return LayersBehind(name, index);
-    });
+    Stage stage(&context_, global,
+                [this](const std::string& name) { return LayersBehind(name); });
     RETURN_IF_ERROR(stage.Start(*std::move(base), plan.from));
     for (const Instruction& instruction : plan.instructions) {
       RETURN_IF_ERROR(stage.Execute(instruction, NextStep()));
@@ -141,18 +138,12 @@ class Builder {
     return ReadBase(&context_, image);
   }
 
-  absl::StatusOr<std::vector<std::string>> LayersBehind(const std::string& name,
-                                                        size_t before) {
-    int index = FindStage(stages_, name, before);
-    if (index >= 0) {
-      auto it = images_.find(index);
-      if (it == images_.end()) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "--from=", name, ": write the stage's name without variables"));
-      }
-      return it->second.Directories();
-    }
-    ASSIGN_OR_RETURN(Image image, options_.resolve(name, ""));
+  absl::StatusOr<std::vector<std::string>> LayersBehind(
+      const std::string& name) {
+    ASSIGN_OR_RETURN(const Source source,
+                     ResolveSource(plan_.stages, contexts_, name));
+    if (source.stage >= 0) return images_.at(source.stage).Directories();
+    ASSIGN_OR_RETURN(Image image, options_.resolve(source.image, ""));
     ASSIGN_OR_RETURN(StageImage base, ReadBase(&context_, image));
     return base.Directories();
   }
@@ -181,7 +172,8 @@ class Builder {
   image::ImageStore::Lease lease_;
   BuildContext context_;
   image::Platform platform_;
-  std::vector<StagePlan> stages_;
+  std::set<std::string> contexts_;  // the names of those beside the main one
+  BuildPlan plan_;
   std::map<size_t, StageImage> images_;  // of the stages that are done
   size_t step_ = 0;
   size_t steps_ = 0;

@@ -1,5 +1,6 @@
 #include "engine/build/dockerfile.h"
 
+#include <set>
 #include <string>
 
 #include "base/testing/status_matchers.h"
@@ -54,6 +55,8 @@ TEST(ParseDockerfileTest, WhenLinesGoOn_AreJoined) {
                                               "USER x\n"));
   ASSERT_THAT(file.instructions, SizeIs(3));
   EXPECT_EQ(file.instructions[1].rest, "one &&   two   three");
+  EXPECT_EQ(file.instructions[1].last_line, 6);
+  EXPECT_TRUE(file.instructions[1].has_empty_continuation);
   EXPECT_EQ(file.instructions[1].line, 2);
   EXPECT_EQ(file.instructions[2].line, 7);
 }
@@ -117,23 +120,47 @@ TEST(ParseDockerfileTest, WhenWrong_NamesTheLine) {
   }
 }
 
+TEST(ParseDockerfileTest, WhenWrong_ShowsTheLines) {
+  EXPECT_THAT(Parse("FROM a\n\nRUNN \\\n  x\nUSER y\n"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "Dockerfile:3: unknown instruction \"RUNN\"; did you "
+                       "mean RUN?\n"
+                       "    2 |\n"
+                       "    3 | >>> RUNN \\\n"
+                       "      |     ^^^^\n"
+                       "    4 | >>>   x\n"
+                       "    5 |     USER y"));
+}
+
 TEST(ParseDockerfileTest, WhenJsonIsBroken_IsTheShellForm) {
   ASSERT_OK_AND_ASSIGN(Dockerfile file,
-                       Parse("FROM a\nCMD ['a']\nCMD [\"a\", 1]\n"));
+                       Parse("FROM a\nCMD ['a']\nCMD []\nENV [\"a\"] b\n"));
   EXPECT_FALSE(file.instructions[1].exec_form);
-  EXPECT_FALSE(file.instructions[2].exec_form);
+  EXPECT_TRUE(file.instructions[2].exec_form);
+  EXPECT_FALSE(file.instructions[3].exec_form);
+  EXPECT_THAT(
+      Parse("FROM a\nCMD [\"a\", 1]\n"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("strings only")));
+}
+
+TEST(ParseDockerfileTest, WhenEscapesAreDoubled_TheLineEnds) {
+  ASSERT_OK_AND_ASSIGN(Dockerfile file, Parse("FROM a\nRUN x \\\\\nRUN y\n"));
+  ASSERT_THAT(file.instructions, SizeIs(3));
+  EXPECT_EQ(file.instructions[1].rest, "x \\\\");
 }
 
 std::optional<std::string> Values(absl::string_view name) {
   if (name == "A") return "1";
   if (name == "EMPTY") return "";
+  if (name == "P") return "a/b/c.x.y";
+  if (name == "WORDS") return "b  c";
   return std::nullopt;
 }
 
 TEST(ExpandTest, WhenVariables_AreReplaced) {
   const struct {
-    std::string text;
-    std::string result;
+    const char* text;
+    const char* result;
   } cases[] = {
       {"$A", "1"},
       {"x${A}y$A", "x1y1"},
@@ -148,7 +175,14 @@ TEST(ExpandTest, WhenVariables_AreReplaced) {
       {"\"a\\\"b\\n\"", "a\"b\\n"},
       {"a\\ b", "a b"},
       {"$", "$"},
-      {"$1", "$1"},
+      {"$1|$$|$%", "||$%"},
+      {"a\\", "a"},
+      {"${P#*/}|${P##*/}|${P%/*}|${P%%/*}", "b/c.x.y|c.x.y|a/b|a"},
+      {"${P%.?}|${P#x}|${P%%.*}", "a/b/c.x|a/b/c.x.y|a/b/c"},
+      {"${P/b/B}|${P/\\//_}|${P//\\//_}", "a/B/c.x.y|a_b/c.x.y|a_b_c.x.y"},
+      {"${P//[b]/}|${P/b*x/-}|${P//?/z}", "a/b/c.x.y|a/-.y|zzzzzzzzz"},
+      {"${P#${A:-x}}${NONE#x}", "a/b/c.x.y"},
+      {"${A?}", "1"},
       {"a'b'\"c\"", "abc"},
   };
   for (const auto& c : cases) {
@@ -158,7 +192,8 @@ TEST(ExpandTest, WhenVariables_AreReplaced) {
 
 TEST(ExpandTest, WhenMalformed_IsRefused) {
   for (const char* text :
-       {"'a", "\"a", "${A", "${}", "${A:-x", "${A%x}", "${NONE:?give one}"}) {
+       {"'a", "\"a", "${A", "${}", "${A:-x", "${A=x}", "${NONE:?give one}",
+        "${NONE?}", "${A/x}", "${A#\\x}", "${A:", "${"}) {
     EXPECT_THAT(Expand(text, '\\', Values),
                 StatusIs(absl::StatusCode::kInvalidArgument))
         << text;
@@ -167,6 +202,30 @@ TEST(ExpandTest, WhenMalformed_IsRefused) {
   for (int i = 0; i < 100; ++i) deep = "${NONE:-" + deep + "}";
   EXPECT_THAT(Expand(deep, '\\', Values),
               StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ExpandTest, WhenVariablesDoubleEachOther_IsRefused) {
+  std::string value = "x";
+  absl::StatusOr<std::string> result = value;
+  for (int i = 0; i < 40 && result.ok(); ++i) {
+    result =
+        Expand("$V$V", '\\', [&value](absl::string_view) { return value; });
+    if (result.ok()) value = *result;
+  }
+  EXPECT_THAT(result, StatusIs(absl::StatusCode::kInvalidArgument,
+                               HasSubstr("longer than 1 MiB")));
+}
+
+TEST(ExpandTest, WhenNotSet_NamesAreNoted) {
+  std::set<std::string> unset;
+  EXPECT_OK(
+      Expand("$A $B ${C} ${D:-x} ${E+x} ${F#x} $1", '\\', Values, &unset));
+  EXPECT_THAT(unset, ElementsAre("B", "C", "F"));
+}
+
+TEST(ExpandTest, WhenWords_SplitAtBlanksOfVariables) {
+  EXPECT_THAT(ExpandWords("a$WORDS \"$WORDS\" '' d\\ e", '\\', Values),
+              IsOkAndHolds(ElementsAre("ab", "c", "b  c", "d e")));
 }
 
 TEST(SplitWordsTest, WhenQuoted_KeepsBlanks) {
@@ -191,7 +250,7 @@ TEST(GlobMatchTest, WhenPatterns_Match) {
       {"a?c", "ac", false},
       {"[a-c]x", "bx", true},
       {"[^a-c]x", "bx", false},
-      {"[!a-c]x", "dx", true},
+      {"[!a-c]x", "dx", false},
       {"a\\*", "a*", true},
       {"a\\*", "ab", false},
       {"*a*b*c*", "xxaxxbxxcxx", true},
@@ -206,38 +265,21 @@ TEST(GlobMatchTest, WhenPatterns_Match) {
   EXPECT_FALSE(GlobMatch(std::string(60, '*') + "b", std::string(5000, 'a')));
 }
 
-TEST(IgnoreListTest, WhenPatterns_LastOneDecides) {
-  IgnoreList list(
-      "# comment\n"
-      "*.log\n"
-      "node_modules\n"
-      "/build/\n"
-      "!build/keep\n"
-      "**/secret*\n");
-  EXPECT_TRUE(list.Ignores("a.log"));
-  EXPECT_FALSE(list.Ignores("d/a.log"));
-  EXPECT_TRUE(list.Ignores("node_modules/x/y"));
-  EXPECT_TRUE(list.Ignores("build/x"));
-  EXPECT_FALSE(list.Ignores("build/keep/x"));
-  EXPECT_TRUE(list.Ignores("a/b/secret.txt"));
-  EXPECT_FALSE(list.Ignores("src"));
-  EXPECT_TRUE(list.HasExceptions());
-}
-
 TEST(CleanRelativeTest, WhenPathsGoUp_StopAtTheTop) {
   EXPECT_EQ(CleanRelative("/a/./b/../c//d/"), "a/c/d");
   EXPECT_EQ(CleanRelative("../../x"), "x");
   EXPECT_EQ(CleanRelative("/"), "");
 }
 
-absl::StatusOr<std::vector<StagePlan>> Plan(const std::string& text,
-                                            const std::string& target = "") {
+absl::StatusOr<BuildPlan> Plan(const std::string& text,
+                               const std::string& target = "",
+                               const std::set<std::string>& contexts = {}) {
   ASSIGN_OR_RETURN(Dockerfile file, Parse(text));
   GlobalScope global({{"GIVEN", "3.19"}}, {"linux", "amd64", ""});
-  return PlanStages(file, target, &global);
+  return PlanBuild(file, target, contexts, &global);
 }
 
-TEST(PlanStagesTest, WhenTarget_OnlyWhatItNeedsIsMarked) {
+TEST(PlanBuildTest, WhenTarget_OnlyWhatItNeedsIsMarked) {
   const std::string text =
       "ARG GIVEN=3.0\n"
       "FROM alpine:${GIVEN} AS base\n"
@@ -246,20 +288,43 @@ TEST(PlanStagesTest, WhenTarget_OnlyWhatItNeedsIsMarked) {
       "FROM scratch\n"
       "COPY --from=tools /a /a\n"
       "FROM scratch AS other\n";
-  ASSERT_OK_AND_ASSIGN(auto stages, Plan(text, "3"));
-  ASSERT_THAT(stages, SizeIs(4));
-  EXPECT_EQ(stages[0].base, "alpine:3.19");
-  EXPECT_TRUE(stages[0].needed);
-  EXPECT_FALSE(stages[1].needed);
-  EXPECT_TRUE(stages[2].needed);
-  EXPECT_EQ(stages[2].base_stage, 0);
-  EXPECT_TRUE(stages[3].needed);
-  ASSERT_OK_AND_ASSIGN(stages, Plan(text));
-  EXPECT_FALSE(stages[0].needed);
-  EXPECT_TRUE(stages[4].needed);
+  ASSERT_OK_AND_ASSIGN(BuildPlan plan, Plan(text, "3"));
+  EXPECT_EQ(plan.stages[0].base, "alpine:3.19");
+  EXPECT_EQ(plan.stages[2].base_stage, 0);
+  EXPECT_EQ(plan.target, 3);
+  EXPECT_THAT(plan.order, ElementsAre(0, 2, 3));
+  EXPECT_FALSE(plan.stages[1].needed);
+  EXPECT_TRUE(plan.stages[2].needed);
+  EXPECT_THAT(plan.stages[3].needs, ElementsAre(2));
+  ASSERT_OK_AND_ASSIGN(plan, Plan(text));
+  EXPECT_THAT(plan.order, ElementsAre(4));
 }
 
-TEST(PlanStagesTest, WhenWrong_SaysWhereAndWhy) {
+TEST(PlanBuildTest, WhenFilesComeFromALaterStage_ThatGoesFirst) {
+  ASSERT_OK_AND_ASSIGN(
+      BuildPlan plan,
+      Plan("FROM scratch AS a\nRUN --mount=from=b,target=/x true\n"
+           "FROM scratch AS b\n",
+           "a"));
+  EXPECT_THAT(plan.order, ElementsAre(1, 0));
+}
+
+TEST(PlanBuildTest, WhenAContextHasTheName_ItTakesThePlace) {
+  const std::string text =
+      "FROM alpine AS a\nRUN x\nFROM busybox AS b\nCOPY --from=a /x /\n"
+      "COPY --from=c /x /\n";
+  ASSERT_OK_AND_ASSIGN(BuildPlan plan, Plan(text, "", {"a", "busybox"}));
+  EXPECT_THAT(plan.order, ElementsAre(1));
+  EXPECT_EQ(plan.stages[0].base_context, "a");
+  EXPECT_THAT(plan.stages[0].instructions, SizeIs(0));
+  EXPECT_EQ(plan.stages[1].base_context, "busybox");
+  ASSERT_OK_AND_ASSIGN(Source source, ResolveSource(plan.stages, {"a"}, "a"));
+  EXPECT_EQ(source.context, "a");
+  ASSERT_OK_AND_ASSIGN(source, ResolveSource(plan.stages, {"a"}, "c"));
+  EXPECT_EQ(source.image, "c");
+}
+
+TEST(PlanBuildTest, WhenWrong_SaysWhereAndWhy) {
   const struct {
     std::string text;
     std::string target;
@@ -269,8 +334,12 @@ TEST(PlanStagesTest, WhenWrong_SaysWhereAndWhy) {
       {"ARG A=1\n", "", "no FROM"},
       {"FROM a b\n", "", "FROM IMAGE AS NAME"},
       {"FROM $NONE\n", "", "is empty"},
-      {"FROM a AS x\nFROM b AS X\n", "", "there is a stage \"x\" already"},
+      {"FROM a AS 1x\n", "", "is not a name for a stage"},
+      {"FROM a\nCOPY --from=5 a /\n", "", "there is no stage 5"},
+      {"FROM a AS x\nCOPY --from=0 a /\n", "", "stage x needs itself"},
+      {"FROM a AS x\nCOPY --from=y a /\nFROM x AS y\n", "", "needs itself"},
       {"FROM --flag=1 a\n", "", "unknown flag --flag"},
+      {"FROM a AS web\n", "webb", "did you mean web?"},
       {"FROM a AS x\n", "y", "has no stage \"y\"; it has: x"},
   };
   for (const auto& c : cases) {

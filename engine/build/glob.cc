@@ -1,10 +1,9 @@
 #include "engine/build/glob.h"
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
+#include <vector>
+
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 
 namespace bulwark::engine::build {
 namespace {
@@ -13,7 +12,7 @@ namespace {
 // that does not end is an ordinary "[".
 bool MatchClass(absl::string_view pattern, size_t* i, char c) {
   size_t j = *i + 1;
-  bool negated = j < pattern.size() && (pattern[j] == '^' || pattern[j] == '!');
+  bool negated = j < pattern.size() && pattern[j] == '^';
   if (negated) ++j;
   bool matched = false;
   bool first = true;
@@ -122,41 +121,6 @@ std::string CleanRelative(absl::string_view path) {
     }
   }
   return absl::StrJoin(parts, "/");
-}
-
-IgnoreList::IgnoreList(absl::string_view text) {
-  absl::ConsumePrefix(&text, "\xef\xbb\xbf");
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    if (absl::StartsWith(line, "#")) continue;
-    line = absl::StripAsciiWhitespace(line);
-    Pattern pattern;
-    if (absl::ConsumePrefix(&line, "!")) {
-      pattern.exception = true;
-      line = absl::StripAsciiWhitespace(line);
-    }
-    pattern.glob = CleanRelative(line);
-    if (pattern.glob.empty()) continue;
-    has_exceptions_ = has_exceptions_ || pattern.exception;
-    patterns_.push_back(std::move(pattern));
-  }
-}
-
-bool IgnoreList::Ignores(absl::string_view path) const {
-  Parts parts = absl::StrSplit(path, '/');
-  bool ignored = false;
-  for (const Pattern& pattern : patterns_) {
-    if (ignored != pattern.exception) continue;  // it would change nothing
-    Parts globs = absl::StrSplit(pattern.glob, '/');
-    Parts prefix;
-    for (absl::string_view part : parts) {
-      prefix.push_back(part);
-      if (MatchParts(globs, prefix)) {
-        ignored = !pattern.exception;
-        break;
-      }
-    }
-  }
-  return ignored;
 }
 
 }  // namespace bulwark::engine::build

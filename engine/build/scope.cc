@@ -2,6 +2,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace bulwark::engine::build {
@@ -11,6 +12,14 @@ bool IsProxy(const std::string& name) {
   std::string upper = absl::AsciiStrToUpper(name);
   return upper == "HTTP_PROXY" || upper == "HTTPS_PROXY" ||
          upper == "FTP_PROXY" || upper == "NO_PROXY" || upper == "ALL_PROXY";
+}
+
+constexpr char kEpoch[] = "SOURCE_DATE_EPOCH";
+constexpr int64_t kMaxEpoch = 253'402'300'799;  // 9999-12-31
+
+// Arguments that are meant for the builder, not for the file.
+bool IsOwn(const std::string& name) {
+  return name == kEpoch || absl::StartsWith(name, "BUILDKIT_");
 }
 
 std::optional<std::string> ValueIn(
@@ -23,21 +32,52 @@ std::optional<std::string> ValueIn(
 }  // namespace
 
 GlobalScope::GlobalScope(const std::map<std::string, std::string>& given,
-                         const image::Platform& platform)
+                         const image::Platform& target,
+                         const image::Platform& build, const std::string& stage)
     : given_(given) {
-  for (const char* prefix : {"TARGET", "BUILD"}) {
+  const auto set = [this](const char* prefix, const image::Platform& platform) {
     automatic_[absl::StrCat(prefix, "PLATFORM")] = platform.ToString();
     automatic_[absl::StrCat(prefix, "OS")] = platform.os;
+    automatic_[absl::StrCat(prefix, "OSVERSION")] = "";
     automatic_[absl::StrCat(prefix, "ARCH")] = platform.architecture;
     automatic_[absl::StrCat(prefix, "VARIANT")] = platform.variant;
+  };
+  set("TARGET", target);
+  set("BUILD", build);
+  automatic_["TARGETSTAGE"] = stage.empty() ? "default" : stage;
+  for (auto& [name, value] : automatic_) {
+    auto it = given_.find(name);
+    if (it == given_.end()) continue;
+    value = it->second;
+    used_.insert(name);
   }
 }
 
 void GlobalScope::Declare(const std::string& name,
                           const std::optional<std::string>& fallback) {
+  names_.insert(name);
   std::optional<std::string> value = Given(name);
   if (!value.has_value()) value = fallback;
   if (value.has_value()) declared_[name] = *value;
+}
+
+bool GlobalScope::Declares(absl::string_view name) const {
+  return names_.count(std::string(name)) > 0;
+}
+
+absl::StatusOr<std::optional<absl::Time>> GlobalScope::SourceDateEpoch() const {
+  std::optional<std::string> text = ValueIn(given_, kEpoch);
+  if (!text.has_value()) text = ValueIn(declared_, kEpoch);
+  if (!text.has_value() || text->empty()) return std::optional<absl::Time>();
+  int64_t seconds = 0;
+  if (!absl::SimpleAtoi(*text, &seconds) || seconds < 0 ||
+      seconds > kMaxEpoch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kEpoch, "=", *text,
+                     ": it is not a number of seconds since 1970; date +%s"
+                     " prints the present one"));
+  }
+  return std::optional<absl::Time>(absl::FromUnixSeconds(seconds));
 }
 
 std::optional<std::string> GlobalScope::Get(absl::string_view name) const {
@@ -58,7 +98,9 @@ std::optional<std::string> GlobalScope::Automatic(
 std::vector<std::string> GlobalScope::Unused() const {
   std::vector<std::string> result;
   for (const auto& [name, value] : given_) {
-    if (used_.count(name) == 0 && !IsProxy(name)) result.push_back(name);
+    if (used_.count(name) == 0 && !IsProxy(name) && !IsOwn(name)) {
+      result.push_back(name);
+    }
   }
   return result;
 }
@@ -73,6 +115,7 @@ std::map<std::string, std::string> GlobalScope::Proxies() const {
 
 void StageScope::Declare(const std::string& name,
                          const std::optional<std::string>& fallback) {
+  names_.insert(name);
   std::optional<std::string> value = global_->Given(name);
   if (!value.has_value()) value = fallback;
   if (!value.has_value()) value = global_->Get(name);

@@ -5,6 +5,8 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "engine/build/glob.h"
+#include "engine/build/instruction_flags.h"
+#include "engine/build/instruction_form.h"
 #include "engine/build/run_step.h"
 #include "engine/image/digest.h"
 #include "engine/image/json.h"
@@ -36,11 +38,13 @@ absl::StatusOr<mode_t> ParseMode(const std::string& text) {
 
 absl::Status Stage::Start(StageImage base, const Instruction& from) {
   image_ = std::move(base);
+  metadata_.emplace(context_->escape, global_, &image_.config, image_.args);
   std::vector<std::string> triggers;
   triggers.swap(image_.config.on_build);
   for (const std::string& trigger : triggers) {
     ASSIGN_OR_RETURN(Instruction instruction,
-                     ParseInstruction(trigger, from.line, context_->file_name));
+                     ParseInstruction(trigger, from.line, context_->file_name,
+                                      context_->escape));
     RETURN_IF_ERROR(Execute(instruction, "ONBUILD"));
   }
   return absl::OkStatus();
@@ -57,10 +61,13 @@ absl::Status Stage::Execute(const Instruction& instruction,
   progress.output = instruction.ToString();
   context_->reporter->Report(progress);
   absl::Status status = Dispatch(instruction);
+  if (!status.ok() && context_->file != nullptr) {
+    return AnnotateIn(status, *context_->file, instruction);
+  }
   if (!status.ok()) {
     return Annotate(
         status, absl::StrCat(context_->file_name, ":", instruction.line, ": ",
-                             instruction.ToString()));
+                             instruction.Summary()));
   }
   if (instruction.keyword != "ARG") {
     image_.config.history.push_back({FormatCreated(image_.config.create_time),
@@ -74,11 +81,10 @@ absl::Status Stage::Dispatch(const Instruction& instruction) {
   const std::string& keyword = instruction.keyword;
   if (keyword == "RUN") return ApplyRun(instruction);
   if (keyword == "COPY" || keyword == "ADD") return ApplyCopy(instruction);
-  if (keyword != "HEALTHCHECK" && !instruction.flags.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unknown flag --", instruction.flags[0].first));
-  }
-  return ApplyMetadata(instruction);
+  if (keyword == "WORKDIR") return ApplyWorkdir(instruction);
+  RETURN_IF_ERROR(metadata_->Apply(instruction));
+  image_.args = metadata_->scope().values();
+  return absl::OkStatus();
 }
 
 std::string Stage::LayersKey() const {
@@ -99,25 +105,10 @@ absl::Status Stage::AddLayer(const std::string& what, const LayerFiller& fill) {
   return absl::OkStatus();
 }
 
-std::vector<std::string> Stage::ShellWords(const std::string& command) const {
-  std::vector<std::string> words = image_.config.shell;
-  if (words.empty()) words = {"/bin/sh", "-c"};
-  words.push_back(command);
-  return words;
-}
-
-std::vector<std::string> Stage::CommandOf(
-    const Instruction& instruction) const {
-  return instruction.exec_form ? instruction.words
-                               : ShellWords(instruction.rest);
-}
-
 absl::StatusOr<std::vector<std::string>> Stage::RunArgs(
     const Instruction& instruction) const {
   if (instruction.heredocs.empty()) {
-    std::vector<std::string> args = CommandOf(instruction);
-    if (args.empty()) return absl::InvalidArgumentError("no command");
-    return args;
+    return CommandWords(instruction, image_.config.shell);
   }
   const Heredoc& first = instruction.heredocs[0];
   bool alone = instruction.heredocs.size() == 1 &&
@@ -129,28 +120,33 @@ absl::StatusOr<std::vector<std::string>> Stage::RunArgs(
           "a script with its own interpreter (#!) is not supported here; COPY"
           " it, and RUN the file");
     }
-    return ShellWords(first.text);
+    Instruction script = instruction;
+    script.rest = first.text;
+    return CommandWords(script, image_.config.shell);
   }
-  std::string script = absl::StrCat(instruction.rest, "\n");
+  Instruction script = instruction;
+  absl::StrAppend(&script.rest, "\n");
   for (const Heredoc& heredoc : instruction.heredocs) {
-    absl::StrAppend(&script, heredoc.text, heredoc.name, "\n");
+    absl::StrAppend(&script.rest, heredoc.text, heredoc.name, "\n");
   }
-  return ShellWords(script);
+  return CommandWords(script, image_.config.shell);
 }
 
 absl::Status Stage::ApplyRun(const Instruction& instruction) {
   RunStep run;
-  for (const auto& [name, value] : instruction.flags) {
-    if (name == "network" && (value == "none" || value == "default")) {
-      run.network = value == "default";
-    } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--", name, "=", value, " is not supported"));
-    }
+  ASSIGN_OR_RETURN(const RunFlags flags,
+                   ReadRunFlags(instruction, [this](absl::string_view text) {
+                     return metadata_->ExpandText(text);
+                   }));
+  if (!flags.mounts.empty() || flags.insecure ||
+      flags.network == RunFlags::Network::kHost) {
+    return absl::InvalidArgumentError(
+        "--mount, --security=insecure and --network=host are not supported");
   }
+  run.network = flags.network == RunFlags::Network::kDefault;
   ASSIGN_OR_RETURN(run.args, RunArgs(instruction));
   run.env = image_.config.config.env;
-  for (const auto& [name, value] : scope_.values()) {
+  for (const auto& [name, value] : metadata_->scope().values()) {
     if (!FindEnv(run.env, name).has_value()) SetEnv(&run.env, name, value);
   }
   run.cwd = image_.config.config.working_dir;
@@ -176,49 +172,42 @@ absl::Status Stage::ApplyRun(const Instruction& instruction) {
   });
 }
 
-std::string Stage::AbsolutePath(const std::string& path) const {
-  std::string base =
-      absl::StartsWith(path, "/") ? "" : image_.config.config.working_dir;
-  bool slash =
-      absl::EndsWith(path, "/") || path == "." || absl::EndsWith(path, "/.");
-  std::string clean = CleanRelative(absl::StrCat(base, "/", path));
-  return absl::StrCat("/", clean, slash && !clean.empty() ? "/" : "");
-}
-
 absl::StatusOr<CopyRequest> Stage::ReadCopy(const Instruction& instruction,
                                             const FileTree& below,
                                             std::string* from) {
   CopyRequest request;
   request.unpack = instruction.keyword == "ADD";
-  std::string chown;
-  for (const auto& [name, written] : instruction.flags) {
-    ASSIGN_OR_RETURN(std::string value, ExpandText(written));
-    if (name == "from" && !request.unpack) {
-      *from = value;
-    } else if (name == "chown") {
-      ASSIGN_OR_RETURN(request.attributes.owner, ResolveOwner(value, below));
-      request.attributes.owner_asked_for = true;
-    } else if (name == "chmod") {
-      ASSIGN_OR_RETURN(request.attributes.mode, ParseMode(value));
-    } else if (name != "link") {  // which says how, not what
-      return absl::InvalidArgumentError(
-          absl::StrCat("flag --", name, " is not supported"));
-    }
+  ASSIGN_OR_RETURN(const CopyFlags flags,
+                   ReadCopyFlags(instruction, [this](absl::string_view text) {
+                     return metadata_->ExpandText(text);
+                   }));
+  if (flags.parents || !flags.exclude.empty() || flags.keep_git_dir ||
+      !flags.checksum.empty() || flags.unpack.has_value()) {
+    return absl::InvalidArgumentError(
+        "--parents, --exclude, --keep-git-dir, --checksum and --unpack are not"
+        " supported");
+  }
+  *from = flags.from;
+  if (!flags.chown.empty()) {
+    ASSIGN_OR_RETURN(request.attributes.owner,
+                     ResolveOwner(flags.chown, below));
+    request.attributes.owner_asked_for = true;
+  }
+  if (!flags.chmod.empty()) {
+    ASSIGN_OR_RETURN(request.attributes.mode, ParseMode(flags.chmod));
   }
   if (from->empty() && !request.attributes.owner_asked_for) {
     request.attributes.owner = Owner{0, 0};
   }
-  ASSIGN_OR_RETURN(std::vector<std::string> words, ExpandWords(instruction));
-  if (words.size() < 2) {
-    return absl::InvalidArgumentError("it needs a source and a destination");
-  }
-  request.destination = AbsolutePath(words.back());
+  ASSIGN_OR_RETURN(std::vector<std::string> words,
+                   metadata_->ExpandWordsOf(instruction));
+  request.destination = metadata_->AbsolutePath(words.back());
   words.pop_back();
   for (const Heredoc& heredoc : instruction.heredocs) {
     std::string text = heredoc.text;
     if (heredoc.expand) {
-      ASSIGN_OR_RETURN(
-          text, ExpandHeredoc(heredoc.text, context_->escape, Variables()));
+      ASSIGN_OR_RETURN(text, ExpandHeredoc(heredoc.text, context_->escape,
+                                           metadata_->Variables()));
     }
     request.texts.emplace_back(heredoc.name, std::move(text));
   }
@@ -258,12 +247,8 @@ absl::Status Stage::ApplyCopy(const Instruction& instruction) {
 }
 
 absl::Status Stage::ApplyWorkdir(const Instruction& instruction) {
-  ASSIGN_OR_RETURN(std::string path, ExpandText(instruction.rest));
-  std::string directory = AbsolutePath(path);
-  if (directory.size() > 1 && absl::EndsWith(directory, "/")) {
-    directory.pop_back();
-  }
-  image_.config.config.working_dir = directory;
+  RETURN_IF_ERROR(metadata_->Apply(instruction));
+  const std::string& directory = image_.config.config.working_dir;
   ASSIGN_OR_RETURN(FileTree below, FileTree::Open(image_.Directories()));
   absl::StatusOr<FileTree::Node> node = below.Lookup(directory, true);
   if (node.ok() && node->IsDirectory()) return absl::OkStatus();

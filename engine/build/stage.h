@@ -16,6 +16,7 @@
 #include "engine/build/copy_step.h"
 #include "engine/build/dockerfile.h"
 #include "engine/build/scope.h"
+#include "engine/build/stage_metadata.h"
 
 namespace bulwark::engine::build {
 
@@ -30,7 +31,6 @@ class Stage {
   Stage(BuildContext* context, GlobalScope* global, FindLayers find_layers)
       : context_(context),
         global_(global),
-        scope_(global),
         find_layers_(std::move(find_layers)) {}
 
   // Begins from `base`; runs its ONBUILD triggers, at the line of FROM.
@@ -44,18 +44,9 @@ class Stage {
 
  private:
   absl::Status Dispatch(const Instruction& instruction);
-  absl::Status ApplyMetadata(const Instruction& instruction);
   absl::Status ApplyRun(const Instruction& instruction);
   absl::Status ApplyCopy(const Instruction& instruction);
-  absl::Status ApplyArg(const Instruction& instruction);
-  absl::Status ApplyEnv(const Instruction& instruction);
-  absl::Status ApplyLabel(const Instruction& instruction);
-  absl::Status ApplyExpose(const Instruction& instruction);
   absl::Status ApplyWorkdir(const Instruction& instruction);
-  absl::Status ApplyVolume(const Instruction& instruction);
-  absl::Status ApplyHealthcheck(const Instruction& instruction);
-  absl::Status ApplyShell(const Instruction& instruction);
-  absl::Status ApplyOnBuild(const Instruction& instruction);
 
   // Adds a layer made by `fill`, or found under the key made of `what` and the
   // image so far.
@@ -65,24 +56,13 @@ class Stage {
                                        std::string* from);
   absl::StatusOr<std::vector<std::string>> RunArgs(
       const Instruction& instruction) const;
-  std::vector<std::string> ShellWords(const std::string& command) const;
-  std::vector<std::string> CommandOf(const Instruction& instruction) const;
-  std::string AbsolutePath(const std::string& path) const;
   std::string LayersKey() const;
-
-  Lookup Variables() const;
-  absl::StatusOr<std::string> ExpandText(absl::string_view text) const;
-  absl::StatusOr<std::vector<std::string>> ExpandWords(
-      const Instruction& instruction) const;
-  absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ReadPairs(
-      const Instruction& instruction) const;
 
   BuildContext* const context_;
   GlobalScope* const global_;
-  StageScope scope_;
   const FindLayers find_layers_;
   StageImage image_;
-  bool command_set_ = false;  // by CMD in this stage
+  std::optional<StageMetadata> metadata_;  // from Start on
   std::string step_;
   // What the last instruction did, for history and progress.
   bool made_layer_ = false;

@@ -1,5 +1,7 @@
-// The instructions that change no file.
+#include "engine/build/stage_metadata.h"
+
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -8,96 +10,110 @@
 #include "absl/strings/str_split.h"
 #include "base/signals.h"
 #include "base/status.h"
-#include "base/units.h"
-#include "engine/build/stage.h"
+#include "engine/build/glob.h"
+#include "engine/build/instruction_flags.h"
+#include "engine/build/instruction_form.h"
 
 namespace bulwark::engine::build {
 namespace {
 
-void AddOnce(std::vector<std::string>* list, const std::string& item) {
-  if (std::find(list->begin(), list->end(), item) == list->end()) {
-    list->push_back(item);
+// More than any configuration may have in all.
+constexpr size_t kMaxEnvBytes = 4 << 20;
+constexpr char kUsualPath[] =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+void AddNew(std::vector<std::string>* list, std::vector<std::string> items) {
+  const std::set<std::string> known(list->begin(), list->end());
+  std::set<std::string> added;
+  for (std::string& item : items) {
+    if (known.count(item) > 0 || !added.insert(item).second) continue;
+    list->push_back(std::move(item));
   }
 }
 
-// "80", "80/tcp", "8000-8010/udp" with the protocol filled in.
-absl::StatusOr<std::string> ParsePort(const std::string& text) {
-  std::pair<std::string, std::string> parts =
-      absl::StrSplit(text, absl::MaxSplits('/', 1));
-  std::string protocol =
-      absl::AsciiStrToLower(parts.second.empty() ? "tcp" : parts.second);
-  bool good = protocol == "tcp" || protocol == "udp" || protocol == "sctp";
-  std::vector<std::string> ends = absl::StrSplit(parts.first, '-');
-  good = good && ends.size() <= 2;
-  for (const std::string& end : ends) {
-    int port = 0;
-    good = good && absl::SimpleAtoi(end, &port) && port > 0 && port <= 65535;
-  }
-  if (!good) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\" is not a port such as 80 or 53/udp"));
-  }
-  return absl::StrCat(parts.first, "/", protocol);
+absl::Status NoPort(const std::string& text) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", text, "\" is not a port such as 80, 53/udp or 8000-8010"));
 }
 
 }  // namespace
 
-Lookup Stage::Variables() const {
+absl::StatusOr<std::vector<std::string>> ParsePorts(const std::string& text) {
+  std::pair<std::string, std::string> parts =
+      absl::StrSplit(text, absl::MaxSplits('/', 1));
+  const std::string protocol =
+      absl::AsciiStrToLower(parts.second.empty() ? "tcp" : parts.second);
+  if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", text, "\": the protocol is tcp, udp or sctp"));
+  }
+  const size_t colon = parts.first.rfind(':');
+  if (colon != std::string::npos) parts.first.erase(0, colon + 1);
+  const std::vector<std::string> ends = absl::StrSplit(parts.first, '-');
+  int first = 0;
+  int last = 0;
+  if (ends.size() > 2 || !absl::SimpleAtoi(ends.front(), &first) ||
+      !absl::SimpleAtoi(ends.back(), &last) || first < 1 || last > 65535 ||
+      first > last) {
+    return NoPort(text);
+  }
+  std::vector<std::string> ports;
+  for (int port = first; port <= last; ++port) {
+    ports.push_back(absl::StrCat(port, "/", protocol));
+  }
+  return ports;
+}
+
+Lookup StageMetadata::Variables() const {
   return [this](absl::string_view name) {
-    std::optional<std::string> value = FindEnv(image_.config.config.env, name);
-    return value.has_value() ? value : scope_.Get(name);
+    std::optional<std::string> value = FindEnv(config_->config.env, name);
+    if (!value.has_value()) value = scope_.Get(name);
+    if (!value.has_value() && name == "PATH") value = kUsualPath;
+    return value;
   };
 }
 
-absl::StatusOr<std::string> Stage::ExpandText(absl::string_view text) const {
-  return Expand(text, context_->escape, Variables());
+absl::StatusOr<std::string> StageMetadata::ExpandText(
+    absl::string_view text) const {
+  return Expand(text, escape_, Variables(), &unset_);
 }
 
-absl::StatusOr<std::vector<std::string>> Stage::ExpandWords(
+absl::StatusOr<std::vector<std::string>> StageMetadata::ExpandWordsOf(
     const Instruction& instruction) const {
-  std::vector<std::string> words =
-      instruction.exec_form ? instruction.words
-                            : SplitWords(instruction.rest, context_->escape);
+  std::vector<std::string> words = instruction.exec_form
+                                       ? instruction.words
+                                       : SplitWords(instruction.rest, escape_);
   for (std::string& word : words) {
     ASSIGN_OR_RETURN(word, ExpandText(word));
   }
   return words;
 }
 
-// "a=b c='d e'", or the old form "a everything else".
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>>
-Stage::ReadPairs(const Instruction& instruction) const {
-  std::vector<std::pair<std::string, std::string>> result;
-  std::vector<std::string> words =
-      SplitWords(instruction.rest, context_->escape);
-  if (!absl::StrContains(words[0], "=")) {
-    ASSIGN_OR_RETURN(std::string name, ExpandText(words[0]));
-    absl::string_view rest = absl::StripLeadingAsciiWhitespace(
-        absl::string_view(instruction.rest).substr(words[0].size()));
-    if (rest.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", name, "\" needs a value: ", name, "=VALUE"));
+StageMetadata::ExpandPairs(const Instruction& instruction) const {
+  ASSIGN_OR_RETURN(Pairs pairs, build::ReadPairs(instruction, escape_));
+  for (auto& [name, value] : pairs.pairs) {
+    ASSIGN_OR_RETURN(name, ExpandText(name));
+    ASSIGN_OR_RETURN(value, ExpandText(value));
+    if (name.empty()) {
+      return absl::InvalidArgumentError("a name is empty");
     }
-    ASSIGN_OR_RETURN(std::string value, ExpandText(rest));
-    result.emplace_back(std::move(name), std::move(value));
-    return result;
   }
-  for (const std::string& word : words) {
-    size_t equals = word.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", word, "\" is not NAME=VALUE"));
-    }
-    ASSIGN_OR_RETURN(std::string name, ExpandText(word.substr(0, equals)));
-    ASSIGN_OR_RETURN(std::string value, ExpandText(word.substr(equals + 1)));
-    result.emplace_back(std::move(name), std::move(value));
-  }
-  return result;
+  return std::move(pairs.pairs);
 }
 
-absl::Status Stage::ApplyMetadata(const Instruction& instruction) {
+std::string StageMetadata::AbsolutePath(const std::string& path) const {
+  const std::string base =
+      absl::StartsWith(path, "/") ? "" : config_->config.working_dir;
+  const bool slash =
+      absl::EndsWith(path, "/") || path == "." || absl::EndsWith(path, "/.");
+  const std::string clean = CleanRelative(absl::StrCat(base, "/", path));
+  return absl::StrCat("/", clean, slash && !clean.empty() ? "/" : "");
+}
+
+absl::Status StageMetadata::Apply(const Instruction& instruction) {
   const std::string& keyword = instruction.keyword;
-  ImageConfig& config = image_.config.config;
+  ImageConfig& config = config_->config;
   if (keyword == "ARG") return ApplyArg(instruction);
   if (keyword == "ENV") return ApplyEnv(instruction);
   if (keyword == "LABEL") return ApplyLabel(instruction);
@@ -105,24 +121,23 @@ absl::Status Stage::ApplyMetadata(const Instruction& instruction) {
   if (keyword == "WORKDIR") return ApplyWorkdir(instruction);
   if (keyword == "VOLUME") return ApplyVolume(instruction);
   if (keyword == "HEALTHCHECK") return ApplyHealthcheck(instruction);
-  if (keyword == "SHELL") return ApplyShell(instruction);
-  if (keyword == "ONBUILD") return ApplyOnBuild(instruction);
+  if (keyword == "STOPSIGNAL") return ApplyStopSignal(instruction);
   if (keyword == "CMD") {
-    config.command = CommandOf(instruction);
+    config.command = CommandWords(instruction, config_->shell);
     command_set_ = true;
   } else if (keyword == "ENTRYPOINT") {
-    config.entrypoint = CommandOf(instruction);
+    config.entrypoint = CommandWords(instruction, config_->shell);
     // A command of the base was meant for the base's entry point.
     if (!command_set_) config.command.clear();
   } else if (keyword == "USER") {
     ASSIGN_OR_RETURN(config.user, ExpandText(instruction.rest));
-  } else if (keyword == "STOPSIGNAL") {
-    ASSIGN_OR_RETURN(config.stop_signal, ExpandText(instruction.rest));
-    if (!ParseSignal(config.stop_signal).has_value()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", config.stop_signal,
-                       "\" is not a signal; write it like SIGTERM or SIGQUIT"));
+    if (config.user.empty()) {
+      return absl::InvalidArgumentError("the name of the user is empty");
     }
+  } else if (keyword == "SHELL") {
+    config_->shell = instruction.words;
+  } else if (keyword == "ONBUILD") {
+    config_->on_build.push_back(TriggerText(instruction));
   } else if (keyword == "MAINTAINER") {
     config.labels["maintainer"] = instruction.rest;
   } else {
@@ -131,110 +146,105 @@ absl::Status Stage::ApplyMetadata(const Instruction& instruction) {
   return absl::OkStatus();
 }
 
-absl::Status Stage::ApplyArg(const Instruction& instruction) {
-  for (const std::string& word :
-       SplitWords(instruction.rest, context_->escape)) {
-    size_t equals = word.find('=');
-    std::string name = word.substr(0, equals);
-    if (!IsVariableName(name)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", name, "\" is not the name of a variable"));
+absl::Status StageMetadata::ApplyArg(const Instruction& instruction) {
+  ASSIGN_OR_RETURN(std::vector<ArgDeclaration> args,
+                   ReadArgs(instruction, escape_));
+  for (ArgDeclaration& arg : args) {
+    if (arg.fallback.has_value()) {
+      ASSIGN_OR_RETURN(arg.fallback, ExpandText(*arg.fallback));
     }
-    std::optional<std::string> fallback;
-    if (equals != std::string::npos) {
-      ASSIGN_OR_RETURN(fallback, ExpandText(word.substr(equals + 1)));
-    }
-    scope_.Declare(name, fallback);
+    scope_.Declare(arg.name, arg.fallback);
   }
   return absl::OkStatus();
 }
 
-absl::Status Stage::ApplyEnv(const Instruction& instruction) {
+absl::Status StageMetadata::ApplyEnv(const Instruction& instruction) {
   // All values see the variables as they were before the instruction.
-  ASSIGN_OR_RETURN(auto pairs, ReadPairs(instruction));
+  ASSIGN_OR_RETURN(auto pairs, ExpandPairs(instruction));
+  std::vector<std::string>& env = config_->config.env;
+  size_t total = 0;
+  for (const std::string& entry : env) total += entry.size();
   for (const auto& [name, value] : pairs) {
-    SetEnv(&image_.config.config.env, name, value);
+    SetEnv(&env, name, value);
+    total += name.size() + value.size();
+  }
+  if (total > kMaxEnvBytes) {
+    return absl::InvalidArgumentError(
+        "the variables of the image take more than 4 MiB");
   }
   return absl::OkStatus();
 }
 
-absl::Status Stage::ApplyLabel(const Instruction& instruction) {
-  ASSIGN_OR_RETURN(auto pairs, ReadPairs(instruction));
+absl::Status StageMetadata::ApplyLabel(const Instruction& instruction) {
+  ASSIGN_OR_RETURN(auto pairs, ExpandPairs(instruction));
   for (auto& [name, value] : pairs) {
-    image_.config.config.labels[name] = std::move(value);
+    config_->config.labels[name] = std::move(value);
   }
   return absl::OkStatus();
 }
 
-absl::Status Stage::ApplyExpose(const Instruction& instruction) {
-  ASSIGN_OR_RETURN(std::vector<std::string> words, ExpandWords(instruction));
+absl::Status StageMetadata::ApplyExpose(const Instruction& instruction) {
+  // One variable may hold several ports.
+  ASSIGN_OR_RETURN(
+      std::vector<std::string> words,
+      ExpandWords(instruction.rest, escape_, Variables(), &unset_));
+  if (words.empty()) return absl::InvalidArgumentError("it names no port");
   for (const std::string& word : words) {
-    ASSIGN_OR_RETURN(std::string port, ParsePort(word));
-    AddOnce(&image_.config.config.exposed_ports, port);
+    ASSIGN_OR_RETURN(std::vector<std::string> ports, ParsePorts(word));
+    AddNew(&config_->config.exposed_ports, std::move(ports));
   }
   return absl::OkStatus();
 }
 
-absl::Status Stage::ApplyVolume(const Instruction& instruction) {
-  ASSIGN_OR_RETURN(std::vector<std::string> words, ExpandWords(instruction));
+absl::Status StageMetadata::ApplyVolume(const Instruction& instruction) {
+  ASSIGN_OR_RETURN(std::vector<std::string> words, ExpandWordsOf(instruction));
   for (const std::string& word : words) {
     if (word.empty()) return absl::InvalidArgumentError("a path is empty");
-    AddOnce(&image_.config.config.volumes, word);
   }
+  AddNew(&config_->config.volumes, std::move(words));
   return absl::OkStatus();
 }
 
-absl::Status Stage::ApplyHealthcheck(const Instruction& instruction) {
-  std::pair<std::string, std::string> parts =
-      absl::StrSplit(instruction.rest, absl::MaxSplits(' ', 1));
-  std::string kind = absl::AsciiStrToUpper(parts.first);
-  if (kind == "NONE") {
-    image_.config.config.healthcheck.reset();
+absl::Status StageMetadata::ApplyWorkdir(const Instruction& instruction) {
+  ASSIGN_OR_RETURN(const std::string path, ExpandText(instruction.rest));
+  if (path.empty()) return absl::InvalidArgumentError("the path is empty");
+  std::string directory = AbsolutePath(path);
+  if (directory.size() > 1 && absl::EndsWith(directory, "/")) {
+    directory.pop_back();
+  }
+  config_->config.working_dir = std::move(directory);
+  return absl::OkStatus();
+}
+
+absl::Status StageMetadata::ApplyStopSignal(const Instruction& instruction) {
+  ASSIGN_OR_RETURN(std::string signal, ExpandText(instruction.rest));
+  if (!ParseSignal(signal).has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", signal, "\" is not a signal; write it like SIGTERM or SIGQUIT"));
+  }
+  config_->config.stop_signal = std::move(signal);
+  return absl::OkStatus();
+}
+
+absl::Status StageMetadata::ApplyHealthcheck(const Instruction& instruction) {
+  ASSIGN_OR_RETURN(const HealthcheckForm form, ReadHealthcheck(instruction));
+  if (form.none) {
+    config_->config.healthcheck.reset();
     return absl::OkStatus();
   }
-  if (kind != "CMD" || parts.second.empty()) {
-    return absl::InvalidArgumentError("it needs NONE, or CMD and a command");
-  }
-  ASSIGN_OR_RETURN(Instruction command,
-                   ParseInstruction(instruction.rest, instruction.line, ""));
+  ASSIGN_OR_RETURN(const HealthcheckFlags flags,
+                   ReadHealthcheckFlags(instruction));
   ImageHealthcheck check;
-  check.command = CommandOf(command);
-  for (const auto& [name, value] : instruction.flags) {
-    if (name == "interval") {
-      ASSIGN_OR_RETURN(check.interval, ParseDuration(value));
-    } else if (name == "timeout") {
-      ASSIGN_OR_RETURN(check.timeout, ParseDuration(value));
-    } else if (name == "start-period") {
-      ASSIGN_OR_RETURN(check.start_period, ParseDuration(value));
-    } else if (name != "retries" || !absl::SimpleAtoi(value, &check.retries) ||
-               check.retries < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--", name, "=", value, " is not understood"));
-    }
-  }
-  image_.config.config.healthcheck = std::move(check);
-  return absl::OkStatus();
-}
-
-absl::Status Stage::ApplyShell(const Instruction& instruction) {
-  if (!instruction.exec_form || instruction.words.empty()) {
-    return absl::InvalidArgumentError(
-        "it needs the form [\"program\", \"argument\"]");
-  }
-  image_.config.shell = instruction.words;
-  return absl::OkStatus();
-}
-
-absl::Status Stage::ApplyOnBuild(const Instruction& instruction) {
-  ASSIGN_OR_RETURN(Instruction trigger,
-                   ParseInstruction(instruction.rest, instruction.line,
-                                    context_->file_name));
-  if (trigger.keyword == "ONBUILD" || trigger.keyword == "FROM" ||
-      trigger.keyword == "MAINTAINER") {
-    return absl::InvalidArgumentError(
-        absl::StrCat(trigger.keyword, " cannot be a trigger"));
-  }
-  image_.config.on_build.push_back(instruction.rest);
+  Instruction command;
+  command.exec_form = form.exec_form;
+  command.words = form.words;
+  command.rest = form.command;
+  check.command = CommandWords(command, config_->shell);
+  check.interval = flags.interval;
+  check.timeout = flags.timeout;
+  check.start_period = flags.start_period;
+  check.retries = flags.retries;
+  config_->config.healthcheck = std::move(check);
   return absl::OkStatus();
 }
 
