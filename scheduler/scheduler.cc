@@ -65,7 +65,10 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
           ports.store, ports.clock, ports.entropy, events_, addresses_,
           {[this](const std::string& k) { replica_runner_->Add(k); },
            [this](const std::string& k) { WakeDependents("service", k); },
-           [this](const std::string& k) {
+           [this](const std::string& k, bool anew) {
+             // What is declared anew does not wait for the back-off of the old
+             // declaration's pull.
+             if (anew) return pull_runner_->Add(k);
              pull_runner_->queue().AddUnlessFailed(k);
            },
            [this](const std::string& k) {
@@ -79,6 +82,11 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
              if (!status.sealed) return "";
              return absl::StrCat("the secrets are sealed: ", status.message,
                                  "; ", status.remedy);
+           },
+           [this](const v1::Object& service,
+                  const std::vector<v1::Revision>& known,
+                  const v1::Template& declared) {
+             return resolver_.AtHand(service, known, declared);
            }},
           {options.virtual_pool}),
       job_controller_(
@@ -281,11 +289,10 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
     absl::MutexLock lock(&mu_);
     declared_anew = std::exchange(generations_[key], generation) != generation;
   }
-  // A new declaration does not wait for the back-off of the old one's pull. A
-  // job that has its images needs none.
   if (!declared_anew) return;
+  // The controller of a service asks for its images, unless they are here. A
+  // job's are looked for at once, as is right where it has none.
   if (!job) {
-    pull_runner_->Add(QueueKey(change.key));
     autoscale_runner_->Add(QueueKey(change.key));
   } else if (!IsFinished(object->job()) && !object->job().spec().suspend()) {
     job_pull_runner_->Add(QueueKey(change.key));

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
@@ -46,6 +47,31 @@ TEST_F(SchedulerTest, WhenApplied_RunsAndHealsByEvents) {
     return running.size() == 3 && running[0].metadata().uid() != uid;
   }));
   EXPECT_EQ(engine_.start_count(), 4);
+}
+
+TEST_F(SchedulerTest, WhenTheImageIsHere_RevisionAndReplicasAreOneCommit) {
+  ASSERT_OK(images_.Pull({.reference = "app:1"}, nullptr));
+  auto watcher = store_.Watch(store_.CurrentRevision(), store::Filter{});
+  ASSERT_OK(watcher);
+  Apply("web", 2);
+  ASSERT_TRUE(AwaitRunning("web", 2));
+  std::set<uint64_t> commits;
+  int created = 0;
+  while (true) {
+    auto changes = (*watcher)->Next(absl::ZeroDuration());
+    ASSERT_OK(changes);
+    if (changes->empty()) break;
+    for (const store::Change& change : *changes) {
+      if (!change.created ||
+          (change.key.kind != "revision" && change.key.kind != "replica")) {
+        continue;
+      }
+      commits.insert(change.revision);
+      ++created;
+    }
+  }
+  EXPECT_EQ(created, 3);
+  EXPECT_THAT(commits, SizeIs(1));
 }
 
 TEST_F(SchedulerTest, WhenTheCommandIsNoProgram_TheStatusSaysWhatAShellWould) {

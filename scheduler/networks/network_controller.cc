@@ -30,11 +30,6 @@ std::string NetworkOf(const v1::Object& user) {
   return network.empty() ? kDefault : network;
 }
 
-bool Concerns(const store::Change& change) {
-  return change.key.kind == "service" || change.key.kind == "job" ||
-         change.key.kind == "network";
-}
-
 }  // namespace
 
 NetworkController::NetworkController(store::MetadataStore& store,
@@ -50,7 +45,10 @@ NetworkController::NetworkController(store::MetadataStore& store,
                 [this](const std::vector<store::Change>* changes)
                     -> absl::StatusOr<absl::Duration> {
                   if (changes == nullptr || changes->empty() ||
-                      std::any_of(changes->begin(), changes->end(), Concerns)) {
+                      std::any_of(changes->begin(), changes->end(),
+                                  [this](const store::Change& change) {
+                                    return Concerns(change);
+                                  })) {
                     RETURN_IF_ERROR(ReconcileOnce());
                   }
                   return kResyncPeriod;
@@ -60,8 +58,20 @@ std::string NetworkController::NetmeshId(const v1::Network& network) {
   return network.metadata().uid();
 }
 
+bool NetworkController::Concerns(const store::Change& change) const {
+  if (change.key.kind == "network") return true;
+  if (change.key.kind != "service" && change.key.kind != "job") return false;
+  if (change.op == store::Change::Op::kDelete) return true;
+  const absl::StatusOr<v1::Object> object =
+      store::Decode(change.key, change.value, change.revision);
+  const auto known = networks_of_.find(change.key);
+  return !object.ok() || known == networks_of_.end() ||
+         known->second != NetworkOf(*object);
+}
+
 absl::StatusOr<NetworkController::View> NetworkController::Read() {
   View view;
+  networks_of_.clear();
   ASSIGN_OR_RETURN(auto networks, store::ListReadable(store_, "network"));
   view.networks = std::move(networks.objects);
   view.unreadable = std::move(networks.unreadable);
@@ -71,7 +81,9 @@ absl::StatusOr<NetworkController::View> NetworkController::Read() {
       view.unknown_users.insert(bad.record.key.project);
     }
     for (const v1::Object& user : users.objects) {
-      view.users.insert({store::KeyOf(user).project, NetworkOf(user)});
+      const store::Key key = store::KeyOf(user);
+      networks_of_[key] = NetworkOf(user);
+      view.users.insert({key.project, NetworkOf(user)});
     }
   }
   return view;

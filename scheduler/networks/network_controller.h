@@ -2,6 +2,7 @@
 #ifndef SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_
 #define SCHEDULER_NETWORKS_NETWORK_CONTROLLER_H_
 
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -55,6 +56,9 @@ class NetworkController {
     std::set<std::string> unknown_users;
   };
   absl::StatusOr<View> Read();
+  // Whether a pass could find something to do because of it. Most changes of
+  // services are of their status.
+  bool Concerns(const store::Change& change) const;
   absl::Status AddMissingDefaults(View& view);
   absl::Status Reconcile(const View& view, v1::Object object);
   absl::Status Delete(const View& view, const v1::Object& object);
@@ -66,6 +70,8 @@ class NetworkController {
   Clock& clock_;
   Entropy& entropy_;
   const NetworkControllerOptions options_;
+  // The network of each service and job, as last read.
+  std::map<store::Key, std::string> networks_of_;
   Follower follower_;  // last: its thread uses the rest
 };
 

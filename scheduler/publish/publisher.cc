@@ -12,7 +12,6 @@
 #include "scheduler/publish/kept_entry.h"
 #include "scheduler/publish/ports_condition.h"
 #include "store/objects.h"
-#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -52,39 +51,6 @@ bool WantsReplicas(const v1::Service& service) {
       });
 }
 
-bool Concerns(const store::Change& change) {
-  return change.key.kind == "service" || change.key.kind == "replica" ||
-         change.key.kind == "network";
-}
-
-// Of what can be read: one bad record must not hold up all others' traffic.
-absl::StatusOr<PublishView> ReadView(store::MetadataStore& store) {
-  PublishView view;
-  ASSIGN_OR_RETURN(auto services, store::ListReadable(store, "service"));
-  for (v1::Object& o : services.objects) {
-    view.services.push_back(std::move(*o.mutable_service()));
-  }
-  for (const store::Unreadable& u : services.unreadable) {
-    const store::Key& key = u.record.key;
-    view.unreadable.push_back(absl::StrCat(
-        key.project.empty() ? "default" : key.project, "/", key.name));
-  }
-  ASSIGN_OR_RETURN(auto replicas, store::ListReadable(store, "replica"));
-  for (v1::Object& o : replicas.objects) {
-    view.replicas.push_back(std::move(*o.mutable_replica()));
-  }
-  ASSIGN_OR_RETURN(auto networks, store::ListReadable(store, "network"));
-  for (v1::Object& o : networks.objects) {
-    view.networks.push_back(std::move(*o.mutable_network()));
-  }
-  ASSIGN_OR_RETURN(auto volumes, store::ListReadable(store, "volume"));
-  for (v1::Object& o : volumes.objects) {
-    if (o.volume().spec().access() != v1::VolumeSpec::SINGLE_WRITER) continue;
-    view.single_writer.push_back(std::move(*o.mutable_volume()));
-  }
-  return view;
-}
-
 }  // namespace
 
 Publisher::Publisher(store::MetadataStore& store, lb::Proxy& proxy,
@@ -96,7 +62,10 @@ Publisher::Publisher(store::MetadataStore& store, lb::Proxy& proxy,
       follower_("publisher", store, clock, store::Filter{},
                 [this](const std::vector<store::Change>* changes) {
                   return Pass(changes);
-                }) {}
+                }) {
+  view_.dns_upstreams = options_.dns_upstreams;
+  view_.dns_addresses = options_.dns_addresses;
+}
 
 void Publisher::Start(ChangeSink sink) {
   sink_ = std::move(sink);
@@ -116,14 +85,16 @@ int64_t Publisher::ActiveConnections(absl::string_view replica_uid) const {
 
 absl::StatusOr<absl::Duration> Publisher::Pass(
     const std::vector<store::Change>* changes) {
-  const bool due = clock_.Steady() >= resync_;
+  const absl::Duration now = clock_.Steady();
+  const bool due = now >= resync_;
   if (due && ports_failed_) published_.clear();
-  if (due || changes == nullptr ||
-      std::any_of(changes->begin(), changes->end(), Concerns)) {
+  if (due || changes == nullptr) {
     RETURN_IF_ERROR(PublishOnce());
-    resync_ =
-        clock_.Steady() + (ports_failed_ ? kPortRetryPeriod : kResyncPeriod);
+    resync_ = now + kResyncPeriod;
+  } else if (objects_.Take(*changes)) {
+    RETURN_IF_ERROR(Apply());
   }
+  if (ports_failed_) resync_ = std::min(resync_, now + kPortRetryPeriod);
   bool draining;
   {
     absl::MutexLock lock(&mu_);
@@ -134,15 +105,17 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
     return kSamplePeriod;
   }
   // A keeper that was killed comes back within the period.
-  RETURN_IF_ERROR(proxy_.Start());
-  return std::min(kGuardPeriod, resync_ - clock_.Steady());
+  if (now >= guard_) {
+    RETURN_IF_ERROR(proxy_.Start());
+    guard_ = now + kGuardPeriod;
+  }
+  return std::max(absl::ZeroDuration(),
+                  std::min(guard_, resync_) - clock_.Steady());
 }
 
 absl::Status Publisher::PublishOnce() {
-  ASSIGN_OR_RETURN(PublishView view, ReadView(store_));
-  view.dns_upstreams = options_.dns_upstreams;
-  view.dns_addresses = options_.dns_addresses;
-  return Apply(view);
+  RETURN_IF_ERROR(objects_.Read(store_));
+  return Apply();
 }
 
 // Its containers run on: so do its ports and names.
@@ -174,9 +147,9 @@ absl::Status Publisher::KeepUnreadable(const PublishView& view,
   return absl::OkStatus();
 }
 
-absl::Status Publisher::Apply(const PublishView& view) {
-  dp::Snapshot snapshot = BuildSnapshot(view);
-  RETURN_IF_ERROR(KeepUnreadable(view, snapshot));
+absl::Status Publisher::Apply() {
+  dp::Snapshot snapshot = BuildSnapshot(view_);
+  RETURN_IF_ERROR(KeepUnreadable(view_, snapshot));
   if (!synced_) {
     ASSIGN_OR_RETURN(dp::Stats stats, proxy_.Stats(kStatsTimeout));
     version_ = stats.version();
@@ -198,13 +171,13 @@ absl::Status Publisher::Apply(const PublishView& view) {
     last_ = snapshot;
     ports_failed_ = std::any_of(applied->errors().begin(),
                                 applied->errors().end(), IsPortFailure);
-    TellOfHolds(view, snapshot);
-    RETURN_IF_ERROR(WritePortConditions(view, *applied));
+    TellOfHolds(view_, snapshot);
+    RETURN_IF_ERROR(WritePortConditions(view_, *applied));
   }
   std::set<std::string> changed;
   {
     std::set<std::string, std::less<>> out;
-    for (const v1::Replica& replica : view.replicas) {
+    for (const v1::Replica& replica : view_.replicas) {
       if (IsLeaving(replica)) out.insert(replica.metadata().uid());
     }
     absl::MutexLock lock(&mu_);

@@ -21,6 +21,7 @@
 #include "scheduler/events.h"
 #include "scheduler/follow/follower.h"
 #include "scheduler/publish/holds.h"
+#include "scheduler/publish/published_objects.h"
 #include "scheduler/publish/snapshot_builder.h"
 #include "store/store.h"
 
@@ -35,9 +36,10 @@ struct PublisherOptions {
 };
 
 // Follows services, replicas and networks, and hands the data plane a new
-// snapshot whenever what it should serve has changed. Each snapshot is built
-// from the store, never from a cache: what it acknowledges is then true of
-// everything that was committed before.
+// snapshot whenever what it should serve has changed. Each is built from all
+// that was committed up to the change that led to it: what the data plane
+// acknowledges is then true of that change. Everything is read anew twice a
+// minute, and after every error.
 //
 // A service whose record cannot be read keeps what was served for it last.
 //
@@ -61,8 +63,8 @@ class Publisher final : public Endpoints {
   bool IsOut(absl::string_view replica_uid) const override;
   int64_t ActiveConnections(absl::string_view replica_uid) const override;
 
-  // One pass: publishes if anything changed. What Start()'s thread runs;
-  // public for tests.
+  // One pass that reads everything: publishes if anything changed. Public for
+  // tests.
   absl::Status PublishOnce();
   // Reads the established connections of the draining replicas.
   absl::Status SampleOnce();
@@ -70,7 +72,7 @@ class Publisher final : public Endpoints {
  private:
   absl::StatusOr<absl::Duration> Pass(
       const std::vector<store::Change>* changes);
-  absl::Status Apply(const PublishView& view);
+  absl::Status Apply();
   absl::Status KeepUnreadable(const PublishView& view,
                               dataplane::v1::Snapshot& snapshot);
   void TellOfHolds(const PublishView& view, const dataplane::v1::Snapshot& now);
@@ -84,7 +86,10 @@ class Publisher final : public Endpoints {
   ChangeSink sink_;
 
   // Only the publishing thread touches these.
+  PublishView view_;
+  PublishedObjects objects_{view_};
   absl::Duration resync_;      // when everything is looked at again
+  absl::Duration guard_;       // when the keeper is looked at again
   std::string published_;      // the last acknowledged snapshot, serialized
   uint64_t version_ = 0;       // of the last acknowledged snapshot
   bool synced_ = false;        // version_ was read from the data plane

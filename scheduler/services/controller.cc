@@ -10,10 +10,12 @@
 #include "scheduler/conditions.h"
 #include "scheduler/control/pass.h"
 #include "scheduler/names.h"
+#include "scheduler/rollout/inputs.h"
 #include "scheduler/rollout/restart.h"
 #include "scheduler/rollout/template.h"
 #include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
+#include "scheduler/services/resolver.h"
 #include "scheduler/services/unmet.h"
 #include "scheduler/services/volumes.h"
 #include "scheduler/times.h"
@@ -68,6 +70,8 @@ struct ServiceController::Pass {
   std::optional<v1::Scale> scale;
   ServiceView view;
   ServicePlan plan;
+  // The number of the view's last revision if it is not stored yet.
+  int64_t recorded = 0;
   store::Batch batch;
   bool durable = false;
   std::optional<AddressAssigner::Session> addresses;
@@ -123,12 +127,17 @@ absl::StatusOr<bool> ServiceController::RunOnce(Pass& pass) {
   pass.revision = store::RevisionOf(pass.service);
   pass.addresses.emplace(addresses_, pass.key.project);
   RETURN_IF_ERROR(Read(pass));
-  pass.plan = PlanService(pass.view, options_.bug);
+  Plan(pass);
   if (pass.plan.deleted) {
     RETURN_IF_ERROR(Delete(pass));
     return false;
   }
-  pass.events = pass.plan.events;
+  if (pass.recorded != 0) {
+    pass.events.push_back(
+        {"RevisionCreated", RevisionSentence(pass.view.revisions.back())});
+  }
+  pass.events.insert(pass.events.end(), pass.plan.events.begin(),
+                     pass.plan.events.end());
   *pass.service.mutable_service()->mutable_status() = pass.plan.status;
   RETURN_IF_ERROR(AddStops(pass));
   RETURN_IF_ERROR(AddReplicas(pass));
@@ -156,6 +165,18 @@ absl::Status ServiceController::Read(Pass& pass) {
   view.shutting_down = hooks_.is_down(QueueKey(key));
   view.now = clock_.Now();
   return ReadVolumes(store_, key, view);
+}
+
+void ServiceController::Plan(Pass& pass) {
+  pass.plan = PlanService(pass.view, options_.bug);
+  if (!pass.plan.needs_revision || hooks_.at_hand == nullptr) return;
+  const std::optional<v1::Revision> revision = hooks_.at_hand(
+      pass.service, pass.view.revisions,
+      DeclaredTemplate(pass.view.service.spec(), pass.view.inputs));
+  if (!revision.has_value()) return;
+  pass.view.revisions.push_back(*revision);
+  pass.recorded = revision->number();
+  pass.plan = PlanService(pass.view, options_.bug);
 }
 
 absl::Status ServiceController::AddReplicas(Pass& pass) {
@@ -276,12 +297,22 @@ absl::Status ServiceController::AddVirtualAddress(Pass& pass) {
 }
 
 void ServiceController::AddRevisions(Pass& pass) {
-  for (const v1::Revision& revision : pass.plan.update) {
+  const auto put = [&pass](const v1::Revision& revision) {
     v1::Object object;
     *object.mutable_revision() = revision;
+    // One that is new has no version yet: none of its name may exist.
     pass.batch.Put(store::KeyOf(object), store::Encode(object),
                    store::RevisionOf(object));
     pass.durable = true;
+  };
+  const bool planned =
+      std::any_of(pass.plan.update.begin(), pass.plan.update.end(),
+                  [&pass](const v1::Revision& revision) {
+                    return revision.number() == pass.recorded;
+                  });
+  if (pass.recorded != 0 && !planned) put(pass.view.revisions.back());
+  for (const v1::Revision& revision : pass.plan.update) {
+    put(revision);
     // Its limits may have changed.
     for (const v1::Replica& r : pass.view.replicas) {
       if (r.spec().revision() != revision.number() || HasEnded(r)) continue;
@@ -314,7 +345,11 @@ void ServiceController::Announce(const Pass& pass) {
     hooks_.replica_changed(replica);
   }
   RecordAll(events_, ReferenceTo(pass.declared()), pass.events);
-  if (pass.plan.needs_revision) hooks_.resolve(key);
+  if (pass.plan.needs_revision) {
+    const v1::Service& seen = pass.view.service;
+    hooks_.resolve(key, seen.status().observed_generation() <
+                            seen.metadata().generation());
+  }
   if (std::any_of(pass.view.replicas.begin(), pass.view.replicas.end(),
                   HasEnded)) {
     hooks_.reap(key);

@@ -3,6 +3,7 @@
 #define SCHEDULER_SERVICES_CONTROLLER_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,14 +37,20 @@ class ServiceController {
     std::function<void(const std::string& replica)> replica_changed;
     // What depends on the service may have what it waits for.
     std::function<void(const std::string& service)> wake_dependents;
-    // The service declares a template of which there is no revision.
-    std::function<void(const std::string& service)> resolve;
+    // The service declares a template of which there is no revision. `anew`:
+    // this declaration is seen for the first time, and waits for no back-off.
+    std::function<void(const std::string& service, bool anew)> resolve;
     // Some of the service's replicas have ended.
     std::function<void(const std::string& service)> reap;
     // The host goes down, and it is this service's turn.
     std::function<bool(const std::string& service)> is_down;
     // Why no secret can be opened now; empty: they can. May be null.
     std::function<std::string()> sealed = nullptr;
+    // ImageResolver::AtHand. May be null.
+    std::function<std::optional<v1::Revision>(
+        const v1::Object& service, const std::vector<v1::Revision>& known,
+        const v1::Template& declared)>
+        at_hand = nullptr;
   };
 
   // The references must outlive this object.
@@ -58,6 +65,8 @@ class ServiceController {
 
   absl::StatusOr<bool> RunOnce(Pass& pass);
   absl::Status Read(Pass& pass);
+  // Plans; where only a revision is missing and all images are here, with it.
+  void Plan(Pass& pass);
   // Adds to the pass's batch.
   absl::Status AddReplicas(Pass& pass);
   void TellOfAddresses(Pass& pass, const absl::Status& problem);

@@ -58,6 +58,22 @@ bool IsObserved(const v1::Object& owner) {
   return observed >= store::MetadataOf(owner).generation();
 }
 
+// Of two policies for one image the stricter holds: ALWAYS, MISSING, NEVER.
+std::map<std::string, v1::Container::PullPolicy> PoliciesOf(
+    const v1::Template& declared) {
+  std::map<std::string, v1::Container::PullPolicy> policies;
+  for (const v1::Container* c : ContainersOf(declared)) {
+    v1::Container::PullPolicy policy =
+        c->pull() == v1::Container::PULL_POLICY_UNSPECIFIED
+            ? v1::Container::MISSING
+            : c->pull();
+    auto [it, added] = policies.emplace(c->image(), policy);
+    if (added || it->second == v1::Container::ALWAYS) continue;
+    if (policy != v1::Container::NEVER) it->second = policy;
+  }
+  return policies;
+}
+
 }  // namespace
 
 ImageTrouble TroubleOf(const absl::Status& error) {
@@ -92,6 +108,11 @@ ImageTrouble TroubleOf(const absl::Status& error) {
     default:
       return {"PullFailed", "it is tried again by itself"};
   }
+}
+
+std::string RevisionSentence(const v1::Revision& revision) {
+  return absl::StrCat("revision ", revision.number(),
+                      " is recorded with its images' digests");
 }
 
 ImageResolver::ImageResolver(std::string kind, store::MetadataStore& store,
@@ -176,19 +197,8 @@ std::function<bool()> ImageResolver::Wanted(const store::Key& key,
 
 absl::StatusOr<ImageResolver::Digests> ImageResolver::Resolve(
     const v1::Template& declared, const std::function<bool()>& wanted) {
-  // Of two policies for one image the stricter holds: ALWAYS, MISSING, NEVER.
-  std::map<std::string, v1::Container::PullPolicy> policies;
-  for (const v1::Container* c : ContainersOf(declared)) {
-    v1::Container::PullPolicy policy =
-        c->pull() == v1::Container::PULL_POLICY_UNSPECIFIED
-            ? v1::Container::MISSING
-            : c->pull();
-    auto [it, added] = policies.emplace(c->image(), policy);
-    if (added || it->second == v1::Container::ALWAYS) continue;
-    if (policy != v1::Container::NEVER) it->second = policy;
-  }
   Digests digests;
-  for (const auto& [image, policy] : policies) {
+  for (const auto& [image, policy] : PoliciesOf(declared)) {
     ASSIGN_OR_RETURN(digests[image], Digest(image, policy, wanted));
   }
   return digests;
@@ -209,6 +219,49 @@ absl::StatusOr<std::string> ImageResolver::Digest(
   return pulled.digest;
 }
 
+v1::Revision ImageResolver::NextRevision(const v1::Object& owner,
+                                         const std::vector<v1::Revision>& known,
+                                         const v1::Template& declared,
+                                         const Digests& digests) {
+  const v1::Metadata& metadata = store::MetadataOf(owner);
+  int64_t number = 1;
+  for (const v1::Revision& r : known) number = std::max(number, r.number() + 1);
+  number = std::max(number, owner.service().status().revision() + 1);
+  v1::Revision revision;
+  v1::Metadata& own = *revision.mutable_metadata();
+  own.set_name(owner.has_job() ? JobRevisionName(metadata.name(), number)
+                               : RevisionName(metadata.name(), number));
+  own.set_project(store::KeyOf(owner).project);
+  own.set_uid(NewUid(entropy_));
+  own.set_generation(1);
+  SetTime(own.mutable_create_time(), clock_.Now());
+  if (owner.has_job()) {
+    revision.set_job(metadata.name());
+  } else {
+    revision.set_service(metadata.name());
+  }
+  revision.set_number(number);
+  *revision.mutable_template_() = declared;
+  revision.mutable_image_digests()->insert(digests.begin(), digests.end());
+  revision.set_hash(TemplateHash(declared, digests));
+  *revision.mutable_actor() = metadata.actor();
+  return revision;
+}
+
+std::optional<v1::Revision> ImageResolver::AtHand(
+    const v1::Object& owner, const std::vector<v1::Revision>& known,
+    const v1::Template& declared) {
+  Digests digests;
+  for (const auto& [image, policy] : PoliciesOf(declared)) {
+    if (policy == v1::Container::ALWAYS) return std::nullopt;
+    const absl::StatusOr<engine::Image> found = images_.Get(image);
+    // Why not is for Reconcile() to say.
+    if (!found.ok()) return std::nullopt;
+    digests[image] = found->digest;
+  }
+  return NextRevision(owner, known, declared, digests);
+}
+
 absl::Status ImageResolver::Record(const store::Key& key,
                                    const v1::Template& declared,
                                    const Digests& digests) {
@@ -219,30 +272,9 @@ absl::Status ImageResolver::Record(const store::Key& key,
                      ListRevisionsOf(store_, kind_, key.project, key.name));
     ASSIGN_OR_RETURN(const bool declares, Declares(store_, owner, declared));
     if (!declares || Exists(revisions, declared)) return absl::OkStatus();
-    int64_t number = 1;
-    for (const v1::Revision& r : revisions) {
-      number = std::max(number, r.number() + 1);
-    }
-    number = std::max(number, owner->service().status().revision() + 1);
     v1::Object object;
     v1::Revision& revision = *object.mutable_revision();
-    v1::Metadata& metadata = *revision.mutable_metadata();
-    metadata.set_name(owner->has_job() ? JobRevisionName(key.name, number)
-                                       : RevisionName(key.name, number));
-    metadata.set_project(key.project);
-    metadata.set_uid(NewUid(entropy_));
-    metadata.set_generation(1);
-    SetTime(metadata.mutable_create_time(), clock_.Now());
-    if (owner->has_job()) {
-      revision.set_job(key.name);
-    } else {
-      revision.set_service(key.name);
-    }
-    revision.set_number(number);
-    *revision.mutable_template_() = declared;
-    revision.mutable_image_digests()->insert(digests.begin(), digests.end());
-    revision.set_hash(TemplateHash(declared, digests));
-    *revision.mutable_actor() = store::MetadataOf(*owner).actor();
+    revision = NextRevision(*owner, revisions, declared, digests);
     const absl::Status status =
         store_
             .Commit(store::Batch()
@@ -252,8 +284,7 @@ absl::Status ImageResolver::Record(const store::Key& key,
     if (absl::IsAborted(status)) continue;  // status writers are frequent
     RETURN_IF_ERROR(status);
     events_.Record(ReferenceTo(*owner), "RevisionCreated",
-                   absl::StrCat("revision ", number,
-                                " is recorded with its images' digests"));
+                   RevisionSentence(revision));
     return absl::OkStatus();
   }
   return absl::AbortedError(absl::StrCat("record a revision of ",

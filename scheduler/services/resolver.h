@@ -5,7 +5,9 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -41,12 +43,23 @@ class ImageResolver {
   // of which there is no revision. Errors are those of Images::Pull.
   absl::StatusOr<Result> Reconcile(const std::string& key);
 
+  // The next revision of `owner`, which has `known` ones, if every image that
+  // is declared is here already and its policy asks nobody else; not stored. So
+  // the usual start needs neither another thread nor a commit of its own.
+  std::optional<v1::Revision> AtHand(const v1::Object& owner,
+                                     const std::vector<v1::Revision>& known,
+                                     const v1::Template& declared);
+
   // Makes running and future pulls end with CANCELLED.
   void Cancel() { cancelled_ = true; }
 
  private:
   using Digests = std::map<std::string, std::string>;
 
+  v1::Revision NextRevision(const v1::Object& owner,
+                            const std::vector<v1::Revision>& known,
+                            const v1::Template& declared,
+                            const Digests& digests);
   absl::StatusOr<Digests> Resolve(const v1::Template& declared,
                                   const std::function<bool()>& wanted);
   absl::StatusOr<std::string> Digest(const std::string& image,
@@ -81,6 +94,9 @@ class ImageResolver {
   absl::Mutex mu_;
   std::map<std::string, Unreported> unreported_ ABSL_GUARDED_BY(mu_);
 };
+
+// What is told of a new revision.
+std::string RevisionSentence(const v1::Revision& revision);
 
 // "ImageNotFound", "RegistryUnavailable", … and what would mend it. Pure.
 struct ImageTrouble {

@@ -3,11 +3,11 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "base/status.h"
 #include "scheduler/services/dependencies.h"
 #include "scheduler/services/reader.h"
 #include "store/objects.h"
-#include "store/readable.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -56,8 +56,16 @@ absl::StatusOr<std::vector<std::string>> DependentsOf(
     const std::string& project, const std::string& name) {
   std::vector<std::string> dependents;
   for (const char* of : {"service", "job"}) {
-    ASSIGN_OR_RETURN(auto all, store::ListReadable(store, of, project));
-    for (const v1::Object& object : all.objects) {
+    store::Filter filter;
+    filter.kind = of;
+    filter.project = project;
+    ASSIGN_OR_RETURN(const store::Listing all, store.List(filter));
+    for (const store::Record& record : all.records) {
+      // Who depends on it names it. Most do not, and need not be decoded.
+      if (!absl::StrContains(record.value, name)) continue;
+      const absl::StatusOr<v1::Object> readable = store::Decode(record);
+      if (!readable.ok()) continue;
+      const v1::Object& object = *readable;
       const Dependencies& dependencies =
           object.has_job() ? object.job().spec().depends_on()
                            : object.service().spec().depends_on();

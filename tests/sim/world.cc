@@ -43,8 +43,17 @@ struct World::Daemon {
             [](const std::string&) {}),
         services(w.store, w.clock, w.entropy, events, addresses,
                  {Adder(w, Queue::kReplica), Dependents(w, "service"),
-                  Puller(w, Queue::kPull), Reaper(w, "service"),
-                  [](const std::string&) { return false; }},
+                  [&w](const std::string& k, bool anew) {
+                    if (anew) return w.Enqueue(Queue::kPull, k);
+                    Puller(w, Queue::kPull)(k);
+                  },
+                  Reaper(w, "service"),
+                  [](const std::string&) { return false; }, nullptr,
+                  [this](const v1::Object& service,
+                         const std::vector<v1::Revision>& known,
+                         const v1::Template& declared) {
+                    return resolver.AtHand(service, known, declared);
+                  }},
                  {"10.211.0.0/16", w.bug_}),
         jobs(w.store, w.clock, w.entropy, events, addresses,
              {Adder(w, Queue::kReplica), Dependents(w, "job"),
@@ -287,7 +296,8 @@ void World::ObserveChange(const store::Change& change) {
   const int64_t generation = store::MetadataOf(*object).generation();
   int64_t& seen = generations_[change.key.ToString()];
   if (put && std::exchange(seen, generation) != generation) {
-    Enqueue(kind == "job" ? Queue::kJobPull : Queue::kPull, key);
+    // The controller of a service asks for its images.
+    if (kind == "job") Enqueue(Queue::kJobPull, key);
   }
 }
 
