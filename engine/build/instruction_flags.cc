@@ -58,8 +58,8 @@ absl::Status UnknownFlag(const Instruction& instruction,
   if (table.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("unknown flag --", name, ": ", instruction.keyword,
-                     " takes no flags; write the argument as [\"--", name,
-                     "\"] if it is one"));
+                     " takes no flags; put \"--\" before it if it is an"
+                     " argument"));
   }
   std::vector<std::string> names;
   for (const auto& [known, kind] : table) names.push_back("--" + known);

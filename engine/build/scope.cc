@@ -65,6 +65,12 @@ bool GlobalScope::Declares(absl::string_view name) const {
   return names_.count(std::string(name)) > 0;
 }
 
+std::vector<std::string> GlobalScope::Names() const {
+  std::vector<std::string> result(names_.begin(), names_.end());
+  for (const auto& [name, value] : automatic_) result.push_back(name);
+  return result;
+}
+
 absl::StatusOr<std::optional<absl::Time>> GlobalScope::SourceDateEpoch() const {
   std::optional<std::string> text = ValueIn(given_, kEpoch);
   if (!text.has_value()) text = ValueIn(declared_, kEpoch);

@@ -37,6 +37,8 @@ class GlobalScope {
   std::optional<std::string> Get(absl::string_view name) const;
   // Whether an ARG before the first FROM names it, with a value or without.
   bool Declares(absl::string_view name) const;
+  // All that FROM lines may name.
+  std::vector<std::string> Names() const;
 
   // What the user gave for `name`.
   std::optional<std::string> Given(const std::string& name);

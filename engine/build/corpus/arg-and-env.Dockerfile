@@ -1,0 +1,5 @@
+FROM scratch
+ARG V=arg
+ENV V=env
+ARG V=again
+LABEL v=$V

@@ -1,0 +1,4 @@
+# check=error=true
+FROM scratch
+MAINTAINER x
+CMD y

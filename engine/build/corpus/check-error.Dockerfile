@@ -1,0 +1,3 @@
+# check=error=true;skip=JSONArgsRecommended
+FROM scratch AS Up
+CMD x

@@ -1,0 +1,4 @@
+# check=skip=all
+FROM scratch AS Up
+CMD x
+MAINTAINER y

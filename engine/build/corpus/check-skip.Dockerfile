@@ -1,0 +1,4 @@
+# check=skip=JSONArgsRecommended,StageNameCasing
+FROM scratch AS Up
+CMD x
+MAINTAINER y

@@ -1,0 +1,3 @@
+ARG S=x
+FROM scratch
+COPY --from=$S a /

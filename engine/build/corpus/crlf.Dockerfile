@@ -1,0 +1,9 @@
+# escape=\
+FROM scratch
+RUN a \
+  b
+COPY <<EOF /x
+one
+two
+EOF
+LABEL a=b

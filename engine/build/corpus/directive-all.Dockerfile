@@ -1,0 +1,5 @@
+# syntax=docker/dockerfile:1
+# check=skip=MaintainerDeprecated
+# escape=\
+FROM scratch
+MAINTAINER Someone <a@b.example>

@@ -1,0 +1,3 @@
+FROM scratch
+ARG TOKENLESS
+LABEL a=${TOKENLESS:?give --build-arg TOKENLESS}

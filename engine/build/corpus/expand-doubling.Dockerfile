@@ -1,0 +1,10 @@
+FROM scratch
+ENV A=xxxxxxxxxxxxxxxx
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A
+ENV A=$A$A$A$A$A$A$A$A

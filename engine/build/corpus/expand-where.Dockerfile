@@ -1,0 +1,15 @@
+FROM scratch
+ARG V=80
+ENV D=/dir U=me S=SIGQUIT
+EXPOSE $V/udp
+VOLUME $D/v
+WORKDIR $D
+WORKDIR sub
+USER ${U}:grp
+STOPSIGNAL $S
+COPY $D /$V
+RUN echo $V
+CMD echo $V
+ENTRYPOINT ["$V"]
+ONBUILD ENV X=$V
+HEALTHCHECK CMD test $V

@@ -1,0 +1,4 @@
+FROM scratch
+RUN -- --help
+CMD -- --verbose
+ENTRYPOINT ["--x"]

@@ -1,0 +1,3 @@
+FROM --platform=linux/arm64 alpine AS a
+FROM --platform=$TARGETPLATFORM alpine
+COPY --from=a /x /x

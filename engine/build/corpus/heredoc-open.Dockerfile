@@ -1,0 +1,4 @@
+FROM scratch
+USER x
+RUN <<EOF
+echo never ends

@@ -1,0 +1,4 @@
+FROM scratch
+RUN ['a', 'b']
+CMD ["a", "b"
+ENTRYPOINT [ -f /x ] && run

@@ -1,0 +1,4 @@
+from scratch
+run a
+Env A=1
+COPY a b

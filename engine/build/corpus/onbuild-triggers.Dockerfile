@@ -1,0 +1,3 @@
+FROM base
+ENV AFTER=$SET_BY_TRIGGER
+FROM other AS x

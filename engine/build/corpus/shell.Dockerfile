@@ -1,0 +1,5 @@
+FROM scratch
+CMD a
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+ENTRYPOINT b
+RUN c

@@ -1,0 +1,4 @@
+FROM scratch AS early
+COPY --from=late /x /x
+FROM scratch AS late
+COPY x /x

@@ -1,0 +1,4 @@
+FROM a AS x
+FROM b AS x
+FROM scratch
+COPY --from=x /x /x

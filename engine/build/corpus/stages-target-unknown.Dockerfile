@@ -1,0 +1,2 @@
+FROM a AS build
+FROM b AS test

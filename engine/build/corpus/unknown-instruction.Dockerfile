@@ -1,0 +1,5 @@
+FROM scratch
+RUN a
+
+WORKDRI /x
+RUN b

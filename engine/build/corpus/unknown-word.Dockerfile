@@ -1,0 +1,2 @@
+FROM scratch
+if true; then

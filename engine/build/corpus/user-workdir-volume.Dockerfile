@@ -1,0 +1,8 @@
+FROM scratch
+USER 1000:1000
+WORKDIR a
+WORKDIR /b
+WORKDIR c/../d/
+WORKDIR .
+VOLUME /x /y /x
+USER app
