@@ -55,6 +55,7 @@ registry::ClientOptions LocalImages::ClientOptions() const {
   options.clock = config_.clock;
   options.entropy = config_.entropy;
   options.insecure_registries = config_.insecure_registries;
+  options.certificate_dirs = config_.certificate_dirs;
   return options;
 }
 
@@ -65,24 +66,48 @@ absl::Status LocalImages::CheckCredentials(const std::string& registry,
                   absl::StrCat("log in to ", registry));
 }
 
-absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
-                                        const ProgressSink& progress) {
-  PullRequest pull = request;
-  if (!pull.auth.has_value() && config_.credentials != nullptr) {
-    ASSIGN_OR_RETURN(const image::Reference reference,
-                     image::ParseReference(pull.reference));
-    absl::StatusOr<std::optional<RegistryAuth>> kept =
-        config_.credentials(reference.registry);
-    // Without them the registry may still give what everybody may have.
-    if (kept.ok()) {
-      pull.auth = *std::move(kept);
-    } else {
-      LOG_WARN("credentials for a registry cannot be used",
-               {{"registry", reference.registry}, {"cause", kept.status()}});
+std::optional<RegistryAuth> LocalImages::AuthFor(
+    const std::string& registry,
+    const std::optional<RegistryAuth>& given) const {
+  if (given.has_value() || config_.credentials == nullptr) return given;
+  absl::StatusOr<std::optional<RegistryAuth>> kept =
+      config_.credentials(registry);
+  if (kept.ok()) return *std::move(kept);
+  // Without them the registry may still give what everybody may have.
+  LOG_WARN("credentials for a registry cannot be used",
+           {{"registry", registry}, {"cause", kept.status()}});
+  return std::nullopt;
+}
+
+std::vector<image::Source> LocalImages::SourcesOf(
+    const image::Reference& reference,
+    const std::optional<RegistryAuth>& given) const {
+  std::vector<image::Source> sources;
+  const auto mirrors = config_.mirrors.find(reference.registry);
+  if (mirrors != config_.mirrors.end()) {
+    for (const std::string& mirror : mirrors->second) {
+      const size_t slash = mirror.find('/');
+      const std::string host = mirror.substr(0, slash);
+      const std::string prefix =
+          slash == std::string::npos ? "" : mirror.substr(slash + 1) + "/";
+      // What was given is for the registry itself.
+      sources.push_back(
+          {host, prefix + reference.repository, AuthFor(host, std::nullopt)});
     }
   }
+  sources.push_back({reference.registry, reference.repository,
+                     AuthFor(reference.registry, given)});
+  return sources;
+}
+
+absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
+                                        const ProgressSink& progress) {
+  image::PullOrigin origin;
+  ASSIGN_OR_RETURN(origin.reference, image::ParseReference(request.reference));
+  origin.sources = SourcesOf(origin.reference, request.auth);
+  origin.options = ClientOptions();
   absl::StatusOr<Image> image =
-      image::PullImage(store_.get(), pull, ClientOptions(), progress);
+      image::PullImage(store_.get(), request, origin, progress);
   MakeRoomAfter(image.status());
   return image;
 }
@@ -208,6 +233,19 @@ absl::StatusOr<PruneImagesResult> LocalImages::Prune(
     RETURN_IF_ERROR(store_->SweepContent());
   }
   return result;
+}
+
+absl::Status CheckMirror(absl::string_view mirror) {
+  const absl::StatusOr<image::Reference> parsed =
+      image::ParseReference(absl::StrCat(mirror, "/a"));
+  const absl::string_view host = mirror.substr(0, mirror.find('/'));
+  if (parsed.ok() && parsed->registry == host && !mirror.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", mirror.substr(0, 80),
+                   "\" is not a mirror; write it like mirror.local:5000 or "
+                   "mirror.local:5000/prefix, without https://"));
 }
 
 absl::StatusOr<std::string> NormalizeRegistry(absl::string_view registry) {

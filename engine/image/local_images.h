@@ -3,6 +3,7 @@
 #define ENGINE_IMAGE_LOCAL_IMAGES_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,8 @@
 #include "engine/build/step_cache.h"
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
+#include "engine/image/reference.h"
+#include "engine/image/sources.h"
 #include "engine/image_commits.h"
 #include "engine/image_content.h"
 #include "engine/image_exchange.h"
@@ -42,6 +45,12 @@ struct LocalImagesConfig {
   // Called once for each build that runs a command. Null: such commands see
   // no network.
   std::function<absl::StatusOr<build::BuildNetwork>()> build_network;
+  // Directories of certificates for single registries, the first wins: see
+  // registry/tls_files.h.
+  std::vector<std::string> certificate_dirs;
+  // By registry, in the order in which pulls ask them before it: "HOST",
+  // "HOST:PORT" or "HOST:PORT/PREFIX".
+  std::map<std::string, std::vector<std::string>> mirrors;
 };
 
 // Thread-safe; see the ports.
@@ -99,6 +108,13 @@ class LocalImages final : public Images,
               std::unique_ptr<image::ImageStore> store,
               std::unique_ptr<build::StepCache> cache);
   registry::ClientOptions ClientOptions() const;
+  // What the call brings, else what is kept for the registry.
+  std::optional<RegistryAuth> AuthFor(
+      const std::string& registry,
+      const std::optional<RegistryAuth>& given) const;
+  std::vector<image::Source> SourcesOf(
+      const image::Reference& reference,
+      const std::optional<RegistryAuth>& given) const;
   build::BuilderOptions BuilderOptions();
   absl::StatusOr<Image> Resolve(const std::string& reference,
                                 const std::string& platform);
@@ -108,6 +124,9 @@ class LocalImages final : public Images,
   const std::unique_ptr<image::ImageStore> store_;
   const std::unique_ptr<build::StepCache> cache_;
 };
+
+// INVALID_ARGUMENT unless it may be in LocalImagesConfig::mirrors.
+absl::Status CheckMirror(absl::string_view mirror);
 
 // The name of a registry as references have it: "" is "docker.io".
 // INVALID_ARGUMENT says what is wrong with it.

@@ -1,9 +1,6 @@
 #include "engine/image/manifest.h"
 
-#include <sys/utsname.h>
-
 #include <optional>
-#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -134,12 +131,6 @@ absl::Status RefuseNul(const ImageConfig& config) {
 
 }  // namespace
 
-std::string Platform::ToString() const {
-  std::string result = absl::StrCat(os, "/", architecture);
-  if (!variant.empty()) absl::StrAppend(&result, "/", variant);
-  return result;
-}
-
 absl::StatusOr<std::string> DocumentType(absl::string_view text,
                                          absl::string_view declared) {
   ASSIGN_OR_RETURN(Json object, ParseObject(text, "read manifest"));
@@ -257,46 +248,6 @@ absl::StatusOr<ConfigFile> ParseConfig(absl::string_view text) {
     }
   }
   return result;
-}
-
-absl::StatusOr<Platform> ParsePlatform(absl::string_view text) {
-  if (text.empty()) {
-    utsname name;
-    uname(&name);
-    absl::string_view machine = name.machine;
-    if (machine == "x86_64") return Platform{"linux", "amd64", ""};
-    if (machine == "aarch64") return Platform{"linux", "arm64", ""};
-    if (machine == "armv7l") return Platform{"linux", "arm", "v7"};
-    return Platform{"linux", std::string(machine), ""};
-  }
-  std::vector<std::string> parts = absl::StrSplit(text, '/');
-  if (parts.size() == 1) parts.insert(parts.begin(), "linux");
-  bool empty_part = false;
-  for (const std::string& part : parts) empty_part |= part.empty();
-  if (parts.size() > 3 || empty_part) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", text, "\" is not a platform such as linux/amd64"));
-  }
-  return Platform{parts[0], parts[1], parts.size() == 3 ? parts[2] : ""};
-}
-
-absl::StatusOr<Descriptor> ChoosePlatform(const std::vector<IndexEntry>& index,
-                                          const Platform& wanted) {
-  std::set<std::string> available;
-  const IndexEntry* unnamed = nullptr;
-  for (const IndexEntry& entry : index) {
-    const Platform& p = entry.platform;
-    if (p.os == wanted.os && p.architecture == wanted.architecture &&
-        (wanted.variant.empty() || p.variant == wanted.variant)) {
-      return entry.descriptor;
-    }
-    if (p.os.empty() && p.architecture.empty()) unnamed = &entry;
-    if (p.os != "unknown") available.insert(p.ToString());
-  }
-  if (index.size() == 1 && unnamed != nullptr) return unnamed->descriptor;
-  return absl::NotFoundError(absl::StrCat(
-      "there is no image for platform ", wanted.ToString(), "; available: ",
-      available.empty() ? "none" : absl::StrJoin(available, ", ")));
 }
 
 }  // namespace bulwark::engine::image

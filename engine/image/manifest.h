@@ -94,8 +94,12 @@ absl::StatusOr<ConfigFile> ParseConfig(absl::string_view text);
 // "linux/amd64", "linux/arm64/v8", "arm64". Empty: this host's.
 absl::StatusOr<Platform> ParsePlatform(absl::string_view text);
 
-// The entry for `wanted`: same os and architecture, and the same variant if
-// one is wanted. NOT_FOUND lists the platforms that there are.
+// Whether an image for `has` runs on `wanted`: the same os and architecture
+// (aarch64 is arm64), and the same variant or an older one.
+bool Runs(const Platform& has, const Platform& wanted);
+
+// The entry that fits `wanted` best: the newest variant that runs on it.
+// NOT_FOUND lists the platforms that there are.
 absl::StatusOr<Descriptor> ChoosePlatform(const std::vector<IndexEntry>& index,
                                           const Platform& wanted);
 

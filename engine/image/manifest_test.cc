@@ -133,6 +133,43 @@ TEST(ChoosePlatformTest, WhenAbsent_ListsWhatThereIs) {
                                  "linux/arm64/v8")));
 }
 
+TEST(ChoosePlatformTest, WhenThereAreVariants_TheNewestThatRunsIsTaken) {
+  const struct {
+    const char* has;
+    const char* wanted;
+    bool runs;
+  } cases[] = {
+      {"linux/arm64/v8", "linux/arm64", true},
+      {"linux/arm64", "linux/arm64/v8", true},
+      {"linux/arm64/v9", "linux/arm64/v8", false},
+      {"linux/arm64/v8", "linux/aarch64", true},
+      {"linux/amd64", "linux/x86_64", true},
+      {"linux/amd64/v2", "linux/amd64", false},
+      {"linux/amd64/v2", "linux/amd64/v3", true},
+      {"linux/amd64", "linux/amd64/v3", true},
+      {"linux/arm/v6", "linux/arm/v7", true},
+      {"linux/arm/v7", "linux/arm/v6", false},
+      {"linux/arm/v7", "linux/arm", true},
+      {"windows/amd64", "linux/amd64", false},
+      {"linux/riscv64", "linux/riscv64", true},
+      {"linux/ppc64le/power9", "linux/ppc64le", false},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(Runs(*ParsePlatform(c.has), *ParsePlatform(c.wanted)), c.runs)
+        << c.has << " on " << c.wanted;
+  }
+  std::vector<IndexEntry> index;
+  for (const char* variant : {"v5", "v7", "v6"}) {
+    IndexEntry entry;
+    entry.descriptor.digest = variant;
+    entry.platform = {"linux", "arm", variant};
+    index.push_back(entry);
+  }
+  EXPECT_EQ(ChoosePlatform(index, {"linux", "arm", "v6"})->digest, "v6");
+  EXPECT_EQ(ChoosePlatform(index, {"linux", "arm", ""})->digest, "v7");
+  EXPECT_EQ(ChoosePlatform(index, {"linux", "arm", "v8"})->digest, "v7");
+}
+
 TEST(ParsePlatformTest, WhenMalformed_IsRefused) {
   for (const char* text : {"/", "linux/", "a/b/c/d", "/amd64"}) {
     EXPECT_THAT(ParsePlatform(text),

@@ -15,15 +15,14 @@ namespace {
 // One pull.
 class Puller {
  public:
-  Puller(ImageStore* store, registry::RegistryClient* client,
-         Reporter* reporter)
-      : store_(store), client_(client), reporter_(reporter), lease_(store) {}
+  Puller(ImageStore* store, Sources* sources, Reporter* reporter)
+      : store_(store), sources_(sources), reporter_(reporter), lease_(store) {}
 
   absl::StatusOr<Image> Run(const Reference& reference,
                             const Platform& platform) {
     reporter_->Report(reference.ToString(), "resolving");
     ASSIGN_OR_RETURN(registry::ManifestDocument document,
-                     FetchManifest(reference.Version()));
+                     sources_->FetchManifest(reference.Version()));
     if (!reference.digest.empty()) lease_.Hold(reference.digest);
     bool chosen_from_index = IsIndexType(document.media_type);
     if (chosen_from_index) {
@@ -43,23 +42,12 @@ class Puller {
   }
 
  private:
-  absl::StatusOr<registry::ManifestDocument> FetchManifest(
-      const std::string& version) {
-    absl::StatusOr<registry::ManifestDocument> document =
-        client_->FetchManifest(version);
-    // It is the registry that has too much, not we that have too little.
-    if (absl::IsResourceExhausted(document.status())) {
-      return absl::DataLossError(document.status().message());
-    }
-    return document;
-  }
-
   absl::StatusOr<registry::ManifestDocument> ChooseFrom(
       const registry::ManifestDocument& document, const Platform& platform) {
     ASSIGN_OR_RETURN(std::vector<IndexEntry> index, ParseIndex(document.text));
     ASSIGN_OR_RETURN(Descriptor chosen, ChoosePlatform(index, platform));
     ASSIGN_OR_RETURN(registry::ManifestDocument result,
-                     FetchManifest(chosen.digest));
+                     sources_->FetchManifest(chosen.digest));
     if (IsIndexType(result.media_type)) {
       return absl::FailedPreconditionError(
           "the index holds another index, which is not supported");
@@ -78,39 +66,32 @@ class Puller {
   }
 
   absl::Status FetchBlob(const Descriptor& blob) {
-    ASSIGN_OR_RETURN(std::unique_ptr<Ingest> ingest,
-                     store_->blobs().NewIngest());
     reporter_->Report(blob.digest, "downloading", 0, blob.size);
-    RETURN_IF_ERROR(
-        client_->FetchBlob(blob, ingest.get(), [this, &blob](int64_t current) {
+    return sources_->FetchBlob(
+        blob, &store_->blobs(), [this, &blob](int64_t current) {
           reporter_->Report(blob.digest, "downloading", current, blob.size);
-        }));
-    return Annotate(ingest->Commit(blob.digest),
-                    absl::StrCat("fetch ", blob.digest));
+        });
   }
 
   // An image that comes alone may say for what it was made.
   static absl::Status CheckPlatform(const Platform& has,
                                     const Platform& wanted) {
-    if (has.architecture.empty() ||
-        (has.architecture == wanted.architecture && has.os == wanted.os)) {
-      return absl::OkStatus();
-    }
+    if (has.architecture.empty() || Runs(has, wanted)) return absl::OkStatus();
     return absl::NotFoundError(absl::StrCat("there is no image for platform ",
                                             wanted.ToString(),
                                             "; available: ", has.ToString()));
   }
 
   ImageStore* const store_;
-  registry::RegistryClient* const client_;
+  Sources* const sources_;
   Reporter* const reporter_;
   ImageStore::Lease lease_;
 };
 
-absl::StatusOr<Image> Pull(ImageStore* store, const Reference& reference,
-                           const PullRequest& request,
-                           registry::ClientOptions options,
+absl::StatusOr<Image> Pull(ImageStore* store, const PullRequest& request,
+                           const PullOrigin& origin,
                            const ProgressSink& progress) {
+  const Reference& reference = origin.reference;
   ASSIGN_OR_RETURN(Platform platform, ParsePlatform(request.platform));
   if (!request.always) {
     absl::StatusOr<Image> present = store->Get(reference.ToString());
@@ -119,11 +100,11 @@ absl::StatusOr<Image> Pull(ImageStore* store, const Reference& reference,
     if (present.ok() && fits) return present;
   }
   Reporter reporter(progress, request.wanted);
+  registry::ClientOptions options = origin.options;
   options.cancelled = [&reporter] { return reporter.cancelled(); };
-  registry::RegistryClient client(reference.registry, reference.repository,
-                                  request.auth, options);
+  Sources sources(origin.sources, options);
   absl::StatusOr<Image> image =
-      Puller(store, &client, &reporter).Run(reference, platform);
+      Puller(store, &sources, &reporter).Run(reference, platform);
   // The reference was sound; what came for it is not.
   if (absl::IsInvalidArgument(image.status())) {
     return absl::DataLossError(absl::StrCat(
@@ -136,13 +117,12 @@ absl::StatusOr<Image> Pull(ImageStore* store, const Reference& reference,
 }  // namespace
 
 absl::StatusOr<Image> PullImage(ImageStore* store, const PullRequest& request,
-                                const registry::ClientOptions& options,
+                                const PullOrigin& origin,
                                 const ProgressSink& progress) {
-  ASSIGN_OR_RETURN(Reference reference, ParseReference(request.reference));
-  absl::StatusOr<Image> image =
-      Pull(store, reference, request, options, progress);
+  absl::StatusOr<Image> image = Pull(store, request, origin, progress);
   if (image.ok()) return image;
-  return Annotate(image.status(), absl::StrCat("pull ", reference.ToString()));
+  return Annotate(image.status(),
+                  absl::StrCat("pull ", origin.reference.ToString()));
 }
 
 }  // namespace bulwark::engine::image

@@ -9,8 +9,9 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "engine/image/digest.h"
-#include "engine/image/json.h"
+#include "engine/registry/answers.h"
 #include "engine/registry/pooled.h"
+#include "engine/registry/tls_files.h"
 
 namespace bulwark::engine::registry {
 namespace {
@@ -25,33 +26,9 @@ constexpr absl::Duration kMaxRetryAfter = absl::Minutes(2);
 // So much new data makes a download start counting its attempts again.
 constexpr int64_t kProgressBytes = 1 << 20;
 
-bool IsRedirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 ||
-         status == 308;
-}
-
-bool IsTransient(int status) {
-  return status == 408 || status == 429 || status >= 500;
-}
-
 // The host that serves "docker.io".
 std::string ServerOf(const std::string& registry) {
   return registry == "docker.io" ? "registry-1.docker.io" : registry;
-}
-
-// What a registry says about an error, as far as it is readable.
-std::string Explanation(const HttpResponse& response) {
-  absl::StatusOr<image::Json> body = image::ParseObject(response.body, "error");
-  if (!body.ok()) return "";
-  const image::Json* errors = image::Find(*body, "errors");
-  if (errors == nullptr || !errors->is_array() || errors->empty()) return "";
-  std::string text = image::StringField((*errors)[0], "message");
-  if (text.empty()) text = image::StringField((*errors)[0], "code");
-  std::string clean;
-  for (char c : text.substr(0, 200)) {
-    clean.push_back(static_cast<unsigned char>(c) < ' ' ? ' ' : c);
-  }
-  return clean.empty() ? "" : absl::StrCat(" (", clean, ")");
 }
 
 }  // namespace
@@ -76,11 +53,33 @@ bool RegistryClient::MayBePlain(absl::string_view host,
   return false;
 }
 
+// Once: a pull does not notice when they change.
+absl::Status RegistryClient::FindCertificates() {
+  absl::MutexLock lock(&mu_);
+  if (tls_.has_value()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(TlsFiles files,
+                   FindTlsFiles(options_.certificate_dirs, registry_));
+  tls_of_others_.authorities = files.authorities;
+  tls_ = std::move(files);
+  return absl::OkStatus();
+}
+
+// Its authorities also vouch for its token service and its storage; our own
+// certificate is for the registry alone.
+const TlsFiles* RegistryClient::TlsFor(const Url& url) {
+  absl::MutexLock lock(&mu_);
+  if (!tls_.has_value()) return nullptr;
+  absl::StatusOr<Url> own =
+      ParseUrl(absl::StrCat("https://", ServerOf(registry_)));
+  return own.ok() && url.SameOrigin(*own) ? &*tls_ : &tls_of_others_;
+}
+
 absl::StatusOr<std::string> RegistryClient::BaseUrl() {
   {
     absl::MutexLock lock(&mu_);
     if (!base_url_.empty()) return base_url_;
   }
+  RETURN_IF_ERROR(FindCertificates());
   std::string server = ServerOf(registry_);
   ASSIGN_OR_RETURN(Url url, ParseUrl(absl::StrCat("https://", server)));
   std::vector<std::string> schemes = {"https"};
@@ -112,8 +111,10 @@ absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {
   HttpRequest request;
   request.url = absl::StrCat(base, "/v2/");
   request.cancelled = options_.cancelled;
+  ASSIGN_OR_RETURN(const Url url, ParseUrl(request.url));
+  request.tls = TlsFor(url);
   Pooled client(this);
-  absl::StatusOr<HttpResponse> answer = client->Get(request);
+  absl::StatusOr<HttpResponse> answer = client->Send(request);
   if (absl::IsUnavailable(answer.status()) ||
       absl::IsDeadlineExceeded(answer.status())) {
     return absl::Status(
@@ -142,26 +143,31 @@ absl::StatusOr<HttpResponse> RegistryClient::Exchange(
 
 absl::StatusOr<HttpResponse> RegistryClient::FollowRedirects(
     HttpRequest request) {
-  ASSIGN_OR_RETURN(Url origin, ParseUrl(request.url));
+  ASSIGN_OR_RETURN(const std::string base, BaseUrl());
+  ASSIGN_OR_RETURN(const Url origin, ParseUrl(base));
+  const bool reads = request.method == "GET" || request.method == "HEAD";
   for (int i = 0; i <= kMaxRedirects; ++i) {
-    ASSIGN_OR_RETURN(Url target, ParseUrl(request.url));
-    request.authorization =
-        target.SameOrigin(origin) ? AuthorizationHeader() : SecretText();
-    Pooled client(this);
-    ASSIGN_OR_RETURN(HttpResponse answer, client->Get(request));
-    if (!IsRedirect(answer.status)) return answer;
-    ASSIGN_OR_RETURN(std::string next,
-                     ResolveUrl(request.url, answer.Header("location")));
-    ASSIGN_OR_RETURN(Url next_url, ParseUrl(next));
-    bool plain_is_fine =
-        next_url.SameOrigin(origin) || MayBePlain(next_url.host, next_url.port);
-    if (next_url.scheme == "http" && !plain_is_fine) {
+    ASSIGN_OR_RETURN(const Url target, ParseUrl(request.url));
+    const bool plain_is_fine =
+        target.SameOrigin(origin) || MayBePlain(target.host, target.port);
+    if (target.scheme == "http" && !plain_is_fine) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "registry ", registry_, " redirects to plain http on ", next_url.host,
+          "registry ", registry_, " redirects to plain http on ", target.host,
           ", which is refused; list that host as insecure if "
           "you trust the network"));
     }
-    request.url = std::move(next);
+    request.authorization =
+        target.SameOrigin(origin) ? AuthorizationHeader() : SecretText();
+    request.tls = TlsFor(target);
+    Pooled client(this);
+    ASSIGN_OR_RETURN(HttpResponse answer, client->Send(request));
+    // What is sent must go elsewhere as it is.
+    const bool follows =
+        IsRedirect(answer.status) &&
+        (reads || answer.status == 307 || answer.status == 308);
+    if (!follows) return answer;
+    ASSIGN_OR_RETURN(request.url,
+                     ResolveUrl(request.url, answer.Header("location")));
   }
   return absl::UnavailableError(
       absl::StrCat("registry ", registry_, " redirects in circles"));
@@ -230,15 +236,30 @@ absl::Status RegistryClient::StatusOf(const HttpResponse& response,
           what, ": ", registry_, " refuses ",
           auth_.has_value() ? "these credentials" : "anonymous access", why,
           "; the name may be wrong, or `ctl login ", registry_,
-          " -u USER` with an account that may pull it"));
+          " -u USER` with an account that may ",
+          options_.push ? "push to it" : "pull it"));
     case 403:
       return absl::PermissionDeniedError(
           absl::StrCat(what, ": ", registry_, " forbids it", why,
-                       "; ask its owner for the right to pull ", repository_));
+                       "; ask its owner for the right to ",
+                       options_.push ? "push to " : "pull ", repository_));
     case 404:
+      if (options_.push) {
+        return absl::NotFoundError(
+            absl::StrCat(what, ": ", registry_, " has no repository ",
+                         repository_, why, "; must it be made there first?"));
+      }
       return absl::NotFoundError(absl::StrCat(what, ": ", registry_,
                                               " has no such image", why,
                                               "; check the name and the tag"));
+    case 405:
+      return absl::FailedPreconditionError(
+          absl::StrCat(what, ": ", registry_, " does not allow it", why,
+                       "; is it a mirror, or read-only?"));
+    case 413:
+      return absl::FailedPreconditionError(absl::StrCat(
+          what, ": it is too large for ", registry_, why,
+          "; raise the limit of its proxy (client_max_body_size)"));
     default:
       if (IsTransient(response.status)) {
         return absl::UnavailableError(
@@ -248,6 +269,26 @@ absl::Status RegistryClient::StatusOf(const HttpResponse& response,
       return absl::UnavailableError(absl::StrCat(
           what, ": ", registry_, " answers with ", response.status, why));
   }
+}
+
+absl::StatusOr<std::string> RegistryClient::ResolveDigest(
+    const std::string& version) {
+  if (image::IsDigest(version)) return version;
+  ASSIGN_OR_RETURN(const HttpResponse answer,
+                   WithRetries(
+                       absl::StrCat(repository_, "/manifests/", version),
+                       [](const std::string& url) {
+                         HttpRequest request;
+                         request.method = "HEAD";
+                         request.url = url;
+                         request.headers = {kAccept};
+                         return request;
+                       },
+                       [] { return false; }));
+  const std::string digest = answer.Header("docker-content-digest");
+  if (answer.status == 200 && image::IsDigest(digest)) return digest;
+  ASSIGN_OR_RETURN(ManifestDocument document, FetchManifest(version));
+  return document.digest;
 }
 
 absl::StatusOr<ManifestDocument> RegistryClient::FetchManifest(

@@ -1,5 +1,5 @@
-// Pulling from one repository of a registry (OCI distribution specification
-// 1.0, which Docker's v2 registries speak too).
+// Pulling from and pushing to one repository of a registry (OCI distribution
+// specification 1.1; Docker's v2 registries speak it too).
 #ifndef ENGINE_REGISTRY_CLIENT_H_
 #define ENGINE_REGISTRY_CLIENT_H_
 
@@ -19,6 +19,7 @@
 #include "base/secret_text.h"
 #include "engine/image/blob_store.h"
 #include "engine/image/manifest.h"
+#include "engine/image_exchange.h"
 #include "engine/images.h"
 #include "engine/registry/challenge.h"
 #include "engine/registry/http.h"
@@ -31,6 +32,12 @@ struct ClientOptions {
   // HOST or HOST:PORT that may be spoken to without encryption, beside the
   // loopback addresses.
   std::vector<std::string> insecure_registries;
+  // Directories of certificates for single registries: see tls_files.h.
+  std::vector<std::string> certificate_dirs;
+  bool push = false;  // ask for the right to push, too
+  // Repositories of the same registry that blobs may be mounted from.
+  std::vector<std::string> mount_from;
+  int64_t largest_piece = int64_t{64} << 20;  // that one request carries
   int max_attempts = 5;
   Backoff backoff = {absl::Milliseconds(300), absl::Seconds(20), 0.5};
   std::function<bool()> cancelled;
@@ -42,7 +49,16 @@ struct ManifestDocument {
   std::string digest;  // of `text`
 };
 
-// Thread-safe: several blobs may be fetched side by side.
+// A blob on its way to a registry.
+struct OutgoingBlob {
+  image::Descriptor descriptor;
+  int fd = -1;  // borrowed; read by position, so that several may share it
+  // A repository of `mount_from` that has it; empty: none is known to.
+  std::string mount_from;
+};
+enum class BlobOutcome { kPresent, kMounted, kUploaded };
+
+// Thread-safe: several blobs may be fetched or sent side by side.
 //
 // A failing registry (refused, cut off, 5xx, 429) is tried `max_attempts`
 // times, with jitter, or when its Retry-After says; then the error is
@@ -64,19 +80,45 @@ class RegistryClient {
   // for is DATA_LOSS.
   absl::StatusOr<ManifestDocument> FetchManifest(const std::string& version);
 
+  // The digest that the registry has for `version`: by HEAD, if it tells it so.
+  absl::StatusOr<std::string> ResolveDigest(const std::string& version);
+
   // Appends the blob to `to`, which is empty, going on where it was cut. Never
   // takes more than blob.size bytes. The caller commits, which checks the
   // digest. `progress` is told the bytes that are there.
   absl::Status FetchBlob(const image::Descriptor& blob, image::Ingest* to,
                          const std::function<void(int64_t)>& progress);
 
+  // Makes the repository have the blob, sending what it lacks: goes on where a
+  // cut upload ended. `progress` is told the bytes that are there. DATA_LOSS if
+  // what was read is not what the digest says. client_push.cc
+  absl::StatusOr<BlobOutcome> PushBlob(
+      const OutgoingBlob& blob, const std::function<void(int64_t)>& progress);
+  // Stores a manifest, whose blobs must be there, under a tag or its digest.
+  // ABORTED if the registry lacks one of them; DATA_LOSS if it has stored
+  // something else.
+  absl::Status PushManifest(const std::string& version,
+                            const std::string& media_type,
+                            const std::string& text);
+
+  // At most `limit` tags (0: all) after `last`. DATA_LOSS if the list does not
+  // end. client_list.cc
+  absl::StatusOr<TagsPage> ListTags(int limit, const std::string& last);
+  // What refers to this digest: by the API, or by the tag that registries
+  // without it have. `artifact_type` empty: all.
+  absl::StatusOr<std::vector<Referrer>> ListReferrers(
+      const std::string& digest, const std::string& artifact_type);
+
  private:
-  class Pooled;  // an HttpClient on loan
+  class Pooled;   // an HttpClient on loan
+  struct Upload;  // one that has begun
   using Fetch = std::function<absl::StatusOr<HttpResponse>(HttpRequest)>;
 
   absl::StatusOr<std::string> BaseUrl();
   absl::StatusOr<HttpResponse> Ping(const std::string& base);
   bool MayBePlain(absl::string_view host, absl::string_view port) const;
+  absl::Status FindCertificates();
+  const TlsFiles* TlsFor(const Url& url);
   // One exchange with authentication and redirects.
   absl::StatusOr<HttpResponse> Exchange(const HttpRequest& request);
   absl::StatusOr<HttpResponse> FollowRedirects(HttpRequest request);
@@ -87,10 +129,25 @@ class RegistryClient {
       const std::function<bool()>& progressed);
   absl::Status Wait(int attempt, const HttpResponse* response);
   absl::Status Authenticate(const HttpResponse& refused);
+  std::vector<std::string> ScopesFor(const std::string& challenged) const;
   absl::Status FetchToken(const Challenge& challenge);
   SecretText AuthorizationHeader();
   absl::Status StatusOf(const HttpResponse& response,
                         const std::string& what) const;
+  absl::StatusOr<bool> HasBlob(const image::Descriptor& blob);
+  absl::StatusOr<HttpResponse> BeginUpload(const std::string& query);
+  absl::Status Send(const OutgoingBlob& blob, Upload upload,
+                    const std::function<void(int64_t)>& progress);
+  absl::StatusOr<HttpResponse> SendPiece(
+      const OutgoingBlob& blob, const Upload& upload, int64_t size,
+      const std::function<void(int64_t)>& progress);
+  absl::Status TakeLocation(const HttpResponse& answer, Upload& upload);
+  absl::Status Seek(Upload& upload);
+  absl::StatusOr<HttpResponse> GetPage(const std::string& path,
+                                       const std::string& accept);
+  // The path below /v2/ of the next page, or empty at the end.
+  absl::StatusOr<std::string> NextPage(const HttpResponse& answer,
+                                       const std::string& path);
   HttpRequest BlobRequest(const std::string& url, const image::Descriptor& blob,
                           image::Ingest* to,
                           const std::function<void(int64_t)>& progress);
@@ -101,8 +158,10 @@ class RegistryClient {
   const ClientOptions options_;
 
   absl::Mutex mu_;
-  std::string base_url_ ABSL_GUARDED_BY(mu_);      // once known
-  SecretText authorization_ ABSL_GUARDED_BY(mu_);  // header, or empty
+  std::string base_url_ ABSL_GUARDED_BY(mu_);         // once known
+  std::optional<TlsFiles> tls_ ABSL_GUARDED_BY(mu_);  // once read
+  TlsFiles tls_of_others_ ABSL_GUARDED_BY(mu_);       // without our own
+  SecretText authorization_ ABSL_GUARDED_BY(mu_);     // header, or empty
   std::vector<std::unique_ptr<HttpClient>> idle_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -1,11 +1,14 @@
 // How a RegistryClient proves who it is.
 #include <string.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "engine/image/json.h"
 #include "engine/registry/client.h"
@@ -14,6 +17,9 @@
 namespace bulwark::engine::registry {
 
 namespace {
+
+// The name that goes with an identity token in place of a password.
+constexpr char kIdentityToken[] = "<token>";
 
 SecretText BasicHeader(const RegistryAuth& auth) {
   const SecretText pair =
@@ -67,6 +73,34 @@ absl::Status RegistryClient::CheckCredentials() {
   return StatusOf(answer, "log in");
 }
 
+// What the registry says is needed, and what we are going to need: a push asks
+// for the rights on several repositories at once.
+std::vector<std::string> RegistryClient::ScopesFor(
+    const std::string& challenged) const {
+  std::vector<std::string> scopes =
+      absl::StrSplit(challenged, ' ', absl::SkipEmpty());
+  if (repository_.empty()) return scopes;
+  if (!options_.push) {
+    if (scopes.empty()) {
+      scopes = {absl::StrCat("repository:", repository_, ":pull")};
+    }
+    return scopes;
+  }
+  std::vector<std::string> result = {
+      absl::StrCat("repository:", repository_, ":pull,push")};
+  for (const std::string& from : options_.mount_from) {
+    result.push_back(absl::StrCat("repository:", from, ":pull"));
+  }
+  for (std::string& scope : scopes) {
+    const bool known = std::any_of(
+        result.begin(), result.end(), [&scope](const std::string& ours) {
+          return absl::StartsWith(scope, ours.substr(0, ours.rfind(':') + 1));
+        });
+    if (!known) result.push_back(std::move(scope));
+  }
+  return result;
+}
+
 absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
   auto param = [&](const char* name) {
     auto it = challenge.params.find(name);
@@ -79,24 +113,42 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
         absl::StrCat("registry ", registry_, " wants the log-in sent to ",
                      realm, " without encryption, which is refused"));
   }
-  std::string scope = param("scope");
-  if (scope.empty() && !repository_.empty()) {
-    scope = absl::StrCat("repository:", repository_, ":pull");
-  }
+  const std::string service = param("service");
+  const std::vector<std::string> scopes = ScopesFor(param("scope"));
   HttpRequest request;
-  request.url = absl::StrCat(realm, absl::StrContains(realm, "?") ? "&" : "?",
-                             scope.empty() ? "" : "scope=", UrlEscape(scope));
-  if (!param("service").empty()) {
-    absl::StrAppend(&request.url, "&service=", UrlEscape(param("service")));
+  SecretText form;
+  if (auth_.has_value() && auth_->username == kIdentityToken) {
+    // OAuth2: what stands for the password is a token that gives others.
+    std::string query = absl::StrCat(
+        "grant_type=refresh_token&client_id=bulwark&service=",
+        UrlEscape(service), "&scope=", UrlEscape(absl::StrJoin(scopes, " ")),
+        "&refresh_token=");
+    std::string escaped = UrlEscape(auth_->password.Reveal());
+    form = SecretText::Join({query, escaped});
+    explicit_bzero(escaped.data(), escaped.size());
+    request.method = "POST";
+    request.url = realm;
+    request.body = form.Reveal();
+  } else {
+    request.url = realm;
+    char separator = absl::StrContains(realm, "?") ? '&' : '?';
+    const auto add = [&](absl::string_view name, absl::string_view value) {
+      absl::StrAppend(&request.url, std::string(1, separator), name, "=",
+                      UrlEscape(value));
+      separator = '&';
+    };
+    for (const std::string& scope : scopes) add("scope", scope);
+    if (!service.empty()) add("service", service);
+    if (auth_.has_value()) {
+      add("account", auth_->username);
+      request.authorization = BasicHeader(*auth_);
+    }
   }
-  if (auth_.has_value()) {
-    absl::StrAppend(&request.url, "&account=", UrlEscape(auth_->username));
-    request.authorization = BasicHeader(*auth_);
-  }
+  request.tls = TlsFor(url);
   request.max_body = 1 << 20;
   request.cancelled = options_.cancelled;
   Pooled client(this);
-  ASSIGN_OR_RETURN(HttpResponse answer, client->Get(request));
+  ASSIGN_OR_RETURN(HttpResponse answer, client->Send(request));
   if (answer.status != 200) {
     return StatusOf(answer, absl::StrCat("get a token from ", url.host));
   }

@@ -21,7 +21,6 @@ namespace bulwark::engine::registry {
 namespace {
 
 constexpr long kConnectSeconds = 15;
-constexpr long kStallSeconds = 30;
 constexpr long kStallBytesPerSecond = 16;
 constexpr size_t kMaxHeaderBytes = 64 << 10;
 
@@ -54,6 +53,7 @@ struct Exchange {
   const HttpRequest& request;
   HttpResponse response;
   size_t header_bytes = 0;
+  int64_t sent = 0;
   bool begun = false;
   absl::Status status;  // of our own, when we end the transfer
 
@@ -111,6 +111,63 @@ size_t OnBody(char* data, size_t size, size_t count, void* self) {
   return exchange->status.ok() ? size * count : 0;
 }
 
+size_t OnSend(char* buffer, size_t size, size_t count, void* self) {
+  auto* exchange = static_cast<Exchange*>(self);
+  const int64_t left = exchange->request.body_size - exchange->sent;
+  const size_t room = static_cast<size_t>(
+      std::min<int64_t>(static_cast<int64_t>(size * count), left));
+  if (room == 0) return 0;
+  absl::StatusOr<size_t> n =
+      exchange->request.source(exchange->sent, buffer, room);
+  if (n.ok() && *n == 0) {
+    n = absl::DataLossError(absl::StrCat("send to ", exchange->request.url,
+                                         ": the data ends early"));
+  }
+  if (!n.ok()) {
+    exchange->status = n.status();
+    return CURL_READFUNC_ABORT;
+  }
+  exchange->sent += static_cast<int64_t>(*n);
+  return *n;
+}
+
+// The method, and what is sent with it.
+void SetUpload(CURL* curl, const HttpRequest& request, Exchange* exchange) {
+  if (request.method == "GET") return;
+  if (request.method == "HEAD") {
+    curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    return;
+  }
+  if (request.source != nullptr) {
+    curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE,
+                     static_cast<curl_off_t>(request.body_size));
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, &OnSend);
+    curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
+    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+  } else {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
+                     request.body.data() != nullptr ? request.body.data() : "");
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
+  }
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+}
+
+void SetTls(CURL* curl, const TlsFiles& tls) {
+  if (!tls.authorities.empty()) {
+    // The host's own stay trusted: they come by directory, too.
+    curl_blob blob = {const_cast<char*>(tls.authorities.data()),
+                      tls.authorities.size(), CURL_BLOB_NOCOPY};
+    curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+    curl_easy_setopt(curl, CURLOPT_CAPATH, "/etc/ssl/certs");
+  }
+  if (!tls.certificate.empty()) {
+    curl_easy_setopt(curl, CURLOPT_SSLCERT, tls.certificate.c_str());
+    curl_easy_setopt(curl, CURLOPT_SSLKEY, tls.key.c_str());
+  }
+}
+
 int OnProgress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   auto* exchange = static_cast<Exchange*>(self);
   if (exchange->request.cancelled != nullptr && exchange->request.cancelled()) {
@@ -137,9 +194,13 @@ absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
     case CURLE_SSL_ISSUER_ERROR:
       return absl::FailedPreconditionError(absl::StrCat(
           message,
-          "; add its certificate authority to the host's trusted ones"
-          " (/usr/local/share/ca-certificates), or list the registry"
+          "; put its certificate authority into"
+          " /etc/bulwark/certs.d/HOST:PORT/ca.crt or among the host's trusted"
+          " ones (/usr/local/share/ca-certificates), or list the registry"
           " as insecure if it speaks plain http"));
+    case CURLE_SSL_CERTPROBLEM:
+      return absl::FailedPreconditionError(
+          absl::StrCat(message, "; check the client certificate and its key"));
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
@@ -191,11 +252,14 @@ HttpClient::HttpClient() {
 
 HttpClient::~HttpClient() { curl_easy_cleanup(curl_); }
 
-absl::StatusOr<HttpResponse> HttpClient::Get(const HttpRequest& request) {
+absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   curl_easy_reset(curl_);
   char error[CURL_ERROR_SIZE] = "";
   Exchange exchange{curl_, request};
   std::unique_ptr<curl_slist, FreeList> headers;
+  // "Expect": whoever sends a body has been let in before; and some servers do
+  // not know it.
+  headers.reset(curl_slist_append(nullptr, "Expect:"));
   for (const std::string& header : request.headers) {
     headers.reset(curl_slist_append(headers.release(), header.c_str()));
   }
@@ -214,7 +278,8 @@ absl::StatusOr<HttpResponse> HttpClient::Get(const HttpRequest& request) {
   curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl_, CURLOPT_ERRORBUFFER, error);
   curl_easy_setopt(curl_, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_TIME, kStallSeconds);
+  curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_TIME,
+                   static_cast<long>(absl::ToInt64Seconds(request.patience)));
   curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
   curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, 256L << 10);
   curl_easy_setopt(curl_, CURLOPT_HEADERFUNCTION, &OnHeader);
@@ -224,6 +289,9 @@ absl::StatusOr<HttpResponse> HttpClient::Get(const HttpRequest& request) {
   curl_easy_setopt(curl_, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(curl_, CURLOPT_XFERINFOFUNCTION, &OnProgress);
   curl_easy_setopt(curl_, CURLOPT_XFERINFODATA, &exchange);
+
+  SetUpload(curl_, request, &exchange);
+  if (request.tls != nullptr) SetTls(curl_, *request.tls);
 
   CURLcode code = curl_easy_perform(curl_);
   if (!exchange.status.ok()) return exchange.status;

@@ -11,14 +11,35 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/secret_text.h"
 
 namespace bulwark::engine::registry {
 
+// What a TLS connection is made with, beside the host's trusted authorities.
+struct TlsFiles {
+  std::string authorities;  // PEM text of further ones, or empty
+  std::string certificate;  // path of our own PEM, or empty
+  std::string key;          // path of its key
+};
+
 struct HttpRequest {
   std::string url;                   // http:// or https://
+  std::string method = "GET";        // HEAD, POST, PUT, PATCH, DELETE
   std::vector<std::string> headers;  // "Name: value"
   SecretText authorization;          // one more of them, or empty
+  // What is sent: `body`, which is borrowed, or else `body_size` bytes that
+  // `source` gives: at most `size` of those from `offset` on, 0 only at the
+  // end. Not for GET and HEAD.
+  absl::string_view body;
+  std::function<absl::StatusOr<size_t>(int64_t offset, char* buffer,
+                                       size_t size)>
+      source;
+  int64_t body_size = 0;
+  // How long nothing may move: a registry that has got all of a large layer
+  // may want to look through it before it answers.
+  absl::Duration patience = absl::Seconds(30);
+  const TlsFiles* tls = nullptr;  // borrowed
   // Bodies of 200 and 206 go here, if set: called with the status first, in
   // pieces. An error ends the exchange and is returned.
   std::function<absl::Status(int status, absl::string_view data)> sink;
@@ -47,11 +68,11 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Any HTTP status is a success here. UNAVAILABLE if there was no answer, it
-  // was cut short or stalled for 30 s: the message says why.
+  // Any HTTP status is a success here. UNAVAILABLE if there was no answer or it
+  // was cut short, DEADLINE_EXCEEDED if it stalled: the message says why.
   // FAILED_PRECONDITION if the server's certificate is not trusted.
   // RESOURCE_EXHAUSTED if the body is larger than the limit. CANCELLED.
-  absl::StatusOr<HttpResponse> Get(const HttpRequest& request);
+  absl::StatusOr<HttpResponse> Send(const HttpRequest& request);
 
  private:
   void* curl_;

@@ -5,7 +5,11 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/check.h"
@@ -13,18 +17,21 @@
 namespace bulwark::engine::registry::testing {
 namespace {
 
-// Reads up to the empty line; bodies are not expected.
-bool ReadRequest(int fd, ServerRequest* request) {
+// Reads up to the empty line; what follows it goes to `rest`.
+bool ReadHead(int fd, ServerRequest* request, std::string* rest) {
   std::string text;
   char buffer[4096];
-  while (text.find("\r\n\r\n") == std::string::npos) {
+  size_t end = 0;
+  while ((end = text.find("\r\n\r\n")) == std::string::npos) {
     ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
     if (n <= 0) return false;
     text.append(buffer, n);
   }
-  std::vector<std::string> lines = absl::StrSplit(text, "\r\n");
+  *rest = text.substr(end + 4);
+  std::vector<std::string> lines = absl::StrSplit(text.substr(0, end), "\r\n");
   std::vector<std::string> first = absl::StrSplit(lines[0], ' ');
   if (first.size() < 2) return false;
+  request->method = first[0];
   request->path = first[1];
   for (size_t i = 1; i < lines.size(); ++i) {
     size_t colon = lines[i].find(':');
@@ -33,6 +40,32 @@ bool ReadRequest(int fd, ServerRequest* request) {
         std::string(absl::StripAsciiWhitespace(lines[i].substr(colon + 1)));
   }
   return true;
+}
+
+// Reads up to `limit` bytes of the body (negative: all), which has begun.
+void ReadBody(int fd, int64_t limit, std::string begun,
+              ServerRequest* request) {
+  int64_t size = 0;
+  const auto length = request->headers.find("content-length");
+  if (length == request->headers.end() ||
+      !absl::SimpleAtoi(length->second, &size)) {
+    return;
+  }
+  const int64_t wanted = limit < 0 ? size : std::min(size, limit);
+  request->cut = wanted < size;
+  request->body = std::move(begun);
+  std::string buffer(256 << 10, '\0');
+  while (static_cast<int64_t>(request->body.size()) < wanted) {
+    const ssize_t n = recv(fd, buffer.data(), buffer.size(), 0);
+    if (n <= 0) {
+      request->cut = true;
+      return;
+    }
+    request->body.append(buffer.data(), n);
+  }
+  if (static_cast<int64_t>(request->body.size()) > wanted) {
+    request->body.resize(wanted);
+  }
 }
 
 void SendAll(int fd, absl::string_view data) {
@@ -45,8 +78,10 @@ void SendAll(int fd, absl::string_view data) {
 
 }  // namespace
 
-HttpServer::HttpServer(Handler handler)
+HttpServer::HttpServer(Handler handler,
+                       std::function<int64_t(const ServerRequest&)> body_limit)
     : handler_(std::move(handler)),
+      body_limit_(std::move(body_limit)),
       listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
       stop_(eventfd(0, EFD_CLOEXEC)) {
   sockaddr_in address = {};
@@ -92,13 +127,17 @@ void HttpServer::Run() {
 
 void HttpServer::Serve(UniqueFd connection) {
   ServerRequest request;
-  if (!ReadRequest(connection.get(), &request)) return;
+  std::string begun;
+  if (!ReadHead(connection.get(), &request, &begun)) return;
+  ReadBody(connection.get(), body_limit_ == nullptr ? -1 : body_limit_(request),
+           std::move(begun), &request);
   ServerResponse response;
   {
     absl::MutexLock lock(&mu_);
     requests_.push_back(request);
     response = handler_(request);
   }
+  if (request.cut) return;
   std::string head = absl::StrCat(
       "HTTP/1.1 ", response.status, " Status\r\n",
       "Connection: close\r\nContent-Length: ",
@@ -109,7 +148,7 @@ void HttpServer::Serve(UniqueFd connection) {
     absl::StrAppend(&head, header, "\r\n");
   }
   SendAll(connection.get(), absl::StrCat(head, "\r\n"));
-  SendAll(connection.get(), response.body);
+  if (request.method != "HEAD") SendAll(connection.get(), response.body);
 }
 
 }  // namespace bulwark::engine::registry::testing

@@ -17,6 +17,9 @@ namespace bulwark::engine::registry::testing {
 struct ServerRequest {
   std::string path;                            // with the query
   std::map<std::string, std::string> headers;  // names in lower case
+  std::string method;
+  std::string body;  // as much as the server reads
+  bool cut = false;  // `body` ends early: the answer is not sent
 };
 
 struct ServerResponse {
@@ -34,7 +37,11 @@ class HttpServer {
   using Handler = std::function<ServerResponse(const ServerRequest&)>;
 
   // Listens on a free port of 127.0.0.1.
-  explicit HttpServer(Handler handler);
+  // `body_limit` says how much of a request's body is read before its
+  // connection is closed; negative: all of it.
+  explicit HttpServer(
+      Handler handler,
+      std::function<int64_t(const ServerRequest&)> body_limit = nullptr);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -48,6 +55,7 @@ class HttpServer {
   void Serve(UniqueFd connection);
 
   const Handler handler_;
+  const std::function<int64_t(const ServerRequest&)> body_limit_;
   UniqueFd listener_;
   UniqueFd stop_;
   int port_ = 0;
