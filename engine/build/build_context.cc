@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/build/layer_packer.h"
+#include "engine/image/digest.h"
 #include "os/files.h"
 
 namespace bulwark::engine::build {
@@ -22,7 +23,8 @@ absl::StatusOr<BuiltLayer> LayerOf(BuildContext* context,
     return absl::InternalError(
         absl::StrCat("layer ", result.diff_id, " vanished"));
   }
-  return BuiltLayer{{image::kOciLayerGzip, result.blob, result.size},
+  return BuiltLayer{{result.zstd ? image::kOciLayerZstd : image::kOciLayerGzip,
+                     result.blob, result.size},
                     result.diff_id,
                     std::move(directory)};
 }
@@ -44,14 +46,18 @@ absl::StatusOr<StepResult> FillAndStore(BuildContext* context,
     return ErrnoStatus("make directory", fs);
   }
   RETURN_IF_ERROR(fill(fs));
+  PackOptions options;
+  options.zstd = context->request.zstd;
+  options.latest = context->epoch.value_or(absl::InfiniteFuture());
   ASSIGN_OR_RETURN(PackedLayer packed, PackLayer(
-                                           fs, &store.blobs(),
+                                           fs, options, &store.blobs(),
                                            [context](absl::string_view digest) {
                                              context->lease->Hold(digest);
                                            },
                                            context->Cancelled()));
   StepResult result;
-  result.create_time = context->options.clock->Now();
+  result.create_time = context->epoch.value_or(context->options.clock->Now());
+  result.zstd = options.zstd;
   if (packed.entries == 0) return result;
   result.blob = packed.blob;
   result.size = packed.size;
@@ -69,24 +75,36 @@ absl::StatusOr<StepResult> FillAndStore(BuildContext* context,
 
 }  // namespace
 
-absl::StatusOr<std::optional<BuiltLayer>> MakeLayer(BuildContext* context,
-                                                    const std::string& key,
-                                                    const LayerFiller& fill,
-                                                    bool* cached,
-                                                    absl::Time* create_time) {
+absl::StatusOr<StepLayer> MakeLayer(BuildContext* context,
+                                    const std::string& key, bool use_cache,
+                                    const LayerFiller& fill) {
   StepCache& cache = *context->options.cache;
+  // What decides about the layer's bytes beside its content.
+  std::string whole = key;
+  if (context->request.zstd) absl::StrAppend(&whole, " zstd");
+  if (context->epoch.has_value()) {
+    absl::StrAppend(&whole, " epoch ", absl::ToUnixSeconds(*context->epoch));
+  }
+  whole = image::DigestOf(whole);
+  StepLayer step;
   std::optional<StepResult> result;
-  if (!context->request.no_cache) result = cache.Find(key, context->lease);
-  *cached = result.has_value();
+  if (use_cache) result = cache.Find(whole, context->lease);
+  std::optional<image::ImageStore::Claim> claim;
+  if (use_cache && !result.has_value()) {
+    claim.emplace(context->options.store, absl::StrCat("step ", whole));
+    result = cache.Find(whole, context->lease);
+  }
+  step.cached = result.has_value();
   if (!result.has_value()) {
     RETURN_IF_ERROR(context->reporter->Check());
     ASSIGN_OR_RETURN(result, FillAndStore(context, fill));
-    RETURN_IF_ERROR(cache.Put(key, *result));
+    RETURN_IF_ERROR(cache.Put(whole, *result));
   }
-  *create_time = result->create_time;
-  if (result->diff_id.empty()) return std::optional<BuiltLayer>();
-  ASSIGN_OR_RETURN(BuiltLayer layer, LayerOf(context, *result));
-  return std::optional<BuiltLayer>(std::move(layer));
+  step.create_time = result->create_time;
+  if (!result->diff_id.empty()) {
+    ASSIGN_OR_RETURN(step.layer, LayerOf(context, *result));
+  }
+  return step;
 }
 
 absl::StatusOr<StageImage> ReadBase(BuildContext* context, const Image& image) {

@@ -12,8 +12,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/entropy.h"
+#include "engine/build/cache_mounts.h"
 #include "engine/build/dockerfile.h"
 #include "engine/build/file_tree.h"
 #include "engine/build/glob.h"
@@ -41,9 +43,13 @@ struct BuilderOptions {
   Entropy* entropy = nullptr;
   Engine* engine = nullptr;  // null: RUN is refused
   // Makes an image present: FROM and COPY --from.
-  std::function<absl::StatusOr<Image>(const std::string& reference,
-                                      const std::string& platform)>
+  std::function<absl::StatusOr<Image>(const PullRequest& request,
+                                      const ProgressSink& progress)>
       resolve;
+  CacheMounts* cache_mounts = nullptr;  // null: RUN --mount=type=cache fails
+  // A folder in memory that is never swapped out, ours alone. Empty: secrets
+  // are refused.
+  std::string memory_dir;
   // Null: RUN has no network but its own loopback.
   std::function<absl::StatusOr<BuildNetwork>()> network;
 };
@@ -69,17 +75,24 @@ struct StageImage {
   }
 };
 
+// What COPY --from and RUN --mount take files from.
+struct SourceFiles {
+  std::vector<std::string> directories;  // as FileTree::Open() takes them
+  std::string key;  // identifies the content; empty: it has to be read
+  IgnoreList ignored;
+};
+
 struct BuildContext {
   const BuilderOptions& options;
   const BuildRequest& request;
   image::Reporter* reporter;
   image::ImageStore::Lease* lease;
-  std::string file_name;             // of the Dockerfile, for messages
-  const Dockerfile* file = nullptr;  // null: there is none to point into
+  std::string file_name;  // of the Dockerfile, for messages
+  const Dockerfile* file = nullptr;
   char escape = '\\';
-  const FileTree* files = nullptr;  // the build context
-  IgnoreList ignored;
-  std::optional<BuildNetwork> network;  // once a step wanted it
+  SourceFiles files;  // the build context
+  // SOURCE_DATE_EPOCH: nothing in the image is younger.
+  std::optional<absl::Time> epoch;
 
   std::function<bool()> Cancelled() const {
     return [reporter = reporter] { return reporter->cancelled(); };
@@ -89,14 +102,18 @@ struct BuildContext {
 // Fills a directory, the upper layer of a step.
 using LayerFiller = std::function<absl::Status(const std::string& directory)>;
 
-// The layer of a step: from the cache, or made by `fill`, packed, stored and
-// remembered under `key`. Nothing, if the step changed no file. `*cached` says
-// which.
-absl::StatusOr<std::optional<BuiltLayer>> MakeLayer(BuildContext* context,
-                                                    const std::string& key,
-                                                    const LayerFiller& fill,
-                                                    bool* cached,
-                                                    absl::Time* create_time);
+struct StepLayer {
+  std::optional<BuiltLayer> layer;  // nothing, if the step changed no file
+  bool cached = false;
+  absl::Time create_time;
+};
+
+// The layer of a step: with `use_cache` from the cache, else made by `fill`,
+// packed, stored and remembered under `key`. Of equal steps at the same time,
+// of other builds too, one does the work.
+absl::StatusOr<StepLayer> MakeLayer(BuildContext* context,
+                                    const std::string& key, bool use_cache,
+                                    const LayerFiller& fill);
 
 // Reads an image of the store as a base.
 absl::StatusOr<StageImage> ReadBase(BuildContext* context, const Image& image);

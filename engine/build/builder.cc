@@ -1,26 +1,35 @@
 #include "engine/build/builder.h"
 
-#include <fcntl.h>
-
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
+#include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "base/ignore_list.h"
 #include "base/status.h"
+#include "engine/build/check_build.h"
 #include "engine/build/dockerfile.h"
+#include "engine/build/image_writer.h"
 #include "engine/build/scope.h"
+#include "engine/build/sources.h"
 #include "engine/build/stage.h"
 #include "engine/build/stage_plan.h"
-#include "engine/image/digest.h"
-#include "engine/image/reference.h"
+#include "engine/build/task_graph.h"
+#include "engine/build/tree_export.h"
 #include "os/files.h"
 
 namespace bulwark::engine::build {
 namespace {
 
 constexpr int64_t kMaxDockerfileBytes = 4 << 20;
+// Stages side by side, whatever the number of processors.
+constexpr int kMaxStages = 4;
 
 // A text file of the build context.
 absl::StatusOr<std::string> ReadText(const FileTree& files,
@@ -30,6 +39,12 @@ absl::StatusOr<std::string> ReadText(const FileTree& files,
   return os::ReadFd(fd.get(), path, kMaxDockerfileBytes);
 }
 
+// What a stage left.
+struct Finished {
+  StageImage image;
+  std::vector<std::string> unused;  // arguments that it did not ask for
+};
+
 // One build.
 class Builder {
  public:
@@ -37,145 +52,223 @@ class Builder {
           image::Reporter* reporter)
       : options_(options),
         lease_(options.store),
-        context_{options, request, reporter, &lease_} {}
+        context_{options, request, reporter, &lease_},
+        sources_(&context_) {}
 
   absl::StatusOr<Image> Run() {
     const BuildRequest& request = context_.request;
-    ASSIGN_OR_RETURN(std::vector<std::string> names, ParseTags());
-    ASSIGN_OR_RETURN(platform_, image::ParsePlatform(""));
-    ASSIGN_OR_RETURN(FileTree files, FileTree::Open({request.context_dir}));
-    context_.files = &files;
-    ASSIGN_OR_RETURN(Dockerfile file, ReadDockerfile(files));
-    context_.file_name = file.name;
-    context_.escape = file.escape;
-    context_.file = &file;
-    GlobalScope global(request.args, platform_);
+    ASSIGN_OR_RETURN(std::vector<std::string> names, ParseTags(request.tags));
+    ASSIGN_OR_RETURN(platform_, image::ParsePlatform(request.platform));
+    RETURN_IF_ERROR(OpenContext());
+    ASSIGN_OR_RETURN(const image::Platform host, image::ParsePlatform(""));
+    GlobalScope global(request.args, platform_, host, request.target);
+    contexts_ = sources_.Names();
     ASSIGN_OR_RETURN(plan_,
-                     PlanBuild(file, request.target, contexts_, &global));
-    for (size_t i : plan_.order) {
-      steps_ += plan_.stages[i].instructions.size() + 1;
+                     PlanBuild(file_, request.target, contexts_, &global));
+    ASSIGN_OR_RETURN(context_.epoch, global.SourceDateEpoch());
+    RETURN_IF_ERROR(Check(global));
+    if (request.output == BuildRequest::Output::kCheckOnly) return Image();
+    RETURN_IF_ERROR(BuildStages(global));
+    WarnOfUnused();
+    StageImage image = std::move(finished_[plan_.target].image);
+    if (request.output == BuildRequest::Output::kFiles) return Export(image);
+    for (const auto& [name, value] : request.labels) {
+      image.config.config.labels[name] = value;
     }
-    for (size_t i : plan_.order) RETURN_IF_ERROR(BuildStage(i, &global));
-    Progress warning;
-    warning.id = "build";
-    warning.status = "running";
-    for (const std::string& name : global.Unused()) {
-      warning.output = absl::StrCat(
-          "warning: no ARG asks for the build"
-          " argument \"",
-          name, "\"");
-      context_.reporter->Report(warning);
-    }
-    return Store(images_.at(plan_.target), names);
+    return StoreImage(options_.store, &lease_, std::move(image), names);
   }
 
  private:
-  absl::StatusOr<std::vector<std::string>> ParseTags() const {
-    std::vector<std::string> names;
-    for (const std::string& tag : context_.request.tags) {
-      ASSIGN_OR_RETURN(image::Reference reference, image::ParseReference(tag));
-      if (!reference.digest.empty()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("tag ", tag, ": a new name cannot hold a digest"));
+  // Reads the Dockerfile and what of the context does not count.
+  absl::Status OpenContext() {
+    const BuildRequest& request = context_.request;
+    std::string text = request.dockerfile_text;
+    ASSIGN_OR_RETURN(const std::string directory, sources_.OpenMain(&text));
+    context_.files.directories = {directory};
+    ASSIGN_OR_RETURN(const FileTree files, FileTree::Open({directory}));
+    if (text.empty()) {
+      absl::StatusOr<std::string> read = ReadText(files, request.dockerfile);
+      if (absl::IsNotFound(read.status())) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "there is no ", request.dockerfile, " in the build context"));
       }
-      names.push_back(reference.ToString());
+      if (!read.ok()) return read.status();
+      text = *std::move(read);
     }
-    return names;
-  }
-
-  absl::StatusOr<Dockerfile> ReadDockerfile(const FileTree& files) {
-    const std::string& path = context_.request.dockerfile;
-    absl::StatusOr<std::string> text = ReadText(files, path);
-    if (absl::IsNotFound(text.status())) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "there is no ", path, " in ", context_.request.context_dir));
-    }
-    if (!text.ok()) return text.status();
-    for (const std::string& name : IgnoreFilesOf(path)) {
+    for (const std::string& name : IgnoreFilesOf(request.dockerfile)) {
       absl::StatusOr<std::string> ignored = ReadText(files, name);
       if (absl::IsNotFound(ignored.status())) continue;
       if (!ignored.ok()) return ignored.status();
-      ASSIGN_OR_RETURN(context_.ignored, IgnoreList::Parse(*ignored, name));
+      ASSIGN_OR_RETURN(context_.files.ignored,
+                       IgnoreList::Parse(*ignored, name));
       break;
     }
-    return ParseDockerfile(*text, path);
+    ASSIGN_OR_RETURN(file_, ParseDockerfile(text, request.dockerfile));
+    context_.file = &file_;
+    context_.file_name = file_.name;
+    context_.escape = file_.escape;
+    return absl::OkStatus();
   }
 
-  std::string NextStep() { return absl::StrCat(++step_, "/", steps_); }
-
-  absl::Status BuildStage(size_t index, GlobalScope* global) {
-    const StagePlan& plan = plan_.stages[index];
-    const std::string step = NextStep();
+  // Says what is questionable; an error if the file wants it to be one.
+  absl::Status Check(const GlobalScope& global) {
+    CheckInput input;
+    input.file = &file_;
+    input.plan = &plan_;
+    input.global = &global;
+    input.given = &context_.request.args;
+    input.platform = platform_;
+    input.ignored = &context_.files.ignored;
+    ASSIGN_OR_RETURN(CheckResult result, CheckBuild(input));
+    if (result.fail) return LintError(file_, result.warnings);
+    if (result.warnings.empty()) return absl::OkStatus();
     Progress progress;
-    progress.id = step;
+    progress.id = "check";
+    progress.status = "done";
+    progress.warnings = std::move(result.warnings);
+    context_.reporter->Report(progress);
+    return absl::OkStatus();
+  }
+
+  absl::Status BuildStages(const GlobalScope& global) {
+    std::map<size_t, std::set<size_t>> needs;
+    for (size_t index : plan_.order) {
+      const StagePlan& stage = plan_.stages[index];
+      needs[index].insert(stage.needs.begin(), stage.needs.end());
+      first_step_[index] = steps_;
+      steps_ += stage.instructions.size() + 1;
+      (void)finished_[index];  // so that the map itself stays as it is
+    }
+    const int processors =
+        std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    return RunGraph(
+        needs, std::min(kMaxStages, std::max(2, processors)),
+        [&](size_t index) { return BuildStage(index, global); },
+        [this] { context_.reporter->Cancel(); });
+  }
+
+  // Progress of a stage shows its name if there are several.
+  std::string NameOf(size_t index) const {
+    if (plan_.order.size() < 2) return "";
+    const std::string& name = plan_.stages[index].name;
+    return name.empty() ? absl::StrCat("stage-", index) : name;
+  }
+
+  bool UsesCache(size_t index) const {
+    const BuildRequest& request = context_.request;
+    const std::set<std::string>& without = request.no_cache_stages;
+    return !request.no_cache && without.count(absl::StrCat(index)) == 0 &&
+           without.count(plan_.stages[index].name) == 0;
+  }
+
+  absl::Status BuildStage(size_t index, const GlobalScope& global) {
+    const StagePlan& plan = plan_.stages[index];
+    size_t step = first_step_.at(index);
+    const auto next_step = [&] { return absl::StrCat(++step, "/", steps_); };
+    Progress progress;
+    progress.id = next_step();
+    progress.stage = NameOf(index);
     progress.status = "running";
     progress.output = plan.from.ToString();
     context_.reporter->Report(progress);
     absl::StatusOr<StageImage> base = Base(plan);
-    if (!base.ok()) {
-      return AnnotateIn(base.status(), *context_.file, plan.from);
-    }
-    context_.reporter->Report(step, "done");
-    Stage stage(&context_, global,
-                [this](const std::string& name) { return LayersBehind(name); });
+    if (!base.ok()) return AnnotateIn(base.status(), file_, plan.from);
+    progress.status = "done";
+    progress.output.clear();
+    context_.reporter->Report(progress);
+    GlobalScope own = global;  // it notes what was asked for
+    StageOptions options;
+    options.name = NameOf(index);
+    options.use_cache = UsesCache(index);
+    options.find_source = [this, index](const std::string& from) {
+      return FilesOf(from, index);
+    };
+    Stage stage(&context_, &own, std::move(options));
     RETURN_IF_ERROR(stage.Start(*std::move(base), plan.from));
     for (const Instruction& instruction : plan.instructions) {
-      RETURN_IF_ERROR(stage.Execute(instruction, NextStep()));
+      RETURN_IF_ERROR(stage.Execute(instruction, next_step()));
     }
-    images_[index] = stage.image();
+    // Others read it only after this stage has ended.
+    finished_.at(index) = {stage.image(), own.Unused()};
     return absl::OkStatus();
   }
 
   absl::StatusOr<StageImage> Base(const StagePlan& plan) {
-    if (plan.base_stage >= 0) return images_.at(plan.base_stage);
+    if (plan.base_stage >= 0) return finished_.at(plan.base_stage).image;
+    const std::string platform =
+        plan.platform.empty() ? context_.request.platform : plan.platform;
+    if (!plan.base_context.empty()) {
+      return sources_.Base(plan.base_context, platform);
+    }
     if (plan.base == "scratch") {
       StageImage empty;
-      empty.config.platform = platform_;
+      ASSIGN_OR_RETURN(empty.config.platform, image::ParsePlatform(platform));
       empty.config.create_time = absl::UnixEpoch();
       return empty;
     }
-    ASSIGN_OR_RETURN(Image image, options_.resolve(plan.base, plan.platform));
-    return ReadBase(&context_, image);
+    return sources_.ReadImage(plan.base, platform);
   }
 
-  absl::StatusOr<std::vector<std::string>> LayersBehind(
-      const std::string& name) {
+  absl::StatusOr<SourceFiles> FilesOf(const std::string& from, size_t index) {
     ASSIGN_OR_RETURN(const Source source,
-                     ResolveSource(plan_.stages, contexts_, name));
-    if (source.stage >= 0) return images_.at(source.stage).Directories();
-    ASSIGN_OR_RETURN(Image image, options_.resolve(source.image, ""));
-    ASSIGN_OR_RETURN(StageImage base, ReadBase(&context_, image));
-    return base.Directories();
+                     ResolveSource(plan_.stages, contexts_, from));
+    if (source.IsMainContext()) return context_.files;
+    if (!source.context.empty()) return sources_.Files(source.context);
+    if (!source.image.empty()) return sources_.ImageFiles(source.image);
+    const std::vector<int>& needs = plan_.stages[index].needs;
+    if (std::find(needs.begin(), needs.end(), source.stage) == needs.end()) {
+      // Known too late: the instruction came with the base image.
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--from=", from,
+          ": a trigger of the base image cannot take files from a stage that"
+          " this one does not need by itself"));
+    }
+    const StageImage& image = finished_.at(source.stage).image;
+    SourceFiles files;
+    files.directories = image.Directories();
+    files.key = absl::StrJoin(image.layers, " ",
+                              [](std::string* out, const BuiltLayer& layer) {
+                                out->append(layer.diff_id);
+                              });
+    return files;
   }
 
-  absl::StatusOr<Image> Store(StageImage image,
-                              const std::vector<std::string>& names) {
-    image::BlobStore& blobs = options_.store->blobs();
-    image::Manifest manifest;
-    image.config.diff_ids.clear();
-    for (const BuiltLayer& layer : image.layers) {
-      image.config.diff_ids.push_back(layer.diff_id);
-      manifest.layers.push_back(layer.blob);
+  // Arguments that no stage asked for are most likely misspelt.
+  void WarnOfUnused() {
+    std::map<std::string, size_t> counts;
+    for (const auto& [index, finished] : finished_) {
+      for (const std::string& name : finished.unused) ++counts[name];
     }
-    std::string config = image::FormatConfig(image.config);
-    lease_.Hold(image::DigestOf(config));
-    manifest.config.media_type = image::kOciConfig;
-    manifest.config.size = config.size();
-    ASSIGN_OR_RETURN(manifest.config.digest, blobs.Put(config));
-    std::string text = image::FormatManifest(manifest);
-    lease_.Hold(image::DigestOf(text));
-    ASSIGN_OR_RETURN(std::string digest, blobs.Put(text));
-    return options_.store->Add(digest, names);
+    for (const auto& [name, count] : counts) {
+      if (count < finished_.size()) continue;
+      Progress warning;
+      warning.id = "build";
+      warning.status = "running";
+      warning.output = absl::StrCat(
+          "warning: no ARG asks for the build argument \"", name, "\"");
+      context_.reporter->Report(warning);
+    }
+  }
+
+  absl::StatusOr<Image> Export(const StageImage& image) {
+    ASSIGN_OR_RETURN(const FileTree tree, FileTree::Open(image.Directories()));
+    RETURN_IF_ERROR_CTX(
+        ExportTree(tree, context_.epoch.value_or(absl::InfiniteFuture()),
+                   context_.request.output_fd, context_.Cancelled()),
+        "write the files");
+    return Image();
   }
 
   const BuilderOptions& options_;
   image::ImageStore::Lease lease_;
   BuildContext context_;
+  Sources sources_;
+  Dockerfile file_;
   image::Platform platform_;
-  std::set<std::string> contexts_;  // the names of those beside the main one
+  std::set<std::string> contexts_;  // their names
   BuildPlan plan_;
-  std::map<size_t, StageImage> images_;  // of the stages that are done
-  size_t step_ = 0;
+  std::map<size_t, Finished> finished_;  // an entry for each needed stage
+  std::map<size_t, size_t> first_step_;
   size_t steps_ = 0;
 };
 

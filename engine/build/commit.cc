@@ -8,10 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/build/dockerfile.h"
+#include "engine/build/image_writer.h"
 #include "engine/build/scope.h"
 #include "engine/build/stage.h"
-#include "engine/image/digest.h"
-#include "engine/image/reference.h"
 #include "os/copy.h"
 
 namespace bulwark::engine::build {
@@ -21,20 +20,6 @@ constexpr char kName[] = "--change";
 constexpr const char* kAllowed[] = {
     "CMD",     "ENTRYPOINT", "ENV",        "EXPOSE", "HEALTHCHECK", "LABEL",
     "ONBUILD", "SHELL",      "STOPSIGNAL", "USER",   "VOLUME"};
-
-absl::StatusOr<std::vector<std::string>> ParseTags(
-    const std::vector<std::string>& tags) {
-  std::vector<std::string> names;
-  for (const std::string& tag : tags) {
-    ASSIGN_OR_RETURN(image::Reference reference, image::ParseReference(tag));
-    if (!reference.digest.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tag ", tag, ": a new name cannot hold a digest"));
-    }
-    names.push_back(reference.ToString());
-  }
-  return names;
-}
 
 absl::StatusOr<std::vector<Instruction>> ParseChanges(
     const std::vector<std::string>& changes) {
@@ -75,27 +60,6 @@ void Overlay(const ImageConfig& from, ImageConfig& to) {
   }
 }
 
-absl::StatusOr<Image> Store(const BuilderOptions& options,
-                            image::ImageStore::Lease& lease, StageImage image,
-                            const std::vector<std::string>& names) {
-  image::BlobStore& blobs = options.store->blobs();
-  image::Manifest manifest;
-  image.config.diff_ids.clear();
-  for (const BuiltLayer& layer : image.layers) {
-    image.config.diff_ids.push_back(layer.diff_id);
-    manifest.layers.push_back(layer.blob);
-  }
-  const std::string config = image::FormatConfig(image.config);
-  lease.Hold(image::DigestOf(config));
-  manifest.config.media_type = image::kOciConfig;
-  manifest.config.size = static_cast<int64_t>(config.size());
-  ASSIGN_OR_RETURN(manifest.config.digest, blobs.Put(config));
-  const std::string text = image::FormatManifest(manifest);
-  lease.Hold(image::DigestOf(text));
-  ASSIGN_OR_RETURN(const std::string digest, blobs.Put(text));
-  return options.store->Add(digest, names);
-}
-
 absl::StatusOr<Image> Run(const BuilderOptions& options,
                           const CommitRequest& request) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
@@ -108,24 +72,27 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
   BuildRequest build;
   build.no_cache = true;
   BuildContext context{options, build, &reporter, &lease};
+  Dockerfile file;
+  file.name = kName;
+  context.file = &file;
   context.file_name = kName;
-  ASSIGN_OR_RETURN(const Image base, options.resolve(request.base, ""));
+  PullRequest pull;
+  pull.reference = request.base;
+  ASSIGN_OR_RETURN(const Image base, options.resolve(pull, nullptr));
   ASSIGN_OR_RETURN(StageImage image, ReadBase(&context, base));
-  bool cached = false;
   absl::Time now = options.clock->Now();
   // The container goes on with its own: the layer is a copy.
   ASSIGN_OR_RETURN(
-      std::optional<BuiltLayer> layer,
-      MakeLayer(
-          &context,
-          image::DigestOf(absl::StrCat("commit ", request.upper_dir, " ",
-                                       absl::ToUnixNanos(now))),
-          [&request](const std::string& directory) {
-            return os::CopyTree(request.upper_dir, directory).status();
-          },
-          &cached, &now));
-  const bool empty = !layer.has_value();
-  if (!empty) image.layers.push_back(*std::move(layer));
+      StepLayer step,
+      MakeLayer(&context,
+                absl::StrCat("commit ", request.upper_dir, " ",
+                             absl::ToUnixNanos(now)),
+                /*use_cache=*/false, [&request](const std::string& directory) {
+                  return os::CopyTree(request.upper_dir, directory).status();
+                }));
+  now = step.create_time;
+  const bool empty = !step.layer.has_value();
+  if (!empty) image.layers.push_back(*std::move(step.layer));
   image.config.create_time = now;
   std::string comment = request.message;
   if (!request.author.empty()) {
@@ -140,7 +107,7 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
   std::vector<std::string> triggers;
   triggers.swap(image.config.on_build);
   GlobalScope global({}, platform);
-  Stage stage(&context, &global, nullptr);
+  Stage stage(&context, &global, StageOptions());
   RETURN_IF_ERROR(stage.Start(std::move(image), Instruction()));
   for (const Instruction& instruction : changes) {
     RETURN_IF_ERROR(stage.Execute(instruction, kName));
@@ -148,7 +115,7 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
   StageImage result = stage.image();
   result.config.on_build.insert(result.config.on_build.begin(),
                                 triggers.begin(), triggers.end());
-  return Store(options, lease, std::move(result), names);
+  return StoreImage(options.store, &lease, std::move(result), names);
 }
 
 }  // namespace

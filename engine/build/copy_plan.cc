@@ -27,7 +27,12 @@ std::string BaseName(const std::string& path) {
 
 bool Copyable(const FileTree::Node& node) {
   return S_ISREG(node.stat.st_mode) || S_ISLNK(node.stat.st_mode) ||
-         S_ISDIR(node.stat.st_mode);
+         S_ISDIR(node.stat.st_mode) || S_ISFIFO(node.stat.st_mode);
+}
+
+// `path` without `base`, a directory above it.
+absl::string_view Below(absl::string_view path, const std::string& base) {
+  return base.empty() ? path : path.substr(base.size() + 1);
 }
 
 // Walks pattern components.
@@ -47,6 +52,25 @@ absl::Status Match(const FileTree& tree, const IgnoreList& ignored,
       ASSIGN_OR_RETURN(FileTree::Node node, tree.Lookup(child.path, true));
       result->push_back(std::move(node));
     }
+  }
+  return absl::OkStatus();
+}
+
+// All paths, for patterns with "**".
+absl::Status MatchEverywhere(const FileTree& tree, const IgnoreList& ignored,
+                             const FileTree::Node& directory,
+                             const std::string& pattern,
+                             std::vector<FileTree::Node>* result) {
+  ASSIGN_OR_RETURN(std::vector<FileTree::Node> children, tree.List(directory));
+  for (FileTree::Node& child : children) {
+    if (child.IsDirectory()) {
+      RETURN_IF_ERROR(MatchEverywhere(tree, ignored, child, pattern, result));
+    }
+    if (!GlobMatch(pattern, child.path) || ignored.Ignores(child.path)) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(FileTree::Node node, tree.Lookup(child.path, true));
+    result->push_back(std::move(node));
   }
   return absl::OkStatus();
 }
@@ -74,8 +98,12 @@ absl::StatusOr<std::vector<FileTree::Node>> MatchSources(
   std::string path = CleanRelative(source);
   if (IsGlob(path)) {
     ASSIGN_OR_RETURN(FileTree::Node root, tree.Lookup("", true));
-    RETURN_IF_ERROR(
-        Match(tree, ignored, root, absl::StrSplit(path, '/'), 0, &result));
+    if (absl::StrContains(path, "**")) {
+      RETURN_IF_ERROR(MatchEverywhere(tree, ignored, root, path, &result));
+    } else {
+      RETURN_IF_ERROR(
+          Match(tree, ignored, root, absl::StrSplit(path, '/'), 0, &result));
+    }
   } else if (path.empty() || !ignored.Ignores(path) ||
              ignored.HasExceptions()) {
     absl::StatusOr<FileTree::Node> node = tree.Lookup(path, true);
@@ -92,44 +120,91 @@ absl::StatusOr<std::vector<FileTree::Node>> MatchSources(
       absl::StrCat("\"", source, "\": no such file or directory", hint));
 }
 
-absl::Status AddContents(const FileTree& tree, const IgnoreList& ignored,
-                         const FileTree::Node& directory,
-                         const std::string& destination, CopyPlan* plan) {
+namespace {
+
+// Adds what is below `directory`; `base` is the directory that was named.
+absl::Status AddBelow(const FileTree& tree, const CopyFilter& filter,
+                      const std::string& base, const FileTree::Node& directory,
+                      const std::string& destination, CopyPlan* plan) {
   if (std::count(directory.path.begin(), directory.path.end(), '/') >
       kMaxDepth) {
     return absl::InvalidArgumentError(
         absl::StrCat("directories are deeper than ", kMaxDepth));
   }
+  const bool exceptions =
+      filter.ignored.HasExceptions() || filter.exclude.HasExceptions();
   ASSIGN_OR_RETURN(std::vector<FileTree::Node> children, tree.List(directory));
   for (FileTree::Node& child : children) {
     if (!Copyable(child)) continue;
-    bool leave_out = ignored.Ignores(child.path);
+    bool leave_out = filter.ignored.Ignores(child.path) ||
+                     filter.exclude.Ignores(child.path) ||
+                     filter.exclude.Ignores(Below(child.path, base));
     bool is_directory = child.IsDirectory();
-    if (leave_out && !(is_directory && ignored.HasExceptions())) continue;
+    if (leave_out && !(is_directory && exceptions)) continue;
     std::string name = Join(destination, BaseName(child.path));
     size_t before = plan->items.size();
     FileTree::Node node = child;
     plan->items.push_back({&tree, std::move(child), name, false});
     if (!is_directory) continue;
-    RETURN_IF_ERROR(AddContents(tree, ignored, node, name, plan));
+    RETURN_IF_ERROR(AddBelow(tree, filter, base, node, name, plan));
     // An ignored directory comes along only for what was taken back in it.
     if (leave_out && plan->items.size() == before + 1) plan->items.pop_back();
   }
   return absl::OkStatus();
 }
 
-absl::Status AddSource(const FileTree& tree, const IgnoreList& ignored,
+// With `parents`: the directories on the way, and the item itself, below
+// `destination`.
+absl::Status AddWithParents(const FileTree& tree, const CopyFilter& filter,
+                            const std::string& prefix, FileTree::Node node,
+                            const std::string& destination, CopyPlan* plan) {
+  const std::string path(Below(node.path, prefix));
+  for (size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    const std::string way = path.substr(0, slash);
+    ASSIGN_OR_RETURN(FileTree::Node parent,
+                     tree.Lookup(Join(prefix, way), true));
+    plan->items.push_back(
+        {&tree, std::move(parent), Join(destination, way), true});
+  }
+  const std::string name = Join(destination, path);
+  const bool is_directory = node.IsDirectory();
+  const FileTree::Node copy = node;
+  if (!path.empty()) {
+    plan->items.push_back({&tree, std::move(node), name, false});
+  }
+  if (!is_directory) return absl::OkStatus();
+  return AddBelow(tree, filter, copy.path, copy, name, plan);
+}
+
+// What comes before "/./" in a source.
+std::string PrefixOf(const std::string& source) {
+  const size_t pivot = source.find("/./");
+  return pivot == std::string::npos ? ""
+                                    : CleanRelative(source.substr(0, pivot));
+}
+
+bool IsBelow(const std::string& path, const std::string& directory) {
+  return directory.empty() || path == directory ||
+         absl::StartsWith(path, directory + "/");
+}
+
+}  // namespace
+
+absl::Status AddContents(const FileTree& tree, const CopyFilter& filter,
+                         const FileTree::Node& directory,
+                         const std::string& destination, CopyPlan* plan) {
+  return AddBelow(tree, filter, directory.path, directory, destination, plan);
+}
+
+absl::Status AddSource(const FileTree& tree, const CopyFilter& filter,
                        const std::string& source,
                        const std::string& destination, bool into_directory,
                        CopyPlan* plan) {
   ASSIGN_OR_RETURN(std::vector<FileTree::Node> nodes,
-                   MatchSources(tree, ignored, source));
+                   MatchSources(tree, filter.ignored, source));
+  const std::string prefix = filter.parents ? PrefixOf(source) : "";
   for (FileTree::Node& node : nodes) {
-    if (node.IsDirectory()) {
-      plan->directory = destination;
-      RETURN_IF_ERROR(AddContents(tree, ignored, node, destination, plan));
-      continue;
-    }
     if (!Copyable(node)) {
       return absl::InvalidArgumentError(
           absl::StrCat("\"", source, "\": neither a file nor a directory"));
@@ -137,6 +212,25 @@ absl::Status AddSource(const FileTree& tree, const IgnoreList& ignored,
     // The name is the one that was asked for, not that of a link's target.
     std::string name =
         IsGlob(source) ? BaseName(node.path) : BaseName(CleanRelative(source));
+    if (!node.path.empty() &&
+        (filter.exclude.Ignores(node.path) || filter.exclude.Ignores(name))) {
+      continue;
+    }
+    if (filter.parents) {
+      if (!IsBelow(node.path, prefix)) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "\"", source, "\": a link leads out of \"", prefix, "\""));
+      }
+      RETURN_IF_ERROR(AddWithParents(tree, filter,
+                                     node.path == prefix ? node.path : prefix,
+                                     std::move(node), destination, plan));
+      continue;
+    }
+    if (node.IsDirectory()) {
+      plan->directory = destination;
+      RETURN_IF_ERROR(AddContents(tree, filter, node, destination, plan));
+      continue;
+    }
     plan->items.push_back(
         {&tree, std::move(node),
          into_directory ? Join(destination, name) : destination, false});
@@ -150,7 +244,9 @@ absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
   hash.Update(absl::StrCat("directory ", plan.directory, "\n"));
   for (const CopyItem& item : plan.items) {
     const struct stat& st = item.node.stat;
-    mode_t mode = attributes.mode.value_or(st.st_mode & 07777);
+    mode_t mode = attributes.mode.has_value()
+                      ? attributes.mode->Apply(st.st_mode)
+                      : st.st_mode & 07777;
     Owner owner = attributes.owner.value_or(Owner{st.st_uid, st.st_gid});
     hash.Update(absl::StrCat(item.destination.size(), ":", item.destination,
                              " ", st.st_mode & S_IFMT, " ", mode, " ",

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "engine/build/file_tree.h"
 #include "engine/build/glob.h"
+#include "engine/build/mode_change.h"
 #include "engine/build/owners.h"
 
 namespace bulwark::engine::build {
@@ -36,13 +37,22 @@ struct CopyPlan {
 struct CopyAttributes {
   std::optional<Owner> owner;  // nothing: as the source has it
   bool owner_asked_for = false;
-  std::optional<mode_t> mode;
+  std::optional<ModeChange> mode;
+};
+
+// What of a tree is copied, and how.
+struct CopyFilter {
+  IgnoreList ignored;  // does not exist
+  // Is left out: paths from the tree's root, or from the directory copied.
+  IgnoreList exclude;
+  // Keeps the directories on the way to a source, from its "/./" on.
+  bool parents = false;
 };
 
 // Adds `source` (a pattern, relative to the tree's root) to the plan. A
 // directory's contents go to `destination`; a file goes to `destination`, or
 // into it if `into_directory`. INVALID_ARGUMENT if nothing matches.
-absl::Status AddSource(const FileTree& tree, const IgnoreList& ignored,
+absl::Status AddSource(const FileTree& tree, const CopyFilter& filter,
                        const std::string& source,
                        const std::string& destination, bool into_directory,
                        CopyPlan* plan);
@@ -52,7 +62,7 @@ absl::StatusOr<std::vector<FileTree::Node>> MatchSources(
     const FileTree& tree, const IgnoreList& ignored, const std::string& source);
 
 // Adds all below `directory`, whose contents go to `destination`.
-absl::Status AddContents(const FileTree& tree, const IgnoreList& ignored,
+absl::Status AddContents(const FileTree& tree, const CopyFilter& filter,
                          const FileTree::Node& directory,
                          const std::string& destination, CopyPlan* plan);
 

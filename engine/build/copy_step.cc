@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/build/remote_source.h"
 #include "engine/image/byte_source.h"
 #include "engine/image/digest.h"
 #include "engine/image/tar_reader.h"
@@ -70,35 +71,89 @@ CopyStep::~CopyStep() {
 
 absl::StatusOr<std::unique_ptr<CopyStep>> CopyStep::Plan(
     BuildContext* context, const CopyRequest& request, const FileTree& from,
-    const IgnoreList& ignored, const FileTree& below) {
+    const FileTree& below) {
   auto step =
       absl::WrapUnique(new CopyStep(context, request.attributes, below));
   std::string destination = CleanRelative(request.destination);
   bool slash = absl::EndsWith(request.destination, "/") || destination.empty();
+  const absl::Status no_directory = absl::InvalidArgumentError(absl::StrCat(
+      "with several sources the destination must be a directory and end with"
+      " \"/\": ",
+      request.destination));
   bool several = request.sources.size() + request.texts.size() > 1;
-  if (several && !slash) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("with several sources the destination must be a directory"
-                     " and end with \"/\": ",
-                     request.destination));
-  }
+  if (several && !slash) return no_directory;
   absl::StatusOr<FileTree::Node> existing = below.Lookup(destination, true);
-  bool into = slash || (existing.ok() && existing->IsDirectory());
+  bool into = slash || request.filter.parents ||
+              (existing.ok() && existing->IsDirectory());
   for (const std::string& source : request.sources) {
-    RETURN_IF_ERROR(
-        AddSource(from, ignored, source, destination, into, &step->plan_));
+    RETURN_IF_ERROR(step->Add(request, from, source, destination, into));
   }
   // A pattern may have matched several files.
   if (!into && step->plan_.directory.empty() && step->plan_.items.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("with several sources the destination must be a directory"
-                     " and end with \"/\": ",
-                     request.destination));
+    return no_directory;
   }
-  if (request.unpack) RETURN_IF_ERROR(step->SetArchivesAside(destination));
   RETURN_IF_ERROR(step->AddTexts(request, destination, into));
   if (into && !destination.empty()) step->plan_.directory = destination;
   return step;
+}
+
+absl::Status CopyStep::Add(const CopyRequest& request, const FileTree& from,
+                           const std::string& source,
+                           const std::string& destination,
+                           bool into_directory) {
+  if (request.add && IsRemote(source)) {
+    return AddRemote(request, source, destination, into_directory);
+  }
+  if (!request.checksum.empty()) {
+    return absl::InvalidArgumentError(
+        "--checksum is for sources that are fetched");
+  }
+  const size_t first = plan_.items.size();
+  const std::string directory = plan_.directory;
+  RETURN_IF_ERROR(AddSource(from, request.filter, source, destination,
+                            into_directory, &plan_));
+  // Only files that were named themselves, not those inside a directory.
+  if (!request.add || !request.unpack.value_or(true) ||
+      plan_.directory != directory) {
+    return absl::OkStatus();
+  }
+  return SetArchivesAside(first, destination);
+}
+
+absl::Status CopyStep::AddRemote(const CopyRequest& request,
+                                 const std::string& url,
+                                 const std::string& destination,
+                                 bool into_directory) {
+  FetchOptions options;
+  options.clock = context_->options.clock;
+  options.cancelled = context_->Cancelled();
+  std::string path;
+  ASSIGN_OR_RETURN(const FileTree* tree, NewTree(&path));
+  const size_t first = plan_.items.size();
+  CopyFilter filter = request.filter;
+  filter.ignored = IgnoreList();
+  if (IsGitUrl(url)) {
+    ASSIGN_OR_RETURN(const GitUrl git, ParseGitUrl(url));
+    ASSIGN_OR_RETURN(
+        const GitCheckout checkout,
+        FetchGit(git, request.checksum, request.keep_git_dir, path, options));
+    if (request.keep_git_dir) {
+      absl::StrAppend(&commits_, git.url, " ", checkout.commit, "\n");
+    }
+    return AddSource(*tree, filter, git.directory.empty() ? "." : git.directory,
+                     destination, into_directory, &plan_);
+  }
+  ASSIGN_OR_RETURN(const std::string name,
+                   FetchFile(url, request.checksum, path, options));
+  ASSIGN_OR_RETURN(FileTree::Node node, tree->Lookup(name, false));
+  plan_.items.push_back(
+      {tree, std::move(node),
+       into_directory
+           ? absl::StrCat(destination, destination.empty() ? "" : "/", name)
+           : destination,
+       false});
+  if (!request.unpack.value_or(false)) return absl::OkStatus();
+  return SetArchivesAside(first, destination);
 }
 
 absl::StatusOr<const FileTree*> CopyStep::NewTree(std::string* path) {
@@ -121,18 +176,21 @@ absl::Status CopyStep::AddTexts(const CopyRequest& request,
     RETURN_IF_ERROR(os::WriteFileDurably(file, text, 0644));
     timespec times[2] = {};  // the same text gives the same layer
     utimensat(AT_FDCWD, file.c_str(), times, 0);
-    RETURN_IF_ERROR(AddSource(*tree, IgnoreList(), name, destination,
+    RETURN_IF_ERROR(AddSource(*tree, CopyFilter(), name, destination,
                               into_directory, &plan_));
   }
   return absl::OkStatus();
 }
 
-absl::Status CopyStep::SetArchivesAside(const std::string& destination) {
+absl::Status CopyStep::SetArchivesAside(size_t first,
+                                        const std::string& destination) {
   std::vector<CopyItem> kept;
-  // Only files that were named themselves, not those inside a directory.
-  if (!plan_.directory.empty()) return absl::OkStatus();
-  for (CopyItem& item : plan_.items) {
-    ASSIGN_OR_RETURN(bool archive, IsArchive(item));
+  for (size_t i = 0; i < plan_.items.size(); ++i) {
+    CopyItem& item = plan_.items[i];
+    bool archive = false;
+    if (i >= first) {
+      ASSIGN_OR_RETURN(archive, IsArchive(item));
+    }
     if (archive) {
       item.destination = destination;
       archives_.push_back(std::move(item));
@@ -149,7 +207,7 @@ absl::StatusOr<std::string> CopyStep::Hash() const {
   CopyPlan archives;
   archives.items = archives_;
   ASSIGN_OR_RETURN(std::string packed, HashPlan(archives, attributes_));
-  return image::DigestOf(absl::StrCat(files, " ", packed));
+  return image::DigestOf(absl::StrCat(files, " ", packed, " ", commits_));
 }
 
 absl::Status CopyStep::UnpackArchive(const CopyItem& archive, CopyPlan* plan) {
@@ -178,7 +236,7 @@ absl::Status CopyStep::UnpackArchive(const CopyItem& archive, CopyPlan* plan) {
   ASSIGN_OR_RETURN(FileTree::Node top, tree->Lookup("", true));
   size_t first = plan->items.size();
   RETURN_IF_ERROR(
-      AddContents(*tree, IgnoreList(), top, archive.destination, plan));
+      AddContents(*tree, CopyFilter(), top, archive.destination, plan));
   for (size_t i = first; i < plan->items.size(); ++i) {
     CopyItem& item = plan->items[i];
     item.keep_owner = true;

@@ -41,10 +41,10 @@ TEST(PackLayerTest, WhenUnpackedAgain_IsTheSameTree) {
   auto hold = [](absl::string_view) {};
 
   ASSERT_OK_AND_ASSIGN(build::PackedLayer packed,
-                       build::PackLayer(upper, blobs.get(), hold, nullptr));
+                       build::PackLayer(upper, {}, blobs.get(), hold, nullptr));
 
   ASSERT_OK_AND_ASSIGN(build::PackedLayer again,
-                       build::PackLayer(upper, blobs.get(), hold, nullptr));
+                       build::PackLayer(upper, {}, blobs.get(), hold, nullptr));
   EXPECT_EQ(again.blob, packed.blob);
   std::string out = dir / "out";
   ASSERT_OK(os::MakeDirs(out, 0755));
@@ -81,7 +81,7 @@ TEST(PackLayerTest, WhenTheOverlayRedirects_IsRefused) {
             0);
   EXPECT_THAT(
       build::PackLayer(
-          dir / "upper", blobs.get(), [](absl::string_view) {}, nullptr),
+          dir / "upper", {}, blobs.get(), [](absl::string_view) {}, nullptr),
       StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("redirect")));
 }
 

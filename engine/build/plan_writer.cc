@@ -1,5 +1,6 @@
 // Carries out a CopyPlan.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -127,6 +128,12 @@ class PlanWriter {
                              : ErrnoStatus("replace", real);
     }
     if (S_ISLNK(item.node.stat.st_mode)) return WriteLink(item, fd.get(), name);
+    if (S_ISFIFO(item.node.stat.st_mode)) {
+      return WriteFifo(item, fd.get(), name);
+    }
+    ASSIGN_OR_RETURN(const bool linked,
+                     LinkToFirst(item, fd.get(), name, real));
+    if (linked) return absl::OkStatus();
     return WriteFile(item, fd.get(), name);
   }
 
@@ -153,6 +160,39 @@ class PlanWriter {
       return ErrnoStatus("make link", name);
     }
     return absl::OkStatus();
+  }
+
+  absl::Status WriteFifo(const CopyItem& item, int parent,
+                         const std::string& name) {
+    const Owner owner = OwnerOf(item);
+    timespec times[2] = {item.node.stat.st_mtim, item.node.stat.st_mtim};
+    if (mkfifoat(parent, name.c_str(), 0600) != 0 ||
+        fchownat(parent, name.c_str(), owner.uid, owner.gid,
+                 AT_SYMLINK_NOFOLLOW) != 0 ||
+        fchmodat(parent, name.c_str(), ModeOf(item), 0) != 0 ||
+        utimensat(parent, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
+      return ErrnoStatus("make pipe", name);
+    }
+    return absl::OkStatus();
+  }
+
+  // Further names of a file that was written already.
+  absl::StatusOr<bool> LinkToFirst(const CopyItem& item, int parent,
+                                   const std::string& name,
+                                   const std::string& real) {
+    const struct stat& st = item.node.stat;
+    if (st.st_nlink <= 1) return false;
+    const auto [it, is_first] =
+        first_names_.try_emplace({st.st_dev, st.st_ino}, real);
+    if (is_first) return false;
+    auto [directory, first] = SplitPath(it->second);
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(directory));
+    if (linkat(fd.get(), first.c_str(), parent, name.c_str(), 0) == 0) {
+      return true;
+    }
+    // It was replaced meanwhile, or has as many names as it can have.
+    if (errno == ENOENT || errno == EMLINK) return false;
+    return ErrnoStatus("link", name);
   }
 
   absl::Status WriteFile(const CopyItem& item, int parent,
@@ -192,10 +232,24 @@ class PlanWriter {
   }
 
   static absl::Status CopyXattrs(int from, int to, const std::string& name) {
-    char value[1024];
-    ssize_t n = fgetxattr(from, "security.capability", value, sizeof(value));
-    if (n > 0 && fsetxattr(to, "security.capability", value, n, 0) != 0) {
-      return ErrnoStatus("set capabilities of", name);
+    char names[16 << 10];
+    const ssize_t size = flistxattr(from, names, sizeof(names));
+    if (size <= 0) return absl::OkStatus();  // none, or not to be had
+    std::vector<char> value(64 << 10);
+    for (absl::string_view key : absl::StrSplit(absl::string_view(names, size),
+                                                '\0', absl::SkipEmpty())) {
+      const std::string text(key);
+      // Those that a layer may have.
+      if (text != "security.capability" &&
+          (!absl::StartsWith(key, "user.") ||
+           absl::StartsWith(key, "user.overlay."))) {
+        continue;
+      }
+      const ssize_t n =
+          fgetxattr(from, text.c_str(), value.data(), value.size());
+      if (n >= 0 && fsetxattr(to, text.c_str(), value.data(), n, 0) != 0) {
+        return ErrnoStatus(absl::StrCat("set ", text, " of"), name);
+      }
     }
     return absl::OkStatus();
   }
@@ -208,10 +262,16 @@ class PlanWriter {
         Owner{item.node.stat.st_uid, item.node.stat.st_gid});
   }
 
+  mode_t ModeOf(const CopyItem& item) const {
+    const mode_t mode = item.node.stat.st_mode;
+    return attributes_.mode.has_value() ? attributes_.mode->Apply(mode)
+                                        : mode & 07777;
+  }
+
   absl::Status SetAttributes(const CopyItem& item, int fd) {
     Owner owner = OwnerOf(item);
-    mode_t mode = attributes_.mode.value_or(item.node.stat.st_mode & 07777);
-    if (fchown(fd, owner.uid, owner.gid) != 0 || fchmod(fd, mode) != 0) {
+    if (fchown(fd, owner.uid, owner.gid) != 0 ||
+        fchmod(fd, ModeOf(item)) != 0) {
       return ErrnoStatus("set owner and mode of", item.destination);
     }
     return absl::OkStatus();
@@ -234,6 +294,8 @@ class PlanWriter {
   const int root_fd_;
   const std::function<bool()>& cancelled_;
   std::map<std::string, std::string> directories_;  // as asked -> real
+  // Of files with several names, where the first was written.
+  std::map<std::pair<dev_t, ino_t>, std::string> first_names_;
   std::vector<std::pair<std::string, timespec>> times_;
 };
 

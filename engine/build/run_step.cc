@@ -1,18 +1,18 @@
 #include "engine/build/run_step.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
+#include <iterator>
 #include <memory>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/entropy.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/build/file_tree.h"
+#include "engine/build/mount_points.h"
+#include "os/files.h"
 
 namespace bulwark::engine::build {
 namespace {
@@ -20,6 +20,7 @@ namespace {
 constexpr char kLabel[] = "bulwark.build";
 constexpr char kDefaultPath[] =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr int64_t kMaxResolvConfBytes = 64 << 10;
 // How often cancellation is looked for.
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 
@@ -34,7 +35,7 @@ void Discard(Engine* engine, const std::string& id) {
 
 // Prints until the log ends, which is when the container exits.
 absl::Status PrintLog(BuildContext* context, const std::string& id,
-                      const std::function<void(absl::string_view)>& print) {
+                      const PrintLine& print) {
   LogOptions options;
   options.follow = true;
   ASSIGN_OR_RETURN(std::unique_ptr<LogReader> reader,
@@ -43,7 +44,7 @@ absl::Status PrintLog(BuildContext* context, const std::string& id,
     RETURN_IF_ERROR(context->reporter->Check());
     absl::StatusOr<LogEntry> entry = reader->Next(kTick);
     if (entry.ok()) {
-      print(entry->line);
+      print(entry->line, entry->is_stderr);
     } else if (absl::IsOutOfRange(entry.status())) {
       return absl::OkStatus();
     } else if (!absl::IsDeadlineExceeded(entry.status())) {
@@ -80,40 +81,55 @@ absl::Status StatusOfExit(const ExitInfo& exit) {
           : absl::StrCat("the command failed with exit status ", exit.code));
 }
 
-// Mount points that the container needed but the image does not have, and
-// /etc if it was only copied up for them.
-absl::Status RemoveMountPoints(const StageImage& stage,
-                               const std::string& upper_dir) {
-  ASSIGN_OR_RETURN(FileTree below, FileTree::Open(stage.Directories()));
-  UniqueFd upper(open(upper_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!upper.ok()) return ErrnoStatus("open", upper_dir);
-  bool removed_file = false;
-  for (const char* path : {"etc/resolv.conf", "etc/hosts", "etc/hostname",
-                           "etc", "proc", "sys", "dev"}) {
-    struct stat st;
-    if (fstatat(upper.get(), path, &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    absl::StatusOr<FileTree::Node> old = below.Lookup(path, false);
-    char mark;
-    bool opaque = getxattr(absl::StrCat(upper_dir, "/", path).c_str(),
-                           "trusted.overlay.opaque", &mark, 1) == 1;
-    bool unchanged = !opaque && removed_file && old.ok() &&
-                     old->IsDirectory() && old->stat.st_mode == st.st_mode &&
-                     old->stat.st_uid == st.st_uid &&
-                     old->stat.st_gid == st.st_gid;
-    if (old.ok() && !unchanged) continue;
-    // Directories only go if they are empty.
-    if (S_ISDIR(st.st_mode)) unlinkat(upper.get(), path, AT_REMOVEDIR);
-    if (S_ISREG(st.st_mode) && st.st_size == 0) {
-      removed_file = unlinkat(upper.get(), path, 0) == 0 || removed_file;
+// The file system of a container always has these mounted.
+constexpr const char* kMountPoints[] = {
+    "etc/resolv.conf", "etc/hosts", "etc/hostname", "proc", "sys", "dev"};
+
+// "nameserver" and "search" lines of the host's resolv.conf (resolv.conf(5)).
+void UseHostNames(ContainerSpec* spec) {
+  absl::StatusOr<std::string> text =
+      os::ReadFile("/etc/resolv.conf", kMaxResolvConfBytes);
+  if (!text.ok()) return;  // then the step has no names, and says so
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+    if (words.size() < 2) continue;
+    if (words[0] == "nameserver") spec->nameservers.push_back(words[1]);
+    if (words[0] == "search") {
+      spec->search_domains.assign(words.begin() + 1, words.end());
     }
   }
+}
+
+absl::Status SetNetwork(BuildContext* context, RunStep::Network wanted,
+                        std::optional<BuildNetwork>* network,
+                        ContainerSpec* spec) {
+  switch (wanted) {
+    case RunStep::Network::kNone:
+      return absl::OkStatus();
+    case RunStep::Network::kHost:
+      spec->network_namespace = "/proc/self/ns/net";
+      UseHostNames(spec);
+      return absl::OkStatus();
+    case RunStep::Network::kDefault:
+      break;
+  }
+  if (context->options.network == nullptr) return absl::OkStatus();
+  if (!network->has_value()) {
+    ASSIGN_OR_RETURN(*network, context->options.network());
+  }
+  spec->network_namespace = (*network)->network_namespace;
+  spec->nameservers = (*network)->nameservers;
+  spec->search_domains = (*network)->search_domains;
   return absl::OkStatus();
 }
 
 absl::StatusOr<ContainerSpec> SpecFor(BuildContext* context,
                                       const StageImage& stage,
                                       const RunStep& step,
-                                      const std::string& upper_dir) {
+                                      const std::string& upper_dir,
+                                      std::optional<BuildNetwork>* network) {
+  const BuildRequest& request = context->request;
   ContainerSpec spec;
   spec.id = absl::StrCat("build-", NewUid(*context->options.entropy));
   spec.labels = {{kLabel, context->file_name}};
@@ -129,31 +145,30 @@ absl::StatusOr<ContainerSpec> SpecFor(BuildContext* context,
   spec.cwd = step.cwd;
   spec.user = step.user;
   spec.hostname = "build";
-  spec.profile = SecurityProfile::kBuild;
-  if (step.network && context->options.network != nullptr) {
-    if (!context->network.has_value()) {
-      ASSIGN_OR_RETURN(context->network, context->options.network());
-    }
-    spec.network_namespace = context->network->network_namespace;
-    spec.nameservers = context->network->nameservers;
-    spec.search_domains = context->network->search_domains;
+  spec.mounts = step.mounts;
+  spec.shm_bytes = request.shm_size_bytes;
+  for (const auto& [name, address] : request.extra_hosts) {
+    spec.hosts.emplace_back(name, address);
   }
+  spec.profile =
+      step.insecure ? SecurityProfile::kPrivileged : SecurityProfile::kBuild;
+  RETURN_IF_ERROR(SetNetwork(context, step.network, network, &spec));
   return spec;
 }
 
 }  // namespace
 
-absl::Status RunInContainer(
-    BuildContext* context, const StageImage& stage, const RunStep& step,
-    const std::string& upper_dir,
-    const std::function<void(absl::string_view)>& print) {
+absl::Status RunInContainer(BuildContext* context, const StageImage& stage,
+                            const RunStep& step, const std::string& upper_dir,
+                            std::optional<BuildNetwork>* network,
+                            const PrintLine& print) {
   Engine* engine = context->options.engine;
   if (engine == nullptr) {
     return absl::FailedPreconditionError(
         "there is no container engine to run commands with");
   }
   ASSIGN_OR_RETURN(ContainerSpec spec,
-                   SpecFor(context, stage, step, upper_dir));
+                   SpecFor(context, stage, step, upper_dir, network));
   auto discard =
       absl::MakeCleanup([engine, &spec] { Discard(engine, spec.id); });
   RETURN_IF_ERROR(engine->Start(spec).status());
@@ -161,7 +176,15 @@ absl::Status RunInContainer(
   ASSIGN_OR_RETURN(ExitInfo exit, AwaitExit(context, spec.id));
   RETURN_IF_ERROR(StatusOfExit(exit));
   std::move(discard).Invoke();  // before the layer is read
-  return RemoveMountPoints(stage, upper_dir);
+  std::vector<std::string> mount_points;
+  for (const Mount& mount : step.mounts) {
+    mount_points.push_back(mount.destination);
+  }
+  // The files of /etc first: it goes with the last of them.
+  mount_points.insert(mount_points.end(), std::begin(kMountPoints),
+                      std::end(kMountPoints));
+  ASSIGN_OR_RETURN(FileTree below, FileTree::Open(stage.Directories()));
+  return RemoveMountPoints(below, upper_dir, mount_points);
 }
 
 absl::Status RemoveAbandonedBuilds(Engine* engine) {

@@ -3,7 +3,7 @@
 #define ENGINE_BUILD_RUN_STEP_H_
 
 #include <functional>
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,20 +15,28 @@
 namespace bulwark::engine::build {
 
 struct RunStep {
+  enum class Network { kDefault, kNone, kHost };
+
   std::vector<std::string> args;
   std::vector<std::string> env;
   std::string cwd;
   std::string user;
-  bool network = true;
+  Network network = Network::kDefault;
+  bool insecure = false;  // with all that the daemon may
+  std::vector<Mount> mounts;
 };
+
+// A line of the command's output.
+using PrintLine = std::function<void(absl::string_view line, bool is_error)>;
 
 // Runs the command above the stage's layers and waits for its end; its output
 // goes to `print`, line by line. INVALID_ARGUMENT if it fails, with its exit
-// status. The container is gone afterwards, whatever happened.
-absl::Status RunInContainer(
-    BuildContext* context, const StageImage& stage, const RunStep& step,
-    const std::string& upper_dir,
-    const std::function<void(absl::string_view)>& print);
+// status. The container is gone afterwards, whatever happened. `network` is
+// filled if the step wants one and there is none yet.
+absl::Status RunInContainer(BuildContext* context, const StageImage& stage,
+                            const RunStep& step, const std::string& upper_dir,
+                            std::optional<BuildNetwork>* network,
+                            const PrintLine& print);
 
 // Ends and forgets the containers of builds that a crash interrupted. Call
 // after Engine::Recover and before the image store is opened.

@@ -3,7 +3,6 @@
 #ifndef ENGINE_BUILD_STAGE_H_
 #define ENGINE_BUILD_STAGE_H_
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,23 +14,26 @@
 #include "engine/build/build_context.h"
 #include "engine/build/copy_step.h"
 #include "engine/build/dockerfile.h"
+#include "engine/build/instruction_flags.h"
+#include "engine/build/run_mounts.h"
+#include "engine/build/run_step.h"
 #include "engine/build/scope.h"
 #include "engine/build/stage_metadata.h"
 
 namespace bulwark::engine::build {
 
-// The layers behind a name in COPY --from: an earlier stage, or an image.
-using FindLayers = std::function<absl::StatusOr<std::vector<std::string>>(
-    const std::string& name)>;
+struct StageOptions {
+  FindSource find_source;
+  std::string name;  // for progress; empty: the file has only one
+  bool use_cache = true;
+};
 
 // Thread-compatible.
 class Stage {
  public:
-  // All are borrowed.
-  Stage(BuildContext* context, GlobalScope* global, FindLayers find_layers)
-      : context_(context),
-        global_(global),
-        find_layers_(std::move(find_layers)) {}
+  // Both are borrowed.
+  Stage(BuildContext* context, GlobalScope* global, StageOptions options)
+      : context_(context), global_(global), options_(std::move(options)) {}
 
   // Begins from `base`; runs its ONBUILD triggers, at the line of FROM.
   absl::Status Start(StageImage base, const Instruction& from);
@@ -48,21 +50,27 @@ class Stage {
   absl::Status ApplyCopy(const Instruction& instruction);
   absl::Status ApplyWorkdir(const Instruction& instruction);
 
-  // Adds a layer made by `fill`, or found under the key made of `what` and the
-  // image so far.
-  absl::Status AddLayer(const std::string& what, const LayerFiller& fill);
+  // Adds a layer made by `fill`, or found under the key made of `what` and,
+  // unless it is `independent` of it, the image so far.
+  absl::Status AddLayer(const std::string& what, const LayerFiller& fill,
+                        bool independent = false);
+  void Report(absl::string_view status, absl::string_view output,
+              bool is_error = false);
   absl::StatusOr<CopyRequest> ReadCopy(const Instruction& instruction,
-                                       const FileTree& below,
-                                       std::string* from);
+                                       const CopyFlags& flags,
+                                       const FileTree& below);
+  absl::StatusOr<RunStep> ReadRun(const Instruction& instruction,
+                                  const RunFlags& flags);
   absl::StatusOr<std::vector<std::string>> RunArgs(
-      const Instruction& instruction) const;
+      const Instruction& instruction, std::optional<std::string>* script) const;
   std::string LayersKey() const;
 
   BuildContext* const context_;
   GlobalScope* const global_;
-  const FindLayers find_layers_;
+  const StageOptions options_;
   StageImage image_;
   std::optional<StageMetadata> metadata_;  // from Start on
+  std::optional<BuildNetwork> network_;    // once a step wanted it
   std::string step_;
   // What the last instruction did, for history and progress.
   bool made_layer_ = false;

@@ -49,6 +49,7 @@ std::optional<StepResult> StepCache::Read(const std::string& path) const {
   result.diff_id = image::StringField(*json, "diff_id");
   result.create_time =
       absl::FromUnixNanos(image::IntField(*json, "created_ns"));
+  result.zstd = image::StringField(*json, "compression") == "zstd";
   bool whole = image::IsDigest(result.blob) && image::IsDigest(result.diff_id);
   bool empty = result.blob.empty() && result.diff_id.empty();
   if (!whole && !empty) return std::nullopt;
@@ -86,6 +87,7 @@ absl::Status StepCache::Put(const std::string& key, const StepResult& result) {
           image::Json{{"blob", result.blob},
                       {"size", result.size},
                       {"diff_id", result.diff_id},
+                      {"compression", result.zstd ? "zstd" : "gzip"},
                       {"created_ns", absl::ToUnixNanos(result.create_time)}})));
   Touch(PathOf(key));
   return absl::OkStatus();

@@ -21,6 +21,7 @@ struct StepResult {
   int64_t size = 0;
   std::string diff_id;
   absl::Time create_time;
+  bool zstd = false;  // the blob's compression; else gzip
 };
 
 // A key is a digest of all that a step depends on. Thread-safe; entries are

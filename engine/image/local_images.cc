@@ -13,6 +13,7 @@
 #include "engine/image/loader.h"
 #include "engine/image/puller.h"
 #include "engine/image/reference.h"
+#include "os/files.h"
 
 namespace bulwark::engine {
 namespace {
@@ -27,10 +28,12 @@ absl::StatusOr<std::string> KeyOf(absl::string_view reference) {
 
 LocalImages::LocalImages(LocalImagesConfig config,
                          std::unique_ptr<image::ImageStore> store,
-                         std::unique_ptr<build::StepCache> cache)
+                         std::unique_ptr<build::StepCache> cache,
+                         std::unique_ptr<build::CacheMounts> cache_mounts)
     : config_(std::move(config)),
       store_(std::move(store)),
-      cache_(std::move(cache)) {}
+      cache_(std::move(cache)),
+      cache_mounts_(std::move(cache_mounts)) {}
 
 absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
     LocalImagesConfig config) {
@@ -46,8 +49,20 @@ absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
   ASSIGN_OR_RETURN(
       std::unique_ptr<build::StepCache> cache,
       build::StepCache::Open(config.state_dir, store.get(), config.clock));
-  return absl::WrapUnique(
-      new LocalImages(std::move(config), std::move(store), std::move(cache)));
+  ASSIGN_OR_RETURN(std::unique_ptr<build::CacheMounts> cache_mounts,
+                   build::CacheMounts::Open(config.state_dir, config.clock));
+  if (!config.memory_dir.empty()) {
+    // Secrets of builds that a crash interrupted.
+    ASSIGN_OR_RETURN(const std::vector<std::string> left,
+                     os::ListDir(config.memory_dir));
+    for (const std::string& name : left) {
+      RETURN_IF_ERROR(
+          os::RemoveTree(absl::StrCat(config.memory_dir, "/", name)));
+    }
+  }
+  return absl::WrapUnique(new LocalImages(std::move(config), std::move(store),
+                                          std::move(cache),
+                                          std::move(cache_mounts)));
 }
 
 registry::ClientOptions LocalImages::ClientOptions() const {
@@ -138,32 +153,46 @@ build::BuilderOptions LocalImages::BuilderOptions() {
   options.entropy = config_.entropy;
   options.engine = config_.engine;
   options.network = config_.build_network;
-  options.resolve = [this](const std::string& reference,
-                           const std::string& platform) {
-    return Resolve(reference, platform);
+  options.cache_mounts = cache_mounts_.get();
+  options.memory_dir = config_.memory_dir;
+  options.resolve = [this](const PullRequest& request,
+                           const ProgressSink& progress) {
+    return Resolve(request, progress);
   };
   return options;
 }
 
 absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
                                          const ProgressSink& progress) {
-  return build::BuildImage(BuilderOptions(), request, progress);
+  cache_mounts_->Expire();
+  using Output = BuildRequest::Output;
+  absl::StatusOr<Image> image =
+      build::BuildImage(BuilderOptions(), request, progress);
+  MakeRoomAfter(image.status());
+  if (!image.ok() ||
+      (request.output != Output::kOci && request.output != Output::kDocker)) {
+    return image;
+  }
+  SaveRequest save;
+  save.references = request.tags;
+  if (save.references.empty()) save.references = {image->digest};
+  save.format =
+      request.output == Output::kOci ? ImageFormat::kOci : ImageFormat::kDocker;
+  RETURN_IF_ERROR(Save(save, request.output_fd, progress));
+  return image;
 }
 
 absl::StatusOr<Image> LocalImages::Commit(const CommitRequest& request) {
   return build::CommitImage(BuilderOptions(), request);
 }
 
-absl::StatusOr<Image> LocalImages::Resolve(const std::string& reference,
-                                           const std::string& platform) {
-  if (image::IsDigest(reference)) return Get(reference);
-  PullRequest request;
-  request.reference = reference;
-  request.platform = platform;
-  absl::StatusOr<Image> image = Pull(request, nullptr);
-  if (image.ok()) return image;
+absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
+                                           const ProgressSink& progress) {
+  if (image::IsDigest(request.reference)) return Get(request.reference);
+  absl::StatusOr<Image> image = Pull(request, progress);
+  if (image.ok() || request.always) return image;
   // Perhaps it is here under another name.
-  absl::StatusOr<Image> present = Get(reference);
+  absl::StatusOr<Image> present = Get(request.reference);
   return present.ok() ? present : image;
 }
 
@@ -200,7 +229,10 @@ absl::Status LocalImages::Remove(absl::string_view reference,
 absl::StatusOr<ImagesUsage> LocalImages::Usage(
     const std::vector<std::string>& in_use) {
   ASSIGN_OR_RETURN(ImagesUsage usage, store_->Usage(in_use));
-  usage.build_cache.count = cache_->Count();
+  const int64_t mounts = cache_mounts_->Bytes();
+  usage.build_cache.count = cache_->Count() + cache_mounts_->Count();
+  usage.build_cache.bytes += mounts;
+  usage.build_cache.reclaimable_bytes += mounts;
   return usage;
 }
 
@@ -221,12 +253,21 @@ absl::StatusOr<PruneImagesResult> LocalImages::Prune(
     }
   }
   const int64_t steps = request.build_cache ? cache_->Count() : 0;
+  const int64_t mounts = request.build_cache ? cache_mounts_->Count() : 0;
+  if (mounts > 0) {
+    result.bytes += cache_mounts_->Bytes();
+    result.removed.push_back(absl::StrCat(
+        mounts, " cache director", mounts == 1 ? "y" : "ies", " of builds"));
+  }
   if (steps > 0) {
     result.removed.push_back(
         absl::StrCat(steps, " build step", steps == 1 ? "" : "s"));
   }
   if (request.dry_run) return result;
-  if (request.build_cache) RETURN_IF_ERROR(cache_->Clear());
+  if (request.build_cache) {
+    RETURN_IF_ERROR(cache_->Clear());
+    RETURN_IF_ERROR(cache_mounts_->Clear().status());
+  }
   if (request.images) {
     RETURN_IF_ERROR(store_->Drop(unneeded.images));
   } else {

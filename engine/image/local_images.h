@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "engine/build/build_context.h"
+#include "engine/build/cache_mounts.h"
 #include "engine/build/step_cache.h"
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
@@ -42,8 +43,11 @@ struct LocalImagesConfig {
   std::function<absl::StatusOr<std::optional<RegistryAuth>>(
       const std::string& registry)>
       credentials;
-  // Called once for each build that runs a command. Null: such commands see
-  // no network.
+  // A folder in memory that is never swapped out, ours alone: for the secrets
+  // of builds. Empty: they are refused.
+  std::string memory_dir;
+  // Called once for each stage that runs a command. Null: such commands see no
+  // network.
   std::function<absl::StatusOr<build::BuildNetwork>()> build_network;
   // Directories of certificates for single registries, the first wins: see
   // registry/tls_files.h.
@@ -106,7 +110,8 @@ class LocalImages final : public Images,
  private:
   LocalImages(LocalImagesConfig config,
               std::unique_ptr<image::ImageStore> store,
-              std::unique_ptr<build::StepCache> cache);
+              std::unique_ptr<build::StepCache> cache,
+              std::unique_ptr<build::CacheMounts> cache_mounts);
   registry::ClientOptions ClientOptions() const;
   // What the call brings, else what is kept for the registry.
   std::optional<RegistryAuth> AuthFor(
@@ -116,13 +121,14 @@ class LocalImages final : public Images,
       const image::Reference& reference,
       const std::optional<RegistryAuth>& given) const;
   build::BuilderOptions BuilderOptions();
-  absl::StatusOr<Image> Resolve(const std::string& reference,
-                                const std::string& platform);
+  absl::StatusOr<Image> Resolve(const PullRequest& request,
+                                const ProgressSink& progress);
   void MakeRoomAfter(const absl::Status& failure);
 
   const LocalImagesConfig config_;
   const std::unique_ptr<image::ImageStore> store_;
   const std::unique_ptr<build::StepCache> cache_;
+  const std::unique_ptr<build::CacheMounts> cache_mounts_;
 };
 
 // INVALID_ARGUMENT unless it may be in LocalImagesConfig::mirrors.

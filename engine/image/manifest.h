@@ -21,6 +21,8 @@ inline constexpr char kOciConfig[] = "application/vnd.oci.image.config.v1+json";
 inline constexpr char kOciLayer[] = "application/vnd.oci.image.layer.v1.tar";
 inline constexpr char kOciLayerGzip[] =
     "application/vnd.oci.image.layer.v1.tar+gzip";
+inline constexpr char kOciLayerZstd[] =
+    "application/vnd.oci.image.layer.v1.tar+zstd";
 inline constexpr char kDockerManifest[] =
     "application/vnd.docker.distribution.manifest.v2+json";
 inline constexpr char kDockerList[] =

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -38,7 +39,10 @@ class ScriptedEngine final : public Engine {
   absl::Status Recover(EventSink sink) override { return fake_.Recover(sink); }
   absl::StatusOr<ContainerInfo> Start(const ContainerSpec& spec) override {
     ASSIGN_OR_RETURN(ContainerInfo info, fake_.Start(spec));
-    started.push_back(spec);
+    {
+      absl::MutexLock lock(&mu_);  // stages run side by side
+      started.push_back(spec);
+    }
     Effect effect = script ? script(spec) : Effect();
     if (!effect.output.empty()) {
       RETURN_IF_ERROR(fake_.Print(spec.id, effect.output));
@@ -74,6 +78,7 @@ class ScriptedEngine final : public Engine {
   }
 
  private:
+  absl::Mutex mu_;
   FakeEngine fake_;
 };
 
@@ -85,6 +90,8 @@ class BuildFixture : public ::testing::Test {
     config.clock = &clock_;
     config.entropy = &entropy_;
     config.engine = &engine_;
+    config.memory_dir = dir_ / "memory";
+    EXPECT_OK(os::MakeDirs(config.memory_dir, 0700));
     auto opened = LocalImages::Open(config);
     EXPECT_OK(opened);
     images_ = *std::move(opened);
@@ -95,6 +102,8 @@ class BuildFixture : public ::testing::Test {
 
   void TearDown() override {
     EXPECT_THAT(os::ListDir(dir_ / "state/ingest"),
+                ::bulwark::testing::IsOkAndHolds(::testing::IsEmpty()));
+    EXPECT_THAT(os::ListDir(dir_ / "memory"),
                 ::bulwark::testing::IsOkAndHolds(::testing::IsEmpty()));
     EXPECT_THAT(engine_.List(), ::testing::IsEmpty());
   }
