@@ -16,12 +16,18 @@ class Out {
   void Text(const char* text) {
     for (; *text != 0; ++text) Put(static_cast<uint8_t>(*text));
   }
+  // From behind: dividing by a constant is a multiplication.
   void Digits(uint64_t value, int digits) {
-    uint64_t unit = 1;
-    for (int i = 1; i < digits; ++i) unit *= 10;
-    for (; unit > 0; unit /= 10) {
-      Put(static_cast<uint8_t>('0' + value / unit % 10));
+    for (int i = digits - 1; at_ != nullptr && i >= 0; --i) {
+      at_[size_ + i] = static_cast<uint8_t>('0' + value % 10);
+      value /= 10;
     }
+    size_ += digits;
+  }
+  void Copy(const uint8_t* from, size_t size) {
+    for (size_t i = 0; at_ != nullptr && i < size; ++i)
+      at_[size_ + i] = from[i];
+    size_ += size;
   }
   size_t size() const { return size_; }
 
@@ -49,9 +55,19 @@ size_t Utf8Length(const uint8_t* p, size_t left) {
   return n;
 }
 
+// What JSON has as it is.
+constexpr bool IsPlain(uint8_t c) {
+  return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void JsonText(const uint8_t* data, size_t size, Out& out) {
   constexpr char kHex[] = "0123456789abcdef";
   for (size_t i = 0; i < size;) {
+    size_t end = i;
+    while (end < size && IsPlain(data[end])) ++end;
+    out.Copy(data + i, end - i);
+    i = end;
+    if (i == size) break;
     const uint8_t c = data[i];
     const size_t n = Utf8Length(data + i, size - i);
     if (n == 0) {
@@ -73,7 +89,7 @@ void JsonText(const uint8_t* data, size_t size, Out& out) {
       out.Put(static_cast<uint8_t>(kHex[c >> 4]));
       out.Put(static_cast<uint8_t>(kHex[c & 15]));
     } else {
-      for (size_t j = 0; j < n; ++j) out.Put(data[i + j]);
+      out.Copy(data + i, n);
     }
     i += n;
   }

@@ -19,7 +19,8 @@ struct LogRecord {
 // Docker's longest line of a record, and ours.
 inline constexpr size_t kMaxLine = 16 << 10;
 // A byte takes at most 6 ("\u0001"), and the rest of a JSON record fits in 128.
-inline constexpr size_t kMaxRecord = 6 * kMaxLine + 128;
+inline constexpr size_t MostOf(size_t text) { return 6 * text + 128; }
+inline constexpr size_t kMaxRecord = MostOf(kMaxLine);
 
 // docs/formats/log-format.md. The size of the record; with `out`, of that size
 // at least, it is written there.

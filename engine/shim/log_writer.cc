@@ -102,14 +102,22 @@ void LogWriter::Record(char stream, bool whole, const uint8_t* data,
 }
 
 void LogWriter::Batch(const LogRecord& record) {
-  const size_t total = Format(record, nullptr);
-  if (batch_size_ + total > sizeof(batch_)) Flush();
-  if (settings_.file_bytes > 0 && written_ + batch_size_ > 0 &&
-      written_ + batch_size_ + total > settings_.file_bytes) {
+  // Measured only where there may be too little room: it costs as much as
+  // writing.
+  if (batch_size_ + MostOf(record.size) > sizeof(batch_) &&
+      batch_size_ + Format(record, nullptr) > sizeof(batch_)) {
+    Flush();
+  }
+  const size_t before = batch_size_;
+  const size_t total = Format(record, batch_ + before);
+  if (settings_.file_bytes > 0 && written_ + before > 0 &&
+      written_ + before + total > settings_.file_bytes) {
     Flush();
     Rotate();
+    for (size_t i = 0; before > 0 && i < total; ++i) {
+      batch_[i] = batch_[before + i];
+    }
   }
-  Format(record, batch_ + batch_size_);
   batch_size_ += total;
   ++batch_records_;
 }
