@@ -145,14 +145,7 @@ bool FileLogReader::HasNewerOld() {
 
 bool FileLogReader::HasNewer() {
   if (file_->name().old) return HasNewerOld();
-  LogFileName next = {number_ + 1, file_->name().json, false};
-  for (const bool compressed : {false, true}) {
-    next.compressed = compressed;
-    if (faccessat(dir_.get(), next.ToString().c_str(), F_OK, 0) == 0) {
-      return true;
-    }
-  }
-  if (!file_->is_gone()) return false;
+  // Not only the next number: somebody may have removed that file.
   const auto names = ListLogFiles(dir_.get());
   return names.ok() && !names->empty() && names->back().number > number_;
 }
@@ -274,12 +267,14 @@ absl::StatusOr<std::unique_ptr<LogReader>> OpenLog(
     std::function<bool()> has_exited, Clock& clock) {
   UniqueFd dir(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir.ok()) return ErrnoStatus("open", directory);
-  UniqueFd notify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!notify.ok()) return ErrnoStatus("watch", directory);
-  if (options.follow &&
-      inotify_add_watch(notify.get(), directory.c_str(),
-                        IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
-    return ErrnoStatus("watch", directory);
+  UniqueFd notify;
+  if (options.follow) {
+    notify.Reset(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!notify.ok() ||
+        inotify_add_watch(notify.get(), directory.c_str(),
+                          IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
+      return ErrnoStatus("watch", directory);
+    }
   }
   UniqueFd cancel(eventfd(0, EFD_CLOEXEC));
   if (!cancel.ok()) return ErrnoStatus("make", "event");

@@ -79,6 +79,18 @@ class LogReaderTest : public ::testing::Test {
   RealClock clock_;
 };
 
+TEST_F(LogReaderTest, WhenAFileIsMissing_GoesOnAfterIt) {
+  WriteThree();
+  ASSERT_EQ(unlink((dir_ / "log-2").c_str()), 0);
+  const Lines all = {"0", "1", "2", "3", "8", "9", "10", "11"};
+  EXPECT_EQ(ReadAll(), all);
+  EXPECT_EQ(ReadAll(Tail(5)), (Lines{"3", "8", "9", "10", "11"}));
+  LogOptions follow;
+  follow.follow = true;
+  exited_ = true;
+  EXPECT_EQ(ReadAll(follow), all);
+}
+
 TEST_F(LogReaderTest, WhenFilesAreCompressed_NothingChangesForReaders) {
   WriteThree();
   const Lines all = ReadAll();
