@@ -1,5 +1,7 @@
 #include "engine/build/commit.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <iterator>
 #include <optional>
@@ -7,16 +9,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/units.h"
 #include "engine/build/dockerfile.h"
 #include "engine/build/image_writer.h"
 #include "engine/build/scope.h"
 #include "engine/build/stage.h"
 #include "os/copy.h"
+#include "os/measure.h"
 
 namespace bulwark::engine::build {
 namespace {
 
 constexpr char kName[] = "--change";
+// The metadata store takes no more of users' changes below that.
+constexpr int64_t kSpareBytes = 64 << 20;
 constexpr const char* kAllowed[] = {
     "CMD",     "ENTRYPOINT", "ENV",        "EXPOSE", "HEALTHCHECK", "LABEL",
     "ONBUILD", "SHELL",      "STOPSIGNAL", "USER",   "VOLUME"};
@@ -119,6 +125,28 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
 }
 
 }  // namespace
+
+absl::Status CheckRoomToCommit(const std::string& state_dir,
+                               const std::string& upper_dir) {
+  ASSIGN_OR_RETURN(const os::TreeUsage usage, os::MeasureTree(upper_dir));
+  struct statvfs disk;
+  if (statvfs(state_dir.c_str(), &disk) != 0) {
+    return ErrnoStatus("measure the disk of", state_dir);
+  }
+  // The layer, unless its files share their blocks with the container's, and
+  // the archive of it, which may be no smaller.
+  const int64_t needed = os::CanReflink(state_dir) && os::CanReflink(upper_dir)
+                             ? usage.bytes
+                             : 2 * usage.bytes;
+  const int64_t available =
+      static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize);
+  if (available - needed >= kSpareBytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "commit: what the container has written takes ", FormatBytes(usage.bytes),
+      ", an image of it up to ", FormatBytes(needed), ", and the disk of ",
+      state_dir, " has ", FormatBytes(available), ", of which ",
+      FormatBytes(kSpareBytes), " stay free; ctl system prune makes room"));
+}
 
 absl::StatusOr<Image> CommitImage(const BuilderOptions& options,
                                   const CommitRequest& request) {

@@ -12,6 +12,11 @@ namespace bulwark::engine::build {
 absl::StatusOr<Image> CommitImage(const BuilderOptions& options,
                                   const CommitRequest& request);
 
+// RESOURCE_EXHAUSTED if the disk of `state_dir`, the store's, could be left
+// with too little for others by a commit of `upper_dir`.
+absl::Status CheckRoomToCommit(const std::string& state_dir,
+                               const std::string& upper_dir);
+
 }  // namespace bulwark::engine::build
 
 #endif  // ENGINE_BUILD_COMMIT_H_

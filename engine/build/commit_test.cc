@@ -1,8 +1,13 @@
 // Images of containers. Needs root: owners, whiteouts, trusted attributes.
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include <fstream>
 
 #include "engine/build/testing/build_fixture.h"
 
@@ -76,6 +81,91 @@ TEST_F(CommitTest, WhenNothingChanged_TheLayersAreTheSame) {
   ASSERT_OK(os::MakeDirs(upper_, 0755));
   ASSERT_OK_AND_ASSIGN(const Image image, images_->Commit(request_commit_));
   EXPECT_EQ(image.layers, base_.layers);
+}
+
+// With the store, and what is committed, on a disk of 100 MB.
+class CommitDiskTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK(os::MakeDirs(dir_ / "disk", 0700));
+    ASSERT_OK(os::MakeDirs(dir_ / "upper", 0755));
+    // In a mount namespace of our own: it goes with the process.
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount("tmpfs", (dir_ / "disk").c_str(), "tmpfs", 0,
+                    "size=100m,nr_inodes=400"),
+              0);
+    LocalImagesConfig config;
+    config.state_dir = dir_ / "disk/state";
+    config.clock = &clock_;
+    config.entropy = &entropy_;
+    config.engine = &engine_;
+    ASSERT_OK_AND_ASSIGN(images_, LocalImages::Open(config));
+    ASSERT_OK(os::MakeDirs(dir_ / "context", 0755));
+    ASSERT_OK(os::WriteFileDurably(dir_ / "context/Dockerfile",
+                                   "FROM scratch\nCOPY Dockerfile /\n", 0644));
+    BuildRequest build;
+    build.context_dir = dir_ / "context";
+    ASSERT_OK_AND_ASSIGN(const Image base, images_->Build(build, nullptr));
+    commit_.base = base.digest;
+    commit_.upper_dir = dir_ / "upper";
+  }
+  void TearDown() override {
+    images_.reset();
+    EXPECT_EQ(umount((dir_ / "disk").c_str()), 0);
+  }
+  int64_t Free() {
+    struct statvfs info;
+    EXPECT_EQ(statvfs((dir_ / "disk").c_str(), &info), 0);
+    return static_cast<int64_t>(info.f_bavail * info.f_frsize);
+  }
+  // Bytes that do not compress.
+  void WriteUpper(const std::string& name, size_t size) {
+    std::string bytes;
+    while (bytes.size() < size) {
+      const uint64_t word = entropy_.Next();
+      bytes.append(reinterpret_cast<const char*>(&word), sizeof(word));
+    }
+    ASSERT_OK(os::WriteFileDurably(dir_ / ("upper/" + name), bytes, 0644));
+  }
+
+  ::bulwark::testing::TempDir dir_;
+  RealClock clock_;
+  SeededEntropy entropy_{3};
+  FakeEngine engine_{clock_};
+  std::unique_ptr<LocalImages> images_;
+  CommitRequest commit_;
+};
+
+TEST_F(CommitDiskTest, WhenTheDiskWouldBeTooFull_RefusesBeforeItWrites) {
+  WriteUpper("large", 20 << 20);
+  const int64_t before = Free();
+  EXPECT_THAT(
+      images_->Commit(commit_),
+      StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("64Mi stay free")));
+  EXPECT_EQ(Free(), before);
+  EXPECT_EQ(images_->List().size(), 1u);
+  ASSERT_EQ(unlink((dir_ / "upper/large").c_str()), 0);
+  WriteUpper("small", 1 << 20);
+  EXPECT_OK(images_->Commit(commit_).status());
+}
+
+TEST_F(CommitDiskTest, WhenTheDiskIsFullMeanwhile_NothingStays) {
+  // In this, before it can be known: the disk has no more names for files.
+  for (int i = 0; i < 500; ++i) {
+    std::ofstream(dir_ / absl::StrCat("upper/f", i)) << i;
+  }
+  const int64_t before = Free();
+  EXPECT_THAT(images_->Commit(commit_),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(images_->List().size(), 1u);
+  EXPECT_THAT(os::ListDir(dir_ / "disk/state/ingest"),
+              ::bulwark::testing::IsOkAndHolds(::testing::IsEmpty()));
+  EXPECT_EQ(Free(), before);
+  for (int i = 10; i < 500; ++i) {
+    ASSERT_EQ(unlink((dir_ / absl::StrCat("upper/f", i)).c_str()), 0);
+  }
+  EXPECT_OK(images_->Commit(commit_).status());
 }
 
 TEST_F(CommitTest, WhenAChangeIsWrong_SaysWhichAndMakesNothing) {

@@ -183,7 +183,11 @@ absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
 }
 
 absl::StatusOr<Image> LocalImages::Commit(const CommitRequest& request) {
-  return build::CommitImage(BuilderOptions(), request);
+  RETURN_IF_ERROR(
+      build::CheckRoomToCommit(config_.state_dir, request.upper_dir));
+  absl::StatusOr<Image> image = build::CommitImage(BuilderOptions(), request);
+  MakeRoomAfter(image.status());
+  return image;
 }
 
 absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
