@@ -1,5 +1,6 @@
 #include "scheduler/replica/hooks.h"
 
+#include <csignal>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -41,6 +42,14 @@ void HookRunner::Run(const std::string& container_id, Hook& hook) {
 }
 
 std::string HookRunner::Execute(const std::string& container_id, Hook& hook) {
+  // A stop ends a pause, and this is its beginning. Nobody else hears of the
+  // signal.
+  const absl::StatusOr<engine::ContainerInfo> info =
+      engine_.Inspect(container_id);
+  if (info.ok() && info->paused) {
+    const absl::Status resumed = engine_.Signal(container_id, SIGCONT);
+    if (!resumed.ok()) return std::string(resumed.message());
+  }
   engine::Command command;
   command.container_id = container_id;
   command.args = hook.command;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "absl/synchronization/notification.h"
 #include "base/testing/status_matchers.h"
 #include "engine/fake/fake_engine.h"
@@ -72,6 +74,16 @@ TEST_F(HookRunnerTest, WhenTheContainerIsGone_FailsAtOnce) {
   HookRunner hooks(engine_, clock_, [&](const std::string&) { over.Notify(); });
   Run(hooks, over);
   EXPECT_THAT(hooks.TakeFailure("a"), Optional(HasSubstr("it has exited")));
+}
+
+TEST_F(HookRunnerTest, WhenTheContainerIsPaused_ItGoesOnFirst) {
+  ASSERT_OK(engine_.SetPaused("a", true));
+  absl::Notification over;
+  HookRunner hooks(engine_, clock_, [&](const std::string&) { over.Notify(); });
+  Run(hooks, over);
+  EXPECT_EQ(hooks.TakeFailure("a"), std::nullopt);
+  EXPECT_FALSE(engine_.Inspect("a")->paused);
+  EXPECT_THAT(engine_.SignalsOf("a"), ::testing::ElementsAre(SIGCONT));
 }
 
 TEST_F(HookRunnerTest, WhenStopped_NothingRunsOn) {
