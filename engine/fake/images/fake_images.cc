@@ -43,6 +43,19 @@ Image FakeImages::Publish(const std::string& reference, int version,
   return image;
 }
 
+Image FakeImages::Keep(Image image, const std::vector<std::string>& names) {
+  absl::MutexLock lock(&mu_);
+  image.digest = FakeDigest(absl::StrCat("kept ", ++kept_));
+  image.config_digest = FakeDigest(absl::StrCat("config ", image.digest));
+  image.references = names;
+  for (const std::string& name : names) {
+    local_[name] = image;
+    local_[name].references = {name};
+  }
+  if (names.empty()) unnamed_[image.digest] = image;
+  return image;
+}
+
 void FakeImages::FailPulls(absl::Status status, int count) {
   absl::MutexLock lock(&mu_);
   failure_ = std::move(status);

@@ -20,6 +20,9 @@ class FakeImages final : public Images {
   // `version`.
   Image Publish(const std::string& reference, int version = 1,
                 ImageConfig config = {});
+  // Puts an image that was made of others into the local store, under these
+  // names, with a digest of its own.
+  Image Keep(Image image, const std::vector<std::string>& names);
   // The next `count` pulls fail so.
   void FailPulls(absl::Status status, int count = 1);
   int pulls() const;
@@ -55,6 +58,7 @@ class FakeImages final : public Images {
   // Images that lost their last name while in use, by digest.
   std::map<std::string, Image> unnamed_ ABSL_GUARDED_BY(mu_);
   int64_t steps_ ABSL_GUARDED_BY(mu_) = 0;
+  int kept_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace bulwark::engine
