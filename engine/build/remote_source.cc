@@ -83,7 +83,7 @@ class Download {
         return os::WriteAll(fd_.get(), data, "the download");
       };
       ASSIGN_OR_RETURN(const registry::HttpResponse response,
-                       client_.Get(request));
+                       client_.Send(request));
       if (IsRedirect(response.status)) {
         ASSIGN_OR_RETURN(
             std::string next,
