@@ -37,6 +37,11 @@ LocalImages::LocalImages(LocalImagesConfig config,
 
 absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
     LocalImagesConfig config) {
+  for (const auto& [registry, mirrors] : config.mirrors) {
+    for (const std::string& mirror : mirrors) {
+      RETURN_IF_ERROR(CheckMirror(mirror));
+    }
+  }
   if (config.engine != nullptr) {
     absl::Status status = build::RemoveAbandonedBuilds(config.engine);
     if (!status.ok()) {

@@ -88,7 +88,7 @@ absl::StatusOr<std::string> RegistryClient::BaseUrl() {
   } else if (MayBePlain(url.host, url.port)) {
     schemes = {"https", "http"};
   }
-  absl::Status first;
+  absl::Status first, fallback;
   for (const std::string& scheme : schemes) {
     std::string base = absl::StrCat(scheme, "://", server);
     absl::StatusOr<HttpResponse> answer = Ping(base);
@@ -98,13 +98,14 @@ absl::StatusOr<std::string> RegistryClient::BaseUrl() {
       base_url_ = base;
       return base;
     }
-    if (first.ok()) {
-      first = answer.ok() ? absl::UnavailableError(absl::StrCat(
-                                "connect to ", base, ": it answers with 400"))
-                          : answer.status();
+    if (answer.ok()) {
+      fallback = absl::UnavailableError(
+          absl::StrCat("connect to ", base, ": it answers with 400"));
+    } else if (first.ok()) {
+      first = answer.status();
     }
   }
-  return first;
+  return first.ok() ? fallback : first;
 }
 
 absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {

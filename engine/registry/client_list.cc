@@ -1,5 +1,5 @@
 // What a RegistryClient finds under a name.
-#include <set>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -25,6 +25,16 @@ absl::Status Endless(const std::string& registry, absl::string_view what) {
   return absl::DataLossError(
       absl::StrCat("list ", what, ": what registry ", registry,
                    " sends does not end; ask for fewer with a limit"));
+}
+
+bool Contains(const std::vector<std::string>& tags, const std::string& tag) {
+  return std::find(tags.begin(), tags.end(), tag) != tags.end();
+}
+
+// Those behind `last`, sorted.
+void KeepAfter(const std::string& last, std::vector<std::string>& tags) {
+  std::sort(tags.begin(), tags.end());
+  tags.erase(tags.begin(), std::upper_bound(tags.begin(), tags.end(), last));
 }
 
 // An error unless `item` is a descriptor; others are left out by `keep`.
@@ -119,13 +129,19 @@ absl::StatusOr<TagsPage> RegistryClient::ListTags(int limit,
       result.tags.push_back(std::move(tag));
     }
     ASSIGN_OR_RETURN(path, NextPage(answer, path));
-    if (limit > 0 && result.tags.size() >= static_cast<size_t>(limit)) {
-      result.more =
-          !path.empty() || result.tags.size() > static_cast<size_t>(limit);
-      result.tags.resize(limit);
+    const size_t most = static_cast<size_t>(limit);
+    const bool enough = limit > 0 && result.tags.size() >= most;
+    if (path.empty() || enough) {
+      // Some do not know pages, and give all they have, in any order.
+      const bool all = path.empty() && (result.tags.size() > most ||
+                                        Contains(result.tags, last));
+      if (all) KeepAfter(last, result.tags);
+      if (limit > 0 && result.tags.size() >= most) {
+        result.more = !path.empty() || result.tags.size() > most;
+        result.tags.resize(limit);
+      }
       return result;
     }
-    if (path.empty()) return result;
     if (result.tags.size() > kMostTags) break;
   }
   return Endless(registry_, "tags");

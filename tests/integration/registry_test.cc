@@ -1,14 +1,4 @@
 // Pulls from Debian's docker-registry what skopeo pushed to it.
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,13 +12,14 @@
 #include "engine/image/local_images.h"
 #include "engine/image/testing/tar_builder.h"
 #include "os/files.h"
-
-extern char** environ;
+#include "tests/integration/real_registry.h"
 
 namespace bulwark::engine {
 namespace {
 
 using ::bulwark::testing::IsOkAndHolds;
+using ::bulwark::testing::RealRegistry;
+using ::bulwark::testing::RunToEnd;
 using ::bulwark::testing::StatusIs;
 using ::bulwark::testing::TempDir;
 using image::Json;
@@ -38,89 +29,16 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-const char kRegistry[] = "/usr/bin/docker-registry";
-
-pid_t Spawn(const std::vector<std::string>& args) {
-  std::vector<char*> argv;
-  for (const std::string& arg : args) {
-    argv.push_back(const_cast<char*>(arg.c_str()));
-  }
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  pid_t pid = -1;
-  EXPECT_EQ(
-      posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ), 0)
-      << args[0];
-  posix_spawn_file_actions_destroy(&actions);
-  return pid;
-}
-
-void RunToEnd(const std::vector<std::string>& args) {
-  int status = -1;
-  waitpid(Spawn(args), &status, 0);
-  ASSERT_EQ(status, 0) << args[0] << " failed";
-}
-
-sockaddr_in Loopback(int port) {
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return address;
-}
-
-int FreePort() {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = Loopback(0);
-  socklen_t size = sizeof(address);
-  bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size);
-  getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.sin_port);
-}
-
-bool Connects(int port) {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = Loopback(port);
-  return connect(fd.get(), reinterpret_cast<sockaddr*>(&address),
-                 sizeof(address)) == 0;
-}
-
 class RegistryTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (access(kRegistry, X_OK) != 0) GTEST_SKIP() << "no docker-registry";
-    port_ = FreePort();
+    if (!RealRegistry::IsInstalled()) GTEST_SKIP() << "no docker-registry";
     ASSERT_OK(os::MakeDirs(dir_ / "registry", 0700));
-    ASSERT_OK(os::WriteFileDurably(
-        dir_ / "registry.yml",
-        absl::StrCat("version: 0.1\nlog: {level: error}\nstorage: "
-                     "{filesystem: {rootdirectory: ",
-                     dir_ / "registry", "}}\nhttp: {addr: 127.0.0.1:", port_,
-                     "}\n")));
-    StartRegistry();
+    registry_ = std::make_unique<RealRegistry>(dir_ / "registry", clock_);
+    registry_->Start();
     auto opened = LocalImages::Open({dir_ / "state", {}, &clock_, &entropy_});
     ASSERT_OK(opened);
     images_ = *std::move(opened);
-  }
-
-  void TearDown() override { StopRegistry(); }
-
-  void StartRegistry() {
-    registry_ = Spawn({kRegistry, "serve", dir_ / "registry.yml"});
-    absl::Duration deadline = clock_.Steady() + absl::Seconds(20);
-    while (!Connects(port_)) {
-      ASSERT_LT(clock_.Steady(), deadline) << "docker-registry does not start";
-      clock_.Sleep(absl::Milliseconds(20));
-    }
-  }
-
-  void StopRegistry() {
-    if (registry_ <= 0) return;
-    kill(registry_, SIGKILL);
-    waitpid(registry_, nullptr, 0);
-    registry_ = -1;
   }
 
   // Pushes a docker-archive with these layers as `name`.
@@ -146,13 +64,15 @@ class RegistryTest : public ::testing::Test {
                  {Json{{"Config", "config.json"}, {"Layers", names}}})));
     std::string path = dir_ / "push.tar";
     ASSERT_OK(os::WriteFileDurably(path, tar.Build()));
-    RunToEnd({"skopeo", "--insecure-policy", "copy", "-q",
-              "--dest-tls-verify=false", absl::StrCat("docker-archive:", path),
-              absl::StrCat("docker://", Name(name))});
+    ASSERT_EQ(RunToEnd({"skopeo", "--insecure-policy", "copy", "-q",
+                        "--dest-tls-verify=false",
+                        absl::StrCat("docker-archive:", path),
+                        absl::StrCat("docker://", Name(name))}),
+              0);
   }
 
   std::string Name(const std::string& name) const {
-    return absl::StrCat("127.0.0.1:", port_, "/", name);
+    return absl::StrCat(registry_->address(), "/", name);
   }
 
   absl::StatusOr<Image> Pull(const std::string& reference,
@@ -167,8 +87,7 @@ class RegistryTest : public ::testing::Test {
   TempDir dir_;
   RealClock clock_;
   RealEntropy entropy_;
-  int port_ = 0;
-  pid_t registry_ = -1;
+  std::unique_ptr<RealRegistry> registry_;
   std::unique_ptr<LocalImages> images_;
 };
 
@@ -201,7 +120,7 @@ TEST_F(RegistryTest, WhenImageWasPushed_PullUnpacksItsLayers) {
 TEST_F(RegistryTest, WhenPresent_PullNeedsNoRegistryUnlessAlways) {
   Push("app:1", {Layer("a", "1")});
   ASSERT_OK_AND_ASSIGN(Image image, Pull(Name("app:1")));
-  StopRegistry();
+  registry_->Stop();
   ASSERT_OK_AND_ASSIGN(Image again, Pull(Name("app:1")));
   EXPECT_EQ(again.digest, image.digest);
   EXPECT_THAT(
