@@ -10,7 +10,6 @@
 #include "api/unreadable.h"
 #include "base/status.h"
 #include "store/objects.h"
-#include "store/readable.h"
 
 namespace bulwark::api {
 namespace {
@@ -27,7 +26,8 @@ SpecWriter::SpecWriter(store::MetadataStore& store, Clock& clock,
       clock_(clock),
       entropy_(entropy),
       normalize_(std::move(normalize)),
-      vault_(vault) {}
+      vault_(vault),
+      declared_(store) {}
 
 PlanContext SpecWriter::ContextOf(const StoredObjects& stored,
                                   const v1::Identity& caller) const {
@@ -36,43 +36,15 @@ PlanContext SpecWriter::ContextOf(const StoredObjects& stored,
   return context;
 }
 
-absl::StatusOr<StoredObjects> SpecWriter::Read() {
-  StoredObjects stored;
-  for (const std::string& kind : DeclaredKinds()) {
-    ASSIGN_OR_RETURN(store::ReadableListing listing,
-                     store::ListReadable(store_, kind));
-    stored.revision = listing.revision;
-    for (const store::Unreadable& bad : listing.unreadable) {
-      stored.unreadable.insert(bad.record.key);
-    }
-    for (v1::Object& object : listing.objects) {
-      store::Key key = store::KeyOf(object);
-      stored.objects.emplace(std::move(key), std::move(object));
-    }
-  }
-  ASSIGN_OR_RETURN(const store::ReadableListing revisions,
-                   store::ListReadable(store_, "revision"));
-  stored.pinned.incomplete = !revisions.unreadable.empty();
-  for (const v1::Object& object : revisions.objects) {
-    const v1::Revision& revision = object.revision();
-    for (const v1::InputVersion& input : revision.template_().inputs()) {
-      stored.pinned.versions.insert({input.kind(),
-                                     ProjectOr(revision.metadata().project()),
-                                     input.name(), input.version()});
-    }
-  }
-  return stored;
-}
-
 absl::StatusOr<uint64_t> SpecWriter::Change(
     const Caller& caller,
     absl::FunctionRef<absl::StatusOr<store::Batch>(const StoredObjects&)> plan,
     absl::FunctionRef<void()> tried) {
   absl::MutexLock lock(&mu_);
   for (int attempt = 1;; ++attempt) {
-    ASSIGN_OR_RETURN(const StoredObjects stored, Read());
-    ASSIGN_OR_RETURN(const store::Batch batch, plan(stored));
-    if (batch.empty()) return stored.revision;
+    ASSIGN_OR_RETURN(const StoredObjects* const stored, declared_.Read());
+    ASSIGN_OR_RETURN(const store::Batch batch, plan(*stored));
+    if (batch.empty()) return stored->revision;
     absl::StatusOr<uint64_t> revision = caller.record()->Commit(store_, batch);
     if (revision.ok() || !absl::IsAborted(revision.status()) ||
         attempt == kMostAttempts) {

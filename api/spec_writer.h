@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "api/caller.h"
+#include "api/declared.h"
 #include "api/plan.h"
 #include "base/clock.h"
 #include "base/entropy.h"
@@ -90,7 +92,6 @@ class SpecWriter {
  private:
   PlanContext ContextOf(const StoredObjects& stored,
                         const v1::Identity& caller) const;
-  absl::StatusOr<StoredObjects> Read();
   absl::StatusOr<NewValue> ReadVersion(const v1::Object& object,
                                        const v1::ValueVersion& version);
 
@@ -100,6 +101,7 @@ class SpecWriter {
   const NormalizeReference normalize_;
   secrets::Vault* const vault_;
   absl::Mutex mu_;
+  Declared declared_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::api
