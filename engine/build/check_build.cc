@@ -14,6 +14,9 @@
 namespace bulwark::engine::build {
 namespace {
 
+// Stages copy what they are built on.
+constexpr size_t kMaxBytesOfStages = 256 << 20;
+
 // What is known at the end of a stage, for those on top of it.
 struct StageState {
   image::ConfigFile config;
@@ -22,6 +25,7 @@ struct StageState {
   bool knows_variables = true;  // those of the base image, too
   bool has_workdir = false;     // some WORKDIR was said
   bool has_shell = false;       // some SHELL was
+  size_t bytes = 0;             // of all this, about
 };
 
 class StageCheck {
@@ -48,8 +52,13 @@ class StageCheck {
       RETURN_IF_ERROR(CheckMetadata(instruction));
     }
     if (!quiet_ && state_.knows_variables) WarnOfUnset(instruction);
-    state_.args = metadata_.scope().values();
     return absl::OkStatus();
+  }
+
+  // After the last instruction.
+  void Finish() {
+    state_.args = metadata_.scope().values();
+    state_.bytes += metadata_.expanded_bytes();
   }
 
  private:
@@ -156,7 +165,10 @@ class StageCheck {
   }
 
   void WarnUnset(const Instruction& instruction, const std::string& name) {
-    if (state_.names.count(name) > 0 || !state_.knows_variables) return;
+    if (state_.names.count(name) > 0 || !state_.knows_variables ||
+        linter_->full()) {
+      return;
+    }
     const auto& automatic = input_.global->automatic();
     if (input_.global->Declares(name) || automatic.count(name) > 0) {
       Warn("UndefinedVar", instruction,
@@ -219,6 +231,12 @@ class Checker {
       RETURN_IF_ERROR(AnnotateIn(check.Apply(instruction, /*quiet=*/false),
                                  *input_.file, instruction));
     }
+    check.Finish();
+    total_bytes_ += state->bytes;
+    if (total_bytes_ > kMaxBytesOfStages) {
+      return ErrorIn(*input_.file, stage.from,
+                     "the variables of all stages make more than 256 MiB");
+    }
     return absl::OkStatus();
   }
 
@@ -240,6 +258,7 @@ class Checker {
   Linter* const linter_;
   GlobalScope global_;
   std::map<size_t, StageState> states_;
+  size_t total_bytes_ = 0;
 };
 
 // The scope that the file makes of its own defaults.

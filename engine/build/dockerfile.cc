@@ -69,7 +69,7 @@ std::string TakeFlagWord(absl::string_view* rest) {
 // Takes "--name=value" words off the front.
 absl::Status TakeFlags(Instruction* instruction) {
   absl::string_view rest = instruction->rest;
-  std::vector<std::string> bare;
+  std::set<std::string> bare;
   while (absl::StartsWith(rest, "--")) {
     const std::string word = TakeFlagWord(&rest);
     rest = absl::StripLeadingAsciiWhitespace(rest);
@@ -78,7 +78,7 @@ absl::Status TakeFlags(Instruction* instruction) {
     std::string name = word.substr(2, equals - 2);
     if (equals == std::string::npos) {
       name = word.substr(2);
-      bare.push_back(name);
+      bare.insert(name);
     }
     instruction->flags.emplace_back(
         std::move(name),

@@ -3,7 +3,9 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
+#include "engine/build/check_build.h"
 #include "engine/build/glob.h"
 #include "engine/build/stage_plan.h"
 #include "engine/build/words.h"
@@ -277,6 +279,61 @@ absl::StatusOr<BuildPlan> Plan(const std::string& text,
   ASSIGN_OR_RETURN(Dockerfile file, Parse(text));
   GlobalScope global({{"GIVEN", "3.19"}}, {"linux", "amd64", ""});
   return PlanBuild(file, target, contexts, &global);
+}
+
+absl::Status Check(const std::string& text) {
+  ASSIGN_OR_RETURN(Dockerfile file, Parse(text));
+  const image::Platform platform{"linux", "amd64", ""};
+  GlobalScope global({}, platform);
+  ASSIGN_OR_RETURN(BuildPlan plan, PlanBuild(file, "", {}, &global));
+  CheckInput input;
+  input.file = &file;
+  input.plan = &plan;
+  input.global = &global;
+  input.platform = platform;
+  return CheckBuild(input).status();
+}
+
+// Small files that ask for a lot, in time or memory.
+TEST(CheckBuildTest, WhenHostile_IsRefusedSoon) {
+  const auto repeat = [](const std::string& text, int count) {
+    std::string result = "FROM scratch\n";
+    for (int i = 0; i < count; ++i) absl::StrAppend(&result, text);
+    return result;
+  };
+  std::string variables = "FROM scratch\n";
+  for (int i = 0; i < 5000; ++i) {
+    absl::StrAppend(&variables, "ENV A", i, "=$B", i, "\n");
+  }
+  std::string labels =
+      "FROM scratch\nENV A=" + std::string(100'000, 'x') + "\n";
+  for (int i = 0; i < 1000; ++i)
+    absl::StrAppend(&labels, "LABEL l", i, "=$A\n");
+  std::string stages = "FROM scratch AS s0\nENV";
+  for (int i = 0; i < 10; ++i) {
+    absl::StrAppend(&stages, " A", i, "=", std::string(100'000, 'x'));
+  }
+  for (int i = 1; i < 900; ++i) {
+    absl::StrAppend(&stages, "\nFROM s", i - 1, " AS s", i);
+  }
+  const struct {
+    std::string text;
+    std::string why;
+  } cases[] = {
+      {repeat("EXPOSE 1-65535\n", 50), "more than 16 MiB"},
+      {variables, "more than 4000 variables"},
+      {labels, "more than 16 MiB"},
+      {stages, "more than 256 MiB"},
+      {repeat("FROM scratch\n", 2000), "more than 1000 stages"},
+      {repeat("RUN" + std::string(100'000, ' ') + "--mount=x y\n", 3),
+       "unknown option \"x\""},
+  };
+  for (const auto& c : cases) {
+    EXPECT_THAT(Check(c.text),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(c.why)))
+        << c.text.substr(0, 80);
+  }
+  EXPECT_OK(Check(repeat("LABEL a=$NONE b=$NONE\n", 3000)));
 }
 
 TEST(PlanBuildTest, WhenTarget_OnlyWhatItNeedsIsMarked) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -143,15 +142,14 @@ absl::StatusOr<std::string> NoExpansion(absl::string_view text) {
 }
 
 absl::Status CheckFlags(Instruction* instruction,
-                        const std::vector<std::string>& bare) {
+                        const std::set<std::string>& bare) {
   if (instruction->flags.empty()) return absl::OkStatus();
   const Table& table = FlagsOf(instruction->keyword);
   std::set<std::string> seen;
   for (auto& [name, value] : instruction->flags) {
     auto it = table.find(name);
     if (it == table.end()) return UnknownFlag(*instruction, name, table);
-    const bool is_bare =
-        std::find(bare.begin(), bare.end(), name) != bare.end();
+    const bool is_bare = bare.count(name) > 0;
     if (it->second != Kind::kList && !seen.insert(name).second) {
       return absl::InvalidArgumentError(
           absl::StrCat("--", name, " is given twice"));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -98,7 +99,7 @@ std::string PlatformFlag(const Instruction& from);
 // checks the values as far as they hold no variables. `bare` names the flags
 // that were written without "=". INVALID_ARGUMENT says what is allowed.
 absl::Status CheckFlags(Instruction* instruction,
-                        const std::vector<std::string>& bare);
+                        const std::set<std::string>& bare);
 
 }  // namespace bulwark::engine::build
 

@@ -94,7 +94,7 @@ void Linter::Warn(absl::string_view rule, const Instruction& instruction,
                   std::string message) {
   BuildWarning warning;
   warning.rule = std::string(rule);
-  if (!Counts(warning.rule) || warnings_.size() >= kMaxWarnings) return;
+  if (!Counts(warning.rule) || full()) return;
   warning.message = std::move(message);
   warning.line = instruction.line;
   if (!seen_.emplace(PlaceOf(warning), warning.message).second) return;
@@ -102,6 +102,8 @@ void Linter::Warn(absl::string_view rule, const Instruction& instruction,
   if (!warning.excerpt.empty()) warning.excerpt.erase(0, 1);  // the line feed
   warnings_.push_back(std::move(warning));
 }
+
+bool Linter::full() const { return warnings_.size() >= kMaxWarnings; }
 
 std::vector<BuildWarning> Linter::Take() {
   std::stable_sort(warnings_.begin(), warnings_.end(),

@@ -43,6 +43,8 @@ class Linter {
 
   void Warn(absl::string_view rule, const Instruction& instruction,
             std::string message);
+  // There are so many that no more are taken.
+  bool full() const;
   // By line.
   std::vector<BuildWarning> Take();
 

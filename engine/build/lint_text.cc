@@ -224,7 +224,7 @@ void LintFroms(const Dockerfile& file, const GlobalScope& global,
   std::vector<std::string> known = global.Names();
   std::set<std::string> stages;
   for (const Instruction& from : file.instructions) {
-    if (from.keyword != "FROM") continue;
+    if (from.keyword != "FROM" || linter->full()) continue;
     const std::vector<std::string> words = SplitWords(from.rest, file.escape);
     std::string text = words[0];
     for (const auto& [name, value] : from.flags) {

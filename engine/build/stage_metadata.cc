@@ -17,8 +17,10 @@
 namespace bulwark::engine::build {
 namespace {
 
-// More than any configuration may have in all.
-constexpr size_t kMaxEnvBytes = 4 << 20;
+// Small files can ask for a lot.
+constexpr size_t kMaxExpandedInStage = 16 << 20;
+constexpr size_t kMaxVariables = 4'000;
+constexpr size_t kMaxVolumes = 10'000;
 constexpr char kUsualPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -29,6 +31,11 @@ void AddNew(std::vector<std::string>* list, std::vector<std::string> items) {
     if (known.count(item) > 0 || !added.insert(item).second) continue;
     list->push_back(std::move(item));
   }
+}
+
+absl::Status TooMuch() {
+  return absl::InvalidArgumentError(
+      "the variables and ports of this stage make more than 16 MiB");
 }
 
 absl::Status NoPort(const std::string& text) {
@@ -75,7 +82,11 @@ Lookup StageMetadata::Variables() const {
 
 absl::StatusOr<std::string> StageMetadata::ExpandText(
     absl::string_view text) const {
-  return Expand(text, escape_, Variables(), &unset_);
+  ASSIGN_OR_RETURN(std::string result,
+                   Expand(text, escape_, Variables(), &unset_));
+  expanded_bytes_ += result.size();
+  if (expanded_bytes_ <= kMaxExpandedInStage) return result;
+  return TooMuch();
 }
 
 absl::StatusOr<std::vector<std::string>> StageMetadata::ExpandWordsOf(
@@ -162,15 +173,12 @@ absl::Status StageMetadata::ApplyEnv(const Instruction& instruction) {
   // All values see the variables as they were before the instruction.
   ASSIGN_OR_RETURN(auto pairs, ExpandPairs(instruction));
   std::vector<std::string>& env = config_->config.env;
-  size_t total = 0;
-  for (const std::string& entry : env) total += entry.size();
   for (const auto& [name, value] : pairs) {
     SetEnv(&env, name, value);
-    total += name.size() + value.size();
-  }
-  if (total > kMaxEnvBytes) {
-    return absl::InvalidArgumentError(
-        "the variables of the image take more than 4 MiB");
+    if (env.size() > kMaxVariables) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("there are more than ", kMaxVariables, " variables"));
+    }
   }
   return absl::OkStatus();
 }
@@ -191,6 +199,9 @@ absl::Status StageMetadata::ApplyExpose(const Instruction& instruction) {
   if (words.empty()) return absl::InvalidArgumentError("it names no port");
   for (const std::string& word : words) {
     ASSIGN_OR_RETURN(std::vector<std::string> ports, ParsePorts(word));
+    // Ranges are short, and what they mean is not.
+    expanded_bytes_ += ports.size() * 32;
+    if (expanded_bytes_ > kMaxExpandedInStage) return TooMuch();
     AddNew(&config_->config.exposed_ports, std::move(ports));
   }
   return absl::OkStatus();
@@ -202,6 +213,10 @@ absl::Status StageMetadata::ApplyVolume(const Instruction& instruction) {
     if (word.empty()) return absl::InvalidArgumentError("a path is empty");
   }
   AddNew(&config_->config.volumes, std::move(words));
+  if (config_->config.volumes.size() > kMaxVolumes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there are more than ", kMaxVolumes, " volumes"));
+  }
   return absl::OkStatus();
 }
 

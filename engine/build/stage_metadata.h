@@ -39,7 +39,8 @@ class StageMetadata {
   Lookup Variables() const;
   const StageScope& scope() const { return scope_; }
 
-  // With variables replaced and quotes removed.
+  // With variables replaced and quotes removed. INVALID_ARGUMENT, too, if all
+  // of the stage becomes more than 16 MiB so.
   absl::StatusOr<std::string> ExpandText(absl::string_view text) const;
   // Each word of the instruction, or of its JSON form.
   absl::StatusOr<std::vector<std::string>> ExpandWordsOf(
@@ -51,6 +52,10 @@ class StageMetadata {
   // The variables that the last Apply or Expand… wanted and that are not set.
   const std::set<std::string>& unset() const { return unset_; }
   void ForgetUnset() { unset_.clear(); }
+
+  // Bytes that variables and words have become in this stage: no less than what
+  // its configuration and arguments grew by. Bounded.
+  size_t expanded_bytes() const { return expanded_bytes_; }
 
  private:
   absl::Status ApplyArg(const Instruction& instruction);
@@ -69,6 +74,7 @@ class StageMetadata {
   StageScope scope_;
   bool command_set_ = false;  // by CMD in this stage
   mutable std::set<std::string> unset_;
+  mutable size_t expanded_bytes_ = 0;
 };
 
 // The ports that one word of EXPOSE means, "80/tcp"; ranges are written out, a
