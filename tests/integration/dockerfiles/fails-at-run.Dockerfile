@@ -1,0 +1,4 @@
+FROM busybox
+RUN true
+RUN echo last words; \
+    exit 3
