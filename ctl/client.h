@@ -123,6 +123,13 @@ class Client {
       const std::function<void(const v1::AuditRecord&)>& on_record);
   absl::Status Pull(const v1::PullImageRequest& request,
                     const OnProgress& on_progress);
+  absl::Status Push(const v1::PushImageRequest& request,
+                    const OnProgress& on_progress);
+  // These ask a registry: they have `deadline`.
+  absl::StatusOr<v1::ListTagsResponse> ListTags(
+      const v1::ListTagsRequest& request, absl::Time deadline);
+  absl::StatusOr<v1::ListReferrersResponse> ListReferrers(
+      const v1::ListReferrersRequest& request, absl::Time deadline);
   absl::Status Load(const Source& source, const OnProgress& on_progress);
   absl::Status Build(const v1::BuildOptions& options, const Source& source,
                      const OnProgress& on_progress);

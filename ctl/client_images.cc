@@ -62,6 +62,27 @@ absl::Status Client::Pull(const v1::PullImageRequest& request,
   return impl_->ToStatus(reader->Finish());
 }
 
+absl::Status Client::Push(const v1::PushImageRequest& request,
+                          const OnProgress& on_progress) {
+  Stream stream(*impl_);
+  auto reader = impl_->images->Push(&stream.context, request);
+  v1::ImageProgress progress;
+  while (reader->Read(&progress)) on_progress(progress);
+  return impl_->ToStatus(reader->Finish());
+}
+
+absl::StatusOr<v1::ListTagsResponse> Client::ListTags(
+    const v1::ListTagsRequest& request, absl::Time deadline) {
+  return impl_->Call(*impl_->images, &v1::Images::Stub::ListTags, request,
+                     deadline);
+}
+
+absl::StatusOr<v1::ListReferrersResponse> Client::ListReferrers(
+    const v1::ListReferrersRequest& request, absl::Time deadline) {
+  return impl_->Call(*impl_->images, &v1::Images::Stub::ListReferrers, request,
+                     deadline);
+}
+
 absl::Status Client::Load(const Source& source, const OnProgress& on_progress) {
   Stream stream(*impl_);
   auto call = impl_->images->Load(&stream.context);

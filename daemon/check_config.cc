@@ -206,6 +206,12 @@ absl::Status CheckConfig(const Config& config) {
   for (const std::string& registry : config.insecure_registries) {
     RETURN_IF_ERROR(CheckRegistry(registry));
   }
+  if (const auto mirrors = MirrorsOf(config.registry_mirrors); !mirrors.ok()) {
+    return Bad("registry-mirror", mirrors.status().message());
+  }
+  if (!config.certs_dir.empty()) {
+    RETURN_IF_ERROR(CheckAbsolute("certs-dir", config.certs_dir));
+  }
   if (!config.max_kernel.empty()) {
     const auto version = os::ParseKernelVersion(config.max_kernel);
     if (!version.ok()) return Bad("max-kernel", version.status().message());

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <variant>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -105,6 +106,36 @@ void Complete(Config& config) {
     content << file.rdbuf();
     config.dns_upstreams = Nameservers(content.str());
   }
+}
+
+absl::StatusOr<std::map<std::string, std::vector<std::string>>> MirrorsOf(
+    const std::vector<std::string>& settings) {
+  constexpr char kHost[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+  std::map<std::string, std::vector<std::string>> mirrors;
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    std::string registry = setting.substr(0, equals);
+    if (registry == "index.docker.io" || registry == "registry-1.docker.io") {
+      registry = "docker.io";
+    }
+    const std::string mirror =
+        equals == std::string::npos ? "" : setting.substr(equals + 1);
+    const size_t slash = mirror.find('/');
+    const bool is_host =
+        !registry.empty() && slash != 0 && !mirror.empty() &&
+        mirror.back() != '/' &&
+        registry.find_first_not_of(kHost) == std::string::npos &&
+        mirror.substr(0, slash).find_first_not_of(kHost) == std::string::npos;
+    if (!is_host || absl::StrContains(mirror, "//")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", setting,
+                       "\" is not REGISTRY=MIRROR[/PREFIX], such as "
+                       "docker.io=mirror.lan:5000, without https://"));
+    }
+    mirrors[registry].push_back(mirror);
+  }
+  return mirrors;
 }
 
 std::vector<std::string> Nameservers(const std::string& resolv_conf) {

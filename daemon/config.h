@@ -2,9 +2,11 @@
 #ifndef DAEMON_CONFIG_H_
 #define DAEMON_CONFIG_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "daemon/version.h"
 
 namespace bulwark::daemon {
@@ -35,6 +37,9 @@ struct Config {
   bool own_host = false;
 
   std::vector<std::string> insecure_registries;
+  std::vector<std::string> registry_mirrors;  // "REGISTRY=MIRROR", in order
+  // Certificates for single registries; Docker's folder is read after it.
+  std::string certs_dir = "/etc/bulwark/certs.d";
   // Of the first range that containers' users are mapped to: above those that
   // subuid files and systemd use. 0: containers keep the host's users.
   int id_base = 1879048192;
@@ -66,6 +71,11 @@ int ParseCommandLine(int argc, char** argv, Config& config);
 // Fills in what depends on other values and on the host. See check_config.h for
 // whether the result can be used.
 void Complete(Config& config);
+
+// The mirrors of each registry, in order, of Config::registry_mirrors.
+// INVALID_ARGUMENT says which is none.
+absl::StatusOr<std::map<std::string, std::vector<std::string>>> MirrorsOf(
+    const std::vector<std::string>& settings);
 
 // The servers of a resolv.conf that the data plane can ask, in order, at most
 // three.

@@ -50,6 +50,19 @@ TEST_F(CheckConfigTest, DefaultsAreComplete) {
   EXPECT_OK(Check([](Config&) {}));
 }
 
+TEST(MirrorsOfTest, WhenSeveralAreForOneRegistry_TheirOrderStays) {
+  ASSERT_OK_AND_ASSIGN(const auto mirrors,
+                       MirrorsOf({"docker.io=b.lan:5000", "r.lan=c.lan/hub",
+                                  "index.docker.io=a.lan"}));
+  ASSERT_EQ(mirrors.size(), 2u);
+  EXPECT_EQ(mirrors.at("docker.io"),
+            (std::vector<std::string>{"b.lan:5000", "a.lan"}));
+  EXPECT_EQ(mirrors.at("r.lan"), (std::vector<std::string>{"c.lan/hub"}));
+  for (const char* bad : {"", "=m", "r=", "r=/x", "r=m/", "r r=m"}) {
+    EXPECT_FALSE(MirrorsOf({bad}).ok()) << bad;
+  }
+}
+
 TEST_F(CheckConfigTest, WhenAValueCannotBeUsed_NamesTheFlagAndSaysWhy) {
   const struct {
     void (*change)(Config&);
@@ -87,6 +100,11 @@ TEST_F(CheckConfigTest, WhenAValueCannotBeUsed_NamesTheFlagAndSaysWhy) {
        "ns.lan"},
       {[](Config& c) { c.insecure_registries = {"http://r.lan"}; },
        "--insecure-registry", "HOST:PORT"},
+      {[](Config& c) { c.registry_mirrors = {"m.lan:5000"}; },
+       "--registry-mirror", "REGISTRY=MIRROR"},
+      {[](Config& c) { c.registry_mirrors = {"docker.io=https://m.lan"}; },
+       "--registry-mirror", "without https://"},
+      {[](Config& c) { c.certs_dir = "certs"; }, "--certs-dir", "absolute"},
       {[](Config& c) { c.max_kernel = "new"; }, "--max-kernel", "such as 6.1"},
       {[](Config& c) { c.id_base = 1000; }, "--id-base", "65536 to"},
       {[](Config& c) { c.id_base = 2147400000; }, "--id-base", "65536 to"},

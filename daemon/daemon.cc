@@ -209,6 +209,8 @@ absl::Status Daemon::OpenKernel() {
   engine::LocalImagesConfig images;
   images.state_dir = config_.state_dir + "/images";
   images.insecure_registries = config_.insecure_registries;
+  images.certificate_dirs = {config_.certs_dir, "/etc/docker/certs.d"};
+  ASSIGN_OR_RETURN(images.mirrors, MirrorsOf(config_.registry_mirrors));
   images.clock = &clock_;
   images.entropy = &entropy_;
   images.engine = engine_.get();

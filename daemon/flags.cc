@@ -34,6 +34,13 @@ constexpr Flag kFlags[] = {
      &Config::own_host},
     {"insecure-registry", "registry host that is asked by plain HTTP",
      &Config::insecure_registries},
+    {"registry-mirror",
+     "REGISTRY=MIRROR[/PREFIX]: a registry that is asked before another",
+     &Config::registry_mirrors},
+    {"certs-dir",
+     "certificates for single registries: DIR/HOST:PORT/ca.crt, client.cert, "
+     "client.key",
+     &Config::certs_dir},
     {"id-base",
      "first of the host's user ids that containers' users are (0: they keep "
      "the host's)",

@@ -39,6 +39,8 @@ void AddLogs(CLI::App& app, Context& context);
 void AddPs(CLI::App& app, Context& context);
 // pull, load.
 void AddPull(CLI::App& app, Context& context);
+// push, tags, referrers.
+void AddPush(CLI::App& app, Context& context);
 void AddRollout(CLI::App& app, Context& context);
 void AddRun(CLI::App& app, Context& context);
 // scale, stop, start.

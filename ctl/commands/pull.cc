@@ -14,6 +14,8 @@
 #include "base/unique_fd.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/registry_auth.h"
+#include "manifest/codec.h"
 
 namespace bulwark::ctl {
 
@@ -35,6 +37,19 @@ void PrintImages(Context& context, const std::vector<v1::ImageInfo>& images) {
   }
 }
 
+absl::Status CheckImagesOutput(const std::string& output) {
+  if (output.empty() || output == "json") return absl::OkStatus();
+  return UsageError(absl::StrCat("-o ", output, ": json"));
+}
+
+void PrintImages(Context& context, const std::vector<v1::ImageInfo>& images,
+                 const std::string& output) {
+  if (output.empty()) return PrintImages(context, images);
+  v1::ListImagesResponse response;
+  response.mutable_images()->Add(images.begin(), images.end());
+  context.io.Out(manifest::PrintJson(response));
+}
+
 Client::Source FileSource(int fd, std::string name) {
   constexpr size_t kPiece = size_t{1} << 20;
   return [fd, name = std::move(name)]() -> absl::StatusOr<std::string> {
@@ -54,20 +69,21 @@ namespace {
 struct Flags {
   std::vector<std::string> references;
   std::string platform;
-  std::string username;
+  RegistryLogin login;
   std::string file = "-";
-  bool password_stdin = false;
+  std::string output;
+  bool all_tags = false;
   bool quiet = false;
 };
 
-absl::StatusOr<v1::RegistryCredentials> Credentials(Context& context,
-                                                    const Flags& flags) {
+absl::StatusOr<v1::RegistryCredentials> GivenCredentials(
+    Context& context, const RegistryLogin& login) {
   v1::RegistryCredentials credentials;
-  if (flags.username.empty() != !flags.password_stdin) {
+  if (login.username.empty() != !login.password_stdin) {
     return UsageError("--username and --password-stdin go together");
   }
-  credentials.set_username(flags.username);
-  if (!flags.password_stdin) return credentials;
+  credentials.set_username(login.username);
+  if (!login.password_stdin) return credentials;
   Client::Source source = FileSource(context.io.in_fd(), "standard input");
   std::string password;
   while (true) {
@@ -85,18 +101,32 @@ absl::StatusOr<v1::RegistryCredentials> Credentials(Context& context,
 }
 
 absl::StatusOr<int> Pull(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckImagesOutput(flags.output));
   v1::PullImageRequest request;
   request.set_platform(flags.platform);
-  if (!flags.username.empty() || flags.password_stdin) {
+  request.set_all_tags(flags.all_tags);
+  const bool given =
+      !flags.login.username.empty() || flags.login.password_stdin;
+  if (given) {
     ASSIGN_OR_RETURN(*request.mutable_credentials(),
-                     Credentials(context, flags));
+                     GivenCredentials(context, flags.login));
   }
+  std::vector<v1::ImageInfo> all;
   for (const std::string& reference : flags.references) {
     request.set_reference(reference);
+    if (!given) {
+      request.clear_credentials();
+      if (auto found = FindCredentials(context, RegistryOf(reference))) {
+        *request.mutable_credentials() = *std::move(found);
+      }
+    }
     std::vector<v1::ImageInfo> images;
-    RETURN_IF_ERROR(PullImage(context, request, flags.quiet, &images));
-    PrintImages(context, images);
+    RETURN_IF_ERROR(PullImage(context, request,
+                              flags.quiet || !flags.output.empty(), &images));
+    if (flags.output.empty()) PrintImages(context, images);
+    all.insert(all.end(), images.begin(), images.end());
   }
+  if (!flags.output.empty()) PrintImages(context, all, flags.output);
   return kExitOk;
 }
 
@@ -122,14 +152,28 @@ absl::StatusOr<int> Load(Context& context, const Flags& flags) {
 
 }  // namespace
 
+absl::StatusOr<std::optional<v1::RegistryCredentials>> CredentialsFor(
+    Context& context, const RegistryLogin& login, absl::string_view reference) {
+  if (login.username.empty() && !login.password_stdin) {
+    return FindCredentials(context, RegistryOf(reference));
+  }
+  ASSIGN_OR_RETURN(v1::RegistryCredentials credentials,
+                   GivenCredentials(context, login));
+  return credentials;
+}
+
 void AddPull(CLI::App& app, Context& context) {
   auto flags = std::make_shared<Flags>();
   Command(app, context, "pull", "Fetch images from a registry")
       .Words("IMAGE", flags->references, "Images", Command::kRequired)
-      .Option("--platform", flags->platform, "OS/ARCH; default the host's")
-      .Option("-u,--username", flags->username, "Name at the registry")
-      .Flag("--password-stdin", flags->password_stdin,
+      .Option("--platform", flags->platform,
+              "OS/ARCH[/VARIANT]; default the host's")
+      .Flag("-a,--all-tags", flags->all_tags,
+            "Every tag of the repositories that are named")
+      .Option("-u,--username", flags->login.username, "Name at the registry")
+      .Flag("--password-stdin", flags->login.password_stdin,
             "Read the password from standard input")
+      .Option("-o,--output", flags->output, "json")
       .Flag("-q,--quiet", flags->quiet, "No progress")
       .Action([flags](Context& c) { return Pull(c, *flags); });
   Command(app, context, "load",

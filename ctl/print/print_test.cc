@@ -110,6 +110,9 @@ TEST(ProgressTest, WhenBar_FitsTheColumns) {
             " 50 B / 100 B");
   EXPECT_EQ(ProgressPrinter::Bar(progress, 30),
             "aaaabbbbcccc   downloading  50 B / 100 B");
+  EXPECT_EQ(ProgressPrinter::Bar(progress, 40, 10),
+            "aaaabbbbcccc   downloading  50 B / 100 B  10 B/s  5s");
+  EXPECT_LE(ProgressPrinter::Bar(progress, 80, 10).size(), 80u);
   progress.set_current(1000);
   EXPECT_LE(ProgressPrinter::Bar(progress, 80).size(), 80u);
 }

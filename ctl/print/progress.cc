@@ -24,8 +24,8 @@ std::string Label(absl::string_view id) {
 
 }  // namespace
 
-std::string ProgressPrinter::Bar(const v1::ImageProgress& progress,
-                                 int columns) {
+std::string ProgressPrinter::Bar(const v1::ImageProgress& progress, int columns,
+                                 double rate) {
   std::string line =
       absl::StrFormat("%-*s %-*s", kLabelWidth, Label(progress.id()),
                       kStatusWidth, progress.status());
@@ -38,8 +38,14 @@ std::string ProgressPrinter::Bar(const v1::ImageProgress& progress,
   const double share = std::clamp(static_cast<double>(progress.current()) /
                                       static_cast<double>(progress.total()),
                                   0.0, 1.0);
-  const std::string amount = absl::StrCat(HumanSize(progress.current()), " / ",
-                                          HumanSize(progress.total()));
+  std::string amount = absl::StrCat(HumanSize(progress.current()), " / ",
+                                    HumanSize(progress.total()));
+  if (rate > 0 && progress.current() < progress.total()) {
+    const double left =
+        static_cast<double>(progress.total() - progress.current()) / rate;
+    absl::StrAppend(&amount, "  ", HumanSize(static_cast<int64_t>(rate)),
+                    "/s  ", ShortDuration(absl::Seconds(left)));
+  }
   const int width =
       std::min<int>(40, columns - static_cast<int>(line.size()) - 4 -
                             static_cast<int>(amount.size()) - 1);
@@ -74,6 +80,10 @@ void ProgressPrinter::Update(const v1::ImageProgress& progress) {
     return;
   }
   v1::ImageProgress* line = Find(progress.id());
+  if (line == nullptr || line->status() != progress.status() ||
+      progress.current() < line->current()) {
+    starts_[progress.id()] = {clock_.Steady(), progress.current()};
+  }
   const bool news = line == nullptr || line->status() != progress.status();
   if (line == nullptr) {
     lines_.push_back(progress);
@@ -92,6 +102,16 @@ void ProgressPrinter::Update(const v1::ImageProgress& progress) {
   Draw();
 }
 
+// Since its counter began; 0 while that is too short to say.
+double ProgressPrinter::RateOf(const v1::ImageProgress& line) const {
+  const auto start = starts_.find(line.id());
+  if (start == starts_.end()) return 0;
+  const absl::Duration took = clock_.Steady() - start->second.time;
+  if (took < absl::Milliseconds(500)) return 0;
+  return static_cast<double>(line.current() - start->second.bytes) /
+         absl::ToDoubleSeconds(took);
+}
+
 // The lines are redrawn from the first: the cursor stands below the last.
 void ProgressPrinter::Draw() {
   last_draw_ = clock_.Steady();
@@ -100,7 +120,9 @@ void ProgressPrinter::Draw() {
   const int first = std::max<int>(0, static_cast<int>(lines_.size()) - rows);
   std::string out;
   for (size_t i = first; i < lines_.size(); ++i) {
-    absl::StrAppend(&out, Bar(lines_[i], columns).substr(0, columns - 1), "\n");
+    absl::StrAppend(
+        &out, Bar(lines_[i], columns, RateOf(lines_[i])).substr(0, columns - 1),
+        "\n");
   }
   drawn_ = static_cast<int>(lines_.size()) - first;
   io_.Err(out);

@@ -2,6 +2,7 @@
 #ifndef CTL_PRINT_PROGRESS_H_
 #define CTL_PRINT_PROGRESS_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,18 +29,27 @@ class ProgressPrinter {
   // The results of the last message that had any.
   const std::vector<v1::ImageInfo>& images() const { return images_; }
 
-  // "layer  [=====>    ]  4.1 MB / 9 MB" in `columns`.
-  static std::string Bar(const v1::ImageProgress& progress, int columns);
+  // "layer  [=====>    ]  4.1 MB / 9 MB" in `columns`, and with a rate, in
+  // bytes a second: "  1.2 MB/s  4s".
+  static std::string Bar(const v1::ImageProgress& progress, int columns,
+                         double rate = 0);
 
  private:
+  // When a line's counter began, and where.
+  struct Start {
+    absl::Duration time;
+    int64_t bytes = 0;
+  };
   void Draw();
   void Erase();
   v1::ImageProgress* Find(const std::string& id);
+  double RateOf(const v1::ImageProgress& line) const;
 
   Io& io_;
   Clock& clock_;
   const bool quiet_;
   std::vector<v1::ImageProgress> lines_;
+  std::map<std::string, Start> starts_;
   std::vector<v1::ImageInfo> images_;
   int drawn_ = 0;
   absl::Duration last_draw_ = -absl::InfiniteDuration();

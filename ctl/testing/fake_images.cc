@@ -17,7 +17,7 @@ class Images final : public v1::Images::Service {
 
   Status Pull(ServerContext*, const v1::PullImageRequest* request,
               ServerWriter<v1::ImageProgress>* writer) override {
-    state_.Note(absl::StrCat("Pull ", request->reference()));
+    state_.Note(absl::StrCat("Pull ", request->reference(), By(*request)));
     if (Status s = state_.Take("Pull"); !s.ok()) return s;
     WriteProgress(*writer);
     return Status::OK;
@@ -59,6 +59,37 @@ class Images final : public v1::Images::Service {
     return Status::OK;
   }
 
+  Status Push(ServerContext*, const v1::PushImageRequest* request,
+              ServerWriter<v1::ImageProgress>* writer) override {
+    state_.Note(absl::StrCat("Push ", request->reference(), " ",
+                             request->target(), " ", request->format(),
+                             request->all_tags() ? " all" : "", By(*request)));
+    if (Status s = state_.Take("Push"); !s.ok()) return s;
+    WriteProgress(*writer);
+    return Status::OK;
+  }
+  Status ListTags(ServerContext*, const v1::ListTagsRequest* request,
+                  v1::ListTagsResponse* response) override {
+    state_.Note(absl::StrCat("ListTags ", request->repository(), " ",
+                             request->limit(), " ", request->last(),
+                             By(*request)));
+    response->add_tags("1.0");
+    response->add_tags("1.1");
+    response->set_more(request->limit() == 2);
+    return state_.Take("ListTags");
+  }
+  Status ListReferrers(ServerContext*, const v1::ListReferrersRequest* request,
+                       v1::ListReferrersResponse* response) override {
+    state_.Note(absl::StrCat("ListReferrers ", request->reference(), " ",
+                             request->artifact_type(), By(*request)));
+    response->set_digest("sha256:d");
+    v1::Referrer& referrer = *response->add_referrers();
+    referrer.set_digest("sha256:r");
+    referrer.set_artifact_type("a/signature");
+    referrer.set_size_bytes(1200);
+    return state_.Take("ListReferrers");
+  }
+
   Status List(ServerContext*, const v1::ListImagesRequest*,
               v1::ListImagesResponse* response) override {
     absl::MutexLock lock(&state_.mu);
@@ -78,6 +109,12 @@ class Images final : public v1::Images::Service {
   }
 
  private:
+  template <typename Request>
+  static std::string By(const Request& request) {
+    if (!request.has_credentials()) return "";
+    return absl::StrCat(" by ", request.credentials().username(), ":",
+                        request.credentials().password());
+  }
   template <typename Writer>
   void WriteProgress(Writer& writer) {
     absl::MutexLock lock(&state_.mu);
