@@ -65,6 +65,16 @@ struct ContainerProcess {
   std::vector<std::string> command;
 };
 
+// A container that stands still. Thread-compatible.
+class Standstill {
+ public:
+  // End().
+  virtual ~Standstill() = default;
+  // Lets it go on, unless others hold it or it is paused; an error is a failure
+  // of that. OK if it has ended meanwhile, or the second time.
+  virtual absl::Status End() = 0;
+};
+
 // Thread-safe. Errors common to all: NOT_FOUND for an unknown id.
 class ContainerAccess {
  public:
@@ -83,6 +93,13 @@ class ContainerAccess {
   // OK if it is so already. FAILED_PRECONDITION if it has exited. An end
   // (Engine::Kill, or a signal) ends the pause as well.
   virtual absl::Status SetPaused(absl::string_view id, bool paused) = 0;
+
+  // Freezes every process for as long as the returned object lives, and not
+  // longer: if we die, Recover() lets it go on. Does not count as a pause,
+  // which can begin and end meanwhile and is what stays. FAILED_PRECONDITION if
+  // it has exited. Outlived by this object.
+  virtual absl::StatusOr<std::unique_ptr<Standstill>> HoldStill(
+      absl::string_view id) = 0;
 };
 
 }  // namespace bulwark::engine

@@ -40,7 +40,8 @@ class ContainerFiles {
 
   // The file or folder at `path` (absolute, or relative to the container's
   // working directory) as an archive whose entries begin with the last part of
-  // `path`; those of "/" have no such part. NOT_FOUND if there is none.
+  // `path`; those of "/" have no such part. NOT_FOUND if there is none. Also of
+  // a container that has exited, where the kernel can (Linux 6.5).
   virtual absl::Status CopyFrom(absl::string_view id, const std::string& path,
                                 bool follow_link, const TarSink& sink) = 0;
 

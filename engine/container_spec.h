@@ -76,6 +76,14 @@ struct IdRange {
   bool operator==(const IdRange&) const = default;
 };
 
+// 0: as the kernel begins, which is 0 by 0. At most 65535.
+struct TerminalSize {
+  uint32_t rows = 0;
+  uint32_t columns = 0;
+
+  bool operator==(const TerminalSize&) const = default;
+};
+
 enum class SecurityProfile {
   kBaseline,    // 9 capabilities, default seccomp filter
   kRestricted,  // none, not as root, root file system read-only
@@ -101,6 +109,7 @@ struct ContainerSpec {
   std::string cwd;                // empty: /
   std::string user;               // "", "name", "uid", each with ":group"
   bool terminal = false;
+  TerminalSize terminal_size;  // that its first process finds
 
   std::string hostname;
   // Path of a pinned network namespace; empty: a new one with loopback only.

@@ -48,6 +48,7 @@ struct ContainerInfo {
   uint64_t start_ticks = 0;  // /proc/PID/stat field 22: pid + this = identity
   absl::Time start_time;
   Resources resources;  // of the spec, or of the last Update()
+  IdRange ids;          // of its user namespace
   bool paused = false;  // see ContainerAccess::SetPaused()
   ExitInfo exit;        // when kExited
   // The folder of the files that its output is written to; empty if its driver
@@ -79,10 +80,15 @@ struct ExecSpec {
   std::string user;              // empty: the container's
   std::string cwd;               // empty: the container's
   bool terminal = false;
+  TerminalSize size;  // of the terminal when the process begins
+  // Leaves the process alone: it has no terminal, its streams lead nowhere, and
+  // it runs on whatever becomes of the session and of us. The session is then
+  // good for nothing but to be destroyed.
+  bool detach = false;
 };
 
 // One process started in a running container. Destroying it before Wait()
-// returned kills the process. Thread-compatible.
+// returned kills the process, unless it was detached. Thread-compatible.
 class ExecSession {
  public:
   virtual ~ExecSession() = default;

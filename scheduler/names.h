@@ -18,6 +18,10 @@ inline constexpr char kServiceLabel[] = "bulwark.service";
 inline constexpr char kJobLabel[] = "bulwark.job";
 inline constexpr char kContainerLabel[] = "bulwark.container";
 
+// Label of a job, whose replicas have it as well: the size of the terminal that
+// its container begins with, ROWSxCOLUMNS. ctl/run.h has it, too.
+inline constexpr char kTerminalLabel[] = "bulwark.terminal";
+
 // "UID-NAME", and "UID-NAME.ATTEMPT" from the second start in a replica on; at
 // most 64 characters (a long name is cut and ends in a hash).
 std::string ContainerId(absl::string_view replica_uid, absl::string_view name,

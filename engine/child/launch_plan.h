@@ -48,7 +48,8 @@ enum class StepKind : uint16_t {
   kMountAttributes,  // of the mount `slot`: set value, clear value2
   kPropagation,      // of the mount `slot`: value is an MS_* flag
   kIdMap,            // the mount `slot` by the user namespace in slot2
-  kPty,            // a terminal on the devpts in slot2, or the container's own
+  kPty,            // a terminal on the devpts in slot2, or the container's own,
+                   // of value rows and value2 columns
   kSetnsPidfd,     // enter the namespaces `value` of the process in `slot`
   kOpenRoot,       // kSlotRoot = "/"
   kJoinCgroup,     // write 0 into the open file `slot`

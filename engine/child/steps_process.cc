@@ -49,6 +49,11 @@ int Pty(Context* c, const Step& s) {
     result =
         Sys(__NR_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   }
+  if (result >= 0 && (s.value != 0 || s.value2 != 0)) {
+    const uint16_t size[4] = {static_cast<uint16_t>(s.value),
+                              static_cast<uint16_t>(s.value2)};
+    Sys(__NR_ioctl, master, TIOCSWINSZ, Arg(size));
+  }
   if (result < 0) {
     Close(master);
     return result;
@@ -97,8 +102,13 @@ int Session(Context* c, const Step& s) {
   for (int fd = 0; fd < 3; ++fd) {
     result = Sys(__NR_dup3, streams[fd], fd, 0);
     if (result < 0) return result;
-    // So that the user can open /dev/stdout and the like again.
-    if (fd > 0 || (s.flags & kTerminal) != 0) {
+    // So that the user can open /dev/stdout and the like again. Of the devices
+    // only the terminal is the container's: /dev/null is the host's.
+    struct stat st;
+    const bool ours = (s.flags & kTerminal) != 0 ||
+                      (Sys(__NR_fstat, fd, Arg(&st)) >= 0 &&
+                       (st.st_mode & kTypeMask) != kTypeCharacter);
+    if (ours && (fd > 0 || (s.flags & kTerminal) != 0)) {
       Sys(__NR_fchown, fd, c->account.uid, static_cast<uint32_t>(-1));
     }
   }

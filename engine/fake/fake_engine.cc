@@ -55,7 +55,7 @@ absl::Status FakeEngine::Finish(absl::string_view id, const ExitInfo& exit) {
     container->info.exit.finish_time = clock_.Now();
     absl::MutexLock log_lock(&container->log->mu);
     container->log->closed = true;
-    container->info.paused = false;
+    container->info.paused = container->pause_stays = false;
     container->streams->Close();
     sink = sink_;
   }
@@ -134,6 +134,11 @@ int FakeEngine::start_count() {
 absl::Status FakeEngine::Recover(EventSink sink) {
   absl::MutexLock lock(&mu_);
   sink_ = std::move(sink);
+  // What a standstill held goes on with the end of who held it.
+  for (auto& [id, container] : containers_) {
+    container.holds = 0;
+    container.info.paused = container.pause_stays;
+  }
   return absl::OkStatus();
 }
 
@@ -167,6 +172,7 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
   container.info.start_ticks = static_cast<uint64_t>(container.info.pid) * 10;
   container.info.start_time = clock_.Now();
   container.info.resources = spec.resources;
+  container.info.ids = spec.ids;
   container.stats.pids = 1;
   return container.info;
 }
@@ -183,7 +189,8 @@ absl::Status FakeEngine::Signal(absl::string_view id, int signal) {
     absl::MutexLock lock(&mu_);
     ASSIGN_OR_RETURN(Container * container, FindRunning(id));
     container->signals.push_back(signal);
-    container->info.paused = false;
+    container->pause_stays = false;
+    container->info.paused = container->holds > 0;
     ends = signal == SIGKILL || (signal == SIGTERM && exit_on_term_);
   }
   if (!ends) return absl::OkStatus();

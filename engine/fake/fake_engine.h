@@ -83,6 +83,8 @@ class FakeEngine final : public Engine, public ContainerAccess {
   absl::StatusOr<std::vector<ContainerProcess>> Processes(
       absl::string_view id) override;
   absl::Status SetPaused(absl::string_view id, bool paused) override;
+  absl::StatusOr<std::unique_ptr<Standstill>> HoldStill(
+      absl::string_view id) override;
 
   // One container's log, shared with its readers.
   struct Log {
@@ -99,7 +101,11 @@ class FakeEngine final : public Engine, public ContainerAccess {
     std::vector<int> signals;
     std::shared_ptr<Log> log = std::make_shared<Log>();
     std::shared_ptr<FakeStreams> streams;
+    bool pause_stays = false;  // SetPaused()
+    int holds = 0;             // of HoldStill()
   };
+  class FakeStandstill;
+  void EndStandstill(const std::string& id);
 
   absl::StatusOr<Container*> Find(absl::string_view id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -197,6 +197,8 @@ void AddFilesystems(const LaunchInput& in, PlanBuilder& plan) {
   if (in.spec.terminal) {
     StepArgs pty;
     pty.slot2 = devpts;
+    pty.value = in.spec.terminal_size.rows;
+    pty.value2 = in.spec.terminal_size.columns;
     plan.Add(Stage::kTerminal, StepKind::kPty, "open terminal", pty);
   }
 

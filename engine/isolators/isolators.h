@@ -77,6 +77,7 @@ struct ProcessInput {
   std::string user;
   std::string cwd;  // empty: /
   bool terminal = false;
+  TerminalSize size;  // of the terminal of one that joins
   SecurityProfile profile = SecurityProfile::kBaseline;
   uint64_t add_capabilities = 0;   // beside those of the profile
   uint64_t drop_capabilities = 0;  // even if those have them

@@ -243,7 +243,10 @@ absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
   plan.Add(Stage::kTerminal, StepKind::kOpenRoot, "open the container's root",
            root);
   if (in.terminal) {
-    plan.Add(Stage::kTerminal, StepKind::kPty, "open terminal");
+    StepArgs pty;
+    pty.value = in.size.rows;
+    pty.value2 = in.size.columns;
+    plan.Add(Stage::kTerminal, StepKind::kPty, "open terminal", pty);
   }
   AddProcess(in, plan);
   return plan.Build();

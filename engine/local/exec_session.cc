@@ -44,6 +44,8 @@ class LocalExecSession final : public ExecSession {
     output_ = std::move(output);
     error_ = std::move(error);
   }
+  // Nothing is killed or waited for any more.
+  UniqueFd LeaveAlone() { return std::move(shim_); }
   void SetTerminal(UniqueFd master) {
     output_ = std::move(master);
     terminal_ = true;
@@ -146,13 +148,14 @@ absl::StatusOr<Pipe> MakePipe() {
 
 absl::StatusOr<std::unique_ptr<ExecSession>> Launcher::Exec(
     absl::string_view id, int init_pidfd, const ProcessRecord& inherited,
-    const ExecSpec& spec) {
+    const ExecSpec& spec, UniqueFd* alone) {
   ProcessInput process;
   process.args = spec.args;
   process.env = MergeEnv(inherited.env, spec.env);
   process.user = spec.user.empty() ? inherited.user : spec.user;
   process.cwd = spec.cwd.empty() ? inherited.cwd : spec.cwd;
   process.terminal = spec.terminal;
+  process.size = spec.size;
   process.profile = inherited.profile;
   process.add_capabilities = inherited.add_capabilities;
   process.drop_capabilities = inherited.drop_capabilities;
@@ -171,9 +174,16 @@ absl::StatusOr<std::unique_ptr<ExecSession>> Launcher::Exec(
   }
   UniqueFd ours(sockets[0]);
   UniqueFd theirs(sockets[1]);
-  ASSIGN_OR_RETURN(Pipe in, MakePipe());
-  ASSIGN_OR_RETURN(Pipe out, MakePipe());
-  ASSIGN_OR_RETURN(Pipe err, MakePipe());
+  Pipe in, out, err;
+  UniqueFd nowhere;
+  if (spec.detach) {
+    nowhere.Reset(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!nowhere.ok()) return ErrnoStatus("open", "/dev/null");
+  } else {
+    ASSIGN_OR_RETURN(in, MakePipe());
+    ASSIGN_OR_RETURN(out, MakePipe());
+    ASSIGN_OR_RETURN(err, MakePipe());
+  }
 
   os::SpawnOptions options;
   options.executable = shim_.get();
@@ -181,7 +191,12 @@ absl::StatusOr<std::unique_ptr<ExecSession>> Launcher::Exec(
   options.fds = {{plan_fd.get(), shim::kPlanFd},
                  {theirs.get(), shim::kStatusFd},
                  {init_pidfd, shim::kThirdFd}};
-  if (!spec.terminal) {
+  if (spec.detach) {
+    options.args.push_back("detached");
+    for (int i = 0; i < 3; ++i) {
+      options.fds.push_back({nowhere.get(), shim::kFirstStreamFd + i});
+    }
+  } else if (!spec.terminal) {
     options.fds.push_back({in.reader.get(), shim::kFirstStreamFd});
     options.fds.push_back({out.writer.get(), shim::kFirstStreamFd + 1});
     options.fds.push_back({err.writer.get(), shim::kFirstStreamFd + 2});
@@ -197,7 +212,9 @@ absl::StatusOr<std::unique_ptr<ExecSession>> Launcher::Exec(
     return LaunchFailure(plan, answer.Get(child::kTagStep),
                          static_cast<int>(answer.Get(child::kTagErrno)));
   }
-  if (spec.terminal) {
+  if (spec.detach) {
+    *alone = session->LeaveAlone();
+  } else if (spec.terminal) {
     session->SetTerminal(std::move(master));
   } else {
     session->SetStreams(std::move(in.writer), std::move(out.reader),

@@ -66,10 +66,11 @@ class Launcher {
   absl::StatusOr<Launched> Launch(const ContainerSpec& spec,
                                   const ContainerRecord& record);
 
-  // Starts a process in the container with this init and record.
+  // Starts a process in the container with this init and record. `*alone` is
+  // the shim of one that is detached, for the caller to reap.
   absl::StatusOr<std::unique_ptr<ExecSession>> Exec(
       absl::string_view id, int init_pidfd, const ProcessRecord& inherited,
-      const ExecSpec& spec);
+      const ExecSpec& spec, UniqueFd* alone);
 
   // Kills what is left of a container and removes every trace of it. `record`
   // may be null (it was never written whole).

@@ -65,6 +65,42 @@ TEST_F(LifecycleTest, WhenMemoryRunsOut_IsReportedAsSuch) {
   EXPECT_GE(stats.oom_kills, 1);
 }
 
+TEST_F(LifecycleTest, WhenACommandIsDetached_ItOutlivesUs) {
+  Start(world_.Obedient("a"));
+  ExecSpec spec;
+  spec.args = {"/bin/sh", "-c",
+               "echo lost; until [ -e /tmp/go ]; do sleep 0.02; done; "
+               "echo over > /tmp/over"};
+  spec.user = "1000";
+  spec.detach = true;
+  world_.RunShell("a", "busybox mkdir -p /tmp; busybox chmod 1777 /tmp");
+  struct stat before, after;
+  ASSERT_EQ(stat("/dev/null", &before), 0);
+  ASSERT_OK(world_.engine().Exec("a", spec).status());
+  world_.Reopen();
+  ASSERT_OK(world_.engine().Recover(kNoSink));
+  EXPECT_EQ(world_.RunShell("a", "echo > /tmp/go"), "");
+  const absl::Duration deadline = world_.clock().Steady() + absl::Seconds(20);
+  while (world_.RunShell("a", "cat /tmp/over 2>/dev/null; true") != "over\n" &&
+         world_.clock().Steady() < deadline) {
+  }
+  EXPECT_EQ(world_.RunShell("a", "cat /tmp/over"), "over\n");
+  // Where its streams lead is the host's.
+  ASSERT_EQ(stat("/dev/null", &after), 0);
+  EXPECT_EQ(after.st_uid, before.st_uid);
+  if (after.st_uid != before.st_uid) {
+    ASSERT_EQ(chown("/dev/null", before.st_uid, before.st_gid), 0);
+  }
+
+  spec.terminal = true;
+  EXPECT_THAT(world_.engine().Exec("a", spec),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  spec.terminal = false;
+  spec.args = {"nosuch"};
+  EXPECT_THAT(world_.engine().Exec("a", spec),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(LifecycleTest, WhenKilledWithoutOom_IsNotReportedAsOom) {
   ContainerSpec spec = world_.Shell("a", "kill -9 $$; exit 137");
   spec.resources.memory_limit_bytes = 64 << 20;

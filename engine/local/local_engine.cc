@@ -132,6 +132,7 @@ absl::Status LocalEngine::Adopt(const ContainerPtr& container,
     container->info.id = container->record.id;
     container->info.labels = container->record.labels;
     container->info.resources = container->record.resources;
+    container->info.ids = container->record.ids;
     container->info.log_path = LogPath(container->record);
     container->info.pid = launched.init.pid;
     container->info.start_ticks = launched.init.start_ticks;
@@ -364,10 +365,27 @@ absl::StatusOr<std::unique_ptr<ExecSession>> LocalEngine::Exec(
   }
   ASSIGN_OR_RETURN(const ProcessRecord process,
                    ReadProcess(launcher_->Dirs(id)));
+  if (spec.detach && spec.terminal) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "exec in container ", id,
+        ": what is left alone has no terminal, nobody would read it"));
+  }
+  UniqueFd alone;
   absl::StatusOr<std::unique_ptr<ExecSession>> session =
-      launcher_->Exec(id, init.get(), process, spec);
+      launcher_->Exec(id, init.get(), process, spec, &alone);
   if (!session.ok()) {
     return Annotate(session.status(), absl::StrCat("exec in container ", id));
+  }
+  if (alone.ok()) {
+    const int shim = alone.get();
+    auto reaped = std::make_shared<UniqueFd>(std::move(alone));
+    const absl::Status watched =
+        watcher_->Add(shim, [reaped] { os::ReapChild(reaped->get()); });
+    // It runs; what is lost is the end of its entry among the processes.
+    if (!watched.ok()) {
+      LOG_WARN("cannot watch a detached command",
+               {{"id", id}, {"error", watched}});
+    }
   }
   return session;
 }

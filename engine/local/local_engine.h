@@ -58,6 +58,8 @@ class LocalEngine final : public Engine,
   absl::StatusOr<std::vector<ContainerProcess>> Processes(
       absl::string_view id) override;
   absl::Status SetPaused(absl::string_view id, bool paused) override;
+  absl::StatusOr<std::unique_ptr<Standstill>> HoldStill(
+      absl::string_view id) override;
 
   // files.cc
   absl::Status CopyFrom(absl::string_view id, const std::string& path,
@@ -84,6 +86,8 @@ class LocalEngine final : public Engine,
     ContainerInfo info ABSL_GUARDED_BY(mu);
     UniqueFd shim_pidfd ABSL_GUARDED_BY(mu);
     UniqueFd init_pidfd ABSL_GUARDED_BY(mu);
+    bool pause_stays ABSL_GUARDED_BY(mu) = false;  // SetPaused()
+    int holds ABSL_GUARDED_BY(mu) = 0;             // of HoldStill()
 
     bool Started() const ABSL_SHARED_LOCKS_REQUIRED(mu) { return !starting; }
     bool Exited() const ABSL_SHARED_LOCKS_REQUIRED(mu) {
@@ -112,6 +116,12 @@ class LocalEngine final : public Engine,
   absl::StatusOr<Inside> EnterAny(absl::string_view id);
   std::string UpperOf(const ContainerRecord& record) const;
   static bool IsPaused(const ContainerPtr& container);
+  // access.cc
+  class LocalStandstill;
+  absl::Status Freeze(Container& container, bool frozen, const char* verb)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(container.update_mu);
+  absl::Status EndStandstill(Container& container);
+  void RecoverPause(Container& container);
   absl::Status Adopt(const ContainerPtr& container, Launched launched);
   void Abandon(const ContainerPtr& container);
   void OnShimEnd(const ContainerPtr& container);

@@ -28,6 +28,8 @@ struct ContainerDirs {
   std::string Process() const { return runtime + "/process"; }
   std::string State() const { return runtime + "/state"; }
   std::string Lock() const { return runtime + "/lock"; }
+  // There while we hold the container still; "paused" if it is to stay so.
+  std::string Still() const { return runtime + "/still"; }
 };
 
 // Durable, so without environment variables, which may hold secrets.

@@ -189,11 +189,7 @@ bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
   absl::StatusOr<UniqueFd> init = os::OpenPidfd(state->init);
   if (init.ok()) launched.init_pidfd = *std::move(init);
   Insert(container);
-  {
-    absl::MutexLock lock(&container->mu);
-    container->info.paused =
-        launcher_->cgroups().IsFrozen(container->record.id).value_or(false);
-  }
+  RecoverPause(*container);
   const absl::Status adopted = Adopt(container, std::move(launched));
   if (!adopted.ok()) {
     LOG_ERROR("cannot watch container",
@@ -209,6 +205,7 @@ void LocalEngine::AddExited(const ContainerPtr& container,
     container->info.id = container->record.id;
     container->info.labels = container->record.labels;
     container->info.resources = container->record.resources;
+    container->info.ids = container->record.ids;
     container->info.log_path = LogPath(container->record);
     container->info.state = ContainerState::kExited;
     container->info.pid = exit.pid;

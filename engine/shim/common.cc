@@ -259,7 +259,9 @@ int Main(int argc, char** argv) {
   if (argc == 3 && child::Equal(argv[1], "oci")) return OciMode(argv[2]);
   DropOomProtection();
   if (argc == 2 && child::Equal(argv[1], "run")) return RunMode();
-  if (argc == 2 && child::Equal(argv[1], "exec")) return ExecMode();
+  if (argc >= 2 && child::Equal(argv[1], "exec")) {
+    return ExecMode(argc == 3 && child::Equal(argv[2], "detached"));
+  }
   static constexpr char kUsage[] =
       "bulwark-shim is started by bulwarkd and bulwark-oci, not by hand\n";
   child::Write(2, kUsage, sizeof(kUsage) - 1);

@@ -1,5 +1,6 @@
 // bulwark-shim exec: one process in a running container. Lives as long as that
-// process; if the daemon goes away, it kills the process.
+// process; if the daemon goes away, it kills the process. One that is detached
+// is only started and waited for.
 #include <asm/ioctls.h>
 #include <linux/errno.h>
 #include <linux/sched.h>
@@ -47,12 +48,12 @@ bool ServeControl(const Target& target) {
   return true;
 }
 
-int Loop(const Child& child, int master) {
+int Loop(const Child& child, int master, bool detached) {
   const Target target = {child.pidfd, master, child.pid};
   struct PollFd {
     int fd;
     short events, revents;
-  } polls[2] = {{child.pidfd, 1, 0}, {kStatusFd, 1, 0}};
+  } polls[2] = {{child.pidfd, 1, 0}, {detached ? -1 : kStatusFd, 1, 0}};
   for (;;) {
     Sys(__NR_ppoll, Arg(polls), 2, 0, 0, 0);
     if (polls[1].revents != 0 && !ServeControl(target)) {
@@ -62,6 +63,7 @@ int Loop(const Child& child, int master) {
     }
     ExitStatus status;
     if (polls[0].revents == 0 || !Reap(child, &status)) continue;
+    if (detached) return 0;
     const Value values[] = {
         {child::kTagCode, static_cast<uint64_t>(status.code)},
         {child::kTagSignal, static_cast<uint64_t>(status.signal)}};
@@ -72,7 +74,7 @@ int Loop(const Child& child, int master) {
 
 }  // namespace
 
-int ExecMode() {
+int ExecMode(bool detached) {
   int result = Prepare(&context, "bulwark-exec", kFirstStreamFd + 3);
   if (result < 0) Fail(child::kStepPlan, -result);
   context.slots[child::kSlotInit] = kThirdFd;
@@ -103,7 +105,8 @@ int ExecMode() {
   }
   result = SendLaunched(child, terminal ? master : -1);
   if (result < 0) Kill(child);
-  return Loop(child, terminal ? master : -1);
+  if (detached) child::Close(kStatusFd);
+  return Loop(child, terminal ? master : -1, detached);
 }
 
 }  // namespace bulwark::shim

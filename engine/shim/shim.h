@@ -22,7 +22,7 @@ namespace bulwark::shim {
 
 int Main(int argc, char** argv);
 int RunMode();
-int ExecMode();
+int ExecMode(bool detached);
 int OciMode(const char* passed);
 
 // Common set-up of both modes: name, signals, plan. 0 or a negative errno.

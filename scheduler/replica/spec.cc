@@ -6,7 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/kernel_names.h"
 #include "base/signals.h"
 #include "base/status.h"
@@ -153,6 +155,22 @@ void AddRights(const v1::Container& container, const LaunchContext& context,
   }
 }
 
+// "24x80"; no size for anything else.
+engine::TerminalSize SizeOf(const v1::Replica& replica) {
+  const auto& labels = replica.metadata().labels();
+  const auto label = labels.find(kTerminalLabel);
+  if (label == labels.end()) return {};
+  const std::pair<std::string, std::string> texts =
+      absl::StrSplit(label->second, absl::MaxSplits('x', 1));
+  engine::TerminalSize size;
+  if (!absl::SimpleAtoi(texts.first, &size.rows) ||
+      !absl::SimpleAtoi(texts.second, &size.columns) || size.rows > 0xffff ||
+      size.columns > 0xffff) {
+    return {};
+  }
+  return size;
+}
+
 }  // namespace
 
 engine::Resources ResourcesOf(const v1::ResourceLimits& limits) {
@@ -185,6 +203,7 @@ absl::StatusOr<engine::ContainerSpec> BuildSpec(const v1::Replica& replica,
                                              : container.working_dir();
   spec.user = container.user().empty() ? image.config.user : container.user();
   spec.terminal = container.tty();
+  if (spec.terminal) spec.terminal_size = SizeOf(replica);
   spec.open_stdin = container.stdin();
   const std::string name = replica.metadata().name().substr(0, 63);
   spec.hostname = container.hostname().empty() ? name : container.hostname();

@@ -116,6 +116,20 @@ TEST_F(BuildSpecTest, TheRestComesFromContainerImageAndSlot) {
   EXPECT_EQ(spec.resources.memory_limit_bytes, 1 << 20);
 }
 
+TEST_F(BuildSpecTest, WhenTheLabelHasASize_TheTerminalBeginsWithIt) {
+  image_.config.command = {"/app"};
+  std::string& label =
+      (*replica_.mutable_metadata()->mutable_labels())["bulwark.terminal"];
+  label = "33x77";
+  EXPECT_EQ(Build()->terminal_size, engine::TerminalSize{});
+  container_.set_tty(true);
+  EXPECT_EQ(Build()->terminal_size, (engine::TerminalSize{33, 77}));
+  for (const char* other : {"", "x", "33", "33x", "-1x2", "70000x1", "3x3x3"}) {
+    label = other;
+    EXPECT_EQ(Build()->terminal_size, engine::TerminalSize{}) << other;
+  }
+}
+
 TEST_F(BuildSpecTest, WhatTheContainerIsGivenReachesTheEngine) {
   image_.config.command = {"/app"};
   container_.add_devices()->set_host_path("/dev/fuse");

@@ -112,6 +112,67 @@ TEST_P(EngineContractTest, WhenPaused_StaysSoUntilUnpausedOrEnded) {
               StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_P(EngineContractTest, WhenHeldStill_GoesOnOnceNobodyHoldsIt) {
+  ASSERT_OK(engine().Start(harness_->Obedient("a")));
+  ASSERT_OK_AND_ASSIGN(auto one, access().HoldStill("a"));
+  ASSERT_OK_AND_ASSIGN(auto other, access().HoldStill("a"));
+  EXPECT_TRUE(engine().Inspect("a")->paused);
+  EXPECT_THAT(engine().Exec("a", harness_->Printing("x", 0)),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  ASSERT_OK(one->End());
+  ASSERT_OK(one->End());
+  one.reset();
+  EXPECT_TRUE(engine().Inspect("a")->paused);
+  // Who pauses it meanwhile, or ends that, changes what comes after.
+  ASSERT_OK(access().SetPaused("a", true));
+  ASSERT_OK(access().SetPaused("a", false));
+  EXPECT_TRUE(engine().Inspect("a")->paused);
+  other.reset();
+  EXPECT_FALSE(engine().Inspect("a")->paused);
+  EXPECT_OK(engine().Exec("a", harness_->Printing("x", 0)).status());
+
+  ASSERT_OK_AND_ASSIGN(one, access().HoldStill("a"));
+  ASSERT_OK(access().SetPaused("a", true));
+  ASSERT_OK(one->End());
+  EXPECT_TRUE(engine().Inspect("a")->paused);
+  ASSERT_OK_AND_ASSIGN(one, access().HoldStill("a"));
+  ASSERT_OK(one->End());
+  EXPECT_TRUE(engine().Inspect("a")->paused);
+
+  ASSERT_OK_AND_ASSIGN(one, access().HoldStill("a"));
+  ASSERT_OK(engine().Kill("a"));
+  EXPECT_FALSE(engine().Inspect("a")->paused);
+  EXPECT_OK(one->End());
+  EXPECT_THAT(access().HoldStill("a"),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(access().HoldStill("b"), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_P(EngineContractTest, WhenWhoHoldsItDies_OnlyAPauseStays) {
+  for (const char* id : {"held", "paused", "both", "later"}) {
+    ASSERT_OK(engine().Start(harness_->Obedient(id)));
+  }
+  ASSERT_OK(access().SetPaused("paused", true));
+  ASSERT_OK(access().SetPaused("both", true));
+  // Never destroyed: nobody is left who could.
+  for (const char* id : {"held", "both", "later"}) {
+    ASSERT_OK_AND_ASSIGN(auto still, access().HoldStill(id));
+    [[maybe_unused]] Standstill* lost = still.release();
+  }
+  ASSERT_OK(access().SetPaused("later", true));
+  harness_->Reopen();
+  ASSERT_OK(engine().Recover([](absl::string_view) {}));
+  EXPECT_FALSE(engine().Inspect("held")->paused);
+  EXPECT_OK(engine().Exec("held", harness_->Printing("x", 0)).status());
+  for (const char* id : {"paused", "both", "later"}) {
+    EXPECT_TRUE(engine().Inspect(id)->paused) << id;
+    EXPECT_THAT(engine().Exec(id, harness_->Printing("x", 0)),
+                StatusIs(absl::StatusCode::kFailedPrecondition));
+    ASSERT_OK(access().SetPaused(id, false));
+    EXPECT_OK(engine().Exec(id, harness_->Printing("x", 0)).status());
+  }
+}
+
 TEST_P(EngineContractTest, WhenPaused_ASignalLetsItGoOn) {
   ASSERT_OK(engine().Start(harness_->Echoing("a")));
   ASSERT_OK(access().SetPaused("a", true));
