@@ -1,5 +1,6 @@
 // Processes, pauses, signals and ends of containers.
 #include <csignal>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -224,24 +225,22 @@ absl::Status ContainersService::CommitChecked(const Caller& caller,
   const auto upper = files->WritableLayer(container.id);
   if (!upper.ok()) return InWordsOfUsers(upper.status(), container);
   commit.upper_dir = *upper;
-  // One that is paused already stays so; one that has exited needs no pause.
+  // One that is paused stays so; one that has exited needs no standstill.
   const absl::StatusOr<engine::ContainerInfo> info =
       engine_.Inspect(container.id);
-  const bool pause = !request.no_pause() && info.ok() && !info->paused &&
-                     info->state == engine::ContainerState::kRunning;
-  if (pause) {
-    const absl::Status paused = access->SetPaused(container.id, true);
-    if (!paused.ok() && !absl::IsFailedPrecondition(paused)) {
-      return InWordsOfUsers(paused, container);
+  std::unique_ptr<engine::Standstill> standstill;
+  if (!request.no_pause() && info.ok() &&
+      info->state == engine::ContainerState::kRunning) {
+    auto still = access->HoldStill(container.id);
+    if (!still.ok() && !absl::IsFailedPrecondition(still.status())) {
+      return InWordsOfUsers(still.status(), container);
     }
+    if (still.ok()) standstill = *std::move(still);
   }
   const absl::StatusOr<engine::Image> image = commits_->Commit(commit);
-  if (pause) {
-    const absl::Status resumed = access->SetPaused(container.id, false);
-    if (!resumed.ok() && !absl::IsFailedPrecondition(resumed) &&
-        !absl::IsNotFound(resumed)) {
-      return InWordsOfUsers(resumed, container);
-    }
+  if (standstill != nullptr) {
+    const absl::Status resumed = standstill->End();
+    if (!resumed.ok()) return InWordsOfUsers(resumed, container);
   }
   RETURN_IF_ERROR(image.status());
   *response.mutable_image() = ToImageInfo(*image);
@@ -287,6 +286,7 @@ grpc::Status ContainersService::Inspect(grpc::ServerContext* context,
         if (!info.ok()) return absl::OkStatus();  // it has been removed
         response->set_paused(info->paused);
         response->set_log_path(info->log_path);
+        response->set_id_base(info->ids.first);
         response->mutable_labels()->insert(info->labels.begin(),
                                            info->labels.end());
         if (info->state == engine::ContainerState::kExited) {

@@ -28,6 +28,12 @@ absl::StatusOr<engine::ExecSpec> SpecOf(const v1::ExecStart& start) {
   spec.user = start.user();
   spec.cwd = start.working_dir();
   spec.terminal = start.terminal();
+  spec.detach = start.detach();
+  if (spec.detach && spec.terminal) {
+    return absl::InvalidArgumentError(
+        "run a command: one that is left alone has no terminal");
+  }
+  spec.size = {start.size().rows(), start.size().columns()};
   return spec;
 }
 
@@ -81,13 +87,7 @@ absl::Status ExecCall::Process() {
     return InWordsOfUsers(started.status(), target);
   }
   const std::unique_ptr<engine::ExecSession> session = *std::move(started);
-  if (spec.terminal && first->start().has_size()) {
-    // A size that cannot be set is no reason not to run.
-    session
-        ->Resize(static_cast<int>(first->start().size().rows()),
-                 static_cast<int>(first->start().size().columns()))
-        .IgnoreError();
-  }
+  if (spec.detach) return absl::OkStatus();
   const absl::Status status = PumpExec(*this, *session);
   if (absl::IsCancelled(status) && stopping()) {
     return absl::UnavailableError("run a command: the daemon is stopping");

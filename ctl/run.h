@@ -15,6 +15,10 @@
 
 namespace bulwark::ctl {
 
+// Label of a job: the size of the terminal that its container begins with,
+// ROWSxCOLUMNS. scheduler/names.h has it, too.
+inline constexpr char kTerminalLabel[] = "bulwark.terminal";
+
 struct RunFlags {
   std::string image;
   std::vector<std::string> command;

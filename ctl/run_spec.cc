@@ -239,6 +239,11 @@ absl::StatusOr<v1::Job> JobFromFlags(Context& context, const RunFlags& flags) {
   container.set_stdin(flags.interactive);
   container.set_tty(flags.terminal);
   RETURN_IF_ERROR(FillContainer(context, flags, container));
+  if (flags.terminal && context.io.out_tty()) {
+    // Before its first command runs; attaching later would be too late for it.
+    (*job.mutable_metadata()->mutable_labels())[kTerminalLabel] =
+        absl::StrCat(context.io.rows(), "x", context.io.columns());
+  }
   if (flags.terminal) {
     const auto has_term = [](const v1::EnvVar& v) {
       return v.name() == "TERM";

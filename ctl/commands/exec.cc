@@ -27,6 +27,7 @@ struct Flags {
   std::vector<std::string> command;
   bool interactive = false;
   bool terminal = false;
+  bool detach = false;
 };
 
 v1::ExecRequest Resize(const Io& io) {
@@ -132,6 +133,11 @@ absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
     return UsageError("give a command: ctl exec TARGET COMMAND…");
   }
   Io& io = context.io;
+  if (flags.detach && (flags.terminal || flags.interactive)) {
+    return UsageError(
+        "-d leaves the command alone, without a terminal and input: it does "
+        "not go with -i and -t");
+  }
   if (flags.terminal && !io.in_tty()) {
     return UsageError("-t needs a terminal on standard input");
   }
@@ -148,6 +154,7 @@ absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
   start.set_user(flags.user);
   start.set_working_dir(flags.working_dir);
   start.set_terminal(flags.terminal);
+  start.set_detach(flags.detach);
   for (const std::string& word : flags.command) start.add_command(word);
   for (const std::string& env : flags.env) start.add_env(env);
   if (flags.terminal) {
@@ -176,6 +183,7 @@ absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
   }
   if (code) return *code;
   if (!status.ok()) return status;
+  if (flags.detach) return kExitOk;
   return absl::UnavailableError(
       absl::StrCat("exec in ", target, ": the stream ended without a status"));
 }
@@ -198,6 +206,8 @@ void AddExec(CLI::App& app, Context& context) {
             Command::kRequired)
       .Flag("-i,--interactive", flags->interactive, "Send standard input")
       .Flag("-t,--tty", flags->terminal, "Give the command a terminal")
+      .Flag("-d,--detach", flags->detach,
+            "Leave it running without its output, once it has been started")
       .Option("-c,--container", flags->container,
               "Default: the first main container")
       .Option("-e,--env", flags->env, "NAME=value (repeatable)")

@@ -49,6 +49,8 @@ struct HostFacts {
   int64_t max_user_namespaces = 0;
   // Why containers have the host's users; empty: they have their own.
   std::string host_users;
+  // Whom /etc/subuid and /etc/subgid give ids of ours, too.
+  std::vector<std::string> shared_ids;
 
   std::string cgroup_error;
   std::set<std::string> v1_controllers;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "base/unique_fd.h"
 #include "daemon/doctor/gather.h"
+#include "daemon/doctor/subordinate_ids.h"
 #include "os/cgroup.h"
 #include "os/kernel.h"
 #include "os/user_namespace.h"
@@ -65,6 +67,13 @@ void GatherKernel(const Config& config, HostFacts& facts) {
   if (config.id_base == 0) {
     facts.host_users = "--id-base is 0";
   } else {
+    for (const char* path : {"/etc/subuid", "/etc/subgid"}) {
+      for (std::string& overlap : SubordinateOverlaps(
+               path, SmallFile(path), static_cast<uint64_t>(config.id_base),
+               uint64_t{kEndOfIds})) {
+        facts.shared_ids.push_back(std::move(overlap));
+      }
+    }
     facts.host_users =
         std::string(os::CheckUserNamespaces(config.state_dir).message());
   }

@@ -77,6 +77,13 @@ void Namespaces(const HostFacts& facts, v1::DoctorResponse& response) {
                             facts.host_users),
                "set --id-base, and keep the state directory on ext4, xfs or "
                "btrfs; then restart bulwarkd");
+  } else if (!facts.shared_ids.empty()) {
+    AddLimited(response, "namespaces",
+               absl::StrCat("containers may have the users of others: from "
+                            "--id-base on the ids are ours, but ",
+                            absl::StrJoin(facts.shared_ids, ", ")),
+               "set --id-base beyond them, or change those lines; a replica "
+               "keeps its ids until it is replaced");
   } else {
     AddGood(response, "namespaces",
             "net, pid, mnt, ipc, uts, cgroup and user are there");

@@ -99,6 +99,26 @@ INSTANTIATE_TEST_SUITE_P(Users, AttachTest, ::testing::Bool(),
                            return info.param ? "Own" : "OfHost";
                          });
 
+TEST_P(AttachTest, WhenASizeIsGiven_TheFirstCommandFindsIt) {
+  ContainerSpec spec = Reading("stty size; exec sleep 1000");
+  spec.terminal = true;
+  spec.terminal_size = {31, 73};
+  ASSERT_OK(engine().Start(spec));
+  const auto session = Attach(/*replay=*/true);
+  ASSERT_NE(session, nullptr);
+  std::string out;
+  EXPECT_TRUE(Read(*session, out, [&] { return out == "31 73\r\n"; })) << out;
+  ExecSpec exec;
+  exec.args = {"/bin/busybox", "stty", "size"};
+  exec.terminal = true;
+  exec.size = {20, 61};
+  ASSERT_OK_AND_ASSIGN(const auto process, engine().Exec("a", exec));
+  EXPECT_THAT(process->Wait(), ::bulwark::testing::IsOkAndHolds(0));
+  char text[32] = {};
+  EXPECT_EQ(read(process->output(), text, sizeof(text) - 1), 7);
+  EXPECT_EQ(std::string(text), "20 61\r\n");
+}
+
 TEST_P(AttachTest, WhenMuchGoesThrough_NothingIsLost) {
   ASSERT_OK(engine().Start(Reading("exec cat")));
   auto session = Attach(true, true);

@@ -396,6 +396,17 @@ TEST_F(ContainersTest, WhenStartedWrongly_ExecSaysWhy) {
   EXPECT_EQ(Exec(StartOf({"true"}, "web-1-aaaaa")).exit_code, 0);
 }
 
+TEST_F(ContainersTest, WhenDetached_TheCallEndsOnceItRuns) {
+  v1::ExecRequest request = StartOf({"true"});
+  request.mutable_start()->set_detach(true);
+  const ExecResult result = Exec(request);
+  EXPECT_OK(result.status);
+  EXPECT_TRUE(engine_.last_exec().detach);
+  request.mutable_start()->set_terminal(true);
+  EXPECT_THAT(Exec(request).status, StatusIs(absl::StatusCode::kInvalidArgument,
+                                             HasSubstr("has no terminal")));
+}
+
 TEST_F(ContainersTest, WhenStarted_TheSpecIsPassedOn) {
   v1::ExecRequest request = StartOf({"true", "x"});
   request.mutable_start()->add_env("A=b");
