@@ -90,12 +90,21 @@ TEST_P(ProcessTest, WhenNothingElseIsSaid_ThenOnlyTheStreamsAreOpen) {
               Prints("0\n1\n2\n3"));
 }
 
-TEST_P(ProcessTest, WhenTheKernelLacksAppArmor_ThenAProfileFails) {
-  if (ReadFile("/sys/module/apparmor/parameters/enabled") == "Y\n") {
-    GTEST_SKIP() << "AppArmor is on here; a profile would have to be loaded";
-  }
-  bundle().process()["apparmorProfile"] = "conformance";
+TEST_P(ProcessTest, WhenTheAppArmorProfileIsNotThere_ThenItFails) {
+  bundle().process()["apparmorProfile"] = "conformance-not-there";
   EXPECT_THAT(container().Run(), IsRefused());
+}
+
+TEST_P(ProcessTest, WhenAnAppArmorProfileIsGiven_ThenTheProgramIsUnderIt) {
+  const std::string loaded = ReadFile("/sys/kernel/security/apparmor/profiles");
+  if (loaded.find("bulwark-conformance (enforce)") == std::string::npos) {
+    GTEST_SKIP() << "AppArmor is off, or profile.apparmor is not loaded";
+  }
+  bundle().process()["apparmorProfile"] = "bulwark-conformance";
+  EXPECT_THAT(container().RunScript("cat /proc/self/attr/current; "
+                                    "cat /etc/group | head -n 1; "
+                                    "cat /etc/passwd 2>/dev/null || echo no"),
+              Prints("bulwark-conformance (enforce)\nroot:x:0:\nno"));
 }
 
 constexpr char kIds[] =

@@ -84,6 +84,8 @@ int Overwrite(const char* stop, int pid) {
     // Those that are about to be: what is to be met lives only for a moment.
     int next = AttackAll() + 1;
     for (int i = 0; i < 20000; ++i) {
+      // A round takes minutes where each system call is slow.
+      if (i % 256 == 255 && access(stop, F_OK) == 0) break;
       for (int ahead = 3; ahead >= 0; --ahead) {
         if (Attack(next + ahead, kTries)) {
           next += ahead;
