@@ -260,6 +260,10 @@ class Parser {
                    absl::StrCat(instruction->keyword, " needs an argument"));
     }
     absl::Status status = TakeFlags(instruction);
+    if (status.ok() && instruction->rest.empty()) {
+      status = absl::InvalidArgumentError(absl::StrCat(
+          instruction->keyword, " needs an argument after its flags"));
+    }
     if (status.ok()) status = TakeExecForm(instruction);
     if (!status.ok()) return Error(*instruction, status.message());
     if (TakesHeredocs(*instruction)) RETURN_IF_ERROR(ReadHeredocs(instruction));
