@@ -195,6 +195,9 @@ void DefaultService(const std::string& name, v1::ServiceSpec& spec) {
     spec.mutable_restart()->set_policy(v1::Restart::ALWAYS);
   }
   if (spec.has_autoscale()) DefaultAutoscale(*spec.mutable_autoscale());
+  if (spec.has_image_update()) {
+    DEFAULT_SECONDS(*spec.mutable_image_update(), interval, 3600);
+  }
   DefaultDependencies(*spec.mutable_depends_on());
   if (spec.has_on_change() &&
       spec.on_change().action() == v1::ChangePolicy::ACTION_UNSPECIFIED) {

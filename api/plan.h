@@ -36,6 +36,8 @@ struct StoredObjects {
 // The kinds that clients declare, as opposed to those that bulwarkd derives.
 const std::vector<std::string>& DeclaredKinds();
 
+inline constexpr char kAppliedReason[] = "Applied";
+
 struct PlanContext {
   const StoredObjects& stored;
   const NormalizeReference& normalize;
@@ -43,7 +45,7 @@ struct PlanContext {
   absl::Time now;
   Entropy& entropy;
   // Of the event about each change.
-  std::string reason = "Applied";
+  std::string reason = kAppliedReason;
   std::string detail;
   // Null: values of secrets are refused.
   secrets::Vault* vault = nullptr;

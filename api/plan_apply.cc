@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/ask_images.h"
 #include "api/changes.h"
 #include "api/convert.h"
 #include "api/defaulting.h"
@@ -336,6 +337,7 @@ class Planner {
     if (same_spec && SameLabels(before, MetadataOf(candidate.object))) {
       result.set_action(v1::ApplyResult::UNCHANGED);
       *result.mutable_object() = *candidate.before;
+      AskAgain(candidate);
       return;
     }
     Need(candidate.before, &candidate.object);
@@ -349,6 +351,21 @@ class Planner {
     result.set_action(v1::ApplyResult::CONFIGURED);
     PutWithEvent(after, Sentence("changed", after), context_, plan_.batch);
     *result.mutable_object() = std::move(after);
+  }
+
+  // `pull: always` means at each apply, also at one that changes nothing.
+  void AskAgain(const Candidate& candidate) {
+    if (context_.reason != kAppliedReason || !PullsAlways(*candidate.before)) {
+      return;
+    }
+    Need(candidate.before, &candidate.object);
+    v1::Object after = *candidate.before;
+    AskForImages(*after.mutable_service(), context_.now);
+    PutWithEvent(after,
+                 absl::StrCat("the images of ", NameOf(after),
+                              " are looked up again, as ",
+                              context_.caller.name(), " applied it again"),
+                 context_, plan_.batch);
   }
 
   static void Tell(const v1::Object* before, const v1::Object& after,

@@ -337,6 +337,27 @@ TEST_F(PlanTest, WhenListening_WarningsSayWhatIsUnexpected) {
   EXPECT_THAT(warnings[3], HasSubstr("privileged"));
 }
 
+TEST_F(PlanTest, WhenAppliedAgainWithPullAlways_AsksForTheImagesAlone) {
+  const auto apply = [&](const std::string& container) {
+    const v1::Object object =
+        Parse("service { metadata { name: 'w' } spec { containers { " +
+              container + " } } }");
+    auto first = Plan({object});
+    EXPECT_OK(first.status());
+    StoreAsIs(first->response.results(0).object());
+    auto again = Plan({object});
+    EXPECT_OK(again.status());
+    return *std::move(again);
+  };
+  EXPECT_TRUE(apply("image: 'a:1'").batch.empty());
+  EXPECT_TRUE(apply("image: 'a:1' pull: DAILY").batch.empty());
+  EXPECT_TRUE(apply(absl::StrCat("image: 'a@sha256:", std::string(64, 'a'),
+                                 "' pull: ALWAYS"))
+                  .batch.empty());
+  const ApplyPlan asked = apply("image: 'a:1' pull: ALWAYS");
+  EXPECT_FALSE(asked.batch.empty());
+}
+
 TEST_F(PlanTest, WhenAJobHasBegun_OnlyItsNumbersMayChange) {
   const std::string job =
       "job { metadata { name: 'j' } spec { containers { image: 'a:1' } ";

@@ -248,6 +248,64 @@ absl::Status Thaw(store::MetadataStore& store, const v1::Revision& revision) {
                                          ": it changes all the time"));
 }
 
+absl::Time RolloutOf(const v1::Revision& revision) {
+  return ToTime(revision.rollout_time());
+}
+
+// Revisions of what is declared may differ in their images' digests alone, and
+// the newest of them is the one that runs. Going back to an older one means
+// that the newer are not wanted: the service controller then runs the last good
+// one.
+absl::Status TakeBackImages(store::MetadataStore& store,
+                            const v1::Service& service,
+                            const v1::Revision& wanted,
+                            const std::string& who) {
+  const v1::Template declared = TemplateOf(service.spec());
+  if (!IsLike(wanted.template_(), declared)) return absl::OkStatus();
+  const std::string& project = service.metadata().project();
+  const store::Key service_key =
+      store::ObjectKey("service", project, service.metadata().name());
+  for (int attempt = 0; attempt < kThawAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const std::vector<v1::Revision> revisions,
+                     ListRevisions(store, service));
+    store::Batch batch;
+    int taken_back = 0;
+    const v1::Revision* runs = nullptr;
+    for (const v1::Revision& r : revisions) {
+      if (!r.failure().empty()) continue;
+      if (r.number() > wanted.number() && IsLike(r.template_(), declared) &&
+          r.hash() != wanted.hash()) {
+        v1::Object object;
+        *object.mutable_revision() = r;
+        object.mutable_revision()->set_failure(absl::StrCat("undone by ", who));
+        batch.Put(store::KeyOf(object), store::Encode(object),
+                  store::RevisionOf(object));
+        ++taken_back;
+      } else if (r.good() &&
+                 (runs == nullptr || RolloutOf(r) > RolloutOf(*runs))) {
+        runs = &r;
+      }
+    }
+    if (taken_back == 0) return absl::OkStatus();
+    if (runs == nullptr || runs->number() != wanted.number()) {
+      return WithRemedy(
+          absl::FailedPreconditionError(absl::StrCat(
+              "undo service ", service.metadata().name(), ": revision ",
+              wanted.number(),
+              " differs from what is declared in its images' "
+              "digests alone, and is not the last good one before it")),
+          "apply the service with the image named by the digest that you want");
+    }
+    ASSIGN_OR_RETURN(const v1::Object current,
+                     store::GetObject(store, service_key));
+    batch.Put(service_key, store::Encode(current), store::RevisionOf(current));
+    const absl::Status status = store.Commit(batch).status();
+    if (!absl::IsAborted(status)) return status;
+  }
+  return absl::AbortedError(absl::StrCat(
+      "undo service ", service.metadata().name(), ": it changes all the time"));
+}
+
 void Restore(const v1::Template& from, v1::ServiceSpec& spec) {
   *spec.mutable_containers() = from.containers();
   *spec.mutable_init_containers() = from.init_containers();
@@ -339,6 +397,8 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
                    OldValuesOf(store_, project, revision));
   RETURN_IF_ERROR(CheckInputs(object.service(), revision, values));
   RETURN_IF_ERROR(Thaw(store_, revision));
+  RETURN_IF_ERROR(TakeBackImages(store_, object.service(), revision,
+                                 caller.identity().name()));
   ASSIGN_OR_RETURN(*response.mutable_service(),
                    writer_.ChangeService(
                        {request.project(), request.service(), "Undone",

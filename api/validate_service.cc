@@ -8,6 +8,7 @@
 #include "api/convert.h"
 #include "api/rules.h"
 #include "api/validate_autoscale.h"
+#include "api/validate_image_update.h"
 #include "api/validate_parts.h"
 #include "api/validation.h"
 
@@ -172,6 +173,7 @@ void ValidateServiceSpec(const ServiceSpec& spec,
   sysctls.Check(spec.containers(), "spec.containers", report);
   ValidatePorts(spec, report);
   ValidateAutoscale(spec, report);
+  ValidateImageUpdate(spec, report);
   ValidateDependencies(spec.depends_on(), "spec", report);
   ValidateChangePolicy(spec, report);
 }

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "api/validate_image_update.h"
 #include "store/objects.h"
 
 namespace bulwark::api {
@@ -80,6 +81,8 @@ Warnings WarningsOf(const v1::Object& written, const v1::Object& defaulted) {
     WarnOfContainers(spec.init_containers(), warnings);
     WarnOfContainers(spec.sidecars(), warnings);
     WarnOfContainers(spec.containers(), warnings);
+    std::string update = WarningOfImageUpdate(spec);
+    if (!update.empty()) warnings.push_back(std::move(update));
   } else if (defaulted.has_job() || defaulted.has_cron_job()) {
     const v1::JobSpec& spec = defaulted.has_job()
                                   ? defaulted.job().spec()

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "base/status.h"
+#include "engine/image/signature/policy.h"
 #include "metrics/server.h"
 #include "netmesh/dns/forwarder.h"
 #include "os/ip_address.h"
@@ -212,6 +213,10 @@ absl::Status CheckConfig(const Config& config) {
   if (!config.certs_dir.empty()) {
     RETURN_IF_ERROR(CheckAbsolute("certs-dir", config.certs_dir));
   }
+  const absl::Status signatures =
+      engine::image::SignaturePolicy::Parse(config.required_signatures)
+          .status();
+  if (!signatures.ok()) return Bad("require-signature", signatures.message());
   if (!config.max_kernel.empty()) {
     const auto version = os::ParseKernelVersion(config.max_kernel);
     if (!version.ok()) return Bad("max-kernel", version.status().message());

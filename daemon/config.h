@@ -40,6 +40,8 @@ struct Config {
   std::vector<std::string> registry_mirrors;  // "REGISTRY=MIRROR", in order
   // Certificates for single registries; Docker's folder is read after it.
   std::string certs_dir = "/etc/bulwark/certs.d";
+  // "PREFIX=FILE": images that must be signed, and the key.
+  std::vector<std::string> required_signatures;
   // Of the first range that containers' users are mapped to: above those that
   // subuid files and systemd use. 0: containers keep the host's users.
   int id_base = 1879048192;

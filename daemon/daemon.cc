@@ -18,6 +18,7 @@
 #include "base/unique_fd.h"
 #include "daemon/doctor/gather.h"
 #include "daemon/doctor/judge.h"
+#include "daemon/image_updates.h"
 #include "daemon/usage_stats.h"
 #include "engine/image/byte_source.h"
 #include "engine/image/unpack.h"
@@ -211,6 +212,7 @@ absl::Status Daemon::OpenKernel() {
   images.insecure_registries = config_.insecure_registries;
   images.certificate_dirs = {config_.certs_dir, "/etc/docker/certs.d"};
   ASSIGN_OR_RETURN(images.mirrors, MirrorsOf(config_.registry_mirrors));
+  images.required_signatures = config_.required_signatures;
   images.clock = &clock_;
   images.entropy = &entropy_;
   images.engine = engine_.get();
@@ -261,7 +263,8 @@ absl::Status Daemon::StartControllers() {
                                 [this] { return usage_->History(); },
                                 [this](const secrets::SecretReads& reads) {
                                   return secret_reads_->Record(reads);
-                                }},
+                                },
+                                AuditImageUpdates(*audit_)},
       std::move(options));
   // One network that cannot be had is in its condition and tried again.
   if (absl::Status status = networks_->ReconcileOnce(); !status.ok()) {

@@ -41,6 +41,10 @@ constexpr Flag kFlags[] = {
      "certificates for single registries: DIR/HOST:PORT/ca.crt, client.cert, "
      "client.key",
      &Config::certs_dir},
+    {"require-signature",
+     "PREFIX=FILE: images whose names begin so must be signed with this "
+     "public key (PREFIX=none: need not; *: all others)",
+     &Config::required_signatures},
     {"id-base",
      "first of the host's user ids that containers' users are (0: they keep "
      "the host's)",

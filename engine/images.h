@@ -59,9 +59,21 @@ struct PullRequest {
   std::string platform;   // empty: this host's
   std::optional<RegistryAuth> auth;
   bool always = false;  // ask the registry even if the reference is present
+  // Ask it even so if the last pull of the name is longer ago than this. If it
+  // cannot be asked then, what is present will do.
+  absl::Duration max_age = absl::InfiniteDuration();
   // Asked now and then, by several threads, also while nothing arrives: false
   // ends the pull with CANCELLED. May be null.
   std::function<bool()> wanted;
+};
+
+// Whether containers may run an image.
+struct TrustRequest {
+  std::string reference;  // the name under which it is used, or its digest
+  std::string digest;     // of its manifest
+  // Look for a signature at the registry if none that is kept holds.
+  bool ask_registry = false;
+  std::function<bool()> wanted;  // as PullRequest's
 };
 
 // One part of what the store takes of its disk.
@@ -104,6 +116,16 @@ class Images {
   // ever visible.
   virtual absl::StatusOr<Image> Pull(const PullRequest& request,
                                      const ProgressSink& progress) = 0;
+
+  // Whether the host's policy lets containers run the image under that name.
+  // Pull() asks this itself; everybody else who starts containers has to.
+  // Errors: FAILED_PRECONDITION with RefusalOf() (image_refusal.h), and with
+  // `ask_registry` those of Pull().
+  virtual absl::Status CheckTrust(const TrustRequest& request) = 0;
+
+  // The digest that a pull of `reference` would bring now, for this host's
+  // platform. Fetches nothing else. Errors as Pull's.
+  virtual absl::StatusOr<std::string> Lookup(absl::string_view reference) = 0;
 
   // Loads every image of a docker-archive or OCI layout tar (plain, gzip or
   // zstd) that `fd` reads.

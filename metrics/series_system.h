@@ -105,6 +105,11 @@ inline constexpr Series kSystemSeries[] = {
      "Bytes that pulls downloaded."},
     {"bulwark_image_pull_duration_seconds", Type::kHistogram, "",
      "How long pulls that download something take."},
+    {"bulwark_image_refusals_total", Type::kCounter, "",
+     "Pulls and starts of containers that the signature policy refused."},
+    {"bulwark_image_lookups_total", Type::kCounter, "",
+     "Questions to registries for the image behind a tag, for automatic "
+     "updates."},
     // The daemon's process, as every Prometheus client names it
     {"process_cpu_seconds_total", Type::kCounter, "",
      "Processor time of the daemon."},

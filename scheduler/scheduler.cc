@@ -114,6 +114,10 @@ Scheduler::Scheduler(SchedulerPorts ports, SchedulerOptions options)
       autoscaler_(ports.store, ports.clock, ports.entropy, events_,
                   ports.samples,
                   [this](const std::string& k) { service_runner_->Add(k); }),
+      image_updater_(
+          ports.store, ports.images, ports.clock, ports.entropy, events_,
+          [this](const std::string& k) { service_runner_->Add(k); },
+          ports.record_update),
       services_("services", ports.store, ports.clock, ports.entropy,
                 OfKind("service"),
                 [this](const store::Change& c) { OnOwnerChange(c); }),
@@ -173,6 +177,9 @@ void Scheduler::MakeRunners(const SchedulerOptions& options) {
   });
   autoscale_runner_ =
       make(Options("autoscale", 1), autoscaler_, keys(services_));
+  image_update_runner_ =
+      make(Options("image update", options.image_update_workers),
+           image_updater_, keys(services_));
 }
 
 Scheduler::~Scheduler() { Stop(); }
@@ -202,6 +209,7 @@ absl::Status Scheduler::Start() {
   job_pull_runner_->Start();
   reap_runner_->Start();
   autoscale_runner_->Start();
+  image_update_runner_->Start();
   return absl::OkStatus();
 }
 
@@ -209,6 +217,7 @@ void Scheduler::Stop() {
   if (std::exchange(stopped_, true)) return;
   resolver_.Cancel();
   job_resolver_.Cancel();
+  image_updater_.Cancel();
   launcher_.Cancel();
   services_.Stop();
   jobs_.Stop();
@@ -224,6 +233,7 @@ void Scheduler::Stop() {
   job_pull_runner_->Stop();
   reap_runner_->Stop();
   autoscale_runner_->Stop();
+  image_update_runner_->Stop();
   replica_controller_.Stop();
 }
 
@@ -259,7 +269,8 @@ std::vector<Runner::Stats> Scheduler::GetStats() const {
   std::vector<Runner::Stats> stats;
   for (const auto* runner :
        {&service_runner_, &job_runner_, &cron_runner_, &replica_runner_,
-        &pull_runner_, &job_pull_runner_, &reap_runner_, &autoscale_runner_}) {
+        &pull_runner_, &job_pull_runner_, &reap_runner_, &autoscale_runner_,
+        &image_update_runner_}) {
     stats.push_back((*runner)->GetStats());
   }
   return stats;
@@ -277,7 +288,10 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
   }
   if (change.op == store::Change::Op::kDelete) {
     reap_runner_->Add(key);
-    if (!job) autoscale_runner_->Add(QueueKey(change.key));
+    if (!job) {
+      autoscale_runner_->Add(QueueKey(change.key));
+      image_update_runner_->Add(QueueKey(change.key));
+    }
     absl::MutexLock lock(&mu_);
     generations_.erase(key);
     return;
@@ -289,11 +303,15 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
     absl::MutexLock lock(&mu_);
     declared_anew = std::exchange(generations_[key], generation) != generation;
   }
+  if (WantsRefresh(*object)) {
+    pull_runner_->queue().AddUnlessFailed(QueueKey(change.key));
+  }
   if (!declared_anew) return;
   // The controller of a service asks for its images, unless they are here. A
   // job's are looked for at once, as is right where it has none.
   if (!job) {
     autoscale_runner_->Add(QueueKey(change.key));
+    image_update_runner_->Add(QueueKey(change.key));
   } else if (!IsFinished(object->job()) && !object->job().spec().suspend()) {
     job_pull_runner_->Add(QueueKey(change.key));
   }

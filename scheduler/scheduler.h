@@ -24,6 +24,7 @@
 #include "scheduler/control/runner.h"
 #include "scheduler/endpoints.h"
 #include "scheduler/events.h"
+#include "scheduler/imageupdate/controller.h"
 #include "scheduler/jobs/controller.h"
 #include "scheduler/jobs/cron_controller.h"
 #include "scheduler/reap/reaper.h"
@@ -62,6 +63,9 @@ struct SchedulerPorts {
   secrets::RecordReads record_reads = [](const secrets::SecretReads&) {
     return absl::OkStatus();
   };
+  // Is told which images were updated. Without it nobody is.
+  ImageUpdateController::Told record_update =
+      [](const v1::ObjectReference&, int64_t, const std::string&) {};
 };
 
 struct SchedulerOptions {
@@ -74,11 +78,12 @@ struct SchedulerOptions {
   // Many: a registry that does not answer holds up its own images alone.
   int pull_workers = 16;
   int job_pull_workers = 8;
+  int image_update_workers = 4;
 };
 
 // Owns the queues of services, jobs, cron jobs, replicas, image pulls,
-// autoscalers and the
-// removal of what ended, and wakes them by what changes in the store.
+// autoscalers, image updates and the removal of what ended, and wakes them by
+// what changes in the store.
 // Thread-safe; Start() and Stop() once each.
 class Scheduler {
  public:
@@ -148,6 +153,7 @@ class Scheduler {
   ImageResolver job_resolver_;
   Reaper reaper_;
   AutoscaleController autoscaler_;
+  ImageUpdateController image_updater_;
 
   mutable absl::Mutex mu_;
   std::map<std::string, std::string, std::less<>> replica_keys_
@@ -172,6 +178,7 @@ class Scheduler {
   std::unique_ptr<Runner> job_pull_runner_;
   std::unique_ptr<Runner> reap_runner_;
   std::unique_ptr<Runner> autoscale_runner_;
+  std::unique_ptr<Runner> image_update_runner_;
 };
 
 }  // namespace bulwark::scheduler

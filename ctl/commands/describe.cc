@@ -2,9 +2,13 @@
 #include "ctl/describe.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "ctl/commands/commands.h"
@@ -60,6 +64,25 @@ std::string MetadataText(const v1::Object& object, absl::Time now) {
   return out;
 }
 
+// "app:1 waits for its window (sha256:ab…); the last look failed: …".
+std::string ImageUpdateText(const v1::ImageUpdateStatus& update) {
+  constexpr size_t kShown = 19;  // "sha256:" and twelve digits
+  std::vector<std::string> parts;
+  const auto add = [&](const auto& map, const char* what) {
+    for (const auto& [image, digest] :
+         std::map<std::string, std::string>(map.begin(), map.end())) {
+      parts.push_back(
+          absl::StrCat(image, " ", what, " (", digest.substr(0, kShown), ")"));
+    }
+  };
+  add(update.pending(), "waits to be rolled out");
+  add(update.rejected(), "came back and is not tried again");
+  if (!update.error().empty()) {
+    parts.push_back(absl::StrCat("the last look failed: ", update.error()));
+  }
+  return parts.empty() ? "nothing new" : absl::StrJoin(parts, "; ");
+}
+
 std::string ServiceText(const v1::Service& service) {
   const v1::ServiceStatus& status = service.status();
   std::string out;
@@ -79,6 +102,9 @@ std::string ServiceText(const v1::Service& service) {
   Line(out, "Address", status.virtual_address());
   for (const std::string& address : status.published()) {
     Line(out, "Published", address);
+  }
+  if (status.has_image_update()) {
+    Line(out, "Image update", ImageUpdateText(status.image_update()));
   }
   return out;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "engine/image_refusal.h"
+
 namespace bulwark::daemon {
 
 absl::StatusOr<engine::Image> MeasuredImages::Pull(
@@ -24,12 +26,19 @@ absl::StatusOr<engine::Image> MeasuredImages::Pull(
     durations_.Observe(clock_.Steady() - begin);
   } else if (!image.ok() && !absl::IsCancelled(image.status())) {
     ++failures_;
+    if (!engine::RefusalOf(image.status()).empty()) ++refusals_;
   }
   return image;
 }
 
+absl::Status MeasuredImages::CheckTrust(const engine::TrustRequest& request) {
+  const absl::Status status = images_.CheckTrust(request);
+  if (!engine::RefusalOf(status).empty()) ++refusals_;
+  return status;
+}
+
 MeasuredImages::Stats MeasuredImages::GetStats() const {
-  return {pulls_, failures_, bytes_, durations_.Get()};
+  return {pulls_, failures_, bytes_, refusals_, lookups_, durations_.Get()};
 }
 
 }  // namespace bulwark::daemon

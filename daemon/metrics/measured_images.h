@@ -20,6 +20,8 @@ class MeasuredImages final : public engine::Images {
     int64_t pulls = 0;     // that downloaded something
     int64_t failures = 0;  // cancelled ones are in neither
     int64_t bytes = 0;     // downloaded, also by pulls that then failed
+    int64_t refusals = 0;  // by the signature policy, of pulls and starts
+    int64_t lookups = 0;   // of digests behind names
     Histogram::Snapshot durations;  // of `pulls`
   };
 
@@ -32,6 +34,11 @@ class MeasuredImages final : public engine::Images {
   absl::StatusOr<engine::Image> Pull(
       const engine::PullRequest& request,
       const engine::ProgressSink& progress) override;
+  absl::Status CheckTrust(const engine::TrustRequest& request) override;
+  absl::StatusOr<std::string> Lookup(absl::string_view reference) override {
+    ++lookups_;
+    return images_.Lookup(reference);
+  }
   absl::StatusOr<std::vector<engine::Image>> Load(
       int fd, const engine::ProgressSink& progress) override {
     return images_.Load(fd, progress);
@@ -68,6 +75,8 @@ class MeasuredImages final : public engine::Images {
   std::atomic<int64_t> pulls_{0};
   std::atomic<int64_t> failures_{0};
   std::atomic<int64_t> bytes_{0};
+  std::atomic<int64_t> refusals_{0};
+  std::atomic<int64_t> lookups_{0};
   Histogram durations_{kSlowBounds};
 };
 

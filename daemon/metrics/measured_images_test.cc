@@ -6,6 +6,7 @@
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "engine/fake/images/fake_images.h"
+#include "engine/image_refusal.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -36,6 +37,14 @@ class Downloading final : public engine::Images {
     progress(again);
     if (!failure_.ok()) return failure_;
     return engine::Image();
+  }
+  absl::Status CheckTrust(const engine::TrustRequest& request) override {
+    return request.digest == "unsigned"
+               ? engine::RefuseImage(engine::kSignatureMissing, "unsigned")
+               : absl::OkStatus();
+  }
+  absl::StatusOr<std::string> Lookup(absl::string_view) override {
+    return "sha256:1";
   }
   absl::StatusOr<std::vector<engine::Image>> Load(
       int, const engine::ProgressSink&) override {
@@ -97,6 +106,21 @@ TEST(MeasuredImagesTest, WhenAPullFails_CountsTheFailureUnlessCancelled) {
   EXPECT_FALSE(images.Pull({}, nullptr).ok());
   EXPECT_EQ(images.GetStats().failures, 1);
   EXPECT_EQ(images.GetStats().pulls, 0);
+}
+
+TEST(MeasuredImagesTest, WhenPolicyRefuses_CountsPullsAndStarts) {
+  testing::FakeClock clock;
+  Downloading registry(clock);
+  MeasuredImages images(registry, clock);
+  EXPECT_OK(images.CheckTrust({"app", "signed"}));
+  EXPECT_EQ(images.GetStats().refusals, 0);
+  EXPECT_FALSE(images.CheckTrust({"app", "unsigned"}).ok());
+  registry.failure_ =
+      engine::RefuseImage(engine::kSignatureInvalid, "other key");
+  EXPECT_FALSE(images.Pull({}, nullptr).ok());
+  EXPECT_EQ(images.GetStats().refusals, 2);
+  EXPECT_OK(images.Lookup("app").status());
+  EXPECT_EQ(images.GetStats().lookups, 1);
 }
 
 TEST(MeasuredImagesTest, WhenTheImageIsThere_CountsNoPull) {

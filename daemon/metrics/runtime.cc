@@ -97,6 +97,8 @@ void AddPulls(const MeasuredImages::Stats& stats, metrics::Samples& samples) {
   samples.Add("bulwark_image_pulls_total", {"error"}, Number(stats.failures));
   samples.Add("bulwark_image_pull_bytes_total", Number(stats.bytes));
   samples.Add("bulwark_image_pull_duration_seconds", {}, stats.durations);
+  samples.Add("bulwark_image_refusals_total", Number(stats.refusals));
+  samples.Add("bulwark_image_lookups_total", Number(stats.lookups));
 }
 
 }  // namespace bulwark::daemon

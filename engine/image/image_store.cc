@@ -106,15 +106,32 @@ absl::Status ImageStore::Load() {
   for (auto& [name, digest] : StringMap(*index, "references")) {
     if (images_.count(digest) > 0) references_[name] = digest;
   }
+  const Json* pulls = image::Find(*index, "pulls");
+  if (pulls != nullptr && pulls->is_object()) {
+    for (const auto& [name, digest] : references_) {
+      const int64_t seconds = IntField(*pulls, name.c_str());
+      if (seconds > 0) pulled_[name] = absl::FromUnixSeconds(seconds);
+    }
+  }
   return absl::OkStatus();
 }
 
 absl::Status ImageStore::Save() {
   Json images = Json::array();
   for (const auto& [digest, image] : images_) images.push_back(digest);
+  Json pulls = Json::object();
+  for (auto it = pulled_.begin(); it != pulled_.end();) {
+    if (references_.count(it->first) == 0) {
+      it = pulled_.erase(it);
+      continue;
+    }
+    pulls[it->first] = absl::ToUnixSeconds(it->second);
+    ++it;
+  }
   Json index = {{"version", kVersion},
                 {"images", std::move(images)},
-                {"references", Json(references_)}};
+                {"references", Json(references_)},
+                {"pulls", std::move(pulls)}};
   return os::WriteFileDurably(absl::StrCat(state_dir_, "/index.json"),
                               Dump(index));
 }
@@ -177,20 +194,32 @@ absl::StatusOr<Image> ImageStore::Describe(
 
 absl::StatusOr<Image> ImageStore::Add(
     absl::string_view manifest_digest,
-    const std::vector<std::string>& references) {
+    const std::vector<std::string>& references, absl::Time pulled) {
   ASSIGN_OR_RETURN(Image image, Describe(manifest_digest));
   absl::MutexLock lock(&mu_);
   auto old_images = images_;
   auto old_references = references_;
+  auto old_pulled = pulled_;
   images_[image.digest] = image;
-  for (const std::string& name : references) references_[name] = image.digest;
+  for (const std::string& name : references) {
+    references_[name] = image.digest;
+    pulled_.erase(name);
+    if (pulled != absl::InfinitePast()) pulled_[name] = pulled;
+  }
   absl::Status saved = Save();
   if (!saved.ok()) {
     images_ = std::move(old_images);
     references_ = std::move(old_references);
+    pulled_ = std::move(old_pulled);
     return saved;
   }
   return WithReferences(image);
+}
+
+absl::Time ImageStore::PullTime(absl::string_view reference) const {
+  absl::MutexLock lock(&mu_);
+  auto it = pulled_.find(std::string(reference));
+  return it == pulled_.end() ? absl::InfinitePast() : it->second;
 }
 
 Image ImageStore::WithReferences(const Image& image) const {
@@ -230,9 +259,15 @@ absl::Status ImageStore::Tag(absl::string_view source,
   const Image* image = Find(source);
   if (image == nullptr) return NotPresent(source);
   auto old_references = references_;
-  references_[std::string(target)] = image->digest;
+  auto old_pulled = pulled_;
+  std::string& digest = references_[std::string(target)];
+  if (digest != image->digest) pulled_.erase(std::string(target));
+  digest = image->digest;
   absl::Status saved = Save();
-  if (!saved.ok()) references_ = std::move(old_references);
+  if (!saved.ok()) {
+    references_ = std::move(old_references);
+    pulled_ = std::move(old_pulled);
+  }
   return saved;
 }
 

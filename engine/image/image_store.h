@@ -66,9 +66,15 @@ class ImageStore {
 
   // Makes an image visible: its manifest and configuration must be blobs, and
   // its layers unpacked (else FAILED_PRECONDITION). `references` are full
-  // names and may be none.
+  // names and may be none. `pulled`: when a registry said that these names mean
+  // this image; it is kept with them.
   absl::StatusOr<Image> Add(absl::string_view manifest_digest,
-                            const std::vector<std::string>& references);
+                            const std::vector<std::string>& references,
+                            absl::Time pulled = absl::InfinitePast());
+
+  // When the full name was last pulled; InfinitePast() if never, or if it was
+  // given to another image since.
+  absl::Time PullTime(absl::string_view reference) const;
 
   // By full name or manifest digest. NOT_FOUND.
   absl::StatusOr<Image> Get(absl::string_view reference) const;
@@ -140,6 +146,9 @@ class ImageStore {
   std::map<std::string, Image> images_ ABSL_GUARDED_BY(mu_);  // by digest
   // full name -> digest
   std::map<std::string, std::string> references_ ABSL_GUARDED_BY(mu_);
+  // Full name -> when it was last pulled. Of names that are gone, too, until
+  // the index is written.
+  std::map<std::string, absl::Time> pulled_ ABSL_GUARDED_BY(mu_);
   std::multiset<std::string> leased_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> claimed_ ABSL_GUARDED_BY(mu_);
   std::function<Roots()> extra_roots_ ABSL_GUARDED_BY(mu_);

@@ -29,11 +29,14 @@ absl::StatusOr<std::string> KeyOf(absl::string_view reference) {
 LocalImages::LocalImages(LocalImagesConfig config,
                          std::unique_ptr<image::ImageStore> store,
                          std::unique_ptr<build::StepCache> cache,
-                         std::unique_ptr<build::CacheMounts> cache_mounts)
+                         std::unique_ptr<build::CacheMounts> cache_mounts,
+                         image::SignaturePolicy policy)
     : config_(std::move(config)),
       store_(std::move(store)),
       cache_(std::move(cache)),
-      cache_mounts_(std::move(cache_mounts)) {}
+      cache_mounts_(std::move(cache_mounts)),
+      gate_(std::make_unique<image::SignatureGate>(
+          std::move(policy), config_.state_dir, &store_->blobs())) {}
 
 absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
     LocalImagesConfig config) {
@@ -42,6 +45,8 @@ absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
       RETURN_IF_ERROR(CheckMirror(mirror));
     }
   }
+  ASSIGN_OR_RETURN(image::SignaturePolicy policy,
+                   image::SignaturePolicy::Parse(config.required_signatures));
   if (config.engine != nullptr) {
     absl::Status status = build::RemoveAbandonedBuilds(config.engine);
     if (!status.ok()) {
@@ -65,9 +70,11 @@ absl::StatusOr<std::unique_ptr<LocalImages>> LocalImages::Open(
           os::RemoveTree(absl::StrCat(config.memory_dir, "/", name)));
     }
   }
-  return absl::WrapUnique(new LocalImages(std::move(config), std::move(store),
-                                          std::move(cache),
-                                          std::move(cache_mounts)));
+  std::unique_ptr<LocalImages> images = absl::WrapUnique(
+      new LocalImages(std::move(config), std::move(store), std::move(cache),
+                      std::move(cache_mounts), std::move(policy)));
+  images->SweepSignatures();
+  return images;
 }
 
 registry::ClientOptions LocalImages::ClientOptions() const {
@@ -126,8 +133,8 @@ absl::StatusOr<Image> LocalImages::Pull(const PullRequest& request,
   ASSIGN_OR_RETURN(origin.reference, image::ParseReference(request.reference));
   origin.sources = SourcesOf(origin.reference, request.auth);
   origin.options = ClientOptions();
-  absl::StatusOr<Image> image =
-      image::PullImage(store_.get(), request, origin, progress);
+  absl::StatusOr<Image> image = image::PullImage(
+      {store_.get(), gate_.get(), config_.clock}, request, origin, progress);
   MakeRoomAfter(image.status());
   return image;
 }
@@ -190,19 +197,30 @@ absl::StatusOr<Image> LocalImages::Build(const BuildRequest& request,
 absl::StatusOr<Image> LocalImages::Commit(const CommitRequest& request) {
   RETURN_IF_ERROR(
       build::CheckRoomToCommit(config_.state_dir, request.upper_dir));
-  absl::StatusOr<Image> image = build::CommitImage(BuilderOptions(), request);
+  build::BuilderOptions options = BuilderOptions();
+  // The container runs already.
+  options.resolve = [this](const PullRequest& base, const ProgressSink&) {
+    return Get(base.reference);
+  };
+  absl::StatusOr<Image> image = build::CommitImage(options, request);
   MakeRoomAfter(image.status());
   return image;
 }
 
 absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
                                            const ProgressSink& progress) {
-  if (image::IsDigest(request.reference)) return Get(request.reference);
-  absl::StatusOr<Image> image = Pull(request, progress);
-  if (image.ok() || request.always) return image;
+  const bool by_digest = image::IsDigest(request.reference);
+  absl::StatusOr<Image> image = absl::NotFoundError("");
+  if (!by_digest) {
+    image = Pull(request, progress);
+    if (image.ok() || request.always) return image;
+  }
   // Perhaps it is here under another name.
   absl::StatusOr<Image> present = Get(request.reference);
-  return present.ok() ? present : image;
+  if (!present.ok()) return by_digest ? present : image;
+  const absl::Status trusted = CheckTrust({request.reference, present->digest});
+  if (trusted.ok()) return present;
+  return by_digest ? trusted : image.status();
 }
 
 absl::StatusOr<Image> LocalImages::Get(absl::string_view reference) {
@@ -232,7 +250,9 @@ absl::Status LocalImages::Tag(absl::string_view source,
 absl::Status LocalImages::Remove(absl::string_view reference,
                                  const std::vector<std::string>& in_use) {
   ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
-  return store_->Remove(key, in_use);
+  RETURN_IF_ERROR(store_->Remove(key, in_use));
+  SweepSignatures();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ImagesUsage> LocalImages::Usage(
@@ -282,6 +302,7 @@ absl::StatusOr<PruneImagesResult> LocalImages::Prune(
   } else {
     RETURN_IF_ERROR(store_->SweepContent());
   }
+  SweepSignatures();
   return result;
 }
 

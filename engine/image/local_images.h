@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "engine/image/image_store.h"
 #include "engine/image/reference.h"
+#include "engine/image/signature/gate.h"
 #include "engine/image/sources.h"
 #include "engine/image_commits.h"
 #include "engine/image_content.h"
@@ -55,6 +56,8 @@ struct LocalImagesConfig {
   // By registry, in the order in which pulls ask them before it: "HOST",
   // "HOST:PORT" or "HOST:PORT/PREFIX".
   std::map<std::string, std::vector<std::string>> mirrors;
+  // Which images must be signed, and by whom: see SignaturePolicy::Parse().
+  std::vector<std::string> required_signatures;
 };
 
 // Thread-safe; see the ports.
@@ -65,12 +68,15 @@ class LocalImages final : public Images,
  public:
   // Removes what a crash left half made, containers of builds too: the engine
   // must have recovered. DATA_LOSS if the index of images is damaged; the
-  // message says what to do.
+  // message says what to do. INVALID_ARGUMENT: `required_signatures`.
   static absl::StatusOr<std::unique_ptr<LocalImages>> Open(
       LocalImagesConfig config);
 
   absl::StatusOr<Image> Pull(const PullRequest& request,
                              const ProgressSink& progress) override;
+  // local_images_trust.cc
+  absl::Status CheckTrust(const TrustRequest& request) override;
+  absl::StatusOr<std::string> Lookup(absl::string_view reference) override;
   // Asks a registry, by its name in references, whether it takes these
   // credentials: UNAUTHENTICATED or PERMISSION_DENIED if not; others as Pull().
   absl::Status CheckCredentials(const std::string& registry,
@@ -111,7 +117,8 @@ class LocalImages final : public Images,
   LocalImages(LocalImagesConfig config,
               std::unique_ptr<image::ImageStore> store,
               std::unique_ptr<build::StepCache> cache,
-              std::unique_ptr<build::CacheMounts> cache_mounts);
+              std::unique_ptr<build::CacheMounts> cache_mounts,
+              image::SignaturePolicy policy);
   registry::ClientOptions ClientOptions() const;
   // What the call brings, else what is kept for the registry.
   std::optional<RegistryAuth> AuthFor(
@@ -120,6 +127,7 @@ class LocalImages final : public Images,
   std::vector<image::Source> SourcesOf(
       const image::Reference& reference,
       const std::optional<RegistryAuth>& given) const;
+  void SweepSignatures();
   build::BuilderOptions BuilderOptions();
   absl::StatusOr<Image> Resolve(const PullRequest& request,
                                 const ProgressSink& progress);
@@ -129,6 +137,7 @@ class LocalImages final : public Images,
   const std::unique_ptr<image::ImageStore> store_;
   const std::unique_ptr<build::StepCache> cache_;
   const std::unique_ptr<build::CacheMounts> cache_mounts_;
+  const std::unique_ptr<image::SignatureGate> gate_;
 };
 
 // INVALID_ARGUMENT unless it may be in LocalImagesConfig::mirrors.

@@ -5,12 +5,21 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "engine/image/image_store.h"
 #include "engine/image/reference.h"
+#include "engine/image/signature/gate.h"
 #include "engine/image/sources.h"
 #include "engine/images.h"
 
 namespace bulwark::engine::image {
+
+// Where pulls go, and what decides whether they may.
+struct PullPorts {
+  ImageStore* store = nullptr;
+  SignatureGate* gate = nullptr;
+  Clock* clock = nullptr;
+};
 
 // Where `reference` may come from, and how registries are spoken to.
 struct PullOrigin {
@@ -23,7 +32,8 @@ struct PullOrigin {
 // is verified, and names the image last. Of `request` it leaves out the
 // reference and the credentials. Errors as Images::Pull's, each beginning with
 // "pull <reference>: ". Thread-safe.
-absl::StatusOr<Image> PullImage(ImageStore* store, const PullRequest& request,
+absl::StatusOr<Image> PullImage(const PullPorts& ports,
+                                const PullRequest& request,
                                 const PullOrigin& origin,
                                 const ProgressSink& progress);
 

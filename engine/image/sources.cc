@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "os/files.h"
 
 namespace bulwark::engine::image {
 namespace {
@@ -71,6 +72,23 @@ absl::StatusOr<registry::ManifestDocument> Sources::FetchManifest(
     }
     return document;
   });
+}
+
+absl::StatusOr<std::string> Sources::ReadBlob(const Descriptor& blob,
+                                              BlobStore* blobs) {
+  return First(
+      blob.digest,
+      [&](registry::RegistryClient& client) -> absl::StatusOr<std::string> {
+        ASSIGN_OR_RETURN(const std::unique_ptr<Ingest> ingest,
+                         blobs->NewIngest());
+        RETURN_IF_ERROR(client.FetchBlob(blob, ingest.get(), nullptr));
+        if (ingest->Finish() != blob.digest) {
+          return absl::DataLossError(
+              absl::StrCat("fetch ", blob.digest,
+                           ": content does not match: got ", ingest->Finish()));
+        }
+        return os::ReadFile(ingest->path(), blob.size);
+      });
 }
 
 absl::Status Sources::FetchBlob(const Descriptor& blob, BlobStore* blobs,

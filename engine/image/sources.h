@@ -35,6 +35,11 @@ class Sources {
   absl::StatusOr<registry::ManifestDocument> FetchManifest(
       const std::string& version);
 
+  // The content of a small blob, which is not kept; `blobs` is where it lies
+  // meanwhile.
+  absl::StatusOr<std::string> ReadBlob(const Descriptor& blob,
+                                       BlobStore* blobs);
+
   // Makes the blob present in `blobs`. `progress` is told the bytes that are
   // there, and begins anew with another source.
   absl::Status FetchBlob(const Descriptor& blob, BlobStore* blobs,

@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/image_refusal.h"
 #include "engine/program_error.h"
 #include "scheduler/names.h"
 #include "scheduler/replica/spec.h"
@@ -243,7 +244,8 @@ absl::StatusOr<bool> ReplicaController::TryStart(Loaded& loaded, size_t index) {
     Step end;
     end.kind = Kind::kEnd;
     end.state = State::FAILED;
-    end.reason = "LaunchFailed";
+    end.reason = engine::RefusalOf(started);
+    if (end.reason.empty()) end.reason = "LaunchFailed";
     end.message = std::string(started.message());
     if (absl::IsInvalidArgument(started)) {
       absl::StrAppend(&end.message,

@@ -156,10 +156,20 @@ absl::StatusOr<engine::Image> Launcher::FindImage(
         "start container ", container.name(), ": revision ", revision.number(),
         " has no digest of image ", container.image()));
   }
+  const bool may_ask = container.pull() != v1::Container::NEVER;
   absl::StatusOr<engine::Image> image = images_.Get(it->second);
-  if (!absl::IsNotFound(image.status())) return image;
+  if (image.ok()) {
+    const absl::Status trusted =
+        images_.CheckTrust({container.image(), it->second, may_ask,
+                            [this] { return !cancelled_.load(); }});
+    if (absl::IsCancelled(trusted)) {
+      return absl::UnavailableError(trusted.message());
+    }
+    if (!trusted.ok()) return trusted;
+    return image;
+  }
+  if (!absl::IsNotFound(image.status()) || !may_ask) return image;
   // Somebody removed it: the digest says exactly what to fetch again.
-  if (container.pull() == v1::Container::NEVER) return image;
   engine::PullRequest request;
   request.reference = PinnedReference(container.image(), it->second);
   request.wanted = [this] { return !cancelled_.load(); };

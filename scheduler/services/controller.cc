@@ -15,7 +15,7 @@
 #include "scheduler/rollout/template.h"
 #include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
-#include "scheduler/services/resolver.h"
+#include "scheduler/services/revisions.h"
 #include "scheduler/services/unmet.h"
 #include "scheduler/services/volumes.h"
 #include "scheduler/times.h"
@@ -133,8 +133,7 @@ absl::StatusOr<bool> ServiceController::RunOnce(Pass& pass) {
     return false;
   }
   if (pass.recorded != 0) {
-    pass.events.push_back(
-        {"RevisionCreated", RevisionSentence(pass.view.revisions.back())});
+    pass.events.push_back({"RevisionCreated", RevisionSentence(pass.recorded)});
   }
   pass.events.insert(pass.events.end(), pass.plan.events.begin(),
                      pass.plan.events.end());

@@ -10,11 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "engine/image_refusal.h"
 #include "scheduler/conditions.h"
 #include "scheduler/names.h"
 #include "scheduler/rollout/template.h"
 #include "scheduler/services/inputs.h"
 #include "scheduler/services/reader.h"
+#include "scheduler/services/revisions.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
 
@@ -22,6 +24,7 @@ namespace bulwark::scheduler {
 namespace {
 
 constexpr int kCommitTries = 20;
+constexpr absl::Duration kDay = absl::Hours(24);
 // Between two looks at whether an image is still wanted.
 constexpr absl::Duration kLookPeriod = absl::Seconds(1);
 // Until the controller of a service has seen its new declaration.
@@ -29,10 +32,7 @@ constexpr absl::Duration kReportPoll = absl::Milliseconds(20);
 
 bool Exists(const std::vector<v1::Revision>& revisions,
             const v1::Template& declared) {
-  return std::any_of(revisions.begin(), revisions.end(),
-                     [&](const v1::Revision& r) {
-                       return SameTemplate(r.template_(), declared);
-                     });
+  return NewestOf(revisions, declared) != nullptr;
 }
 
 // Still declared, and not being deleted.
@@ -58,25 +58,47 @@ bool IsObserved(const v1::Object& owner) {
   return observed >= store::MetadataOf(owner).generation();
 }
 
-// Of two policies for one image the stricter holds: ALWAYS, MISSING, NEVER.
+// Of two policies for one image the stricter holds.
+int Strictness(v1::Container::PullPolicy policy) {
+  switch (policy) {
+    case v1::Container::ALWAYS:
+      return 3;
+    case v1::Container::DAILY:
+      return 2;
+    case v1::Container::NEVER:
+      return 0;
+    default:
+      return 1;
+  }
+}
+
 std::map<std::string, v1::Container::PullPolicy> PoliciesOf(
     const v1::Template& declared) {
   std::map<std::string, v1::Container::PullPolicy> policies;
   for (const v1::Container* c : ContainersOf(declared)) {
-    v1::Container::PullPolicy policy =
+    const v1::Container::PullPolicy policy =
         c->pull() == v1::Container::PULL_POLICY_UNSPECIFIED
             ? v1::Container::MISSING
             : c->pull();
     auto [it, added] = policies.emplace(c->image(), policy);
-    if (added || it->second == v1::Container::ALWAYS) continue;
-    if (policy != v1::Container::NEVER) it->second = policy;
+    if (Strictness(policy) > Strictness(it->second)) it->second = policy;
   }
   return policies;
 }
 
 }  // namespace
 
+bool WantsRefresh(const v1::Object& owner) {
+  if (!owner.has_service()) return false;
+  const v1::Condition* condition =
+      FindCondition(owner.service().status().conditions(), kImageRefresh);
+  return condition != nullptr && condition->status() == v1::Condition::TRUE;
+}
+
 ImageTrouble TroubleOf(const absl::Status& error) {
+  if (std::string refusal = engine::RefusalOf(error); !refusal.empty()) {
+    return {std::move(refusal), "it is tried again by itself"};
+  }
   switch (error.code()) {
     case absl::StatusCode::kNotFound:
       if (absl::StrContains(error.message(), "platform")) {
@@ -110,11 +132,6 @@ ImageTrouble TroubleOf(const absl::Status& error) {
   }
 }
 
-std::string RevisionSentence(const v1::Revision& revision) {
-  return absl::StrCat("revision ", revision.number(),
-                      " is recorded with its images' digests");
-}
-
 ImageResolver::ImageResolver(std::string kind, store::MetadataStore& store,
                              engine::Images& images, Clock& clock,
                              Entropy& entropy, EventRecorder& events,
@@ -139,7 +156,10 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
   ASSIGN_OR_RETURN(
       std::vector<v1::Revision> revisions,
       ListRevisionsOf(store_, kind_, owner_key.project, owner_key.name));
-  if (Exists(revisions, declared)) return Result{};
+  if (Exists(revisions, declared)) {
+    if (WantsRefresh(*owner)) RETURN_IF_ERROR(Refresh(owner_key, declared));
+    return Result{};
+  }
 
   const absl::Status earlier = TakeUnreported(key, declared);
   absl::StatusOr<Digests> digests =
@@ -158,7 +178,13 @@ absl::StatusOr<Result> ImageResolver::Reconcile(const std::string& key) {
     }
     return digests.status();
   }
-  RETURN_IF_ERROR(Record(owner_key, declared, *digests));
+  RETURN_IF_ERROR(Record(owner_key, declared, *digests,
+                         [&](const std::vector<v1::Revision>& recorded) {
+                           return !Exists(recorded, declared);
+                         })
+                      .status());
+  // It has just been asked.
+  if (WantsRefresh(*owner)) RETURN_IF_ERROR(SetRefresh(owner_key, ""));
   changed_(key);
   return Result{};
 }
@@ -209,43 +235,16 @@ absl::StatusOr<std::string> ImageResolver::Digest(
     const std::function<bool()>& wanted) {
   if (policy == v1::Container::NEVER) {
     ASSIGN_OR_RETURN(engine::Image found, images_.Get(image));
+    RETURN_IF_ERROR(images_.CheckTrust({image, found.digest}));
     return found.digest;
   }
   engine::PullRequest request;
   request.reference = image;
   request.always = policy == v1::Container::ALWAYS;
+  if (policy == v1::Container::DAILY) request.max_age = kDay;
   request.wanted = wanted;
   ASSIGN_OR_RETURN(engine::Image pulled, images_.Pull(request, nullptr));
   return pulled.digest;
-}
-
-v1::Revision ImageResolver::NextRevision(const v1::Object& owner,
-                                         const std::vector<v1::Revision>& known,
-                                         const v1::Template& declared,
-                                         const Digests& digests) {
-  const v1::Metadata& metadata = store::MetadataOf(owner);
-  int64_t number = 1;
-  for (const v1::Revision& r : known) number = std::max(number, r.number() + 1);
-  number = std::max(number, owner.service().status().revision() + 1);
-  v1::Revision revision;
-  v1::Metadata& own = *revision.mutable_metadata();
-  own.set_name(owner.has_job() ? JobRevisionName(metadata.name(), number)
-                               : RevisionName(metadata.name(), number));
-  own.set_project(store::KeyOf(owner).project);
-  own.set_uid(NewUid(entropy_));
-  own.set_generation(1);
-  SetTime(own.mutable_create_time(), clock_.Now());
-  if (owner.has_job()) {
-    revision.set_job(metadata.name());
-  } else {
-    revision.set_service(metadata.name());
-  }
-  revision.set_number(number);
-  *revision.mutable_template_() = declared;
-  revision.mutable_image_digests()->insert(digests.begin(), digests.end());
-  revision.set_hash(TemplateHash(declared, digests));
-  *revision.mutable_actor() = metadata.actor();
-  return revision;
 }
 
 std::optional<v1::Revision> ImageResolver::AtHand(
@@ -253,43 +252,91 @@ std::optional<v1::Revision> ImageResolver::AtHand(
     const v1::Template& declared) {
   Digests digests;
   for (const auto& [image, policy] : PoliciesOf(declared)) {
-    if (policy == v1::Container::ALWAYS) return std::nullopt;
+    if (Strictness(policy) > Strictness(v1::Container::MISSING)) {
+      return std::nullopt;
+    }
     const absl::StatusOr<engine::Image> found = images_.Get(image);
     // Why not is for Reconcile() to say.
-    if (!found.ok()) return std::nullopt;
+    if (!found.ok() || !images_.CheckTrust({image, found->digest}).ok()) {
+      return std::nullopt;
+    }
     digests[image] = found->digest;
   }
-  return NextRevision(owner, known, declared, digests);
+  v1::Revision revision = NextRevision(owner, known, declared, digests);
+  Complete(revision, clock_, entropy_);
+  return revision;
 }
 
-absl::Status ImageResolver::Record(const store::Key& key,
-                                   const v1::Template& declared,
-                                   const Digests& digests) {
+absl::StatusOr<bool> ImageResolver::Record(
+    const store::Key& key, const v1::Template& declared, const Digests& digests,
+    const std::function<bool(const std::vector<v1::Revision>&)>& wanted) {
+  ASSIGN_OR_RETURN(const int64_t number,
+                   RecordRevision(store_, clock_, entropy_,
+                                  {key, declared, digests, {}, wanted}));
+  if (number == 0) return false;
+  ASSIGN_OR_RETURN(const std::optional<v1::Object> owner,
+                   FindObject(store_, kind_, key.project, key.name));
+  if (owner.has_value()) {
+    events_.Record(ReferenceTo(*owner), "RevisionCreated",
+                   RevisionSentence(number));
+  }
+  return true;
+}
+
+// An apply of what was declared already asked for what tags mean now. What runs
+// goes on until that is known.
+absl::Status ImageResolver::Refresh(const store::Key& key,
+                                    const v1::Template& declared) {
+  absl::StatusOr<Digests> digests = Resolve(declared, Wanted(key, declared));
+  if (!digests.ok()) {
+    if (!absl::IsCancelled(digests.status())) {
+      RETURN_IF_ERROR(SetRefresh(key, std::string(digests.status().message())));
+    }
+    return digests.status();
+  }
+  const auto changes = [&](const std::vector<v1::Revision>& revisions) {
+    const v1::Revision* newest = NewestOf(revisions, declared);
+    return newest != nullptr &&
+           newest->hash() != TemplateHash(declared, *digests);
+  };
+  ASSIGN_OR_RETURN(const bool recorded,
+                   Record(key, declared, *digests, changes));
+  RETURN_IF_ERROR(SetRefresh(key, ""));
+  if (recorded) changed_(QueueKey(key));
+  return absl::OkStatus();
+}
+
+absl::Status ImageResolver::SetRefresh(const store::Key& key,
+                                       const std::string& trouble) {
   for (int i = 0; i < kCommitTries; ++i) {
     ASSIGN_OR_RETURN(std::optional<v1::Object> owner,
                      FindObject(store_, kind_, key.project, key.name));
-    ASSIGN_OR_RETURN(std::vector<v1::Revision> revisions,
-                     ListRevisionsOf(store_, kind_, key.project, key.name));
-    ASSIGN_OR_RETURN(const bool declares, Declares(store_, owner, declared));
-    if (!declares || Exists(revisions, declared)) return absl::OkStatus();
-    v1::Object object;
-    v1::Revision& revision = *object.mutable_revision();
-    revision = NextRevision(*owner, revisions, declared, digests);
-    const absl::Status status =
+    if (!owner.has_value() || !WantsRefresh(*owner)) return absl::OkStatus();
+    Conditions& conditions = ConditionsOf(*owner);
+    if (trouble.empty()) {
+      for (int c = conditions.size() - 1; c >= 0; --c) {
+        if (conditions[c].type() == kImageRefresh) {
+          conditions.DeleteSubrange(c, 1);
+        }
+      }
+    } else {
+      v1::Condition condition = *FindCondition(conditions, kImageRefresh);
+      condition.set_reason("Failed");
+      condition.set_message(trouble + "; it is tried again by itself");
+      if (!SetCondition(conditions, condition, clock_.Now())) {
+        return absl::OkStatus();
+      }
+    }
+    const absl::Status committed =
         store_
-            .Commit(store::Batch()
-                        .Put(store::KeyOf(object), store::Encode(object), 0)
-                        .Require(key, store::RevisionOf(*owner)))
+            .Commit(
+                store::Batch()
+                    .Put(key, store::Encode(*owner), store::RevisionOf(*owner))
+                    .Essential())
             .status();
-    if (absl::IsAborted(status)) continue;  // status writers are frequent
-    RETURN_IF_ERROR(status);
-    events_.Record(ReferenceTo(*owner), "RevisionCreated",
-                   RevisionSentence(revision));
-    return absl::OkStatus();
+    if (!absl::IsAborted(committed)) return committed;
   }
-  return absl::AbortedError(absl::StrCat("record a revision of ",
-                                         key.ToString(),
-                                         ": it changed too often meanwhile"));
+  return absl::OkStatus();  // it is looked at again
 }
 
 absl::Status ImageResolver::Report(const store::Key& key,

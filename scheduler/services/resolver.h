@@ -28,6 +28,9 @@ namespace bulwark::scheduler {
 // goes on with what it has: an image that cannot be had stops nothing. Says
 // what is wrong in the condition ImageResolved.
 //
+// A service whose revision is there already is resolved again if an apply has
+// asked for it (WantsRefresh()); other digests make a new revision.
+//
 // Works for one kind of object, its owners: "service" or "job". Has a queue of
 // its own, since a pull can take minutes. Thread-safe.
 class ImageResolver {
@@ -56,10 +59,6 @@ class ImageResolver {
  private:
   using Digests = std::map<std::string, std::string>;
 
-  v1::Revision NextRevision(const v1::Object& owner,
-                            const std::vector<v1::Revision>& known,
-                            const v1::Template& declared,
-                            const Digests& digests);
   absl::StatusOr<Digests> Resolve(const v1::Template& declared,
                                   const std::function<bool()>& wanted);
   absl::StatusOr<std::string> Digest(const std::string& image,
@@ -68,8 +67,14 @@ class ImageResolver {
   // Whether the owner still declares that. Looked up once a second.
   std::function<bool()> Wanted(const store::Key& key,
                                const v1::Template& declared);
-  absl::Status Record(const store::Key& key, const v1::Template& declared,
-                      const Digests& digests);
+  // Whether it was wanted, and is recorded.
+  absl::StatusOr<bool> Record(
+      const store::Key& key, const v1::Template& declared,
+      const Digests& digests,
+      const std::function<bool(const std::vector<v1::Revision>&)>& wanted);
+  absl::Status Refresh(const store::Key& key, const v1::Template& declared);
+  // What became of it: `trouble`, or "" for done.
+  absl::Status SetRefresh(const store::Key& key, const std::string& trouble);
   // UNAVAILABLE until the owner's controller has seen the declaration: it
   // removes what was said of older ones.
   absl::Status Report(const store::Key& key, const v1::Template& declared,
@@ -95,8 +100,10 @@ class ImageResolver {
   std::map<std::string, Unreported> unreported_ ABSL_GUARDED_BY(mu_);
 };
 
-// What is told of a new revision.
-std::string RevisionSentence(const v1::Revision& revision);
+// The condition by which an apply of an unchanged service with `pull: always`
+// asks for what its tags mean now; gone when that is done.
+inline constexpr char kImageRefresh[] = "ImageRefresh";
+bool WantsRefresh(const v1::Object& owner);
 
 // "ImageNotFound", "RegistryUnavailable", … and what would mend it. Pure.
 struct ImageTrouble {

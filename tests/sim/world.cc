@@ -64,6 +64,10 @@ struct World::Daemon {
                  Adder(w, Queue::kService)),
         job_resolver("job", w.store, w.images, w.clock, w.entropy, events,
                      Adder(w, Queue::kJob)),
+        image_updates(
+            w.store, w.images, w.clock, w.entropy, events,
+            Adder(w, Queue::kService),
+            [](const v1::ObjectReference&, int64_t, const std::string&) {}),
         reaper(w.store, w.engine, w.network, w.delivery, slots, w.clock,
                [&w](const store::Key& k) { w.EnqueueOwner(k); }) {}
 
@@ -95,6 +99,7 @@ struct World::Daemon {
   scheduler::CronController cron_jobs;
   scheduler::ImageResolver resolver;
   scheduler::ImageResolver job_resolver;
+  scheduler::ImageUpdateController image_updates;
   scheduler::Reaper reaper;
 };
 
@@ -150,6 +155,12 @@ void World::StartDaemon() {
     for (const v1::Object& o : owners->objects) {
       const store::Key key = store::KeyOf(o);
       EnqueueOwner(key);
+      if (scheduler::WantsRefresh(o)) {
+        Enqueue(Queue::kPull, scheduler::QueueKey(key));
+      }
+      if (o.service().spec().has_image_update()) {
+        Enqueue(Queue::kImageUpdate, scheduler::QueueKey(key));
+      }
       if (!o.has_cron_job()) Enqueue(Queue::kReap, key.ToString());
     }
   }
@@ -227,6 +238,8 @@ void World::Run(const Task& task) {
         return daemon_->resolver.Reconcile(key);
       case Queue::kJobPull:
         return daemon_->job_resolver.Reconcile(key);
+      case Queue::kImageUpdate:
+        return daemon_->image_updates.Reconcile(key);
       case Queue::kReap:
         return daemon_->reaper.Reconcile(key);
     }
@@ -293,11 +306,19 @@ void World::ObserveChange(const store::Change& change) {
                          object->job().metadata().owner().name()));
   }
   if (!put) Enqueue(Queue::kReap, change.key.ToString());
+  if (put && scheduler::WantsRefresh(*object) &&
+      !timers_.contains({Queue::kPull, key})) {
+    Enqueue(Queue::kPull, key);
+  }
   const int64_t generation = store::MetadataOf(*object).generation();
   int64_t& seen = generations_[change.key.ToString()];
   if (put && std::exchange(seen, generation) != generation) {
     // The controller of a service asks for its images.
     if (kind == "job") Enqueue(Queue::kJobPull, key);
+    if (object->service().spec().has_image_update() ||
+        object->service().status().has_image_update()) {
+      Enqueue(Queue::kImageUpdate, key);
+    }
   }
 }
 

@@ -23,6 +23,7 @@
 #include "proto/bulwark/v1/objects.pb.h"
 #include "scheduler/endpoints.h"
 #include "scheduler/events.h"
+#include "scheduler/imageupdate/controller.h"
 #include "scheduler/jobs/controller.h"
 #include "scheduler/jobs/cron_controller.h"
 #include "scheduler/reap/reaper.h"
@@ -83,7 +84,10 @@ class World {
   void Delete(const std::string& name, const std::string& kind = "service");
   // What an autoscaler decides: the count, which the bounds may not allow.
   void Decide(const std::string& name, int count);
-  void Publish(const std::string& image, Behavior behavior);
+  // A higher version moves the tag: another image stands behind it.
+  void Publish(const std::string& image, Behavior behavior, int version = 1);
+  // What an apply of the unchanged service does with `pull: always`.
+  void AskForImages(const std::string& service);
 
   // Runs one ready key, chosen by the seed. False if there is none.
   bool StepOnce();
@@ -145,6 +149,7 @@ class World {
     kJob,
     kCron,
     kJobPull,
+    kImageUpdate,
   };
   using Task = std::pair<Queue, std::string>;
   // What dies with the daemon.

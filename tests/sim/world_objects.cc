@@ -36,10 +36,25 @@ v1::Service World::MakeService(const std::string& name,
   return service;
 }
 
-void World::Publish(const std::string& image, Behavior behavior) {
+void World::Publish(const std::string& image, Behavior behavior, int version) {
   engine::ImageConfig config;
   config.command = {"/app"};
-  behaviors_[images.Publish(image, 1, config).layers[0]] = behavior;
+  behaviors_[images.Publish(image, version, config).layers[0]] = behavior;
+}
+
+void World::AskForImages(const std::string& service) {
+  auto object =
+      store::GetObject(store, store::ObjectKey("service", "default", service));
+  CHECK(object.ok());
+  v1::Condition condition;
+  condition.set_type(scheduler::kImageRefresh);
+  condition.set_status(v1::Condition::TRUE);
+  scheduler::SetCondition(
+      *object->mutable_service()->mutable_status()->mutable_conditions(),
+      condition, clock.Now());
+  CHECK(CommitAnyway(
+            store::Batch().Put(store::KeyOf(*object), store::Encode(*object)))
+            .ok());
 }
 
 void World::Apply(v1::Service service) {

@@ -14,6 +14,7 @@ from source_files import source_files
 _PORTS = [
     "engine/engine.h", "engine/container_access.h", "engine/container_files.h",
     "engine/images.h", "engine/image_build.h", "engine/image_commits.h",
+    "engine/image_refusal.h",
     "engine/image_content.h", "engine/image_exchange.h",
     "engine/container_spec.h",
     "engine/program_error.h", "engine/command.h",

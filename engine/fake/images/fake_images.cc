@@ -40,6 +40,7 @@ Image FakeImages::Publish(const std::string& reference, int version,
   image.platform = "linux/amd64";
   absl::MutexLock lock(&mu_);
   registry_[reference] = image;
+  published_[image.digest] = image;
   return image;
 }
 
@@ -67,11 +68,57 @@ int FakeImages::pulls() const {
   return pulls_;
 }
 
+absl::Duration FakeImages::last_max_age() const {
+  absl::MutexLock lock(&mu_);
+  return last_max_age_;
+}
+
+void FakeImages::Distrust(const std::string& digest, absl::Status why) {
+  absl::MutexLock lock(&mu_);
+  distrusted_[digest] = std::move(why);
+}
+
+void FakeImages::FailLookups(absl::Status status, int count) {
+  absl::MutexLock lock(&mu_);
+  lookup_failure_ = std::move(status);
+  lookup_failures_ = count;
+}
+
+int FakeImages::lookups() const {
+  absl::MutexLock lock(&mu_);
+  return lookups_;
+}
+
+absl::Status FakeImages::TrustOf(const std::string& digest) const {
+  auto it = distrusted_.find(digest);
+  return it == distrusted_.end() ? absl::OkStatus() : it->second;
+}
+
+absl::Status FakeImages::CheckTrust(const TrustRequest& request) {
+  absl::MutexLock lock(&mu_);
+  return TrustOf(request.digest);
+}
+
+absl::StatusOr<std::string> FakeImages::Lookup(absl::string_view reference) {
+  absl::MutexLock lock(&mu_);
+  ++lookups_;
+  if (lookup_failures_ > 0) {
+    --lookup_failures_;
+    return lookup_failure_;
+  }
+  auto it = registry_.find(std::string(reference));
+  if (it == registry_.end()) return NotFound(reference);
+  return it->second.digest;
+}
+
 absl::StatusOr<Image> FakeImages::Pull(const PullRequest& request,
                                        const ProgressSink& progress) {
   absl::MutexLock lock(&mu_);
+  last_max_age_ = request.max_age;
   if (auto it = local_.find(request.reference);
       it != local_.end() && !request.always) {
+    const absl::Status trusted = TrustOf(it->second.digest);
+    if (!trusted.ok()) return trusted;
     return it->second;
   }
   ++pulls_;
@@ -82,12 +129,20 @@ absl::StatusOr<Image> FakeImages::Pull(const PullRequest& request,
   if (request.wanted != nullptr && !request.wanted()) {
     return absl::CancelledError("pull cancelled");
   }
-  auto it = registry_.find(request.reference);
-  if (it == registry_.end()) return NotFound(request.reference);
+  const size_t at = request.reference.find('@');
+  const bool pinned = at != std::string::npos;
+  const auto& from = pinned ? published_ : registry_;
+  auto it =
+      from.find(pinned ? request.reference.substr(at + 1) : request.reference);
+  if (it == from.end()) return NotFound(request.reference);
+  const absl::Status trusted = TrustOf(it->second.digest);
+  if (!trusted.ok()) return trusted;
   if (progress && !progress({it->second.digest, "done", 1000, 1000, ""})) {
     return absl::CancelledError("pull cancelled");
   }
-  return local_[request.reference] = it->second;
+  Image image = it->second;
+  image.references = {request.reference};
+  return local_[request.reference] = image;
 }
 
 absl::StatusOr<std::vector<Image>> FakeImages::Load(int, const ProgressSink&) {
@@ -130,7 +185,9 @@ std::vector<Image> FakeImages::List() {
 absl::Status FakeImages::Tag(absl::string_view source,
                              absl::string_view target) {
   absl::MutexLock lock(&mu_);
-  auto it = local_.find(std::string(source));
+  auto it = std::find_if(local_.begin(), local_.end(), [&](const auto& entry) {
+    return entry.first == source || entry.second.digest == source;
+  });
   if (it == local_.end()) return NotFound(source);
   Image image = it->second;
   image.references = {std::string(target)};

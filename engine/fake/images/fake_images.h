@@ -12,7 +12,8 @@
 namespace bulwark::engine {
 
 // A registry of images that the test declares, and the local store that pulls
-// fill from it. References are taken as they are, without normalizing.
+// fill from it. References are taken as they are, without normalizing; what
+// was published once can be pulled by its digest, "NAME@sha256:…", for ever.
 // Thread-safe.
 class FakeImages final : public Images {
  public:
@@ -26,9 +27,19 @@ class FakeImages final : public Images {
   // The next `count` pulls fail so.
   void FailPulls(absl::Status status, int count = 1);
   int pulls() const;
+  // max_age of the last request to Pull().
+  absl::Duration last_max_age() const;
+  // From now on CheckTrust() and Pull() refuse images of this digest so; OK
+  // takes it back.
+  void Distrust(const std::string& digest, absl::Status why);
+  // The next `count` lookups fail so.
+  void FailLookups(absl::Status status, int count = 1);
+  int lookups() const;
 
   absl::StatusOr<Image> Pull(const PullRequest& request,
                              const ProgressSink& progress) override;
+  absl::Status CheckTrust(const TrustRequest& request) override;
+  absl::StatusOr<std::string> Lookup(absl::string_view reference) override;
   absl::StatusOr<std::vector<Image>> Load(
       int fd, const ProgressSink& progress) override;
   absl::StatusOr<Image> Build(const BuildRequest& request,
@@ -45,6 +56,8 @@ class FakeImages final : public Images {
       const PruneImagesRequest& request) override;
 
  private:
+  absl::Status TrustOf(const std::string& digest) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Local images by digest, with all their names.
   std::map<std::string, Image> ByDigest() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -55,6 +68,12 @@ class FakeImages final : public Images {
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   int failures_ ABSL_GUARDED_BY(mu_) = 0;
   int pulls_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Duration last_max_age_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Image> published_ ABSL_GUARDED_BY(mu_);  // by digest
+  std::map<std::string, absl::Status> distrusted_ ABSL_GUARDED_BY(mu_);
+  absl::Status lookup_failure_ ABSL_GUARDED_BY(mu_);
+  int lookup_failures_ ABSL_GUARDED_BY(mu_) = 0;
+  int lookups_ ABSL_GUARDED_BY(mu_) = 0;
   // Images that lost their last name while in use, by digest.
   std::map<std::string, Image> unnamed_ ABSL_GUARDED_BY(mu_);
   int64_t steps_ ABSL_GUARDED_BY(mu_) = 0;

@@ -1,0 +1,68 @@
+// Signatures of images in the form of cosign ("simple signing"), and what they
+// say. Pure.
+#ifndef ENGINE_IMAGE_SIGNATURE_EVIDENCE_H_
+#define ENGINE_IMAGE_SIGNATURE_EVIDENCE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "engine/image/reference.h"
+#include "engine/image/signature/policy.h"
+
+namespace bulwark::engine::image {
+
+inline constexpr char kSimpleSigning[] =
+    "application/vnd.dev.cosign.simplesigning.v1+json";
+inline constexpr char kSignatureAnnotation[] =
+    "dev.cosignproject.cosign/signature";
+
+inline constexpr int64_t kMaxPayloadBytes = 16 << 10;
+// Of one image: more are not looked at, the newest first.
+inline constexpr size_t kMaxSignatures = 1000;
+// Different payloads that are fetched for one image.
+inline constexpr size_t kMaxPayloads = 32;
+
+// One layer of the manifest that holds an image's signatures.
+struct SignatureLayer {
+  std::string digest;     // of the payload
+  int64_t size = 0;       // of the payload, at most kMaxPayloadBytes
+  std::string signature;  // DER
+};
+
+// The newest first; layers that are no signatures are left out.
+// INVALID_ARGUMENT if the text is no manifest.
+absl::StatusOr<std::vector<SignatureLayer>> ParseSignatureManifest(
+    absl::string_view text);
+
+// What was signed.
+struct SignedClaim {
+  Reference name;      // the repository that the image was signed for
+  std::string digest;  // of a manifest or index
+};
+// INVALID_ARGUMENT if it is not such a payload.
+absl::StatusOr<SignedClaim> ParsePayload(absl::string_view payload);
+
+struct Signature {
+  std::string payload;
+  std::string signature;  // DER
+  // The document that was signed, if it is an index that lists the image.
+  std::string index;
+};
+
+// Whether one of `signatures` satisfies `rule` for the image `digest` in the
+// repository of `name` (null: of whichever repository it was signed for). If
+// not, RefuseImage() with what comes closest to it.
+absl::Status CheckSignatures(const SignatureRule& rule, const Reference* name,
+                             absl::string_view digest,
+                             const std::vector<Signature>& signatures);
+
+// Whether `index` is an index that lists the manifest `digest`.
+bool ListsManifest(absl::string_view index, absl::string_view digest);
+
+}  // namespace bulwark::engine::image
+
+#endif  // ENGINE_IMAGE_SIGNATURE_EVIDENCE_H_

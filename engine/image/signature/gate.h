@@ -1,0 +1,54 @@
+// Lets only those images pass that are signed as the host's policy wants it.
+#ifndef ENGINE_IMAGE_SIGNATURE_GATE_H_
+#define ENGINE_IMAGE_SIGNATURE_GATE_H_
+
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "engine/image/blob_store.h"
+#include "engine/image/reference.h"
+#include "engine/image/signature/kept.h"
+#include "engine/image/signature/policy.h"
+#include "engine/image/sources.h"
+
+namespace bulwark::engine::image {
+
+// Thread-safe. Refusals are those of CheckSignatures().
+class SignatureGate {
+ public:
+  // `blobs` must outlive this object.
+  SignatureGate(SignaturePolicy policy, const std::string& state_dir,
+                BlobStore* blobs);
+
+  // By what is kept, without a registry. `name` null: the image is used by its
+  // digest alone.
+  absl::Status CheckKept(const Reference* name, absl::string_view digest) const;
+
+  // With the signatures that the registry has now, which are kept if they will
+  // do. `sources` are those of the image's repository. `index`: the document
+  // through which the image was chosen, empty if there was none or it is not
+  // known, when the registry is asked for it. Other errors are the registry's.
+  absl::Status CheckAtRegistry(Sources& sources, const Reference& name,
+                               absl::string_view digest,
+                               const std::string& index);
+
+  // See KeptSignatures.
+  void Sweep(const std::set<std::string>& digests, absl::Time now) {
+    kept_.Sweep(digests, now);
+  }
+
+ private:
+  absl::StatusOr<std::vector<Signature>> Fetch(
+      Sources& sources, const std::string& subject) const;
+
+  const SignaturePolicy policy_;
+  KeptSignatures kept_;
+  BlobStore* const blobs_;
+};
+
+}  // namespace bulwark::engine::image
+
+#endif  // ENGINE_IMAGE_SIGNATURE_GATE_H_
