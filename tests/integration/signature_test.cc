@@ -340,7 +340,9 @@ TEST_F(SignatureTest, WhenPulledByEachPolicy_AsksTheRegistryOnlyAsItSays) {
     Open({});
     images_->Remove(Name("free/app:1"), {}).IgnoreError();
     const std::string old_digest = Push("free/app", "1", "old");
-    if (c.present) ASSERT_OK(Pull("free/app:1").status());
+    if (c.present) {
+      ASSERT_OK(Pull("free/app:1").status());
+    }
     // The time of the pull outlives the daemon.
     Open({});
     const std::string new_digest = Push("free/app", "1", "new");
