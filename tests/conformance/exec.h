@@ -33,7 +33,7 @@ struct ExecOptions {
   std::string err;       // likewise
   std::string cwd;       // empty: the caller's
   std::vector<int> fds;  // the program's descriptors from 3 on
-  absl::Duration timeout = absl::Seconds(30);
+  absl::Duration timeout = absl::Seconds(120);
 };
 
 // Runs argv[0], looked up in PATH. The result holds what the files had when the
