@@ -149,22 +149,15 @@ grpc::Status ImagesService::List(grpc::ServerContext* context,
 grpc::Status ImagesService::Remove(grpc::ServerContext* context,
                                    const v1::RemoveImageRequest* request,
                                    v1::RemoveImageResponse*) {
-  return env_.gate.Run(
-      *context, "/bulwark.v1.Images/Remove", *request,
-      [&](const v1::Identity&) -> absl::Status {
-        const std::string& reference = request->reference();
-        ASSIGN_OR_RETURN(std::vector<std::string> in_use,
-                         DigestsInUse(env_.store));
-        if (request->untag()) {
-          if (absl::StartsWith(reference, "sha256:")) {
-            return absl::InvalidArgumentError(absl::StrCat(
-                "untag ", reference, ": it is a digest, not a name"));
-          }
-          ASSIGN_OR_RETURN(engine::Image image, env_.images.Get(reference));
-          in_use.push_back(std::move(image.digest));
-        }
-        return env_.images.Remove(reference, in_use);
-      });
+  return env_.gate.Run(*context, "/bulwark.v1.Images/Remove", *request,
+                       [&](const v1::Identity&) -> absl::Status {
+                         if (request->untag())
+                           return env_.images.Untag(request->reference());
+                         ASSIGN_OR_RETURN(const std::vector<std::string> in_use,
+                                          DigestsInUse(env_.store));
+                         return env_.images.Remove(request->reference(),
+                                                   in_use);
+                       });
 }
 
 grpc::Status ImagesService::Tag(grpc::ServerContext* context,

@@ -189,6 +189,21 @@ absl::Status CheckIds(const Config& config) {
                           ", or 0 for the host's users"));
 }
 
+absl::Status CheckImageCollection(const Config& config) {
+  if (config.image_gc_start < 1 || config.image_gc_start > 100) {
+    return Bad("image-gc-start",
+               absl::StrCat(config.image_gc_start, " is not 1 to 100 percent"));
+  }
+  if (config.image_gc_stop < 0 ||
+      config.image_gc_stop >= config.image_gc_start) {
+    return Bad("image-gc-stop",
+               absl::StrCat(config.image_gc_stop,
+                            " is not 0 to less than --image-gc-start ",
+                            config.image_gc_start));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
@@ -222,6 +237,7 @@ absl::Status CheckConfig(const Config& config) {
     if (!version.ok()) return Bad("max-kernel", version.status().message());
   }
   RETURN_IF_ERROR(CheckIds(config));
+  RETURN_IF_ERROR(CheckImageCollection(config));
   RETURN_IF_ERROR(CheckProxy(config));
   RETURN_IF_ERROR(CheckMetrics(config));
   RETURN_IF_ERROR(CheckWord("log-level", config.log_level,

@@ -45,6 +45,10 @@ struct Config {
   // Of the first range that containers' users are mapped to: above those that
   // subuid files and systemd use. 0: containers keep the host's users.
   int id_base = 1879048192;
+  // How full the disk of the state directory may be, in percent: from the one
+  // on images that nothing needs are removed, until it is the other.
+  int image_gc_start = 85;  // 100: never
+  int image_gc_stop = 80;
   std::string max_kernel;  // "6.1": use nothing newer
   int proxy_workers = 0;
   std::string proxy_engine = "auto";

@@ -154,6 +154,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
   RETURN_IF_ERROR(daemon->OpenKernel());
   RETURN_IF_ERROR(daemon->StartControllers());
   RETURN_IF_ERROR(daemon->StartServer());
+  daemon->StartImageCollector();
   daemon->StartMetrics();
   return daemon;
 }
@@ -340,6 +341,18 @@ absl::Status Daemon::StartServer() {
   return absl::OkStatus();
 }
 
+void Daemon::StartImageCollector() {
+  CollectorOptions options;
+  options.marks = {config_.image_gc_start, config_.image_gc_stop};
+  image_collector_ = std::make_unique<ImageCollector>(
+      *disk_, clock_, options, [this](bool enough, const std::string& message) {
+        scheduler_->events().Record(
+            NodeReference(), enough ? "ImagesCollected" : "DiskTooFull",
+            message, enough ? v1::Event::NORMAL : v1::Event::WARNING);
+      });
+  image_collector_->Start();
+}
+
 void Daemon::StartMetrics() {
   if (config_.metrics_listen.empty()) return;
   utsname kernel{};
@@ -392,6 +405,7 @@ void Daemon::UpdateNode() {
 Daemon::~Daemon() {
   metrics_.reset();
   if (collector_ != nullptr) collector_->Stop();
+  if (image_collector_ != nullptr) image_collector_->Stop();
   if (volume_controller_ != nullptr) volume_controller_->Interrupt();
   if (server_ != nullptr) server_->Stop(absl::Seconds(5));
   server_.reset();

@@ -17,6 +17,7 @@
 #include "base/entropy.h"
 #include "daemon/build_networks.h"
 #include "daemon/config.h"
+#include "daemon/disk/collector.h"
 #include "daemon/disk/disk.h"
 #include "daemon/instance_lock.h"
 #include "daemon/metrics/collector.h"
@@ -79,6 +80,7 @@ class Daemon {
                                         const std::string& name);
   api::VolumeActions VolumeCalls();
   absl::Status StartServer();
+  void StartImageCollector();
   void StartMetrics();
   void RepairLoop();
   void RepairNetwork();
@@ -124,6 +126,7 @@ class Daemon {
   bool node_open_ = false;    // of the repairing thread only
   std::string last_trouble_;  // of the network, as last logged; its too
   std::unique_ptr<Disk> disk_;
+  std::unique_ptr<ImageCollector> image_collector_;
   std::unique_ptr<api::Server> server_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<metrics::Server> metrics_;  // null: off

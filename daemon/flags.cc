@@ -49,6 +49,12 @@ constexpr Flag kFlags[] = {
      "first of the host's user ids that containers' users are (0: they keep "
      "the host's)",
      &Config::id_base},
+    {"image-gc-start",
+     "percent of the disk from which on images that nothing needs are removed "
+     "(100: never)",
+     &Config::image_gc_start},
+    {"image-gc-stop", "percent of the disk at which that ends",
+     &Config::image_gc_stop},
     {"max-kernel", "use no kernel feature newer than this version",
      &Config::max_kernel},
     {"proxy-workers", "threads of the proxy (default: one for each processor)",

@@ -95,6 +95,11 @@ struct PruneImagesRequest {
   bool all = false;     // with `images`: also those that have one
   bool build_cache = false;
   bool dry_run = false;
+  // Images that somebody wanted within this time stay.
+  absl::Duration min_unused;
+  // Not null: what nothing needs goes first, and then one image after the
+  // other, the longest unused first, until this says true.
+  std::function<bool()> enough;
 };
 struct PruneImagesResult {
   // "image docker.io/library/nginx:1.27", "image sha256:…", "5 build steps".
@@ -141,6 +146,9 @@ class Images {
   virtual std::vector<Image> List() = 0;
   virtual absl::Status Tag(absl::string_view source,
                            absl::string_view target) = 0;
+  // Drops a name alone: the image stays, also without one, until it is pruned.
+  // NOT_FOUND; INVALID_ARGUMENT for a digest.
+  virtual absl::Status Untag(absl::string_view reference) = 0;
   // Drops a reference; content that nothing needs goes with it, except that of
   // the digests in `in_use`.
   virtual absl::Status Remove(absl::string_view reference,

@@ -110,6 +110,10 @@ inline constexpr Series kSystemSeries[] = {
     {"bulwark_image_lookups_total", Type::kCounter, "",
      "Questions to registries for the image behind a tag, for automatic "
      "updates."},
+    {"bulwark_image_collections_total", Type::kCounter, "",
+     "Times that images were removed to make room on the disk."},
+    {"bulwark_image_collected_bytes_total", Type::kCounter, "",
+     "Bytes of what was removed to make room on the disk."},
     // The daemon's process, as every Prometheus client names it
     {"process_cpu_seconds_total", Type::kCounter, "",
      "Processor time of the daemon."},

@@ -19,9 +19,13 @@
 namespace bulwark::daemon {
 namespace {
 
+// What was used a moment ago is likely to be used again at once.
+constexpr absl::Duration kMinUnused = absl::Minutes(10);
+
 struct Space {
   int64_t total = 0;
-  int64_t available = 0;
+  int64_t used = 0;
+  int64_t available = 0;  // to others than root
 };
 
 absl::StatusOr<Space> SpaceOf(const std::string& path) {
@@ -29,6 +33,7 @@ absl::StatusOr<Space> SpaceOf(const std::string& path) {
   if (statvfs(path.c_str(), &info) != 0) return ErrnoStatus("look at", path);
   const auto block = static_cast<int64_t>(info.f_frsize);
   return Space{static_cast<int64_t>(info.f_blocks) * block,
+               static_cast<int64_t>(info.f_blocks - info.f_bfree) * block,
                static_cast<int64_t>(info.f_bavail) * block};
 }
 
@@ -249,6 +254,48 @@ absl::StatusOr<v1::PruneResponse> Disk::Prune(const v1::PruneRequest& request) {
   response.set_freed_bytes(
       std::max<int64_t>(0, after.available - before.available));
   return response;
+}
+
+absl::StatusOr<int> Disk::PercentUsed() const {
+  if (used_percent_ != nullptr) return used_percent_();
+  ASSIGN_OR_RETURN(const Space space, SpaceOf(state_dir_));
+  const int64_t usable = space.used + space.available;
+  return usable > 0 ? static_cast<int>(space.used * 100 / usable) : 0;
+}
+
+absl::StatusOr<Collected> Disk::Collect(const Watermarks& marks) {
+  Collected result;
+  ASSIGN_OR_RETURN(result.percent_before, PercentUsed());
+  result.percent_after = result.percent_before;
+  if (result.percent_before < marks.start_percent) return result;
+  absl::Status trouble;
+  const auto enough = [&] {
+    // What has just been freed may be counted only once it is flushed.
+    trouble.Update(os::SyncFs(state_dir_));
+    const absl::StatusOr<int> percent = PercentUsed();
+    trouble.Update(percent.status());
+    if (percent.ok()) result.percent_after = *percent;
+    return !trouble.ok() || result.percent_after <= marks.stop_percent;
+  };
+  // The cheapest to get back first.
+  engine::PruneImagesRequest nameless, cache, named;
+  nameless.images = true;
+  cache.build_cache = true;
+  named.images = named.all = true;
+  for (engine::PruneImagesRequest* request : {&nameless, &cache, &named}) {
+    if (request != &nameless && enough()) break;
+    // Anew each time: what was needed by nothing may be by now.
+    ASSIGN_OR_RETURN(request->in_use, NeededImages());
+    request->min_unused = kMinUnused;
+    if (request != &cache) request->enough = enough;
+    ASSIGN_OR_RETURN(const engine::PruneImagesResult pruned,
+                     images_.Prune(*request));
+    result.removed.insert(result.removed.end(), pruned.removed.begin(),
+                          pruned.removed.end());
+  }
+  enough();
+  RETURN_IF_ERROR(trouble);
+  return result;
 }
 
 }  // namespace bulwark::daemon

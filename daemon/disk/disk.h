@@ -3,7 +3,9 @@
 #ifndef DAEMON_DISK_DISK_H_
 #define DAEMON_DISK_DISK_H_
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,6 +23,20 @@ namespace bulwark::daemon {
 std::vector<std::string> EndedContainers(
     const std::vector<engine::ContainerInfo>& containers,
     const std::vector<v1::Object>& replicas);
+
+// When images go by themselves: not before the disk is so full, and not once it
+// is no fuller than that. Percent, as `df` counts: what root keeps for itself
+// is neither used nor free.
+struct Watermarks {
+  int start_percent = 85;
+  int stop_percent = 80;
+};
+
+struct Collected {
+  std::vector<std::string> removed;  // as Prune() says it
+  int percent_before = 0;
+  int percent_after = 0;
+};
 
 // Thread-safe; calls read whole directory trees, and block for that long. The
 // references must outlive this object.
@@ -41,6 +57,16 @@ class Disk {
   // estimate by the files' sizes.
   absl::StatusOr<v1::PruneResponse> Prune(const v1::PruneRequest& request);
 
+  // If the disk is too full: removes images without a name, then the build
+  // cache, then the images that were unused the longest, each only while it is
+  // still fuller than the lower mark. What is needed (as for Prune()) or was
+  // used within ten minutes stays.
+  absl::StatusOr<Collected> Collect(const Watermarks& marks);
+
+  // How full the disk is, for tests.
+  using UsedPercent = std::function<absl::StatusOr<int>()>;
+  void SetUsedPercent(UsedPercent used) { used_percent_ = std::move(used); }
+
  private:
   // Digests of images that something declared or running needs.
   absl::StatusOr<std::vector<std::string>> NeededImages();
@@ -51,6 +77,7 @@ class Disk {
   absl::Status AddVolumes(v1::DiskUsageResponse& response);
   absl::StatusOr<int64_t> PruneContainers(bool dry_run,
                                           v1::PruneResponse& response);
+  absl::StatusOr<int> PercentUsed() const;
   absl::StatusOr<int64_t> PruneImages(const v1::PruneRequest& request,
                                       v1::PruneResponse& response);
 
@@ -59,6 +86,7 @@ class Disk {
   engine::Engine& engine_;
   engine::Images& images_;
   volumes::Volumes& volumes_;
+  UsedPercent used_percent_;  // null: of the file system
 };
 
 }  // namespace bulwark::daemon

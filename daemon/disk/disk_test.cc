@@ -3,6 +3,7 @@
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "daemon/disk/collector.h"
 #include "engine/fake/fake_engine.h"
 #include "engine/fake/images/fake_images.h"
 #include "scheduler/names.h"
@@ -144,6 +145,60 @@ TEST_F(DiskTest, WhenPruned_KeepsWhatRevisionsReplicasAndServicesNeed) {
   EXPECT_EQ(estimate_, 1000);
   EXPECT_THAT(Prune({"images"}, true), ElementsAre("image idle"));
   EXPECT_EQ(images_.List().size(), 4u);
+}
+
+TEST_F(DiskTest, WhenTheDiskIsNotTooFull_NothingIsCollected) {
+  Pull("idle");
+  disk_.SetUsedPercent([] { return 84; });
+  ASSERT_OK_AND_ASSIGN(const Collected collected, disk_.Collect({85, 80}));
+  EXPECT_THAT(collected.removed, IsEmpty());
+  EXPECT_EQ(images_.List().size(), 1u);
+}
+
+TEST_F(DiskTest, WhenTheDiskIsTooFull_ImagesGoUntilItIsLessSo) {
+  for (const char* name : {"a", "b", "c", "d"}) Pull(name);
+  // Each image is five percent of it.
+  disk_.SetUsedPercent(
+      [this] { return 70 + 5 * static_cast<int>(images_.List().size()); });
+  ASSERT_OK_AND_ASSIGN(const Collected collected, disk_.Collect({85, 80}));
+  EXPECT_EQ(collected.removed.size(), 2u);
+  EXPECT_EQ(collected.percent_before, 90);
+  EXPECT_EQ(collected.percent_after, 80);
+  EXPECT_EQ(images_.List().size(), 2u);
+}
+
+TEST_F(DiskTest, WhenTheDiskIsTooFull_TheBuildCacheGoesBeforeNamedImages) {
+  engine::BuildRequest build;
+  build.tags = {"built"};
+  ASSERT_OK(images_.Build(build, nullptr).status());
+  bool cached = true;
+  disk_.SetUsedPercent([&] {
+    const auto usage = images_.Usage({});
+    cached = usage.ok() && usage->build_cache.count > 0;
+    return cached ? 90 : 75;
+  });
+  ASSERT_OK_AND_ASSIGN(const Collected collected, disk_.Collect({85, 80}));
+  EXPECT_THAT(collected.removed, ElementsAre("1 build step"));
+  EXPECT_EQ(images_.List().size(), 1u);
+}
+
+TEST_F(DiskTest, WhenTheDiskIsTooFull_WhatIsNeededStaysAndItIsSaidOnce) {
+  const std::string kept = Pull("of-revision");
+  v1::Object revision;
+  revision.mutable_revision()->mutable_metadata()->set_name("web-1");
+  (*revision.mutable_revision()->mutable_image_digests())["x"] = kept;
+  Put(revision);
+  disk_.SetUsedPercent([] { return 99; });
+  std::vector<std::string> told;
+  ImageCollector collector(disk_, clock_, {},
+                           [&](bool enough, const std::string& message) {
+                             EXPECT_FALSE(enough);
+                             told.push_back(message);
+                           });
+  ASSERT_OK(collector.RunOnce());
+  ASSERT_OK(collector.RunOnce());
+  EXPECT_EQ(told.size(), 1u);
+  EXPECT_EQ(images_.List().size(), 1u);
 }
 
 TEST_F(DiskTest, WhenOnlyTheBuildCacheIsPruned_ImagesStay) {

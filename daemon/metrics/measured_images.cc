@@ -37,8 +37,19 @@ absl::Status MeasuredImages::CheckTrust(const engine::TrustRequest& request) {
   return status;
 }
 
+absl::StatusOr<engine::PruneImagesResult> MeasuredImages::Prune(
+    const engine::PruneImagesRequest& request) {
+  absl::StatusOr<engine::PruneImagesResult> result = images_.Prune(request);
+  if (result.ok() && request.enough != nullptr && !result->removed.empty()) {
+    ++collections_;
+    collected_bytes_ += result->bytes;
+  }
+  return result;
+}
+
 MeasuredImages::Stats MeasuredImages::GetStats() const {
-  return {pulls_, failures_, bytes_, refusals_, lookups_, durations_.Get()};
+  return {pulls_,   failures_,        bytes_,       refusals_,
+          lookups_, durations_.Get(), collections_, collected_bytes_};
 }
 
 }  // namespace bulwark::daemon

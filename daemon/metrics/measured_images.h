@@ -23,6 +23,9 @@ class MeasuredImages final : public engine::Images {
     int64_t refusals = 0;  // by the signature policy, of pulls and starts
     int64_t lookups = 0;   // of digests behind names
     Histogram::Snapshot durations;  // of `pulls`
+    // Prunings that made room (PruneImagesRequest::enough).
+    int64_t collections = 0;
+    int64_t collected_bytes = 0;
   };
 
   // The references must outlive this object.
@@ -60,14 +63,15 @@ class MeasuredImages final : public engine::Images {
                       const std::vector<std::string>& in_use) override {
     return images_.Remove(reference, in_use);
   }
+  absl::Status Untag(absl::string_view reference) override {
+    return images_.Untag(reference);
+  }
   absl::StatusOr<engine::ImagesUsage> Usage(
       const std::vector<std::string>& in_use) override {
     return images_.Usage(in_use);
   }
   absl::StatusOr<engine::PruneImagesResult> Prune(
-      const engine::PruneImagesRequest& request) override {
-    return images_.Prune(request);
-  }
+      const engine::PruneImagesRequest& request) override;
 
  private:
   engine::Images& images_;
@@ -77,6 +81,8 @@ class MeasuredImages final : public engine::Images {
   std::atomic<int64_t> bytes_{0};
   std::atomic<int64_t> refusals_{0};
   std::atomic<int64_t> lookups_{0};
+  std::atomic<int64_t> collections_{0};
+  std::atomic<int64_t> collected_bytes_{0};
   Histogram durations_{kSlowBounds};
 };
 

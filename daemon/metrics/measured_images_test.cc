@@ -65,6 +65,7 @@ class Downloading final : public engine::Images {
                       const std::vector<std::string>&) override {
     return absl::OkStatus();
   }
+  absl::Status Untag(absl::string_view) override { return absl::OkStatus(); }
   absl::StatusOr<engine::ImagesUsage> Usage(
       const std::vector<std::string>&) override {
     return absl::UnimplementedError("usage");

@@ -99,6 +99,9 @@ void AddPulls(const MeasuredImages::Stats& stats, metrics::Samples& samples) {
   samples.Add("bulwark_image_pull_duration_seconds", {}, stats.durations);
   samples.Add("bulwark_image_refusals_total", Number(stats.refusals));
   samples.Add("bulwark_image_lookups_total", Number(stats.lookups));
+  samples.Add("bulwark_image_collections_total", Number(stats.collections));
+  samples.Add("bulwark_image_collected_bytes_total",
+              Number(stats.collected_bytes));
 }
 
 }  // namespace bulwark::daemon

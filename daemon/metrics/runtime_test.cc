@@ -108,7 +108,7 @@ TEST(RuntimeTest, StoreAndPullsTellTheirCounts) {
   store.write_time = Histogram().Get();
   metrics::Samples samples;
   AddStore(store, samples);
-  AddPulls({6, 7, 8, 9, 10, Histogram(kSlowBounds).Get()}, samples);
+  AddPulls({6, 7, 8, 9, 10, Histogram(kSlowBounds).Get(), 11, 12}, samples);
   EXPECT_THAT(Values(std::move(samples)),
               IsSupersetOf(std::map<std::string, double>{
                   {"bulwark_store_commits_total", 1},
@@ -122,6 +122,8 @@ TEST(RuntimeTest, StoreAndPullsTellTheirCounts) {
                   {"bulwark_image_pull_bytes_total", 8},
                   {"bulwark_image_refusals_total", 9},
                   {"bulwark_image_lookups_total", 10},
+                  {"bulwark_image_collections_total", 11},
+                  {"bulwark_image_collected_bytes_total", 12},
                   {"bulwark_image_pull_duration_seconds_count", 0}}));
 }
 

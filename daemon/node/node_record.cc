@@ -40,14 +40,6 @@ std::string CamelCase(absl::string_view name) {
   return out;
 }
 
-v1::ObjectReference NodeReference() {
-  v1::ObjectReference reference;
-  reference.set_kind("node");
-  reference.set_project("default");
-  reference.set_name(kNodeName);
-  return reference;
-}
-
 void RemoveCondition(const std::string& type, v1::Node& node) {
   auto& all = *node.mutable_status()->mutable_conditions();
   for (int i = 0; i < all.size(); ++i) {
@@ -56,6 +48,14 @@ void RemoveCondition(const std::string& type, v1::Node& node) {
 }
 
 }  // namespace
+
+v1::ObjectReference NodeReference() {
+  v1::ObjectReference reference;
+  reference.set_kind("node");
+  reference.set_project("default");
+  reference.set_name(kNodeName);
+  return reference;
+}
 
 HostIdentity IdentifyHost(Clock& clock) {
   HostIdentity host;

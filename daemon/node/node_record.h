@@ -17,6 +17,8 @@ namespace bulwark::daemon {
 
 // The object's name; its project is "default".
 inline constexpr char kNodeName[] = "local";
+// To it, for its events.
+v1::ObjectReference NodeReference();
 // Type of the condition whose message is the boot report. FALSE: services are
 // missing; UNKNOWN: it is not over yet.
 inline constexpr char kBooted[] = "Booted";

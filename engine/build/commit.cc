@@ -3,48 +3,23 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/units.h"
+#include "engine/build/changes.h"
 #include "engine/build/dockerfile.h"
 #include "engine/build/image_writer.h"
-#include "engine/build/scope.h"
-#include "engine/build/stage.h"
 #include "os/copy.h"
 #include "os/measure.h"
 
 namespace bulwark::engine::build {
 namespace {
 
-constexpr char kName[] = "--change";
 // The metadata store takes no more of users' changes below that.
 constexpr int64_t kSpareBytes = 64 << 20;
-constexpr const char* kAllowed[] = {
-    "CMD",     "ENTRYPOINT", "ENV",        "EXPOSE", "HEALTHCHECK", "LABEL",
-    "ONBUILD", "SHELL",      "STOPSIGNAL", "USER",   "VOLUME"};
-
-absl::StatusOr<std::vector<Instruction>> ParseChanges(
-    const std::vector<std::string>& changes) {
-  std::vector<Instruction> instructions;
-  for (const std::string& text : changes) {
-    ASSIGN_OR_RETURN(
-        Instruction instruction,
-        ParseInstruction(text, static_cast<int>(instructions.size()) + 1,
-                         kName));
-    if (std::find(std::begin(kAllowed), std::end(kAllowed),
-                  instruction.keyword) == std::end(kAllowed)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(kName, " \"", text, "\": ", instruction.keyword,
-                       " is nothing that a commit can change"));
-    }
-    instructions.push_back(std::move(instruction));
-  }
-  return instructions;
-}
 
 // What the container was started with.
 void Overlay(const ImageConfig& from, ImageConfig& to) {
@@ -72,16 +47,15 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
                    ParseTags(request.tags));
   ASSIGN_OR_RETURN(const std::vector<Instruction> changes,
                    ParseChanges(request.changes));
-  ASSIGN_OR_RETURN(const image::Platform platform, image::ParsePlatform(""));
   image::Reporter reporter(nullptr);
   image::ImageStore::Lease lease(options.store);
   BuildRequest build;
   build.no_cache = true;
   BuildContext context{options, build, &reporter, &lease};
   Dockerfile file;
-  file.name = kName;
+  file.name = kChangeName;
   context.file = &file;
-  context.file_name = kName;
+  context.file_name = kChangeName;
   PullRequest pull;
   pull.reference = request.base;
   ASSIGN_OR_RETURN(const Image base, options.resolve(pull, nullptr));
@@ -109,19 +83,8 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
       {absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now, absl::UTCTimeZone()),
        "commit", comment, empty});
   Overlay(request.config, image.config.config);
-  // Triggers are for builds.
-  std::vector<std::string> triggers;
-  triggers.swap(image.config.on_build);
-  GlobalScope global({}, platform);
-  Stage stage(&context, &global, StageOptions());
-  RETURN_IF_ERROR(stage.Start(std::move(image), Instruction()));
-  for (const Instruction& instruction : changes) {
-    RETURN_IF_ERROR(stage.Execute(instruction, kName));
-  }
-  StageImage result = stage.image();
-  result.config.on_build.insert(result.config.on_build.begin(),
-                                triggers.begin(), triggers.end());
-  return StoreImage(options.store, &lease, std::move(result), names);
+  RETURN_IF_ERROR(ApplyChanges(&context, changes, &image));
+  return StoreImage(options.store, &lease, std::move(image), names);
 }
 
 }  // namespace

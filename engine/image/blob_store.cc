@@ -161,20 +161,46 @@ std::vector<std::string> BlobStore::List() const {
   return result;
 }
 
-absl::Status BlobStore::Verify(absl::string_view digest) const {
+absl::StatusOr<std::string> BlobStore::Rehash(
+    absl::string_view digest,
+    const std::function<bool(int64_t)>& on_bytes) const {
   ASSIGN_OR_RETURN(UniqueFd fd, Read(digest));
   FdSource source(fd.get());
   Sha256 hash;
   std::vector<char> buffer(256 << 10);
   for (;;) {
     ASSIGN_OR_RETURN(size_t n, source.Read(buffer.data(), buffer.size()));
-    if (n == 0) break;
+    if (n == 0) return hash.Digest();
     hash.Update(absl::string_view(buffer.data(), n));
+    if (on_bytes != nullptr && !on_bytes(static_cast<int64_t>(n))) {
+      return absl::CancelledError("cancelled");
+    }
   }
-  std::string got = hash.Digest();
+}
+
+absl::Status BlobStore::Verify(absl::string_view digest) const {
+  ASSIGN_OR_RETURN(const std::string got, Rehash(digest, nullptr));
   if (got == digest) return absl::OkStatus();
   RETURN_IF_ERROR(Remove(digest));
   return Changed(digest, got);
+}
+
+absl::StatusOr<std::string> BlobStore::SetAside(absl::string_view digest) {
+  std::string aside = NextTemporaryPath();
+  const std::string path = PathOf(digest);
+  if (rename(path.c_str(), aside.c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus("move aside blob", path);
+  }
+  return aside;
+}
+
+absl::Status BlobStore::EndAside(const std::string& path,
+                                 absl::string_view digest) const {
+  const std::string target = PathOf(digest);
+  const int result =
+      Has(digest) ? unlink(path.c_str()) : rename(path.c_str(), target.c_str());
+  if (result != 0 && errno != ENOENT) return ErrnoStatus("move back", target);
+  return absl::OkStatus();
 }
 
 absl::Status BlobStore::Remove(absl::string_view digest) const {

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -81,6 +82,16 @@ class BlobStore {
   std::vector<std::string> List() const;
   // The same check alone, for blobs of any size.
   absl::Status Verify(absl::string_view digest) const;
+  // The digest of what the blob holds now; nothing is removed. `on_bytes` is
+  // told of each piece, may be null, and ends the reading with CANCELLED.
+  absl::StatusOr<std::string> Rehash(
+      absl::string_view digest,
+      const std::function<bool(int64_t)>& on_bytes) const;
+  // Hides the blob, so that it can come anew; its path meanwhile.
+  absl::StatusOr<std::string> SetAside(absl::string_view digest);
+  // Removes what was set aside; it comes back if nothing took its place.
+  absl::Status EndAside(const std::string& path,
+                        absl::string_view digest) const;
   absl::Status Remove(absl::string_view digest) const;
 
   // A new directory in STATE/ingest, mode 0700, for layers in the making. The

@@ -206,6 +206,11 @@ bool IsZstd(absl::string_view head) {
 
 }  // namespace
 
+Compression CompressionOf(absl::string_view head) {
+  if (absl::StartsWith(head, "\x1f\x8b")) return Compression::kGzip;
+  return IsZstd(head) ? Compression::kZstd : Compression::kNone;
+}
+
 absl::StatusOr<size_t> FdSource::Read(char* buffer, size_t size) {
   for (;;) {
     ssize_t n = read(fd_, buffer, size);
@@ -225,11 +230,14 @@ absl::StatusOr<std::unique_ptr<Decompressor>> NewDecompressor(
     std::unique_ptr<ByteSource> source) {
   Input input(std::move(source));
   RETURN_IF_ERROR(input.Peek(4));
-  absl::string_view head = input.rest();
-  if (absl::StartsWith(head, "\x1f\x8b")) {
-    return std::make_unique<GzipSource>(std::move(input));
+  switch (CompressionOf(input.rest())) {
+    case Compression::kGzip:
+      return std::make_unique<GzipSource>(std::move(input));
+    case Compression::kZstd:
+      return std::make_unique<ZstdSource>(std::move(input));
+    case Compression::kNone:
+      break;
   }
-  if (IsZstd(head)) return std::make_unique<ZstdSource>(std::move(input));
   return std::make_unique<PlainSource>(std::move(input));
 }
 

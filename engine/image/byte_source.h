@@ -45,6 +45,9 @@ class StringSource final : public ByteSource {
 
 enum class Compression { kNone, kGzip, kZstd };
 
+// By the first bytes of a stream, at least four of them.
+Compression CompressionOf(absl::string_view head);
+
 // Decompresses what another source gives.
 class Decompressor : public ByteSource {
  public:

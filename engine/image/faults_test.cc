@@ -206,6 +206,49 @@ TEST_F(FaultsTest, WhenKilledAtAnyMoment_WhatIsNamedIsWhole) {
   EXPECT_THAT(os::ListDir(dir_ / "disk/state/layers"), IsOkAndHolds(SizeIs(2)));
 }
 
+TEST_F(FaultsTest, WhenKilledWhileImportingAndRenaming_WhatIsNamedIsWhole) {
+  const std::string tar = Layer("f", 300'000);
+  for (int round = 0; round < 15; ++round) {
+    const pid_t pid = fork();
+    ASSERT_GE(pid, 0);
+    if (pid == 0) {  // imports, renames and removes until it is killed
+      std::unique_ptr<LocalImages> images = Open();
+      for (int i = 0; images != nullptr; ++i) {
+        ImportRequest request;
+        request.reference = absl::StrCat("app", i % 3);
+        request.message = absl::StrCat(round, ".", i);
+        UniqueFd fd(memfd_create("tar", MFD_CLOEXEC));
+        os::WriteAll(fd.get(), tar, "tar").IgnoreError();
+        lseek(fd.get(), 0, SEEK_SET);
+        images->Import(request, fd.get(), nullptr).IgnoreError();
+        images->Tag(request.reference, "kept").IgnoreError();
+        images->Untag(request.reference).IgnoreError();
+        if (i % 4 == 3) images->Remove("kept", {}).IgnoreError();
+      }
+      _exit(1);
+    }
+    clock_.Sleep(absl::Milliseconds(5 + entropy_.Next() % 60));
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    ASSERT_TRUE(WIFSIGNALED(status));
+
+    std::unique_ptr<LocalImages> images = Open();
+    ASSERT_NE(images, nullptr);
+    EXPECT_THAT(os::ListDir(dir_ / "disk/state/ingest"),
+                IsOkAndHolds(IsEmpty()));
+    // Every blob and every layer, byte by byte.
+    EXPECT_THAT(images->Verify({}, nullptr), IsOkAndHolds(IsEmpty()));
+  }
+  std::unique_ptr<LocalImages> images = Open();
+  PruneImagesRequest prune;
+  prune.images = prune.all = true;
+  ASSERT_OK(images->Prune(prune));
+  EXPECT_THAT(os::ListDir(dir_ / "disk/state/layers"), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(os::ListDir(dir_ / "disk/state/blobs/sha256"),
+              IsOkAndHolds(IsEmpty()));
+}
+
 TEST_F(FaultsTest, WhenManyLoadAndRemove_AnImageThatIsReturnedIsWhole) {
   std::unique_ptr<LocalImages> images = Open();
   const std::string shared = Layer("f", 50'000);

@@ -94,7 +94,7 @@ absl::Status ImageStore::Load() {
   }
   absl::MutexLock lock(&mu_);
   for (const std::string& digest : StringList(*index, "images")) {
-    absl::StatusOr<Image> image =
+    absl::StatusOr<Stored> image =
         IsDigest(digest) ? Describe(digest) : NotPresent(digest);
     if (image.ok()) {
       images_[digest] = *std::move(image);
@@ -113,12 +113,24 @@ absl::Status ImageStore::Load() {
       if (seconds > 0) pulled_[name] = absl::FromUnixSeconds(seconds);
     }
   }
+  const Json* used = image::Find(*index, "used");
+  if (used != nullptr && used->is_object()) {
+    for (auto& [digest, image] : images_) {
+      const int64_t seconds = IntField(*used, digest.c_str());
+      if (seconds > 0) image.used = absl::FromUnixSeconds(seconds);
+    }
+  }
   return absl::OkStatus();
 }
 
 absl::Status ImageStore::Save() {
   Json images = Json::array();
-  for (const auto& [digest, image] : images_) images.push_back(digest);
+  Json used = Json::object();
+  for (const auto& [digest, image] : images_) {
+    images.push_back(digest);
+    const int64_t seconds = absl::ToUnixSeconds(image.used);
+    if (seconds > 0) used[digest] = seconds;
+  }
   Json pulls = Json::object();
   for (auto it = pulled_.begin(); it != pulled_.end();) {
     if (references_.count(it->first) == 0) {
@@ -131,7 +143,8 @@ absl::Status ImageStore::Save() {
   Json index = {{"version", kVersion},
                 {"images", std::move(images)},
                 {"references", Json(references_)},
-                {"pulls", std::move(pulls)}};
+                {"pulls", std::move(pulls)},
+                {"used", std::move(used)}};
   return os::WriteFileDurably(absl::StrCat(state_dir_, "/index.json"),
                               Dump(index));
 }
@@ -158,7 +171,7 @@ void ImageStore::MakeReserve() const {
   }
 }
 
-absl::StatusOr<Image> ImageStore::Describe(
+absl::StatusOr<ImageStore::Stored> ImageStore::Describe(
     absl::string_view manifest_digest) const {
   ASSIGN_OR_RETURN(std::string manifest_text,
                    blobs_->ReadAll(manifest_digest, kMaxManifestBytes));
@@ -171,7 +184,8 @@ absl::StatusOr<Image> ImageStore::Describe(
         "image ", manifest_digest, " has ", manifest.layers.size(),
         " layers, but its configuration names ", config.diff_ids.size()));
   }
-  Image image;
+  Stored stored;
+  Image& image = stored.image;
   image.digest = std::string(manifest_digest);
   image.config_digest = manifest.config.digest;
   image.config = std::move(config.config);
@@ -187,20 +201,25 @@ absl::StatusOr<Image> ImageStore::Describe(
           absl::StrCat("image ", manifest_digest, ": layer ",
                        config.diff_ids[i], " is not unpacked"));
     }
-    image.layers.push_back(std::move(dir));
+    image.layers.push_back(dir);
+    stored.layers.push_back(
+        {manifest.layers[i].digest, config.diff_ids[i], std::move(dir)});
   }
-  return image;
+  return stored;
 }
 
 absl::StatusOr<Image> ImageStore::Add(
     absl::string_view manifest_digest,
     const std::vector<std::string>& references, absl::Time pulled) {
-  ASSIGN_OR_RETURN(Image image, Describe(manifest_digest));
+  ASSIGN_OR_RETURN(Stored stored, Describe(manifest_digest));
+  const Image image = stored.image;
   absl::MutexLock lock(&mu_);
-  auto old_images = images_;
+  const auto [place, is_new] = images_.try_emplace(image.digest);
+  Stored before = place->second;
+  stored.used = before.used;
+  place->second = std::move(stored);
   auto old_references = references_;
   auto old_pulled = pulled_;
-  images_[image.digest] = image;
   for (const std::string& name : references) {
     references_[name] = image.digest;
     pulled_.erase(name);
@@ -208,7 +227,11 @@ absl::StatusOr<Image> ImageStore::Add(
   }
   absl::Status saved = Save();
   if (!saved.ok()) {
-    images_ = std::move(old_images);
+    if (is_new) {
+      images_.erase(place);
+    } else {
+      place->second = std::move(before);
+    }
     references_ = std::move(old_references);
     pulled_ = std::move(old_pulled);
     return saved;
@@ -234,7 +257,7 @@ const Image* ImageStore::Find(absl::string_view reference) const {
   auto name = references_.find(std::string(reference));
   auto it = images_.find(name != references_.end() ? name->second
                                                    : std::string(reference));
-  return it == images_.end() ? nullptr : &it->second;
+  return it == images_.end() ? nullptr : &it->second.image;
 }
 
 absl::StatusOr<Image> ImageStore::Get(absl::string_view reference) const {
@@ -246,11 +269,47 @@ absl::StatusOr<Image> ImageStore::Get(absl::string_view reference) const {
 
 std::vector<Image> ImageStore::List() const {
   absl::MutexLock lock(&mu_);
+  // Not by WithReferences(): all names of all images would be read for each.
+  std::map<absl::string_view, std::vector<std::string>> names;
+  for (const auto& [name, digest] : references_) names[digest].push_back(name);
   std::vector<Image> result;
-  for (const auto& [digest, image] : images_) {
-    result.push_back(WithReferences(image));
+  result.reserve(images_.size());
+  for (const auto& [digest, stored] : images_) {
+    result.push_back(stored.image);
+    const auto its = names.find(digest);
+    if (its != names.end()) result.back().references = std::move(its->second);
   }
   return result;
+}
+
+absl::StatusOr<std::vector<ImageStore::LayerParts>> ImageStore::LayersOf(
+    absl::string_view digest) const {
+  absl::MutexLock lock(&mu_);
+  const auto it = images_.find(std::string(digest));
+  if (it == images_.end()) return NotPresent(digest);
+  return it->second.layers;
+}
+
+void ImageStore::Touch(absl::string_view digest, absl::Time now) {
+  absl::MutexLock lock(&mu_);
+  const auto it = images_.find(std::string(digest));
+  if (it != images_.end()) it->second.used = std::max(it->second.used, now);
+}
+
+absl::Status ImageStore::Untag(absl::string_view reference) {
+  if (IsDigest(reference)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("untag ", reference,
+                     ": a digest is no name; `ctl rmi` removes images"));
+  }
+  absl::MutexLock lock(&mu_);
+  auto old_references = references_;
+  if (references_.erase(std::string(reference)) == 0) {
+    return NotPresent(reference);
+  }
+  absl::Status saved = SaveSmaller();
+  if (!saved.ok()) references_ = std::move(old_references);
+  return saved;
 }
 
 absl::Status ImageStore::Tag(absl::string_view source,
@@ -306,21 +365,20 @@ ImageStore::Roots ImageStore::ExtraRoots() const {
   return roots != nullptr ? roots() : Roots();
 }
 
-void ImageStore::AddContent(const Image& image, Roots& content) const {
-  content.insert(image.digest);
-  content.insert(image.config_digest);
-  for (const std::string& dir : image.layers) content.insert(LayerName(dir));
-  absl::StatusOr<std::string> text =
-      blobs_->ReadAll(image.digest, kMaxManifestBytes);
-  if (!text.ok()) return;
-  absl::StatusOr<Manifest> manifest = ParseManifest(*text);
-  if (!manifest.ok()) return;
-  for (const Descriptor& layer : manifest->layers) content.insert(layer.digest);
+void ImageStore::AddContent(const Stored& stored, Roots& content) {
+  content.insert(stored.image.digest);
+  content.insert(stored.image.config_digest);
+  for (const LayerParts& layer : stored.layers) {
+    content.insert(layer.blob);
+    content.insert(LayerName(layer.directory));
+  }
 }
 
 ImageStore::Roots ImageStore::LiveContent() const {
   Roots live(leased_.begin(), leased_.end());
-  for (const auto& [digest, image] : images_) AddContent(image, live);
+  for (const auto& [digest, stored] : images_) {
+    AddContent(stored, live);
+  }
   return live;
 }
 

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "engine/image/blob_store.h"
 #include "engine/image/layer_store.h"
 #include "engine/image/manifest.h"
@@ -79,10 +80,26 @@ class ImageStore {
   // By full name or manifest digest. NOT_FOUND.
   absl::StatusOr<Image> Get(absl::string_view reference) const;
   std::vector<Image> List() const;
+  // The layers of an image by its digest, lowest first; from memory, so also
+  // when its documents have rotted. NOT_FOUND.
+  struct LayerParts {
+    std::string blob;
+    std::string diff_id;
+    std::string directory;
+  };
+  absl::StatusOr<std::vector<LayerParts>> LayersOf(
+      absl::string_view digest) const;
   absl::Status Tag(absl::string_view source, absl::string_view target);
+  // Drops a name alone: the image stays, if need be without any. NOT_FOUND;
+  // INVALID_ARGUMENT for a digest, which is no name.
+  absl::Status Untag(absl::string_view reference);
   // Drops a name, or by digest all names of an image, and then sweeps.
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use);
+
+  // Notes that somebody wanted the image. Durable with the next change of the
+  // index: being forgotten makes it go a little earlier when room is made.
+  void Touch(absl::string_view digest, absl::Time now);
 
   // Digests of blobs and layers that Sweep keeps beside the images: the step
   // cache of builds.
@@ -96,9 +113,11 @@ class ImageStore {
   absl::Status SweepContent();
 
   // Of the images that have no name, with `all` also of those that have one:
-  // those that are neither in `in_use` (manifest digests) nor leased.
-  std::vector<Image> FindUnneeded(const std::vector<std::string>& in_use,
-                                  bool all) const;
+  // those that are neither in `in_use` (manifest digests) nor leased, and were
+  // touched last before `unused_since`. The longest unused come first.
+  std::vector<Image> FindUnneeded(
+      const std::vector<std::string>& in_use, bool all,
+      absl::Time unused_since = absl::InfiniteFuture()) const;
   // Removes these images, unless one got another name or a lease meanwhile, and
   // the content that nothing needs then.
   absl::Status Drop(const std::vector<Image>& images);
@@ -123,7 +142,14 @@ class ImageStore {
   absl::Status SaveSmaller() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string ReservePath() const;
   void MakeReserve() const;
-  absl::StatusOr<Image> Describe(absl::string_view manifest_digest) const;
+  struct Stored {
+    Image image;  // without its names
+    std::vector<LayerParts> layers;
+    absl::Time used = absl::InfinitePast();
+  };
+  // Names of the blobs and layers that it needs.
+  static void AddContent(const Stored& stored, Roots& content);
+  absl::StatusOr<Stored> Describe(absl::string_view manifest_digest) const;
   Image WithReferences(const Image& image) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   const Image* Find(absl::string_view reference) const
@@ -133,8 +159,6 @@ class ImageStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Roots ExtraRoots() const;
   Roots LiveContent() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // What one image needs.
-  void AddContent(const Image& image, Roots& content) const;
   Roots AllContent() const;
   absl::StatusOr<int64_t> SizeOf(const Roots& content) const;
 
@@ -143,7 +167,7 @@ class ImageStore {
   std::unique_ptr<LayerStore> layers_;
 
   mutable absl::Mutex mu_;
-  std::map<std::string, Image> images_ ABSL_GUARDED_BY(mu_);  // by digest
+  std::map<std::string, Stored> images_ ABSL_GUARDED_BY(mu_);  // by digest
   // full name -> digest
   std::map<std::string, std::string> references_ ABSL_GUARDED_BY(mu_);
   // Full name -> when it was last pulled. Of names that are gone, too, until

@@ -25,9 +25,17 @@ class LayerSet {
         chain_ids_(ChainIds(diff_ids)),
         fetch_(fetch),
         reporter_(reporter),
-        pending_(diff_ids.size()) {}
+        order_(diff_ids.size()),
+        pending_(diff_ids.size()) {
+    // The largest first: it would keep one thread busy alone at the end.
+    for (size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+    std::stable_sort(order_.begin(), order_.end(), [this](size_t a, size_t b) {
+      return manifest_.layers[a].size > manifest_.layers[b].size;
+    });
+  }
 
   absl::Status Run() {
+    std::thread flusher([this] { FlushLoop(); });
     std::vector<std::thread> threads;
     size_t count = std::min(kParallelLayers, diff_ids_.size());
     for (size_t i = 0; i + 1 < count; ++i) {
@@ -35,6 +43,11 @@ class LayerSet {
     }
     Work();
     for (std::thread& thread : threads) thread.join();
+    {
+      absl::MutexLock lock(&mu_);
+      unpacked_all_ = true;
+    }
+    flusher.join();
     absl::MutexLock lock(&mu_);
     RETURN_IF_ERROR(first_error_);
     RETURN_IF_ERROR(reporter_->Check());
@@ -44,24 +57,72 @@ class LayerSet {
  private:
   void Work() {
     for (;;) {
-      size_t i = next_.fetch_add(1);
-      if (i >= diff_ids_.size() || reporter_->cancelled()) return;
+      const size_t turn = next_.fetch_add(1);
+      if (turn >= order_.size() || reporter_->cancelled()) return;
+      const size_t i = order_[turn];
       absl::Status status = Materialize(i);
       if (status.ok()) continue;
-      absl::MutexLock lock(&mu_);
-      if (first_error_.ok()) {
-        first_error_ = Annotate(
-            status, absl::StrCat("layer ", i + 1, " of ", diff_ids_.size()));
-      }
-      reporter_->Cancel();
+      Fail(i, status);
       return;
     }
+  }
+
+  void Fail(size_t i, const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    if (first_error_.ok()) {
+      first_error_ = Annotate(
+          status, absl::StrCat("layer ", i + 1, " of ", diff_ids_.size()));
+    }
+    reporter_->Cancel();
+  }
+
+  // A layer that is unpacked, and waits to be flushed and named.
+  struct Unpacked {
+    size_t number;
+    std::unique_ptr<PendingLayer> layer;
+    // Others that want it wait until it is there. The flusher waits for none,
+    // so it does no harm that one image holds several.
+    std::unique_ptr<ImageStore::Claim> claim;
+  };
+
+  // Flushes what is unpacked while the other threads unpack more: one flush for
+  // all that has come meanwhile.
+  void FlushLoop() {
+    const auto wake = [this]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+      return unpacked_all_ || !unpacked_.empty();
+    };
+    for (;;) {
+      std::vector<Unpacked> batch;
+      {
+        absl::MutexLock lock(&mu_);
+        mu_.Await(absl::Condition(&wake));
+        batch.swap(unpacked_);
+        if (batch.empty()) return;
+      }
+      const size_t first = batch[0].number;
+      const absl::Status status = PlaceAll(std::move(batch));
+      if (!status.ok()) Fail(first, status);
+    }
+  }
+
+  absl::Status PlaceAll(std::vector<Unpacked> batch) {
+    // Nobody waits for an image that has failed.
+    RETURN_IF_ERROR(reporter_->Check());
+    RETURN_IF_ERROR(store_->layers().Flush());
+    for (Unpacked& one : batch) {
+      const Descriptor& blob = manifest_.layers[one.number];
+      RETURN_IF_ERROR(store_->layers()
+                          .Place(std::move(one.layer), chain_ids_[one.number])
+                          .status());
+      reporter_->Report(blob.digest, "done", blob.size, blob.size);
+    }
+    return store_->layers().FlushNames();
   }
 
   absl::Status Materialize(size_t i) {
     const Descriptor& blob = manifest_.layers[i];
     // By blob and by layer: two images may share either.
-    ImageStore::Claim claim(store_, blob.digest);
+    auto claim = std::make_unique<ImageStore::Claim>(store_, blob.digest);
     RETURN_IF_ERROR(reporter_->Check());
     bool has_blob = store_->blobs().Has(blob.digest);
     bool unpacked = !store_->layers().Find(diff_ids_[i], chain_ids_[i]).empty();
@@ -71,20 +132,20 @@ class LayerSet {
     }
     if (!has_blob) RETURN_IF_ERROR(fetch_(blob));
     if (!unpacked) {
-      absl::Status status = Unpack(i);
+      absl::Status status = Unpack(i, claim);
       // Was it the blob from an earlier time that rotted?
       if (absl::IsDataLoss(status) && has_blob &&
           !store_->blobs().Verify(blob.digest).ok()) {
         RETURN_IF_ERROR(fetch_(blob));
-        status = Unpack(i);
+        status = Unpack(i, claim);
       }
-      RETURN_IF_ERROR(status);
+      return status;
     }
     reporter_->Report(blob.digest, "done", blob.size, blob.size);
     return absl::OkStatus();
   }
 
-  absl::Status Unpack(size_t i) {
+  absl::Status Unpack(size_t i, std::unique_ptr<ImageStore::Claim>& claim) {
     const Descriptor& blob = manifest_.layers[i];
     reporter_->Report(blob.digest, "unpacking", 0, blob.size);
     ASSIGN_OR_RETURN(UniqueFd fd, store_->blobs().Read(blob.digest));
@@ -93,29 +154,39 @@ class LayerSet {
         store_->layers().Unpack(std::make_unique<FdSource>(std::move(fd)),
                                 diff_ids_[i], UnpackLimits(),
                                 [this] { return reporter_->cancelled(); }));
-    if (layer->independent()) {
-      return store_->layers()
-          .Commit(std::move(layer), chain_ids_[i], {})
-          .status();
-    }
     absl::MutexLock lock(&mu_);
-    pending_[i] = std::move(layer);
+    if (layer->independent()) {
+      unpacked_.push_back({i, std::move(layer), std::move(claim)});
+    } else {
+      pending_[i] = std::move(layer);
+    }
     return absl::OkStatus();
   }
 
   // Layers that take attributes from those below come last, in order.
   absl::Status CommitPending() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    LayerStore& layers = store_->layers();
     std::vector<std::string> below;
+    bool any = false;
     for (size_t i = 0; i < diff_ids_.size(); ++i) {
-      if (pending_[i] != nullptr) {
-        RETURN_IF_ERROR(
-            store_->layers()
-                .Commit(std::move(pending_[i]), chain_ids_[i], below)
-                .status());
+      if (pending_[i] == nullptr) {
+        below.push_back(layers.Find(diff_ids_[i], chain_ids_[i]));
+        continue;
       }
-      below.push_back(store_->layers().Find(diff_ids_[i], chain_ids_[i]));
+      any = true;
+      RETURN_IF_ERROR(LayerStore::Settle(*pending_[i], below));
+      below.push_back(pending_[i]->directory());
     }
-    return absl::OkStatus();
+    if (!any) return absl::OkStatus();
+    RETURN_IF_ERROR(layers.Flush());
+    for (size_t i = 0; i < diff_ids_.size(); ++i) {
+      if (pending_[i] == nullptr) continue;
+      RETURN_IF_ERROR(
+          layers.Place(std::move(pending_[i]), chain_ids_[i]).status());
+      const Descriptor& blob = manifest_.layers[i];
+      reporter_->Report(blob.digest, "done", blob.size, blob.size);
+    }
+    return layers.FlushNames();
   }
 
   ImageStore* const store_;
@@ -124,9 +195,12 @@ class LayerSet {
   const std::vector<std::string> chain_ids_;
   const BlobFetcher& fetch_;
   Reporter* const reporter_;
+  std::vector<size_t> order_;  // of the work
   std::atomic<size_t> next_{0};
   absl::Mutex mu_;
   absl::Status first_error_ ABSL_GUARDED_BY(mu_);
+  std::vector<Unpacked> unpacked_ ABSL_GUARDED_BY(mu_);
+  bool unpacked_all_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::unique_ptr<PendingLayer>> pending_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -101,38 +101,60 @@ absl::StatusOr<std::unique_ptr<PendingLayer>> LayerStore::Unpack(
   return layer;
 }
 
+absl::Status LayerStore::Settle(const PendingLayer& layer,
+                                const std::vector<std::string>& parents) {
+  if (layer.independent()) return absl::OkStatus();
+  const std::string fs = layer.directory();
+  UniqueFd root(open(fs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.ok()) return ErrnoStatus("open", fs);
+  for (const std::string& path : layer.result_.implied_directories) {
+    RETURN_IF_ERROR(InheritAttributes(root.get(), path, parents));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> LayerStore::Commit(
     std::unique_ptr<PendingLayer> layer, absl::string_view chain_id,
     const std::vector<std::string>& parents) {
-  std::string fs = absl::StrCat(layer->path_, "/fs");
-  if (!layer->independent()) {
-    UniqueFd root(open(fs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!root.ok()) return ErrnoStatus("open", fs);
-    for (const std::string& path : layer->result_.implied_directories) {
-      RETURN_IF_ERROR(InheritAttributes(root.get(), path, parents));
-    }
-  }
+  RETURN_IF_ERROR(Settle(*layer, parents));
+  RETURN_IF_ERROR(Flush());
+  ASSIGN_OR_RETURN(std::string result, Place(std::move(layer), chain_id));
+  RETURN_IF_ERROR(FlushNames());
+  return result;
+}
+
+absl::Status LayerStore::Flush() const { return os::SyncFs(dir_); }
+
+absl::Status LayerStore::FlushNames() const { return os::SyncDir(dir_); }
+
+absl::StatusOr<std::string> LayerStore::Place(
+    std::unique_ptr<PendingLayer> layer, absl::string_view chain_id) {
   ASSIGN_OR_RETURN(
       std::string result,
-      Adopt(layer->path_,
-            layer->independent() ? layer->result_.diff_id : chain_id));
+      Rename(layer->path_,
+             layer->independent() ? layer->result_.diff_id : chain_id));
   layer->path_.clear();
   return result;
 }
 
 absl::StatusOr<std::string> LayerStore::Adopt(const std::string& path,
                                               absl::string_view diff_id) {
-  std::string target = PathOf(diff_id);
+  RETURN_IF_ERROR(Flush());
+  ASSIGN_OR_RETURN(std::string result, Rename(path, diff_id));
+  RETURN_IF_ERROR(FlushNames());
+  return result;
+}
+
+absl::StatusOr<std::string> LayerStore::Rename(const std::string& path,
+                                               absl::string_view name) {
+  std::string target = PathOf(name);
   std::string fs = absl::StrCat(target, "/fs");
-  RETURN_IF_ERROR(os::SyncFs(path));
   if (rename(path.c_str(), target.c_str()) != 0) {
     if (errno != ENOTEMPTY && errno != EEXIST) {
       return ErrnoStatus("rename to", target);
     }
     RETURN_IF_ERROR(os::RemoveTree(path));
-    return fs;
   }
-  RETURN_IF_ERROR(os::SyncDir(dir_));
   return fs;
 }
 

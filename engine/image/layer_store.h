@@ -33,6 +33,7 @@ class PendingLayer {
   PendingLayer& operator=(const PendingLayer&) = delete;
 
   const UnpackResult& result() const { return result_; }
+  std::string directory() const { return path_ + "/fs"; }
   // True if it looks the same above any other layers.
   bool independent() const { return result_.implied_directories.empty(); }
 
@@ -60,11 +61,24 @@ class LayerStore {
       std::unique_ptr<ByteSource> blob, absl::string_view expected,
       const UnpackLimits& limits, const std::function<bool()>& cancelled);
 
+  // Gives directories that the tar leaves out the attributes that they have in
+  // `parents` (directories, lowest first).
+  static absl::Status Settle(const PendingLayer& layer,
+                             const std::vector<std::string>& parents);
+
   // Makes it visible, above `parents` (directories, lowest first), and returns
   // its directory. OK if another thread was first.
   absl::StatusOr<std::string> Commit(std::unique_ptr<PendingLayer> layer,
                                      absl::string_view chain_id,
                                      const std::vector<std::string>& parents);
+
+  // Commit() in two steps, for several layers at once: Place() without the
+  // flush that must come before it, and what makes the new names durable after
+  // it. Flushes the whole file system.
+  absl::Status Flush() const;
+  absl::StatusOr<std::string> Place(std::unique_ptr<PendingLayer> layer,
+                                    absl::string_view chain_id);
+  absl::Status FlushNames() const;
 
   // Makes a directory that was filled by other means (STATE/ingest/X, holding
   // fs/) the layer with this diff id.
@@ -80,6 +94,9 @@ class LayerStore {
  private:
   LayerStore(std::string dir, BlobStore* blobs)
       : dir_(std::move(dir)), blobs_(blobs) {}
+  // Gives the directory its name, unless another thread was first.
+  absl::StatusOr<std::string> Rename(const std::string& path,
+                                     absl::string_view name);
   std::string PathOf(absl::string_view name) const;
 
   const std::string dir_;

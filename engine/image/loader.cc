@@ -1,5 +1,6 @@
 #include "engine/image/loader.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -30,8 +31,14 @@ class Loader {
         lease_(store) {}
 
   absl::StatusOr<std::vector<Image>> Run() {
-    if (files_.Has("manifest.json")) return LoadDockerArchive();
-    if (files_.Has("index.json")) return LoadOciLayout();
+    const bool docker = files_.Has("manifest.json");
+    const bool layout = files_.Has("oci-layout") && files_.Has("index.json");
+    // An archive that is both keeps its digests as a layout.
+    if (layout || (files_.Has("index.json") && !docker)) {
+      absl::StatusOr<std::vector<Image>> images = LoadOciLayout();
+      if (!docker || !absl::IsInvalidArgument(images.status())) return images;
+    }
+    if (docker) return LoadDockerArchive();
     return absl::InvalidArgumentError(
         "read archive: it holds neither manifest.json (docker-archive) nor"
         " index.json (OCI layout); make one with `docker save` or `skopeo"
@@ -95,7 +102,16 @@ class Loader {
     std::vector<Image> result;
     for (const IndexEntry& entry : index) {
       ASSIGN_OR_RETURN(Image image, LoadOciImage(entry));
-      result.push_back(std::move(image));
+      // An image with several names has an entry for each.
+      const auto same = std::find_if(result.begin(), result.end(),
+                                     [&image](const Image& other) {
+                                       return other.digest == image.digest;
+                                     });
+      if (same == result.end()) {
+        result.push_back(std::move(image));
+      } else {
+        *same = std::move(image);
+      }
     }
     if (result.empty()) {
       return absl::InvalidArgumentError(
@@ -192,7 +208,7 @@ class Loader {
       case Compression::kGzip:
         return std::string(kOciLayerGzip);
       case Compression::kZstd:
-        return absl::StrCat(kOciLayer, "+zstd");
+        return std::string(kOciLayerZstd);
       default:
         return std::string(kOciLayer);
     }

@@ -226,12 +226,18 @@ absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
 absl::StatusOr<Image> LocalImages::Get(absl::string_view reference) {
   ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
   absl::StatusOr<Image> image = store_->Get(key);
-  if (image.ok() || image::IsDigest(key)) return image;
-  // The same content may be here under another name.
-  ASSIGN_OR_RETURN(image::Reference parsed, image::ParseReference(key));
-  if (parsed.digest.empty()) return image;
-  absl::StatusOr<Image> by_digest = store_->Get(parsed.digest);
-  return by_digest.ok() ? by_digest : image;
+  if (!image.ok() && !image::IsDigest(key)) {
+    // The same content may be here under another name.
+    ASSIGN_OR_RETURN(image::Reference parsed, image::ParseReference(key));
+    if (!parsed.digest.empty()) {
+      absl::StatusOr<Image> by_digest = store_->Get(parsed.digest);
+      if (by_digest.ok()) image = std::move(by_digest);
+    }
+  }
+  if (image.ok() && config_.clock != nullptr) {
+    store_->Touch(image->digest, config_.clock->Now());
+  }
+  return image;
 }
 
 std::vector<Image> LocalImages::List() { return store_->List(); }
@@ -245,6 +251,11 @@ absl::Status LocalImages::Tag(absl::string_view source,
         absl::StrCat("tag ", target, ": a new name cannot hold a digest"));
   }
   return store_->Tag(key, name.ToString());
+}
+
+absl::Status LocalImages::Untag(absl::string_view reference) {
+  ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
+  return store_->Untag(key);
 }
 
 absl::Status LocalImages::Remove(absl::string_view reference,
@@ -263,47 +274,6 @@ absl::StatusOr<ImagesUsage> LocalImages::Usage(
   usage.build_cache.bytes += mounts;
   usage.build_cache.reclaimable_bytes += mounts;
   return usage;
-}
-
-absl::StatusOr<PruneImagesResult> LocalImages::Prune(
-    const PruneImagesRequest& request) {
-  PruneImagesResult result;
-  image::ImageStore::Unneeded unneeded;
-  if (request.images) {
-    unneeded.images = store_->FindUnneeded(request.in_use, request.all);
-  }
-  unneeded.extra_roots = request.build_cache;
-  ASSIGN_OR_RETURN(result.bytes, store_->ContentOf(unneeded));
-  for (const Image& image : unneeded.images) {
-    std::vector<std::string> names = image.references;
-    if (names.empty()) names = {image.digest};
-    for (const std::string& name : names) {
-      result.removed.push_back(absl::StrCat("image ", name));
-    }
-  }
-  const int64_t steps = request.build_cache ? cache_->Count() : 0;
-  const int64_t mounts = request.build_cache ? cache_mounts_->Count() : 0;
-  if (mounts > 0) {
-    result.bytes += cache_mounts_->Bytes();
-    result.removed.push_back(absl::StrCat(
-        mounts, " cache director", mounts == 1 ? "y" : "ies", " of builds"));
-  }
-  if (steps > 0) {
-    result.removed.push_back(
-        absl::StrCat(steps, " build step", steps == 1 ? "" : "s"));
-  }
-  if (request.dry_run) return result;
-  if (request.build_cache) {
-    RETURN_IF_ERROR(cache_->Clear());
-    RETURN_IF_ERROR(cache_mounts_->Clear().status());
-  }
-  if (request.images) {
-    RETURN_IF_ERROR(store_->Drop(unneeded.images));
-  } else {
-    RETURN_IF_ERROR(store_->SweepContent());
-  }
-  SweepSignatures();
-  return result;
 }
 
 absl::Status CheckMirror(absl::string_view mirror) {

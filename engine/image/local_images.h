@@ -89,6 +89,7 @@ class LocalImages final : public Images,
   absl::StatusOr<Image> Get(absl::string_view reference) override;
   std::vector<Image> List() override;
   absl::Status Tag(absl::string_view source, absl::string_view target) override;
+  absl::Status Untag(absl::string_view reference) override;
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use) override;
   absl::StatusOr<ImagesUsage> Usage(
@@ -96,13 +97,15 @@ class LocalImages final : public Images,
   absl::StatusOr<PruneImagesResult> Prune(
       const PruneImagesRequest& request) override;
 
-  // local_images_exchange.cc
-  absl::StatusOr<std::string> Push(const PushRequest& request,
-                                   const ProgressSink& progress) override;
+  // local_images_archive.cc
   absl::Status Save(const SaveRequest& request, int fd,
                     const ProgressSink& progress) override;
   absl::StatusOr<Image> Import(const ImportRequest& request, int fd,
                                const ProgressSink& progress) override;
+
+  // local_images_exchange.cc
+  absl::StatusOr<std::string> Push(const PushRequest& request,
+                                   const ProgressSink& progress) override;
   absl::StatusOr<TagsPage> ListTags(const TagsRequest& request) override;
   absl::StatusOr<Referrers> ListReferrers(
       const ReferrersRequest& request) override;

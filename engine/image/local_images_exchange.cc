@@ -27,15 +27,6 @@ absl::StatusOr<std::string> LocalImages::Push(const PushRequest& request,
                           progress);
 }
 
-absl::Status LocalImages::Save(const SaveRequest&, int, const ProgressSink&) {
-  return absl::UnimplementedError("save images");
-}
-
-absl::StatusOr<Image> LocalImages::Import(const ImportRequest&, int,
-                                          const ProgressSink&) {
-  return absl::UnimplementedError("import image");
-}
-
 absl::StatusOr<TagsPage> LocalImages::ListTags(const TagsRequest& request) {
   ASSIGN_OR_RETURN(const image::Reference reference,
                    image::ParseReference(request.repository));

@@ -17,17 +17,20 @@ namespace {
 class ScopedUtf8Locale {
  public:
   ScopedUtf8Locale()
-      : utf8_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)),
-        previous_(utf8_ != nullptr ? uselocale(utf8_) : nullptr) {}
+      : previous_(Utf8() != nullptr ? uselocale(Utf8()) : nullptr) {}
   ~ScopedUtf8Locale() {
-    if (utf8_ == nullptr) return;
-    uselocale(previous_);
-    freelocale(utf8_);
+    if (previous_ != nullptr) uselocale(previous_);
   }
+  ScopedUtf8Locale(const ScopedUtf8Locale&) = delete;
+  ScopedUtf8Locale& operator=(const ScopedUtf8Locale&) = delete;
 
  private:
-  locale_t utf8_;
-  locale_t previous_;
+  // Made once: it is read from files.
+  static locale_t Utf8() {
+    static const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    return utf8;
+  }
+  const locale_t previous_;
 };
 
 TarEntry::Type TypeOf(archive_entry* entry) {

@@ -3,37 +3,19 @@
 #ifndef ENGINE_IMAGE_TAR_READER_H_
 #define ENGINE_IMAGE_TAR_READER_H_
 
-#include <sys/types.h>
-#include <time.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "engine/image/byte_source.h"
+#include "engine/image/tar_entry.h"
 
 struct archive;
 
 namespace bulwark::engine::image {
-
-struct TarEntry {
-  enum class Type { kFile, kDirectory, kSymlink, kHardlink, kFifo, kOther };
-  Type type = Type::kOther;
-  std::string path;  // as written
-  std::string link;  // target of a symbolic or hard link
-  mode_t mode = 0;   // permission bits with setuid, setgid and sticky
-  int64_t uid = 0;
-  int64_t gid = 0;
-  timespec mtime = {};
-  int64_t size = 0;
-  std::vector<std::pair<std::string, std::string>> xattrs;
-};
 
 // Thread-compatible.
 class TarReader {

@@ -277,11 +277,14 @@ absl::Status TreeWriter::MakeDirectory(int parent, const Parts& parts,
 
 absl::Status TreeWriter::MakeFile(int parent, const std::string& name,
                                   const TarEntry& entry, TarReader* reader) {
-  RETURN_IF_ERROR(Clear(parent, name, false).status());
-  UniqueFd fd(openat(parent, name.c_str(),
-                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                     0600));
+  constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd fd(openat(parent, name.c_str(), kNew, 0600));
+  if (!fd.ok() && errno == EEXIST) {
+    RETURN_IF_ERROR(Clear(parent, name, false).status());
+    fd.Reset(openat(parent, name.c_str(), kNew, 0600));
+  }
   if (!fd.ok()) return ErrnoStatus("create", entry.path);
+  int64_t end = 0;
   RETURN_IF_ERROR(reader->ReadData([&](int64_t offset, absl::string_view data) {
     while (!data.empty()) {
       ssize_t n = pwrite(fd.get(), data.data(), data.size(), offset);
@@ -289,12 +292,11 @@ absl::Status TreeWriter::MakeFile(int parent, const std::string& name,
       data.remove_prefix(n);
       offset += n;
     }
+    end = std::max(end, offset);
     return absl::OkStatus();
   }));
-  struct stat st;
-  if (fstat(fd.get(), &st) != 0) return ErrnoStatus("stat", entry.path);
   // A hole at the end was not written.
-  if (st.st_size < entry.size && ftruncate(fd.get(), entry.size) != 0) {
+  if (end < entry.size && ftruncate(fd.get(), entry.size) != 0) {
     return ErrnoStatus("extend", entry.path);
   }
   RETURN_IF_ERROR(SetAttributes(fd.get(), entry));

@@ -1,6 +1,7 @@
 // What the image store takes of its disk, and removing what nothing needs.
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -27,15 +28,30 @@ Digests Difference(const Digests& a, const Digests& b) {
 }  // namespace
 
 std::vector<Image> ImageStore::FindUnneeded(
-    const std::vector<std::string>& in_use, bool all) const {
+    const std::vector<std::string>& in_use, bool all,
+    absl::Time unused_since) const {
   const Digests wanted(in_use.begin(), in_use.end());
-  absl::MutexLock lock(&mu_);
   std::vector<Image> unneeded;
-  for (const auto& [digest, stored] : images_) {
-    if (wanted.count(digest) > 0 || leased_.count(digest) > 0) continue;
-    Image image = WithReferences(stored);
+  std::map<std::string, absl::Time> used;
+  for (Image& image : List()) {
+    if (wanted.count(image.digest) > 0) continue;
     if (all || image.references.empty()) unneeded.push_back(std::move(image));
   }
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [digest, stored] : images_) used[digest] = stored.used;
+    unneeded.erase(
+        std::remove_if(unneeded.begin(), unneeded.end(),
+                       [&](const Image& image) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+                         return leased_.count(image.digest) > 0 ||
+                                used[image.digest] >= unused_since;
+                       }),
+        unneeded.end());
+  }
+  std::stable_sort(unneeded.begin(), unneeded.end(),
+                   [&used](const Image& a, const Image& b) {
+                     return used[a.digest] < used[b.digest];
+                   });
   return unneeded;
 }
 
@@ -47,7 +63,7 @@ absl::Status ImageStore::Drop(const std::vector<Image>& images) {
     for (const Image& image : images) {
       auto it = images_.find(image.digest);
       if (it == images_.end() || leased_.count(image.digest) > 0 ||
-          WithReferences(it->second).references != image.references) {
+          WithReferences(it->second.image).references != image.references) {
         continue;
       }
       for (const std::string& name : image.references) references_.erase(name);
@@ -94,8 +110,9 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(const Unneeded& unneeded) const {
   {
     absl::MutexLock lock(&mu_);
     kept.insert(leased_.begin(), leased_.end());
-    for (const auto& [digest, image] : images_) {
-      if (going.count(digest) == 0) AddContent(image, kept);
+    for (const auto& [digest, stored] : images_) {
+      if (going.count(digest) > 0) continue;
+      AddContent(stored, kept);
     }
   }
   return SizeOf(Difference(all, kept));
@@ -111,8 +128,8 @@ absl::StatusOr<ImagesUsage> ImageStore::Usage(
   Roots of_images;
   {
     absl::MutexLock lock(&mu_);
-    for (const auto& [digest, image] : images_) {
-      AddContent(image, of_images);
+    for (const auto& [digest, stored] : images_) {
+      AddContent(stored, of_images);
       ++usage.images.count;
       if (wanted.count(digest) > 0) ++usage.images.active;
     }

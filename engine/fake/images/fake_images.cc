@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status.h"
 
 namespace bulwark::engine {
 namespace {
@@ -211,6 +213,15 @@ absl::Status FakeImages::Remove(absl::string_view reference,
   return absl::OkStatus();
 }
 
+absl::Status FakeImages::Untag(absl::string_view reference) {
+  if (absl::StartsWith(reference, "sha256:")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("untag ", reference, ": it is a digest, not a name"));
+  }
+  ASSIGN_OR_RETURN(const Image image, Get(reference));
+  return Remove(reference, {image.digest});
+}
+
 std::map<std::string, Image> FakeImages::ByDigest() const {
   std::map<std::string, Image> images = unnamed_;
   for (const auto& [name, image] : local_) {
@@ -248,6 +259,7 @@ absl::StatusOr<PruneImagesResult> FakeImages::Prune(
         (!request.all && !image.references.empty())) {
       continue;
     }
+    if (request.enough != nullptr && request.enough()) break;
     result.bytes += kImageBytes;
     if (image.references.empty()) {
       result.removed.push_back(absl::StrCat("image ", digest));

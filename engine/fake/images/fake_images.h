@@ -49,6 +49,7 @@ class FakeImages final : public Images {
   absl::Status Tag(absl::string_view source, absl::string_view target) override;
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use) override;
+  absl::Status Untag(absl::string_view reference) override;
   // Every image takes 1000 bytes, and every build is one cached step of 100.
   absl::StatusOr<ImagesUsage> Usage(
       const std::vector<std::string>& in_use) override;

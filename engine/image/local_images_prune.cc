@@ -1,0 +1,88 @@
+// Making room in the image store.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/image/local_images.h"
+
+namespace bulwark::engine {
+namespace {
+
+void AddNames(const Image& image, std::vector<std::string>& removed) {
+  if (image.references.empty()) {
+    removed.push_back(absl::StrCat("image ", image.digest));
+  }
+  for (const std::string& name : image.references) {
+    removed.push_back(absl::StrCat("image ", name));
+  }
+}
+
+// One after the other, while the caller wants more to go.
+absl::Status DropStepwise(image::ImageStore& store,
+                          const std::vector<Image>& unneeded,
+                          const std::function<bool()>& enough,
+                          PruneImagesResult& result) {
+  ASSIGN_OR_RETURN(result.bytes, store.ContentOf({}));
+  RETURN_IF_ERROR(store.SweepContent());
+  for (const Image& image : unneeded) {
+    if (enough()) return absl::OkStatus();
+    image::ImageStore::Unneeded one;
+    one.images = {image};
+    ASSIGN_OR_RETURN(const int64_t bytes, store.ContentOf(one));
+    RETURN_IF_ERROR(store.Drop(one.images));
+    // It may have got a name or a user since.
+    if (store.Get(image.digest).ok()) continue;
+    result.bytes += bytes;
+    AddNames(image, result.removed);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<PruneImagesResult> LocalImages::Prune(
+    const PruneImagesRequest& request) {
+  PruneImagesResult result;
+  image::ImageStore::Unneeded unneeded;
+  const absl::Time since =
+      request.min_unused > absl::ZeroDuration() && config_.clock != nullptr
+          ? config_.clock->Now() - request.min_unused
+          : absl::InfiniteFuture();
+  if (request.images) {
+    unneeded.images = store_->FindUnneeded(request.in_use, request.all, since);
+  }
+  if (request.enough != nullptr && !request.dry_run && !request.build_cache) {
+    RETURN_IF_ERROR(
+        DropStepwise(*store_, unneeded.images, request.enough, result));
+    SweepSignatures();
+    return result;
+  }
+  unneeded.extra_roots = request.build_cache;
+  ASSIGN_OR_RETURN(result.bytes, store_->ContentOf(unneeded));
+  for (const Image& image : unneeded.images) AddNames(image, result.removed);
+  const int64_t steps = request.build_cache ? cache_->Count() : 0;
+  const int64_t mounts = request.build_cache ? cache_mounts_->Count() : 0;
+  if (mounts > 0) {
+    result.bytes += cache_mounts_->Bytes();
+    result.removed.push_back(absl::StrCat(
+        mounts, " cache director", mounts == 1 ? "y" : "ies", " of builds"));
+  }
+  if (steps > 0) {
+    result.removed.push_back(
+        absl::StrCat(steps, " build step", steps == 1 ? "" : "s"));
+  }
+  if (request.dry_run) return result;
+  if (request.build_cache) {
+    RETURN_IF_ERROR(cache_->Clear());
+    RETURN_IF_ERROR(cache_mounts_->Clear().status());
+  }
+  if (request.images) {
+    RETURN_IF_ERROR(store_->Drop(unneeded.images));
+  } else {
+    RETURN_IF_ERROR(store_->SweepContent());
+  }
+  SweepSignatures();
+  return result;
+}
+
+}  // namespace bulwark::engine
