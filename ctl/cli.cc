@@ -158,14 +158,14 @@ std::shared_ptr<CLI::App> MakeApp(Context& context) {
                            : std::string(parsed.status().message());
       });
   for (auto add :
-       {AddApply,    AddDiff,    AddGet,        AddDescribe,  AddDelete,
-        AddWait,     AddLogs,    AddExec,       AddRun,       AddPs,
-        AddTop,      AddWhy,     AddScale,      AddAutoscale, AddRollout,
-        AddJob,      AddVolume,  AddSecret,     AddConfig,    AddEvents,
-        AddBuild,    AddPull,    AddPush,       AddImages,    AddLogin,
-        AddExplain,  AddDoctor,  AddSystem,     AddBackup,    AddAudit,
-        AddShutdown, AddVersion, AddCompletion, AddAttach,    AddContainer,
-        AddCp,       AddUpdate}) {
+       {AddApply,   AddDiff,      AddGet,      AddDescribe,  AddDelete,
+        AddWait,    AddLogs,      AddExec,     AddRun,       AddPs,
+        AddTop,     AddWhy,       AddScale,    AddAutoscale, AddRollout,
+        AddJob,     AddVolume,    AddSecret,   AddConfig,    AddEvents,
+        AddBuild,   AddPull,      AddPush,     AddImages,    AddImage,
+        AddArchive, AddLogin,     AddExplain,  AddDoctor,    AddSystem,
+        AddBackup,  AddAudit,     AddShutdown, AddVersion,   AddCompletion,
+        AddAttach,  AddContainer, AddCp,       AddUpdate}) {
     add(*app, context);
   }
   return app;

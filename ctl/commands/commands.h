@@ -3,12 +3,17 @@
 #ifndef CTL_COMMANDS_COMMANDS_H_
 #define CTL_COMMANDS_COMMANDS_H_
 
+#include <string>
+
 #include "ctl/command.h"
 #include "ctl/context.h"
+#include "proto/bulwark/v1/api.pb.h"
 
 namespace bulwark::ctl {
 
 void AddApply(CLI::App& app, Context& context);
+// save, import.
+void AddArchive(CLI::App& app, Context& context);
 void AddAttach(CLI::App& app, Context& context);
 void AddAutoscale(CLI::App& app, Context& context);
 // audit, audit verify.
@@ -30,7 +35,9 @@ void AddEvents(CLI::App& app, Context& context);
 void AddExec(CLI::App& app, Context& context);
 void AddExplain(CLI::App& app, Context& context);
 void AddGet(CLI::App& app, Context& context);
-// images, rmi, tag.
+// image inspect, history, verify.
+void AddImage(CLI::App& app, Context& context);
+// images, rmi, tag, untag.
 void AddImages(CLI::App& app, Context& context);
 void AddJob(CLI::App& app, Context& context);
 // login, logout.
@@ -57,6 +64,9 @@ void AddVolume(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddWait(CLI::App& app, Context& context);
 void AddWhy(CLI::App& app, Context& context);
+
+// What `image inspect` prints, for `inspect`.
+std::string FormatInspectedImage(const v1::InspectImageResponse& response);
 
 }  // namespace bulwark::ctl
 

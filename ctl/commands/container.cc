@@ -8,6 +8,7 @@
 #include "ctl/commands/commands.h"
 #include "ctl/container_calls.h"
 #include "ctl/errors.h"
+#include "ctl/image_calls.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
 #include "google/protobuf/util/json_util.h"
@@ -82,15 +83,27 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
 
 absl::StatusOr<int> Show(Context& context, const Flags& flags) {
   for (const std::string& target : flags.targets) {
-    ASSIGN_OR_RETURN(
-        const v1::InspectResponse response,
+    const absl::StatusOr<v1::InspectResponse> response =
         Inspect(context.client(),
-                For<v1::InspectRequest>(context, target, flags.container)));
+                For<v1::InspectRequest>(context, target, flags.container));
+    if (absl::IsNotFound(response.status()) ||
+        absl::IsInvalidArgument(response.status())) {
+      // What is no container may be an image, as with docker.
+      v1::InspectImageRequest request;
+      request.set_reference(target);
+      const absl::StatusOr<v1::InspectImageResponse> image =
+          InspectImage(context.client(), request);
+      if (image.ok()) {
+        context.io.Out(FormatInspectedImage(*image));
+        continue;
+      }
+    }
+    RETURN_IF_ERROR(response.status());
     google::protobuf::util::JsonPrintOptions options;
     options.add_whitespace = true;
     std::string text;
     const auto status =
-        google::protobuf::util::MessageToJsonString(response, &text, options);
+        google::protobuf::util::MessageToJsonString(*response, &text, options);
     if (!status.ok()) {
       return absl::InternalError(
           absl::StrCat("print ", target, ": ", status.ToString()));
@@ -143,9 +156,10 @@ void AddContainer(CLI::App& app, Context& context) {
       });
   flags = std::make_shared<Flags>();
   Command(app, context, "inspect",
-          "Print everything that is known of containers, as JSON")
+          "Print everything that is known of containers, or of images, as "
+          "JSON")
       .Words("TARGET", flags->targets,
-             "A replica, or a service or job (its first ready one)",
+             "A replica, a service or job (its first ready one), or an image",
              Command::kRequired)
       .Option("-c,--container", flags->container, kContainer)
       .Action([flags](Context& c) { return Show(c, *flags); });

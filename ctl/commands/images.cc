@@ -1,4 +1,4 @@
-// ctl images, rmi, tag: what is in the image store.
+// ctl images, rmi, tag, untag: what is in the image store.
 #include <algorithm>
 #include <memory>
 
@@ -60,14 +60,16 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Remove(Context& context, const Flags& flags) {
+absl::StatusOr<int> Remove(Context& context, const Flags& flags, bool untag) {
   int code = kExitOk;
   for (const std::string& reference : flags.references) {
     v1::RemoveImageRequest request;
     request.set_reference(reference);
+    request.set_untag(untag);
     absl::Status status = context.client().RemoveImage(request).status();
     if (status.ok()) {
-      context.io.Out(absl::StrCat("image ", reference, " removed\n"));
+      context.io.Out(
+          absl::StrCat(untag ? "name " : "image ", reference, " removed\n"));
     } else if (status.code() == absl::StatusCode::kUnavailable) {
       return status;
     } else {
@@ -96,7 +98,11 @@ void AddImages(CLI::App& app, Context& context) {
       .Action([flags](Context& c) { return List(c, *flags); });
   Command(app, context, "rmi", "Remove images")
       .Words("IMAGE", flags->references, "Images", Command::kRequired)
-      .Action([flags](Context& c) { return Remove(c, *flags); });
+      .Action([flags](Context& c) { return Remove(c, *flags, false); });
+  Command(app, context, "untag",
+          "Take names away from images, which stay until they are pruned")
+      .Words("NAME", flags->references, "Names", Command::kRequired)
+      .Action([flags](Context& c) { return Remove(c, *flags, true); });
   Command(app, context, "tag", "Give an image another name")
       .Word("SOURCE", flags->source, "The image", Command::kRequired)
       .Word("TARGET", flags->target, "Its new name", Command::kRequired)

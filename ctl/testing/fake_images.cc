@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "ctl/testing/fake_state.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
 
@@ -98,8 +99,82 @@ class Images final : public v1::Images::Service {
   }
   Status Remove(ServerContext*, const v1::RemoveImageRequest* request,
                 v1::RemoveImageResponse*) override {
-    state_.Note(absl::StrCat("Remove ", request->reference()));
+    state_.Note(absl::StrCat(request->untag() ? "Untag " : "Remove ",
+                             request->reference()));
     return state_.Take("Remove");
+  }
+  // The archive is what the test set, in two pieces.
+  Status Save(ServerContext*, const v1::SaveImagesRequest* request,
+              ServerWriter<v1::SaveImagesResponse>* writer) override {
+    state_.Note(absl::StrCat("Save ", request->format(), " ",
+                             absl::StrJoin(request->references(), " ")));
+    absl::MutexLock lock(&state_.mu);
+    const size_t half = state_.archive.size() / 2;
+    v1::SaveImagesResponse response;
+    response.set_data(state_.archive.substr(0, half));
+    writer->Write(response);
+    if (!state_.failures["Save"].empty()) {
+      return state_.failures["Save"].front();
+    }
+    response.set_data(state_.archive.substr(half));
+    writer->Write(response);
+    return Status::OK;
+  }
+  Status Import(ServerContext*,
+                ServerReaderWriter<v1::ImageProgress, v1::ImportImageRequest>*
+                    stream) override {
+    v1::ImportImageRequest request;
+    std::string data;
+    while (stream->Read(&request)) {
+      if (request.has_options()) {
+        state_.Note(
+            absl::StrCat("Import ", request.options().reference(), " ",
+                         request.options().message(), " ",
+                         absl::StrJoin(request.options().changes(), ";")));
+      }
+      data += request.data();
+    }
+    SetUploaded(std::move(data));
+    WriteProgress(*stream);
+    return Status::OK;
+  }
+  Status Inspect(ServerContext*, const v1::InspectImageRequest* request,
+                 v1::InspectImageResponse* response) override {
+    state_.Note(absl::StrCat("Inspect ", request->reference()));
+    response->mutable_image()->add_references(request->reference());
+    response->set_manifest("{\"schemaVersion\": 2}");
+    response->set_config("{\"os\": \"linux\"}");
+    response->add_layers()->set_diff_id("sha256:1");
+    return state_.Take("InspectImage");
+  }
+  Status History(ServerContext*, const v1::ImageHistoryRequest* request,
+                 v1::ImageHistoryResponse* response) override {
+    state_.Note(absl::StrCat("History ", request->reference()));
+    v1::ImageHistoryEntry& newest = *response->add_entries();
+    newest.set_created_by("CMD [\"a\"]");
+    v1::ImageHistoryEntry& first = *response->add_entries();
+    first.set_created_by("COPY\n" + std::string(100, 'x'));
+    first.mutable_create_time()->set_seconds(1);
+    first.mutable_layer()->set_size_bytes(5'200'000);
+    return Status::OK;
+  }
+  Status Verify(ServerContext*, const v1::VerifyImagesRequest* request,
+                ServerWriter<v1::VerifyImagesResponse>* writer) override {
+    state_.Note(absl::StrCat(request->repair() ? "Repair " : "Verify ",
+                             absl::StrJoin(request->references(), " ")));
+    v1::VerifyImagesResponse response;
+    response.set_current(10);
+    response.set_total(10);
+    {
+      absl::MutexLock lock(&state_.mu);
+      for (const v1::ImageDamage& one : state_.damage) {
+        *response.add_damaged() = one;
+        response.mutable_damaged()->rbegin()->set_repaired(request->repair());
+      }
+    }
+    response.set_done(true);
+    writer->Write(response);
+    return Status::OK;
   }
   Status Tag(ServerContext*, const v1::TagImageRequest* request,
              v1::TagImageResponse*) override {

@@ -390,6 +390,11 @@ void FakeServer::set_doctor(v1::DoctorResponse doctor) {
   state_->doctor = std::move(doctor);
 }
 
+void FakeServer::set_damage(std::vector<v1::ImageDamage> damage) {
+  absl::MutexLock lock(&state_->mu);
+  state_->damage = std::move(damage);
+}
+
 void FakeServer::set_disk_usage(v1::DiskUsageResponse usage) {
   absl::MutexLock lock(&state_->mu);
   state_->disk_usage = std::move(usage);

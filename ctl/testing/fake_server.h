@@ -56,6 +56,8 @@ class FakeServer {
   void set_warnings(std::vector<std::string> warnings);
   void set_doctor(v1::DoctorResponse doctor);
   void set_archive(std::string archive);
+  // What a verification finds; repairing mends all of it.
+  void set_damage(std::vector<v1::ImageDamage> damage);
   void set_disk_usage(v1::DiskUsageResponse usage);
   // What a restore says of objects.
   void set_restored(std::vector<v1::ApplyResult> results);

@@ -48,6 +48,7 @@ struct FakeState {
   std::vector<v1::StatsResponse> stats;
   std::vector<v1::ImageInfo> images;
   std::vector<v1::ImageProgress> progress;
+  std::vector<v1::ImageDamage> damage;
   std::vector<std::string> warnings;
   v1::DoctorResponse doctor;
   v1::DiskUsageResponse disk_usage;
