@@ -16,7 +16,8 @@ import processes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
-PEERS = ["docker.io", "crun", "haproxy", "wrk", "nginx-light", "busybox-static"]
+PEERS = ["docker.io", "docker-registry", "crun", "haproxy", "wrk", "nginx-light",
+         "busybox-static"]
 TARGETS = ["//daemon:bulwarkd", "//ctl:ctl", "//engine/shim:bulwark-shim",
            "//dataplane:bulwark-keeper", "//dataplane:bulwark-proxy"]
 
