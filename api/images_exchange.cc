@@ -1,52 +1,17 @@
 // Images as archives: out of the store, and into it.
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/archive_pipe.h"
 #include "api/audit/describe.h"
 #include "api/images_progress.h"
 #include "api/rules.h"
 #include "base/status.h"
-#include "base/unique_fd.h"
 
 namespace bulwark::api {
 namespace {
 
-constexpr size_t kPiece = size_t{256} << 10;
 constexpr int kMostReferences = 1000;
-
-// Hands on what comes through the pipe until its end. An error if the client or
-// the server goes first.
-absl::Status HandOn(int fd, const grpc::ServerContext& context,
-                    const Stopper& stopper,
-                    grpc::ServerWriter<v1::SaveImagesResponse>& writer) {
-  v1::SaveImagesResponse message;
-  for (;;) {
-    if (stopper.stopping()) {
-      return absl::UnavailableError("the daemon is stopping");
-    }
-    if (context.IsCancelled()) return absl::CancelledError("client is gone");
-    pollfd ready = {fd, POLLIN, 0};
-    if (poll(&ready, 1,
-             static_cast<int>(absl::ToInt64Milliseconds(kCancelPoll))) <= 0) {
-      continue;
-    }
-    std::string& data = *message.mutable_data();
-    data.resize(kPiece);
-    const ssize_t n = read(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus("read", "the archive");
-    if (n == 0) return absl::OkStatus();
-    data.resize(static_cast<size_t>(n));
-    if (!writer.Write(message)) return absl::CancelledError("client is gone");
-  }
-}
 
 }  // namespace
 
@@ -77,30 +42,17 @@ absl::Status ImagesService::SaveChecked(
         absl::StrCat("save images: ", Quoted(request.format()),
                      " is not a format; it is docker or oci"));
   }
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus("make", "a pipe");
-  UniqueFd from(ends[0]);
-  UniqueFd to(ends[1]);
-  std::atomic<bool> ended{false};
-  absl::Status saved;
-  std::thread thread([&] {
-    // Who reads may be gone: that is an error of write(), not a signal.
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    saved = exchange->Save(save, to.get(), [&ended](const engine::Progress&) {
-      return !ended.load();
-    });
-    to.Reset();
-  });
-  const absl::Status sent = HandOn(from.get(), context, env_.stopper, writer);
-  ended = true;
-  from.Reset();
-  thread.join();
-  // After the client went, what Save() says is only that.
-  RETURN_IF_ERROR(sent);
-  return saved;
+  v1::SaveImagesResponse message;
+  return PipeArchive(
+      context, env_.stopper,
+      [&](int fd, const std::function<bool()>& wanted) {
+        return exchange->Save(
+            save, fd, [&wanted](const engine::Progress&) { return wanted(); });
+      },
+      [&](std::string data) {
+        message.set_data(std::move(data));
+        return writer.Write(message);
+      });
 }
 
 grpc::Status ImagesService::Save(

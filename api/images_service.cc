@@ -13,36 +13,6 @@
 #include "store/objects.h"
 
 namespace bulwark::api {
-namespace {
-
-// A path inside the context: relative, without ".." parts.
-bool IsInside(const std::string& path) {
-  if (path.empty() || path[0] == '/' || path.find('\0') != std::string::npos) {
-    return false;
-  }
-  const std::vector<std::string> parts = absl::StrSplit(path, '/');
-  return std::find(parts.begin(), parts.end(), "..") == parts.end();
-}
-
-absl::StatusOr<engine::BuildRequest> ToBuildRequest(
-    const v1::BuildOptions& options) {
-  engine::BuildRequest request;
-  if (!options.dockerfile().empty()) {
-    if (!IsInside(options.dockerfile())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("build image: \"", options.dockerfile(),
-                       "\" is not a path inside the context"));
-    }
-    request.dockerfile = options.dockerfile();
-  }
-  request.tags.assign(options.tags().begin(), options.tags().end());
-  request.args.insert(options.args().begin(), options.args().end());
-  request.target = options.target();
-  request.no_cache = options.no_cache();
-  return request;
-}
-
-}  // namespace
 
 absl::StatusOr<std::vector<std::string>> DigestsInUse(
     store::MetadataStore& store) {
@@ -87,51 +57,6 @@ grpc::Status ImagesService::Load(
                               return env_.images.Load(file.fd(), sink);
                             });
       });
-}
-
-absl::Status ImagesService::BuildChecked(
-    const grpc::ServerContext& context,
-    grpc::ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>&
-        stream) {
-  v1::BuildImageRequest message;
-  if (!stream.Read(&message) || !message.has_options()) {
-    return absl::InvalidArgumentError(
-        "build image: the first message must hold the options");
-  }
-  ASSIGN_OR_RETURN(engine::BuildRequest request,
-                   ToBuildRequest(message.options()));
-  std::unique_ptr<UploadDir> dir;
-  {
-    // The tar is not needed once it is unpacked.
-    ASSIGN_OR_RETURN(UploadFile file,
-                     env_.uploads.NewFile(limits_.context_bytes));
-    while (stream.Read(&message)) {
-      RETURN_IF_ERROR(file.Append(message.context()));
-    }
-    if (context.IsCancelled()) {
-      return absl::CancelledError("build image: the client is gone");
-    }
-    RETURN_IF_ERROR(file.Rewind());
-    ASSIGN_OR_RETURN(dir, env_.uploads.NewDir());
-    RETURN_IF_ERROR_CTX(unpack_(file.fd(), dir->path()),
-                        "unpack the build context");
-  }
-  request.context_dir = dir->path();
-  using Images = absl::StatusOr<std::vector<engine::Image>>;
-  return WithProgress(
-      context, stream, [&](const engine::ProgressSink& sink) -> Images {
-        ASSIGN_OR_RETURN(engine::Image image, env_.images.Build(request, sink));
-        return std::vector<engine::Image>{std::move(image)};
-      });
-}
-
-grpc::Status ImagesService::Build(
-    grpc::ServerContext* context,
-    grpc::ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>*
-        stream) {
-  return env_.gate.Run(
-      *context, "/bulwark.v1.Images/Build",
-      [&](const v1::Identity&) { return BuildChecked(*context, *stream); });
 }
 
 grpc::Status ImagesService::List(grpc::ServerContext* context,

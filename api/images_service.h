@@ -140,10 +140,16 @@ class ImagesService final : public v1::Images::Service {
           stream);
   absl::StatusOr<std::string> LoginChecked(const v1::LoginRequest& request,
                                            const Caller& caller);
+  // images_build.cc
   absl::Status BuildChecked(
-      const grpc::ServerContext& context,
+      const grpc::ServerContext& context, const Caller& caller,
       grpc::ServerReaderWriter<v1::ImageProgress, v1::BuildImageRequest>&
           stream);
+  absl::StatusOr<engine::BuildRequest> ToBuildRequest(
+      const v1::BuildOptions& options, const Caller& caller);
+  absl::StatusOr<std::vector<engine::Image>> BuildAndPush(
+      const engine::BuildRequest& request, bool push,
+      const engine::ProgressSink& sink);
 
   const Environment env_;
   const UnpackFunction unpack_;

@@ -131,7 +131,13 @@ class Client {
   absl::StatusOr<v1::ListReferrersResponse> ListReferrers(
       const v1::ListReferrersRequest& request, absl::Time deadline);
   absl::Status Load(const Source& source, const OnProgress& on_progress);
-  absl::Status Build(const v1::BuildOptions& options, const Source& source,
+  // One context of a build: "" is the main one.
+  struct BuildPart {
+    std::string name;
+    Source source;
+  };
+  absl::Status Build(const v1::BuildOptions& options,
+                     const std::vector<BuildPart>& parts,
                      const OnProgress& on_progress);
   // Not null; errors come with Finish().
   std::unique_ptr<ExecStream> Exec();

@@ -98,13 +98,27 @@ absl::Status Client::Load(const Source& source, const OnProgress& on_progress) {
 }
 
 absl::Status Client::Build(const v1::BuildOptions& options,
-                           const Source& source,
+                           const std::vector<BuildPart>& parts,
                            const OnProgress& on_progress) {
   Stream stream(*impl_);
   auto call = impl_->images->Build(&stream.context);
-  auto wrap = [](std::string data) {
+  // One part after the other, each under its name.
+  size_t current = 0;
+  const Source source = [&]() -> absl::StatusOr<std::string> {
+    for (; current < parts.size(); ++current) {
+      absl::StatusOr<std::string> piece = parts[current].source();
+      if (!piece.ok() || !piece->empty()) return piece;
+    }
+    return std::string();
+  };
+  auto wrap = [&](std::string data) {
     v1::BuildImageRequest request;
-    request.set_context(std::move(data));
+    if (parts[current].name.empty()) {
+      request.set_context(std::move(data));
+    } else {
+      request.mutable_named_context()->set_name(parts[current].name);
+      request.mutable_named_context()->set_data(std::move(data));
+    }
     return request;
   };
   v1::BuildImageRequest first;

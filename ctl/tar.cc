@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
@@ -110,6 +112,16 @@ void TarFolder::AddFile(std::string path, std::string name) {
   stack_.insert(stack_.begin(), {std::move(path), std::move(name)});
 }
 
+void TarFolder::LeaveOut(IgnoreList ignored, std::vector<std::string> always) {
+  ignored_ = std::move(ignored);
+  always_.insert(always.begin(), always.end());
+}
+
+bool TarFolder::IsLeftOut(const std::string& name) const {
+  return !ignored_.empty() && always_.count(name) == 0 &&
+         ignored_.Ignores(name);
+}
+
 // Pushes the folder's entries so that they come in the order of their names.
 absl::Status TarFolder::List(const std::string& path, const std::string& name) {
   DIR* dir = opendir(path.c_str());
@@ -140,10 +152,22 @@ absl::StatusOr<std::string> TarFolder::Header(const Entry& entry) {
   const int64_t mtime = info.st_mtim.tv_sec;
   const int64_t uid = keep_owners_ ? info.st_uid : 0;
   const int64_t gid = keep_owners_ ? info.st_gid : 0;
+  const bool left_out = IsLeftOut(entry.name);
   if (S_ISDIR(info.st_mode)) {
+    if (left_out) {
+      // A file that is sent always may lie in it, too.
+      const std::string prefix = entry.name + "/";
+      const auto below = always_.lower_bound(prefix);
+      const bool needed =
+          ignored_.HasExceptions() ||
+          (below != always_.end() && absl::StartsWith(*below, prefix));
+      if (needed) RETURN_IF_ERROR(List(entry.path, entry.name));
+      return "";
+    }
     RETURN_IF_ERROR(List(entry.path, entry.name));
     return Headers(entry.name + "/", '5', info.st_mode, 0, mtime, "", uid, gid);
   }
+  if (left_out) return "";
   if (S_ISLNK(info.st_mode)) {
     ASSIGN_OR_RETURN(std::string target, ReadLink(entry.path));
     return Headers(entry.name, '2', 0777, 0, mtime, target, uid, gid);

@@ -3,11 +3,13 @@
 #define CTL_TAR_H_
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/ignore_list.h"
 #include "base/unique_fd.h"
 
 namespace bulwark::ctl {
@@ -28,6 +30,10 @@ class TarFolder {
   // Entries keep their users and groups, instead of 0:0.
   void KeepOwners() { keep_owners_ = true; }
 
+  // Leaves out what `ignored` names, but for `always`. Folders that are left
+  // out are looked into for what is taken back.
+  void LeaveOut(IgnoreList ignored, std::vector<std::string> always);
+
   // Adds the content of a file outside the folder under `name`, at the end.
   void AddFile(std::string path, std::string name);
 
@@ -43,6 +49,7 @@ class TarFolder {
   };
 
   explicit TarFolder(std::string folder) : folder_(std::move(folder)) {}
+  bool IsLeftOut(const std::string& name) const;
   absl::Status List(const std::string& path, const std::string& name);
   absl::StatusOr<std::string> Header(const Entry& entry);
   absl::StatusOr<std::string> FilePiece();
@@ -52,6 +59,8 @@ class TarFolder {
   std::vector<Entry> stack_;
   bool ended_ = false;
   bool keep_owners_ = false;
+  IgnoreList ignored_;
+  std::set<std::string> always_;
   UniqueFd file_;
   std::string file_name_;
   int64_t left_ = 0;

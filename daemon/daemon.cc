@@ -28,6 +28,7 @@
 #include "os/mounts.h"
 #include "os/user_namespace.h"
 #include "scheduler/reap/reaper.h"
+#include "secrets/materialize/memory_mount.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -73,6 +74,11 @@ lb::LocalProxyConfig ProxyConfig(const Config& config,
 // Where secrets and configs lie in memory.
 std::string InputsDirectory(const Config& config) {
   return config.runtime_dir + "/inputs";
+}
+
+// Where secrets of builds lie in memory.
+std::string BuildSecretsDirectory(const Config& config) {
+  return config.runtime_dir + "/build-secrets";
 }
 
 absl::Status MakeDirectory(const std::string& path) {
@@ -226,6 +232,15 @@ absl::Status Daemon::OpenKernel() {
                                 SecretText(credential->password.Reveal())};
   };
   images.build_network = [this] { return build_networks_->Acquire(); };
+  const auto features = os::ProbeKernel(config_.max_kernel);
+  const std::string memory = BuildSecretsDirectory(config_);
+  if (absl::Status opened = secrets::EnsureMemoryMount(
+          memory, features.ok() && features->tmpfs_noswap);
+      opened.ok()) {
+    images.memory_dir = memory;
+  } else {
+    LOG_ERROR("builds cannot be given secrets", {{"cause", opened}});
+  }
   ASSIGN_OR_RETURN(local_images_, engine::LocalImages::Open(std::move(images)));
   images_ = std::make_unique<MeasuredImages>(*local_images_, clock_);
   proxy_ = std::make_unique<lb::LocalProxy>(
@@ -436,6 +451,7 @@ absl::Status Daemon::Teardown(const Config& config, Clock& clock) {
   // Before the directory goes: what is still mounted there would go with it.
   first.Update(os::UnmountBelow(config.runtime_dir));
   first.Update(secrets::Materializer::Teardown(InputsDirectory(config)));
+  first.Update(secrets::RemoveMemoryMount(BuildSecretsDirectory(config)));
   if (!first.ok()) return first;
   std::error_code ignored;
   std::filesystem::remove_all(config.runtime_dir, ignored);

@@ -268,8 +268,8 @@ class Docker:
         return ["/usr/bin/docker" if os.path.exists("/usr/bin/docker")
                 else "docker", "-H", self._host] + args
 
-    def docker(self, args, **kwargs):
-        environment = dict(os.environ, DOCKER_BUILDKIT="0")
+    def docker(self, args, buildkit=False, **kwargs):
+        environment = dict(os.environ, DOCKER_BUILDKIT="1" if buildkit else "0")
         return run(self._docker(args), env=environment, **kwargs)
 
     def pids(self):

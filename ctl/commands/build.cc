@@ -1,111 +1,131 @@
 // ctl build: make an image from a Dockerfile.
-#include <filesystem>
 #include <memory>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "ctl/build_context.h"
+#include "ctl/build_options.h"
+#include "ctl/build_result.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/output_file.h"
+#include "ctl/print/build_progress.h"
 #include "ctl/pull.h"
-#include "ctl/tar.h"
 
 namespace bulwark::ctl {
 namespace {
 
-namespace fs = std::filesystem;
-
-// Where a Dockerfile from outside the context stands in the archive.
-constexpr absl::string_view kOutsideName = ".bulwark-build.dockerfile";
-
-struct Flags {
-  std::vector<std::string> tags;
-  std::vector<std::string> args;
-  std::string dockerfile;
-  std::string target;
-  std::string context;
-  bool no_cache = false;
-  bool quiet = false;
-};
-
-// --build-arg NAME takes the value from the environment, as docker's does.
-absl::Status ReadArgs(Context& context, const Flags& flags,
-                      v1::BuildOptions& options) {
-  for (const std::string& arg : flags.args) {
-    const size_t equals = arg.find('=');
-    if (equals == 0) {
-      return UsageError(absl::StrCat("--build-arg ", arg, ": NAME=value"));
-    }
-    if (equals != std::string::npos) {
-      (*options.mutable_args())[arg.substr(0, equals)] = arg.substr(equals + 1);
-    } else if (auto value = context.environment(arg)) {
-      (*options.mutable_args())[arg] = *value;
-    }
-  }
-  return absl::OkStatus();
+absl::Status WriteFile(const std::string& path, absl::string_view text) {
+  ASSIGN_OR_RETURN(OutputFile file, OutputFile::Create(path, true));
+  RETURN_IF_ERROR(file.Write(text));
+  return file.Commit();
 }
 
-// Sets options.dockerfile; a file outside the context is added to the archive.
-absl::Status FindDockerfile(const Flags& flags, v1::BuildOptions& options,
-                            TarFolder& tar) {
-  fs::path file = flags.dockerfile.empty()
-                      ? fs::path(flags.context) / "Dockerfile"
-                      : fs::path(flags.dockerfile);
-  std::error_code error;
-  if (!fs::is_regular_file(file, error)) {
-    return WithRemedy(absl::NotFoundError(absl::StrCat("read ", file.string(),
-                                                       ": no such file")),
-                      "name the Dockerfile with -f");
-  }
-  const std::string relative =
-      fs::relative(file, flags.context, error).string();
-  if (error || relative.empty() || relative == ".." ||
-      absl::StartsWith(relative, "../")) {
-    tar.AddFile(file.string(), std::string(kOutsideName));
-    options.set_dockerfile(std::string(kOutsideName));
-  } else {
-    options.set_dockerfile(relative);
-  }
-  return absl::OkStatus();
+std::string Quoted(absl::string_view text) {
+  return absl::StrCat("\"", text, "\"");
 }
 
-absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+// For scripts: the image's digest alone, or all that there is to know.
+absl::Status WriteIdFiles(const BuildFlags& flags,
+                          const std::vector<v1::ImageInfo>& images) {
+  if (images.empty()) return absl::OkStatus();
+  const v1::ImageInfo& image = images[0];
+  if (!flags.iid_file.empty()) {
+    RETURN_IF_ERROR(WriteFile(flags.iid_file, image.digest()));
+  }
+  if (flags.metadata_file.empty()) return absl::OkStatus();
+  // Digests and names have no character that JSON would escape.
+  return WriteFile(
+      flags.metadata_file,
+      absl::StrCat("{\n  \"containerimage.digest\": ", Quoted(image.digest()),
+                   ",\n  \"containerimage.config.digest\": ",
+                   Quoted(image.config_digest()), ",\n  \"image.name\": ",
+                   Quoted(absl::StrJoin(image.references(), ",")), "\n}\n"));
+}
+
+absl::StatusOr<int> Run(Context& context, const BuildFlags& flags) {
+  ASSIGN_OR_RETURN(const BuildPrinter::Mode mode,
+                   BuildPrinter::ParseMode(
+                       flags.quiet ? "quiet" : flags.progress, context.io));
   v1::BuildOptions options;
-  for (const std::string& tag : flags.tags) options.add_tags(tag);
-  options.set_target(flags.target);
-  options.set_no_cache(flags.no_cache);
-  RETURN_IF_ERROR(ReadArgs(context, flags, options));
-  std::error_code error;
-  if (!fs::is_directory(flags.context, error)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("build ", flags.context, ": the context is no folder"));
-  }
-  ASSIGN_OR_RETURN(std::unique_ptr<TarFolder> tar,
-                   TarFolder::Open(flags.context));
-  RETURN_IF_ERROR(FindDockerfile(flags, options, *tar));
-  ProgressPrinter printer(context.io, context.clock, flags.quiet);
-  absl::Status status = context.client().Build(
-      options, [&tar] { return tar->Next(); },
-      [&](const v1::ImageProgress& p) { printer.Update(p); });
+  BuildOutput output;
+  RETURN_IF_ERROR(ReadBuildFlags(context, flags, options, output));
+  ASSIGN_OR_RETURN(const std::vector<Client::BuildPart> parts,
+                   OpenBuildContexts(context, flags, options));
+  ASSIGN_OR_RETURN(std::unique_ptr<BuildResult> result,
+                   BuildResult::Open(context, output));
+  BuildPrinter printer(context.io, context.clock, mode);
+  absl::Status received;
+  bool warned = false;
+  const absl::Status status = context.client().Build(
+      options, parts, [&](const v1::ImageProgress& progress) {
+        warned = warned || progress.warnings_size() > 0;
+        if (!progress.data().empty()) {
+          if (received.ok()) received = result->Add(progress.data());
+          // What comes now is of no use any more.
+          if (!received.ok()) context.client().CancelStreams();
+          return;
+        }
+        printer.Update(progress);
+      });
   printer.Finish();
-  if (!status.ok()) return status;
-  PrintImages(context, printer.images());
+  RETURN_IF_ERROR(received);
+  RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(result->Finish());
+  RETURN_IF_ERROR(WriteIdFiles(flags, printer.images()));
+  if (flags.check) {
+    if (!warned) context.io.Err("nothing to warn of\n");
+    return warned ? kExitError : kExitOk;
+  }
+  if (output.kind != BuildOutput::Kind::kStdout) {
+    PrintImages(context, printer.images());
+  }
   return kExitOk;
 }
 
 }  // namespace
 
 void AddBuild(CLI::App& app, Context& context) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<BuildFlags>();
+  BuildFlags& f = *flags;
   Command(app, context, "build", "Make an image from a Dockerfile")
-      .Word("CONTEXT", flags->context, "Folder that COPY takes from",
+      .Word("CONTEXT", f.context,
+            "What COPY takes from: a folder, a git or http URL of an archive,"
+            " or - for a tar or Dockerfile on standard input",
             Command::kRequired)
-      .Option("-t,--tag", flags->tags, "Name of the image (repeatable)")
-      .Option("-f,--file", flags->dockerfile, "Default: CONTEXT/Dockerfile")
-      .Option("--build-arg", flags->args, "NAME=value for ARG (repeatable)")
-      .Option("--target", flags->target, "Stop at this stage")
-      .Flag("--no-cache", flags->no_cache, "Run every step")
-      .Flag("-q,--quiet", flags->quiet, "Print the result only")
+      .Option("-t,--tag", f.tags, "Name of the image (repeatable)")
+      .Option("-f,--file", f.dockerfile,
+              "Default: CONTEXT/Dockerfile; - reads standard input")
+      .Option("--build-arg", f.args, "NAME=value for ARG (repeatable)")
+      .Option("--build-context", f.contexts,
+              "NAME=FOLDER, docker-image://IMAGE or URL (repeatable)")
+      .Option("--secret", f.secrets,
+              "id=ID,src=FILE or env=VARIABLE, for RUN --mount (repeatable)")
+      .Option("--label", f.labels, "NAME=value of the image (repeatable)")
+      .Option("--target", f.target, "Stop at this stage")
+      .Option("--platform", f.platform, "Default: the host's, as linux/amd64")
+      .Option("-o,--output", f.outputs,
+              "DIR, - or type=local|tar|oci|docker|registry,dest=PATH instead"
+              " of the store")
+      .Flag("--push", f.push, "Send the tags to their registries")
+      .Flag("--pull", f.pull, "Ask for newer base images")
+      .Flag("--no-cache", f.no_cache, "Run every step")
+      .Option("--no-cache-filter", f.no_cache_filter,
+              "Stages that run every step (repeatable)")
+      .Option("--add-host", f.hosts, "NAME:ADDRESS in /etc/hosts (repeatable)")
+      .Option("--network", f.network, "Of RUN: default, none or host")
+      .Option("--shm-size", f.shm_size, "Of /dev/shm in RUN, as 128m")
+      .Option("--allow", f.allow,
+              "network.host or security.insecure (repeatable)")
+      .Option("--compression", f.compression, "Of layers: gzip or zstd")
+      .Flag("--check", f.check, "Only say what is questionable")
+      .Option("--iidfile", f.iid_file, "Write the digest to this file")
+      .Option("--metadata-file", f.metadata_file,
+              "Write digests and names to this file, as JSON")
+      .Option("--progress", f.progress, "auto, plain, tty, json or quiet")
+      .Flag("-q,--quiet", f.quiet, "Print the result only")
       .Action([flags](Context& c) { return Run(c, *flags); });
 }
 

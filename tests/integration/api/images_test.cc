@@ -162,6 +162,28 @@ TEST_F(ImagesTest, WhenTheDockerfileIsOutside_ItIsRefused) {
   EXPECT_TRUE(context_dir_.empty());
 }
 
+TEST_F(ImagesTest, WhenBuildOptionsAreWrong_TheyAreRefused) {
+  v1::BuildOptions options;
+  options.add_tags("app:1");
+  (*options.mutable_contexts())["etc"] = "/etc";
+  EXPECT_THAT(Build(options, 10), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           HasSubstr("\"/etc\" is a path")));
+  (*options.mutable_contexts())["etc"] = "";
+  EXPECT_THAT(Build(options, 10),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("nothing was sent for context etc")));
+  options.clear_contexts();
+  options.set_compression("lz4");
+  EXPECT_THAT(Build(options, 10), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           HasSubstr("gzip or zstd")));
+  options.clear_compression();
+  options.set_output(v1::BuildOptions::FILES);
+  options.set_push(true);
+  EXPECT_THAT(Build(options, 10), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           HasSubstr("can be pushed")));
+  EXPECT_TRUE(UploadsAreEmpty());
+}
+
 TEST_F(ImagesTest, WhenLoaded_TheArchiveReachesTheStore) {
   grpc::ClientContext context;
   auto stream = stub_->Load(&context);
