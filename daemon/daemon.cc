@@ -18,6 +18,7 @@
 #include "base/unique_fd.h"
 #include "daemon/doctor/gather.h"
 #include "daemon/doctor/judge.h"
+#include "daemon/id_ranges.h"
 #include "daemon/image_updates.h"
 #include "daemon/usage_stats.h"
 #include "engine/image/byte_source.h"
@@ -26,7 +27,6 @@
 #include "os/files.h"
 #include "os/kernel.h"
 #include "os/mounts.h"
-#include "os/user_namespace.h"
 #include "scheduler/reap/reaper.h"
 #include "secrets/materialize/memory_mount.h"
 
@@ -106,24 +106,6 @@ absl::Status WithWayOut(const absl::Status& status, const Config& config) {
       status.message(), " Put back what was in ", config.state_dir,
       ", or, if that is lost: `bulwarkd --teardown`, with the same flags as "
       "now, ends what runs; then start, and apply the manifests again"));
-}
-
-// Where replicas' user ids come from; none where the host cannot do that.
-scheduler::IdPool FindIds(const Config& config) {
-  if (config.id_base == 0) {
-    LOG_WARN("containers have the host's users", {{"cause", "--id-base=0"}});
-    return {};
-  }
-  const absl::Status status = os::CheckUserNamespaces(config.state_dir);
-  if (!status.ok()) {
-    LOG_ERROR(
-        "containers have the host's users: their root is the host's, with "
-        "fewer rights; see `ctl doctor`",
-        {{"cause", status}});
-    return {};
-  }
-  const auto first = static_cast<uint32_t>(config.id_base);
-  return {first, (kEndOfIds - first) / scheduler::kIdsOfReplica};
 }
 
 absl::Status RemoveCgroups(const Config& config, Clock& clock) {
