@@ -1,5 +1,6 @@
 #include "engine/image/reference.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -58,9 +59,13 @@ bool IsTag(absl::string_view text) {
 }
 
 bool IsPort(absl::string_view text) {
+  // SimpleAtoi takes signs and spaces, too.
+  const bool digits = std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isdigit(static_cast<unsigned char>(c));
+  });
   int port = 0;
-  return text.size() <= 5 && absl::SimpleAtoi(text, &port) && port > 0 &&
-         port <= 65535;
+  return digits && text.size() <= 5 && absl::SimpleAtoi(text, &port) &&
+         port > 0 && port <= 65535;
 }
 
 // A host name, an IPv4 address or a bracketed IPv6 address, with or without a

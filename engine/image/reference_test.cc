@@ -63,6 +63,8 @@ TEST(NormalizeReferenceTest, WhenNotAReference_SaysWhy) {
       {"a/b_-c", "is not a name"},
       {"host:99999/app", "is not a registry"},
       {"host:0/app", "is not a registry"},
+      {"host:+5/app", "is not a registry"},
+      {"host:5\f/app", "is not a registry"},
       {"-bad.host/app", "is not a registry"},
       {"ngi nx", "is not a name"},
       {std::string("nginx\0x", 7), "is not a name"},
