@@ -93,6 +93,8 @@ struct PruneImagesRequest {
   std::vector<std::string> in_use;
   bool images = false;  // those without a name
   bool all = false;     // with `images`: also those that have one
+  // With `all`: only if a registry gave each of the names, and so can again.
+  bool only_pulled = false;
   bool build_cache = false;
   bool dry_run = false;
   // Images that somebody wanted within this time stay.

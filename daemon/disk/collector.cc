@@ -63,8 +63,9 @@ absl::Status ImageCollector::RunOnce() {
   if (too_full && !complained_) {
     const std::string message = absl::StrCat(
         "the disk is ", collected.percent_after,
-        " % full, and no image can go: all that are left are needed or were"
-        " used a moment ago; see `ctl system df`");
+        " % full, and no image can go: all that are left are needed, were used "
+        "a"
+        " moment ago, or came from no registry; see `ctl system df`");
     LOG_WARN("the disk is too full", {{"cause", message}});
     if (tell_ != nullptr) tell_(false, message);
   }

@@ -281,7 +281,8 @@ absl::StatusOr<Collected> Disk::Collect(const Watermarks& marks) {
   engine::PruneImagesRequest nameless, cache, named;
   nameless.images = true;
   cache.build_cache = true;
-  named.images = named.all = true;
+  // What was built or loaded here may be nowhere else.
+  named.images = named.all = named.only_pulled = true;
   for (engine::PruneImagesRequest* request : {&nameless, &cache, &named}) {
     if (request != &nameless && enough()) break;
     // Anew each time: what was needed by nothing may be by now.

@@ -99,12 +99,15 @@ absl::Status ImageStore::Load() {
     if (image.ok()) {
       images_[digest] = *std::move(image);
     } else {
+      if (IsDigest(digest)) damaged_.insert(digest);
       LOG_WARN("an image is damaged on disk, pull it again",
                {{"digest", digest}, {"error", image.status()}});
     }
   }
   for (auto& [name, digest] : StringMap(*index, "references")) {
-    if (images_.count(digest) > 0) references_[name] = digest;
+    if (images_.count(digest) + damaged_.count(digest) > 0) {
+      references_[name] = digest;
+    }
   }
   const Json* pulls = image::Find(*index, "pulls");
   if (pulls != nullptr && pulls->is_object()) {
@@ -124,7 +127,7 @@ absl::Status ImageStore::Load() {
 }
 
 absl::Status ImageStore::Save() {
-  Json images = Json::array();
+  Json images(damaged_);
   Json used = Json::object();
   for (const auto& [digest, image] : images_) {
     images.push_back(digest);
@@ -218,6 +221,7 @@ absl::StatusOr<Image> ImageStore::Add(
   Stored before = place->second;
   stored.used = before.used;
   place->second = std::move(stored);
+  damaged_.erase(image.digest);
   auto old_references = references_;
   auto old_pulled = pulled_;
   for (const std::string& name : references) {
@@ -334,12 +338,14 @@ absl::Status ImageStore::Remove(absl::string_view reference,
                                 const std::vector<std::string>& in_use) {
   {
     absl::MutexLock lock(&mu_);
-    const Image* image = Find(reference);
-    if (image == nullptr) return NotPresent(reference);
+    const std::string key(reference);
     auto old_references = references_;
-    if (references_.erase(std::string(reference)) == 0) {
+    if (references_.erase(key) == 0) {
+      if (images_.count(key) + damaged_.count(key) == 0) {
+        return NotPresent(reference);
+      }
       for (auto it = references_.begin(); it != references_.end();) {
-        it = it->second == image->digest ? references_.erase(it) : ++it;
+        it = it->second == key ? references_.erase(it) : ++it;
       }
     }
     absl::Status saved = SaveSmaller();
@@ -384,6 +390,8 @@ ImageStore::Roots ImageStore::LiveContent() const {
 
 absl::Status ImageStore::DropContent(const Roots& extra,
                                      std::vector<std::string>* aside) {
+  // What those need that cannot be read is not known: it may be in use.
+  if (!damaged_.empty()) return absl::OkStatus();
   Roots live = LiveContent();
   live.insert(extra.begin(), extra.end());
   for (const std::string& digest : blobs_->List()) {
@@ -416,6 +424,10 @@ absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
     std::set<std::string> wanted(in_use.begin(), in_use.end());
     for (const auto& [name, digest] : references_) wanted.insert(digest);
     auto old_images = images_;
+    auto old_damaged = damaged_;
+    for (auto it = damaged_.begin(); it != damaged_.end();) {
+      it = wanted.count(*it) > 0 ? ++it : damaged_.erase(it);
+    }
     for (auto it = images_.begin(); it != images_.end();) {
       bool keep = wanted.count(it->first) > 0 || leased_.count(it->first) > 0;
       it = keep ? ++it : images_.erase(it);
@@ -423,6 +435,7 @@ absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       images_ = std::move(old_images);
+      damaged_ = std::move(old_damaged);
       return saved;
     }
     RETURN_IF_ERROR(DropContent(extra, &aside));

@@ -112,11 +112,11 @@ class ImageStore {
   // Removes content that nothing needs: what a pull that failed has brought.
   absl::Status SweepContent();
 
-  // Of the images that have no name, with `all` also of those that have one:
-  // those that are neither in `in_use` (manifest digests) nor leased, and were
-  // touched last before `unused_since`. The longest unused come first.
+  // Of the images that have no name, with `all` also of those that have one
+  // (see PruneImagesRequest): those that are neither in `in_use` nor leased,
+  // and were touched last before `unused_since`. The longest unused come first.
   std::vector<Image> FindUnneeded(
-      const std::vector<std::string>& in_use, bool all,
+      const PruneImagesRequest& request,
       absl::Time unused_since = absl::InfiniteFuture()) const;
   // Removes these images, unless one got another name or a lease meanwhile, and
   // the content that nothing needs then.
@@ -152,6 +152,7 @@ class ImageStore {
   absl::StatusOr<Stored> Describe(absl::string_view manifest_digest) const;
   Image WithReferences(const Image& image) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  bool AllPulled(const Image& image) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   const Image* Find(absl::string_view reference) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // The layers that go are appended to `aside`, to be removed without the lock.
@@ -168,6 +169,9 @@ class ImageStore {
 
   mutable absl::Mutex mu_;
   std::map<std::string, Stored> images_ ABSL_GUARDED_BY(mu_);  // by digest
+  // Those whose documents cannot be read. Nothing is swept while there are any:
+  // a container may run on their layers.
+  std::set<std::string> damaged_ ABSL_GUARDED_BY(mu_);
   // full name -> digest
   std::map<std::string, std::string> references_ ABSL_GUARDED_BY(mu_);
   // Full name -> when it was last pulled. Of names that are gone, too, until

@@ -49,7 +49,7 @@ absl::StatusOr<PruneImagesResult> LocalImages::Prune(
           ? config_.clock->Now() - request.min_unused
           : absl::InfiniteFuture();
   if (request.images) {
-    unneeded.images = store_->FindUnneeded(request.in_use, request.all, since);
+    unneeded.images = store_->FindUnneeded(request, since);
   }
   if (request.enough != nullptr && !request.dry_run && !request.build_cache) {
     RETURN_IF_ERROR(

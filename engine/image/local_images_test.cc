@@ -248,6 +248,30 @@ TEST_F(LocalImagesTest, WhenABlobIsDamaged_ImageIsGoneAndCanBeLoadedAgain) {
   EXPECT_OK(images_->Get("app"));
 }
 
+// A container may run on its layers.
+TEST_F(LocalImagesTest, WhenABlobIsDamaged_NothingOfTheImageIsSwept) {
+  std::string archive = DockerArchive("app", {Layer("one")});
+  ASSERT_OK_AND_ASSIGN(std::vector<Image> loaded, Load(archive));
+  ASSERT_OK(Load(DockerArchive("other", {Layer("two")})));
+  std::string blob = absl::StrCat(dir_.path(), "/state/blobs/sha256/",
+                                  HexOf(loaded[0].config_digest));
+  ASSERT_OK(os::WriteFileDurably(blob, "rotten"));
+  Reopen();
+  ASSERT_OK(images_->Tag("other", "again"));
+  Reopen();
+
+  ASSERT_OK(images_->Remove("other", {}));
+  ASSERT_OK(images_->Remove("again", {}));
+  PruneImagesRequest all;
+  all.images = all.all = true;
+  ASSERT_OK(images_->Prune(all));
+  EXPECT_EQ(Count("layers"), 2);
+
+  // Once it is given up, or whole again, the rest goes.
+  ASSERT_OK(images_->Remove("app", {}));
+  EXPECT_EQ(Count("layers"), 0);
+}
+
 TEST_F(LocalImagesTest, WhenRemoved_ContentThatNothingNeedsGoes) {
   ASSERT_OK(Load(DockerArchive("one", {Layer("base"), Layer("one")})));
   ASSERT_OK(Load(DockerArchive("two", {Layer("base"), Layer("two")})));

@@ -58,8 +58,10 @@ class PruneTest : public ::testing::Test {
   // What goes of all images until `count` have.
   std::vector<std::string> Collect(int count,
                                    std::vector<std::string> in_use = {},
-                                   absl::Duration min_unused = {}) {
+                                   absl::Duration min_unused = {},
+                                   bool only_pulled = false) {
     PruneImagesRequest request;
+    request.only_pulled = only_pulled;
     request.images = request.all = true;
     request.in_use = std::move(in_use);
     request.min_unused = min_unused;
@@ -79,6 +81,15 @@ class PruneTest : public ::testing::Test {
   SeededEntropy entropy_{1};
   std::unique_ptr<LocalImages> images_;
 };
+
+// It may be nowhere else.
+TEST_F(PruneTest, WhenNoRegistryGaveIt_ANamedImageStays) {
+  Make("made-here:1");
+  const std::string nameless = Make("");
+  EXPECT_THAT(Collect(9, {}, {}, /*only_pulled=*/true),
+              ElementsAre("image " + nameless));
+  EXPECT_OK(images_->Get("made-here:1"));
+}
 
 TEST_F(PruneTest, WhenUntagged_TheImageStaysEvenIfAnotherNameGoes) {
   const std::string digest = Make("app:1");

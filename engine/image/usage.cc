@@ -27,15 +27,22 @@ Digests Difference(const Digests& a, const Digests& b) {
 
 }  // namespace
 
-std::vector<Image> ImageStore::FindUnneeded(
-    const std::vector<std::string>& in_use, bool all,
-    absl::Time unused_since) const {
-  const Digests wanted(in_use.begin(), in_use.end());
+bool ImageStore::AllPulled(const Image& image) const {
+  return std::all_of(image.references.begin(), image.references.end(),
+                     [&](const std::string& name) ABSL_SHARED_LOCKS_REQUIRED(
+                         mu_) { return pulled_.count(name) > 0; });
+}
+
+std::vector<Image> ImageStore::FindUnneeded(const PruneImagesRequest& request,
+                                            absl::Time unused_since) const {
+  const Digests wanted(request.in_use.begin(), request.in_use.end());
   std::vector<Image> unneeded;
   std::map<std::string, absl::Time> used;
   for (Image& image : List()) {
     if (wanted.count(image.digest) > 0) continue;
-    if (all || image.references.empty()) unneeded.push_back(std::move(image));
+    if (request.all || image.references.empty()) {
+      unneeded.push_back(std::move(image));
+    }
   }
   {
     absl::MutexLock lock(&mu_);
@@ -44,7 +51,8 @@ std::vector<Image> ImageStore::FindUnneeded(
         std::remove_if(unneeded.begin(), unneeded.end(),
                        [&](const Image& image) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
                          return leased_.count(image.digest) > 0 ||
-                                used[image.digest] >= unused_since;
+                                used[image.digest] >= unused_since ||
+                                (request.only_pulled && !AllPulled(image));
                        }),
         unneeded.end());
   }
@@ -122,7 +130,9 @@ absl::StatusOr<ImagesUsage> ImageStore::Usage(
     const std::vector<std::string>& in_use) const {
   const Digests wanted(in_use.begin(), in_use.end());
   Unneeded unneeded;
-  unneeded.images = FindUnneeded(in_use, false);
+  PruneImagesRequest nameless;
+  nameless.in_use = in_use;
+  unneeded.images = FindUnneeded(nameless);
   ImagesUsage usage;
   const Roots extra = ExtraRoots();
   Roots of_images;
