@@ -250,16 +250,22 @@ absl::StatusOr<ImagesUsage> FakeImages::Usage(
 
 absl::StatusOr<PruneImagesResult> FakeImages::Prune(
     const PruneImagesRequest& request) {
-  absl::MutexLock lock(&mu_);
   PruneImagesResult result;
-  for (const auto& [digest, image] : ByDigest()) {
+  std::map<std::string, Image> images;
+  {
+    absl::MutexLock lock(&mu_);
+    images = ByDigest();
+  }
+  for (const auto& [digest, image] : images) {
     const bool used = std::find(request.in_use.begin(), request.in_use.end(),
                                 digest) != request.in_use.end();
     if (!request.images || used ||
         (!request.all && !image.references.empty())) {
       continue;
     }
+    // Without the lock: it may ask what is here.
     if (request.enough != nullptr && request.enough()) break;
+    absl::MutexLock lock(&mu_);
     result.bytes += kImageBytes;
     if (image.references.empty()) {
       result.removed.push_back(absl::StrCat("image ", digest));
@@ -271,6 +277,7 @@ absl::StatusOr<PruneImagesResult> FakeImages::Prune(
     unnamed_.erase(digest);
     for (const std::string& name : image.references) local_.erase(name);
   }
+  absl::MutexLock lock(&mu_);
   if (request.build_cache && steps_ > 0) {
     result.bytes += steps_ * kStepBytes;
     result.removed.push_back(
