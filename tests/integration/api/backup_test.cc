@@ -4,6 +4,7 @@
 #include <atomic>
 #include <optional>
 
+#include "absl/cleanup/cleanup.h"
 #include "api/errors.h"
 #include "base/testing/status_matchers.h"
 #include "secrets/fake/fake_vault.h"
@@ -98,6 +99,7 @@ TEST_F(BackupTest, WhenRestoredElsewhere_EverythingIsDeclaredAgain) {
   store::MemStore other(clock_);
   secrets::FakeVault vault;
   LoadVault(vault, other);
+  const absl::Cleanup stop = [this] { server_.reset(); };
   ServerDependencies dependencies{other, engine_, images_, clock_, entropy_};
   dependencies.normalize = [](absl::string_view t) { return std::string(t); };
   dependencies.vault = &vault;
