@@ -61,6 +61,24 @@ TEST_F(ExecTest, WhenAReplicaIsNamed_ItRunsThere) {
   }
 }
 
+TEST_F(ExecTest, WhenDetached_TheCommandRunsOn) {
+  const Result started =
+      Ctl({"exec", "-d", "box", "sh", "-c",
+           "echo lost; until test -e /tmp/go; do sleep 0.05; done; "
+           "echo over > /tmp/over"});
+  EXPECT_EQ(started.out, "");
+  world().KillDaemon();
+  world().StartDaemon();
+  ASSERT_TRUE(world().AwaitReady("box", 2));
+  Ctl({"exec", "box", "touch", "/tmp/go"});
+  EXPECT_TRUE(Eventually([] {
+    return world().Ctl({"exec", "box", "cat", "/tmp/over"}).out == "over\n";
+  }));
+  EXPECT_THAT(CtlFails({"exec", "-d", "box", "nosuch"}, 127).err,
+              HasSubstr("no such file in the container"));
+  CtlFails({"exec", "-d", "-i", "box", "cat"}, 2);
+}
+
 TEST_F(ExecTest, WhenItCannotRun_SaysWhy) {
   EXPECT_THAT(CtlFails({"exec", "box", "nosuch"}, 127).err,
               ::testing::MatchesRegex(
@@ -125,6 +143,13 @@ TEST_F(ExecTest, WhenOnATerminal_BehavesLikeOne) {
   EXPECT_TRUE(shell.Await("\ncode=130\r\n")) << shell.screen();
   shell.Type("exit 9\r");
   EXPECT_EQ(shell.Wait(), 9) << shell.screen();
+}
+
+TEST_F(ExecTest, WhenOnATerminal_TheFirstCommandKnowsTheSize) {
+  Terminal stty(CtlCommand(world(), {"exec", "-it", "box", "stty", "size"}), 31,
+                73);
+  EXPECT_TRUE(stty.Await("31 73\r\n")) << stty.screen();
+  EXPECT_EQ(stty.Wait(), 0);
 }
 
 TEST_F(ExecTest, WhenTheTerminalsInputEnds_TheShellEnds) {

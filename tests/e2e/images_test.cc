@@ -78,11 +78,166 @@ TEST_F(ImagesTest, WhenAnArchiveIsLoaded_ServicesCanUseIt) {
                     Not(HasSubstr("box:local"))));
 }
 
+TEST_F(ImagesTest, WhenPushed_OthersFindItThere) {
+  const std::string host = busybox().substr(0, busybox().find('/'));
+  const std::string there = host + "/pushed/box:2";
+  Ctl({"pull", "-q", busybox()});
+  const Result pushed = Ctl({"push", busybox(), there});
+  EXPECT_THAT(pushed.out,
+              MatchesRegex(".*/pushed/box:2 sha256:[0-9a-f]{64}\n"));
+  // Its layers are mounted from the repository that it was pulled from.
+  EXPECT_THAT(pushed.err,
+              AllOf(HasSubstr(": mounted\n"), HasSubstr(": pushed\n")));
+  const Result seen = e2e::Run(
+      {"skopeo", "inspect", "--tls-verify=false", "docker://" + there});
+  EXPECT_TRUE(seen.ok()) << seen.ToString();
+  EXPECT_EQ(Ctl({"tags", host + "/pushed/box"}).out, "2\n");
+  EXPECT_THAT(Ctl({"referrers", there}).out, StartsWith("DIGEST"));
+  EXPECT_THAT(
+      Ctl({"pull", "--all-tags", "-o", "json", host + "/pushed/box"}).out,
+      HasSubstr("pushed/box:2"));
+  EXPECT_EQ(Ctl({"run", "--pull", "never", there, "echo", "back"}).out,
+            "back\n");
+  EXPECT_THAT(CtlFails({"push", "nobody:1"}).err, HasSubstr("is not present"));
+}
+
 TEST_F(ImagesTest, WhenItIsNoArchive_SaysSo) {
   WriteFile(world().Path("text"), std::string(5000, 'x'));
   EXPECT_THAT(CtlFails({"load", "-i", world().Path("text")}).err,
               HasSubstr("it is no tar archive; make one with `docker save`"));
   CtlFails({"load", "-i", world().Path("none")});
+}
+
+TEST_F(ImagesTest, WhenSaved_ItCanBeLoadedAgainAndRun) {
+  const std::string archive = world().Path("saved.tar");
+  Ctl({"pull", "-q", busybox()});
+  Ctl({"tag", busybox(), "kept:1"});
+  const std::string digest = Ctl({"images"}).out;
+  Ctl({"save", "-o", archive, "kept:1"});
+  Ctl({"rmi", "kept:1"});
+  EXPECT_THAT(Ctl({"load", "-q", "-i", archive}).out,
+              HasSubstr("docker.io/library/kept:1"));
+  EXPECT_EQ(Ctl({"images"}).out.size(), digest.size());
+  EXPECT_EQ(Ctl({"run", "--pull", "never", "kept:1", "echo", "back"}).out,
+            "back\n");
+  EXPECT_THAT(CtlFails({"save", "-o", archive, "none:1"}).err,
+              HasSubstr("none:1 is not present"));
+  Ctl({"untag", "kept:1"});
+  EXPECT_THAT(Ctl({"images", "-q"}).out, Not(HasSubstr("kept:1")));
+}
+
+TEST_F(ImagesTest, WhenARootFileSystemIsImported_ItRuns) {
+  const std::string root = world().Path("root");
+  std::filesystem::create_directories(root + "/bin");
+  std::filesystem::copy_file("/bin/busybox", root + "/bin/busybox");
+  std::filesystem::create_symlink("busybox", root + "/bin/sh");
+  const std::string tar = world().Path("root.tar");
+  ASSERT_TRUE(e2e::Run({"tar", "-C", root, "-czf", tar, "."}).ok());
+  EXPECT_THAT(Ctl({"import", tar, "imported:1", "-m", "by hand", "-c",
+                   "CMD [\"/bin/sh\", \"-c\", \"echo imported\"]"})
+                  .out,
+              HasSubstr("docker.io/library/imported:1"));
+  EXPECT_EQ(Ctl({"run", "--pull", "never", "imported:1"}).out, "imported\n");
+  EXPECT_THAT(Ctl({"history", "imported:1"}).out, HasSubstr("by hand"));
+  EXPECT_THAT(Ctl({"image", "inspect", "imported:1"}).out,
+              AllOf(HasSubstr("echo imported"), HasSubstr("diffId")));
+  EXPECT_THAT(Ctl({"inspect", "imported:1"}).out, HasSubstr("echo imported"));
+  Ctl({"rmi", "imported:1"});
+}
+
+TEST_F(ImagesTest, WhenContentIsDamaged_VerifyRepairsItUnderAService) {
+  Ctl({"pull", "-q", busybox()});
+  ASSERT_TRUE(world().Apply(Manifest("steady", "exec sleep 100000")).ok());
+  ASSERT_TRUE(world().AwaitReady("steady", 1));
+  const ReplicaInfo before = world().Ready("steady").at(0);
+  EXPECT_THAT(Ctl({"verify", busybox()}).out, HasSubstr("all is well"));
+  // One byte of a file in a layer, and a blob that is gone.
+  const std::string images = world().Path("s/images");
+  int harmed = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(images + "/layers")) {
+    if (entry.path().filename() != "busybox") continue;
+    // A new file: the program in the old one runs.
+    std::filesystem::remove(entry.path());
+    WriteFile(entry.path(), "no program");
+    ++harmed;
+  }
+  ASSERT_GT(harmed, 0);
+  const Result found = world().Ctl({"verify", busybox()});
+  EXPECT_EQ(found.code, 1);
+  EXPECT_THAT(found.out,
+              AllOf(HasSubstr("layer sha256:"), HasSubstr(busybox())));
+  EXPECT_THAT(found.err, HasSubstr("ctl verify --repair"));
+  EXPECT_THAT(Ctl({"verify", "--repair"}).out, HasSubstr("repaired"));
+  EXPECT_THAT(Ctl({"verify"}).out, HasSubstr("all is well"));
+  EXPECT_EQ(world().Ready("steady").at(0).uid, before.uid);
+  EXPECT_EQ(Ctl({"run", busybox(), "echo", "mended"}).out, "mended\n");
+  Ctl({"delete", "service", "steady", "--wait"});
+}
+
+TEST_F(ImagesTest, WhenPruned_TheDiskHasWhatIsSaid) {
+  const std::string root = world().Path("large");
+  std::filesystem::create_directories(root);
+  std::string noise(8 << 20, '\0');
+  for (size_t i = 0, x = 1; i < noise.size(); ++i) {
+    x = x * 6364136223846793005 + 1442695040888963407;
+    noise[i] = static_cast<char>(x >> 56);
+  }
+  WriteFile(root + "/noise", noise);
+  const std::string tar = world().Path("large.tar");
+  ASSERT_TRUE(e2e::Run({"tar", "-C", root, "-cf", tar, "."}).ok());
+  Ctl({"import", "-q", tar, "large:1"});
+  Ctl({"untag", "large:1"});
+  const auto size_on_disk = [&] {
+    return std::stoll(
+        e2e::Run({"du", "-s", "-B1", world().Path("s/images")}).out);
+  };
+  const int64_t before = size_on_disk();
+  // Blob and layer.
+  EXPECT_THAT(Ctl({"system", "df"}).out, HasSubstr("16.8 MB"));
+  EXPECT_THAT(Ctl({"system", "prune", "--type", "images"}).out,
+              HasSubstr("image sha256:"));
+  EXPECT_NEAR(before - size_on_disk(), 2 * (8 << 20), 1 << 20);
+}
+
+TEST_F(ImagesTest, WhenUsersAreMapped_FilesLookAsTheyDoWithout) {
+  const std::string root = world().Path("owned");
+  std::filesystem::create_directories(root + "/bin");
+  std::filesystem::copy_file("/bin/busybox", root + "/bin/busybox");
+  const Result made = e2e::Run(
+      {"sh", "-c",
+       "cd $0 && for n in sh sleep find stat; do ln -s busybox bin/$n; done && "
+       "mkdir -p tree/d && for o in 0:0 1:2 1000:1000 65534:65534 5:65535; do "
+       "touch tree/$o && chown $o tree/$o; done && touch tree/setuid && "
+       "chown 7:8 tree/setuid tree/d && chmod 6755 tree/setuid && "
+       "chmod 1777 tree/d && ln tree/setuid tree/hard && mkfifo tree/fifo && "
+       "ln -s d tree/link && chown -h 9:9 tree/link && "
+       "tar -cf ../owned.tar .",
+       root});
+  ASSERT_TRUE(made.ok()) << made.ToString();
+  Ctl({"import", "-q", world().Path("owned.tar"), "owned:1"});
+  std::string seen[2];
+  for (const bool host : {false, true}) {
+    const std::string name = host ? "with-hosts" : "with-own";
+    ASSERT_TRUE(world()
+                    .Apply(absl::StrCat("kind: Service\nname: ", name,
+                                        "\nimage: owned:1\n"
+                                        "command: [/bin/sleep, \"100000\"]\n",
+                                        "stop: {timeout: 1s}\n",
+                                        host ? "hostUsers: true\n" : ""))
+                    .ok());
+    ASSERT_TRUE(world().AwaitReady(name, 1));
+    seen[host] = Ctl({"exec", name, "--", "/bin/find", "/tree", "-exec",
+                      "/bin/stat", "-c", "%n %u:%g %a %h %F %s", "{}", ";"})
+                     .out;
+    Ctl({"delete", "service", name, "--wait"});
+  }
+  EXPECT_EQ(seen[0], seen[1]);
+  EXPECT_THAT(seen[0], AllOf(HasSubstr("/tree/setuid 7:8 6755 2 "),
+                             HasSubstr("/tree/5:65535 5:65535 "),
+                             HasSubstr("/tree/link 9:9 "),
+                             HasSubstr("/tree/d 7:8 1777 ")));
+  Ctl({"rmi", "owned:1"});
 }
 
 TEST_F(ImagesTest, WhenItsImageIsRemoved_AServiceRunsOn) {

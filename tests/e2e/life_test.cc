@@ -45,6 +45,15 @@ TEST_F(LifeTest, WhenRunWithATerminal_ItIsAShellAndLeavesNothing) {
   EXPECT_FALSE(Exists("job", "term"));
 }
 
+TEST_F(LifeTest, WhenRunWithATerminal_ItsFirstCommandKnowsTheSize) {
+  for (int i = 0; i < 3; ++i) {
+    Terminal stty(
+        CtlCommand(world(), {"run", "-it", busybox(), "stty", "size"}), 31, 73);
+    EXPECT_TRUE(stty.Await("31 73\r\n")) << stty.screen();
+    EXPECT_EQ(stty.Wait(), 0);
+  }
+}
+
 TEST_F(LifeTest, WhenInputIsPiped_OutputAndStatusAreItsOwn) {
   std::string input;
   for (int i = 0; input.size() < (1 << 20); ++i) {
