@@ -73,7 +73,10 @@ def main():
             if outcome != "passed":
                 print("%s %s %s: %s" % (outcome.upper(), label, name,
                                         first_lines(detail)))
+        failed = {name for name, outcome, _ in cases if outcome == "failed"}
         for name, detail in flaky_cases(os.path.dirname(result)):
+            if name in failed:
+                continue
             print("FLAKY %s %s: %s" % (label, name, first_lines(detail)))
     print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % counts)
     return 1 if counts["failed"] or not counts["passed"] else 0
