@@ -101,6 +101,60 @@ TEST_F(ImagesTest, WhenPushed_OthersFindItThere) {
   EXPECT_THAT(CtlFails({"push", "nobody:1"}).err, HasSubstr("is not present"));
 }
 
+TEST_F(ImagesTest, WhenBuiltAndPushed_OthersFindItThere) {
+  const std::string host = busybox().substr(0, busybox().find('/'));
+  const std::string there = host + "/built/box:1";
+  const std::string context = world().Path("context");
+  std::filesystem::create_directories(context);
+  WriteFile(context + "/kept", "kept\n");
+  WriteFile(context + "/Dockerfile",
+            "FROM " + busybox() +
+                "\nCOPY kept /kept\n"
+                "RUN --mount=type=tmpfs,target=/scratch"
+                " cat /kept > /scratch/a && cp /scratch/a /made\n"
+                "CMD [\"cat\", \"/made\"]\n");
+  Ctl({"build", "-q", "--push", "-t", there, context});
+  const Result seen = e2e::Run(
+      {"skopeo", "inspect", "--tls-verify=false", "docker://" + there});
+  EXPECT_TRUE(seen.ok()) << seen.ToString();
+  Ctl({"rmi", there});
+  EXPECT_EQ(Ctl({"run", "--pull", "always", there}).out, "kept\n");
+  Ctl({"rmi", there});
+}
+
+TEST_F(ImagesTest, WhenABuildHasMounts_StepsSeeThemAndTheImageDoesNot) {
+  const std::string context = world().Path("mounts");
+  std::filesystem::create_directories(context);
+  WriteFile(world().Path("token"), "not-for-others");
+  WriteFile(context + "/data", "data");
+  WriteFile(context + "/Dockerfile",
+            "FROM " + busybox() +
+                "\nRUN --mount=type=secret,id=token"
+                " --mount=type=cache,target=/cache"
+                " --mount=type=bind,target=/context --network=none"
+                " wc -c < /run/secrets/token > /size &&"
+                " cat /context/data > /copied && echo x >> /cache/runs &&"
+                " wc -l < /cache/runs > /runs\n"
+                "CMD [\"sh\", \"-c\", \"cat /size /copied /runs;"
+                " ls / /run /cache /context 2>&1; true\"]\n");
+  const std::string secret = "id=token,src=" + world().Path("token");
+  for (const char* runs : {"1", "2"}) {
+    Ctl({"build", "-q", "--no-cache", "--secret", secret, "-t", "mounted:1",
+         context});
+    const std::string out = Ctl({"run", "--pull", "never", "mounted:1"}).out;
+    EXPECT_THAT(out, StartsWith(absl::StrCat("14\ndata", runs, "\n")));
+    EXPECT_THAT(out, Not(HasSubstr("token")));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(world().Path("r/build-secrets")));
+  EXPECT_THAT(CtlFails({"build", "--no-cache", "-t", "mounted:2", context}).err,
+              HasSubstr("token"));
+  WriteFile(context + "/Dockerfile",
+            "FROM " + busybox() + "\nRUN --network=host true\n");
+  EXPECT_THAT(CtlFails({"build", "-t", "mounted:2", context}).err,
+              HasSubstr("network.host"));
+  Ctl({"rmi", "mounted:1"});
+}
+
 TEST_F(ImagesTest, WhenItIsNoArchive_SaysSo) {
   WriteFile(world().Path("text"), std::string(5000, 'x'));
   EXPECT_THAT(CtlFails({"load", "-i", world().Path("text")}).err,
