@@ -17,12 +17,12 @@ using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::Contains;
+using testing::Effect;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-using testing::Effect;
 
 class MountsTest : public testing::BuildFixture {
  protected:
@@ -105,7 +105,7 @@ TEST_F(MountsTest, WhenFilesAreBound_TheyAreReadFromTheirPlace) {
       EXPECT_OK(os::WriteFileDurably(spec.upper_dir + "/lib/l", "library"));
       return Effect();
     }
-    const Mount* source = Find(spec, "/work/src");
+    const Mount* source = Find(spec, "/app/src");
     const Mount* library = Find(spec, "/lib");
     if (source == nullptr || library == nullptr) return Effect{1, ""};
     EXPECT_THAT(os::ListDir(source->source),
@@ -119,7 +119,7 @@ TEST_F(MountsTest, WhenFilesAreBound_TheyAreReadFromTheirPlace) {
   };
   const std::string file =
       "FROM scratch AS lib\nRUN make\n"
-      "FROM scratch\nWORKDIR /work\n"
+      "FROM scratch\nWORKDIR /app\n"
       "RUN --mount=type=bind,source=src,target=src,rw"
       " --mount=from=lib,source=/lib,target=/lib cc\n";
   ASSERT_OK(Build(file));
@@ -153,10 +153,11 @@ TEST_F(MountsTest, WhenAStepSaysHow_TheContainerIsSo) {
                 IsOkAndHolds("#!/bin/python3\nprint(1)\n"));
     return Effect();
   };
-  ASSERT_OK(Build("FROM scratch\n"
-                  "RUN --security=insecure --network=host"
-                  " --mount=type=tmpfs,target=/scratch,size=64m <<EOF\n"
-                  "#!/bin/python3\nprint(1)\nEOF\n"));
+  ASSERT_OK(
+      Build("FROM scratch\n"
+            "RUN --security=insecure --network=host"
+            " --mount=type=tmpfs,target=/scratch,size=64m <<EOF\n"
+            "#!/bin/python3\nprint(1)\nEOF\n"));
 }
 
 TEST_F(MountsTest, WhenAStepPrintsWithoutEnd_TheRestIsNotShown) {

@@ -117,7 +117,7 @@ class ArchiveToolsTest : public ::testing::Test {
 };
 
 TEST_F(ArchiveToolsTest, WhenSaved_SkopeoReadsBothFormatsAndWritesThemBack) {
-  if (!Has("/usr/bin/skopeo")) GTEST_SKIP() << "no skopeo";
+  ASSERT_TRUE(Has("/usr/bin/skopeo"));
   const std::string skopeo = "skopeo --insecure-policy --tmpdir . ";
   // Not zstd: skopeo makes no docker-archive of that.
   for (const std::string& tar : {Gzip(RootFs()), RootFs()}) {
@@ -154,7 +154,7 @@ TEST_F(ArchiveToolsTest, WhenSaved_SkopeoReadsBothFormatsAndWritesThemBack) {
 }
 
 TEST_F(ArchiveToolsTest, WhenUmociUnpacks_TheTreeIsTheSameAsOurs) {
-  if (!Has("/usr/bin/umoci")) GTEST_SKIP() << "no umoci";
+  ASSERT_TRUE(Has("/usr/bin/umoci"));
   const Image image = Import(Gzip(RootFs()), "app:1");
   Save({"app:1"}, "oci.tar", ImageFormat::kOci);
   Run("mkdir layout && tar -C layout -xf oci.tar && "
@@ -164,7 +164,7 @@ TEST_F(ArchiveToolsTest, WhenUmociUnpacks_TheTreeIsTheSameAsOurs) {
 }
 
 TEST_F(ArchiveToolsTest, WhenPodmanLoadsAndSaves_TheImageIsTheSame) {
-  if (!Has("/usr/bin/podman")) GTEST_SKIP() << "no podman";
+  ASSERT_TRUE(Has("/usr/bin/podman"));
   const Image image = Import(Gzip(RootFs()), "host:5000/app:1");
   Save({"host:5000/app:1"}, "docker.tar");
   Save({"host:5000/app:1"}, "oci.tar", ImageFormat::kOci);
@@ -202,7 +202,7 @@ constexpr char kWithDockerd[] =
     "sleep 0.1; done; (COMMANDS); r=$?; kill $p; wait $p; exit $r'";
 
 TEST_F(ArchiveToolsTest, WhenDockerLoadsAndSaves_TheImageIsTheSame) {
-  if (!Has("/usr/sbin/dockerd")) GTEST_SKIP() << "no docker";
+  ASSERT_TRUE(Has("/usr/sbin/dockerd"));
   const Image image = Import(Gzip(RootFs()), "host:5000/app:1");
   Save({"host:5000/app:1"}, "docker.tar");
   std::string command = kWithDockerd;
