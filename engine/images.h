@@ -25,6 +25,7 @@ struct ImageHealthcheck {
   absl::Duration interval;           // zero: unset
   absl::Duration timeout;
   absl::Duration start_period;
+  absl::Duration start_interval;  // until the first success
   int retries = 0;
 };
 

@@ -111,12 +111,6 @@ class StageCheck {
       }
     }
     if (keyword == "SHELL") state_.has_shell = true;
-    for (const auto& [name, value] : instruction.flags) {
-      if (name != "start-interval") continue;
-      Warn("StartIntervalIgnored", instruction,
-           "images keep no --start-interval here: checks begin at their"
-           " ordinary interval");
-    }
     if (keyword == "WORKDIR") {
       ASSIGN_OR_RETURN(const std::string path,
                        metadata_.ExpandText(instruction.rest));

@@ -265,6 +265,7 @@ class Printer {
     Field("  interval", absl::FormatDuration(check.interval));
     Field("  timeout", absl::FormatDuration(check.timeout));
     Field("  start period", absl::FormatDuration(check.start_period));
+    Field("  start interval", absl::FormatDuration(check.start_interval));
     Field("  retries", absl::StrCat(check.retries));
   }
 

@@ -258,6 +258,7 @@ absl::Status StageMetadata::ApplyHealthcheck(const Instruction& instruction) {
   check.interval = flags.interval;
   check.timeout = flags.timeout;
   check.start_period = flags.start_period;
+  check.start_interval = flags.start_interval;
   check.retries = flags.retries;
   config_->config.healthcheck = std::move(check);
   return absl::OkStatus();

@@ -28,6 +28,7 @@ Json FormatHealthcheck(const ImageHealthcheck& check) {
   set("Interval", check.interval);
   set("Timeout", check.timeout);
   set("StartPeriod", check.start_period);
+  set("StartInterval", check.start_interval);
   if (check.retries > 0) result["Retries"] = check.retries;
   return result;
 }

@@ -75,6 +75,7 @@ std::optional<ImageHealthcheck> ParseHealthcheck(const Json& config) {
   result.interval = Nanoseconds(*object, "Interval");
   result.timeout = Nanoseconds(*object, "Timeout");
   result.start_period = Nanoseconds(*object, "StartPeriod");
+  result.start_interval = Nanoseconds(*object, "StartInterval");
   int64_t retries = IntField(*object, "Retries");
   result.retries = retries > 0 && retries <= 1000 ? retries : 0;
   return result;

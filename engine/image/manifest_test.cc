@@ -189,7 +189,8 @@ TEST(ParseConfigTest, WhenWellFormed_TakesTheKnownFieldsOnly) {
             "ExposedPorts":{"80/tcp":{},"53/udp":{}},
             "Volumes":{"/data":{}},"Labels":{"a":"b","n":3},
             "Healthcheck":{"Test":["CMD-SHELL","curl localhost"],
-              "Interval":2000000000,"Retries":4},
+              "Interval":2000000000,"StartInterval":500000000,
+              "Retries":4},
             "Binds":["/:/host"],"Privileged":true},
           "rootfs":{"type":"layers","diff_ids":["$1"]}})",
                            {{"$1", Digest('1')}})));
@@ -206,6 +207,7 @@ TEST(ParseConfigTest, WhenWellFormed_TakesTheKnownFieldsOnly) {
   EXPECT_THAT(file.config.healthcheck->command,
               ElementsAre("/bin/sh", "-c", "curl localhost"));
   EXPECT_EQ(file.config.healthcheck->interval, absl::Seconds(2));
+  EXPECT_EQ(file.config.healthcheck->start_interval, absl::Milliseconds(500));
   EXPECT_EQ(file.config.healthcheck->retries, 4);
   EXPECT_THAT(file.diff_ids, ElementsAre(Digest('1')));
   EXPECT_EQ(file.platform.ToString(), "linux/amd64");

@@ -61,6 +61,9 @@ void AddImageHealthcheck(std::vector<PlannedProbe>& probes,
   planned.policy.timeout =
       check.timeout > absl::ZeroDuration() ? check.timeout : absl::Seconds(30);
   planned.policy.failure = check.retries > 0 ? check.retries : 3;
+  // Docker's start interval ends with the start period, too; here checks are
+  // frequent until one succeeds in any case, and none of them is a verdict.
+  planned.policy.start_interval = check.start_interval;
   planned.target.kind = ProbeTarget::Kind::kExec;
   planned.target.container_id = container_id;
   planned.target.command = check.command;

@@ -44,11 +44,13 @@ TEST(ProbePlanTest, WithoutAProbe_TheImagesHealthcheckDecides) {
   engine::ImageHealthcheck check;
   check.command = {"/bin/check"};
   check.retries = 5;
+  check.start_interval = absl::Seconds(2);
   auto probes = PlanProbes({}, Replica(), "c", Ports(), check);
   ASSERT_THAT(probes, SizeIs(1));
   EXPECT_EQ(probes[0].target.kind, Kind::kExec);
   EXPECT_EQ(probes[0].policy.failure, 5);
   EXPECT_EQ(probes[0].policy.period, absl::Seconds(30));
+  EXPECT_EQ(probes[0].policy.start_interval, absl::Seconds(2));
 }
 
 TEST(ProbePlanTest, DeclaredProbesWinAndKeepTheirRoles) {

@@ -27,9 +27,12 @@ bool ProbeState::Record(bool success) {
 
 absl::Duration ProbeState::NextDelay() const {
   if (succeeded_) return policy_.period;
+  const absl::Duration most = policy_.start_interval > absl::ZeroDuration()
+                                  ? policy_.start_interval
+                                  : policy_.period;
   absl::Duration delay = kFirstDelay;
-  for (int i = 1; i < runs_ && delay < policy_.period; ++i) delay *= 2;
-  return std::min(delay, policy_.period);
+  for (int i = 1; i < runs_ && delay < most; ++i) delay *= 2;
+  return std::min(delay, most);
 }
 
 }  // namespace bulwark::scheduler

@@ -12,12 +12,14 @@ struct ProbePolicy {
   absl::Duration timeout = absl::Seconds(1);
   int success = 1;
   int failure = 3;
+  // Most between two runs until the first success; zero: period.
+  absl::Duration start_interval;
 };
 
 // One probe of one container. Healthy after `success` successes in a row,
 // unhealthy after `failure` failures in a row, and in between what it was.
 // Until the first success it runs more often: at once, then after 20 ms
-// doubling to the period, so that a replica serves as soon as it can.
+// doubling to the period (or start_interval), so that a replica serves as soon as it can.
 class ProbeState {
  public:
   // `healthy`: what is assumed until the results say otherwise.

@@ -19,6 +19,16 @@ TEST(ProbeStateTest, UntilTheFirstSuccess_RunsOftenAndThenByThePeriod) {
   EXPECT_EQ(probe.NextDelay(), absl::Seconds(1));
 }
 
+TEST(ProbeStateTest, WithAStartInterval_RunsByItUntilTheFirstSuccess) {
+  ProbePolicy policy{absl::Seconds(30), absl::Seconds(1), 1, 3};
+  policy.start_interval = absl::Seconds(2);
+  ProbeState probe(policy, false);
+  for (int i = 0; i < 20; ++i) probe.Record(false);
+  EXPECT_EQ(probe.NextDelay(), absl::Seconds(2));
+  probe.Record(true);
+  EXPECT_EQ(probe.NextDelay(), absl::Seconds(30));
+}
+
 TEST(ProbeStateTest, BecomesHealthyAfterSuccessesInARow) {
   ProbeState probe({absl::Seconds(1), absl::Seconds(1), 2, 3}, false);
   EXPECT_FALSE(probe.Record(true));
