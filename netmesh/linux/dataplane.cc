@@ -1,6 +1,7 @@
 #include "netmesh/linux/dataplane.h"
 
 #include <fcntl.h>
+#include <linux/netfilter.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -165,6 +166,7 @@ absl::Status Dataplane::OpenSockets() {
   return Run([this]() -> absl::Status {
     ASSIGN_OR_RETURN(inside_, os::Netlink::Open());
     ASSIGN_OR_RETURN(inside_nft_, os::Nft::Open());
+    ASSIGN_OR_RETURN(elements_, os::NftElements::Open());
     ASSIGN_OR_RETURN(inside_written_.generation, os::NftGeneration::Open());
     return absl::OkStatus();
   });
@@ -323,6 +325,17 @@ absl::Status Dataplane::Note(Written& written,
   return absl::OkStatus();
 }
 
+absl::Status Dataplane::NoteChange(Written& written,
+                                   absl::FunctionRef<absl::Status()> change) {
+  const bool untouched = Untouched(written);
+  const std::optional<uint32_t> before = written.last;
+  written.last.reset();
+  RETURN_IF_ERROR(change());
+  const absl::StatusOr<uint32_t> after = written.generation->Read();
+  if (untouched && after.ok() && *after - *before == 1) written.last = *after;
+  return absl::OkStatus();
+}
+
 bool Dataplane::Untouched(Written& written) {
   if (!written.last) return false;
   const absl::StatusOr<uint32_t> now = written.generation->Read();
@@ -342,6 +355,20 @@ absl::Status Dataplane::ReplaceRules(const std::string& commands) {
 
 absl::Status Dataplane::RunRules(const std::string& commands) {
   return Run([&] { return inside_nft_->Run(commands); });
+}
+
+absl::Status Dataplane::AddSandboxRules(const SandboxPlan& sandbox) {
+  return NoteChange(inside_written_, [&] {
+    return elements_->Add(NFPROTO_BRIDGE, TableName(config_.instance),
+                          SandboxElements(rules_, sandbox));
+  });
+}
+
+absl::Status Dataplane::DeleteSandboxRules(const SandboxPlan& sandbox) {
+  return NoteChange(inside_written_, [&] {
+    return elements_->Delete(NFPROTO_BRIDGE, TableName(config_.instance),
+                             SandboxElements(rules_, sandbox));
+  });
 }
 
 bool Dataplane::HostRulesUntouched() { return Untouched(host_written_); }

@@ -19,6 +19,7 @@
 #include "os/netlink.h"
 #include "os/netns.h"
 #include "os/nft.h"
+#include "os/nft_elements.h"
 #include "os/nft_generation.h"
 
 namespace bulwark::netmesh {
@@ -54,9 +55,12 @@ class Dataplane {
   absl::Status ReplaceRules(const std::string& commands);
   // Changes those in the data plane.
   absl::Status RunRules(const std::string& commands);
+  // Adds what of them is a sandbox's, or deletes it.
+  absl::Status AddSandboxRules(const SandboxPlan& sandbox);
+  absl::Status DeleteSandboxRules(const SandboxPlan& sandbox);
   // Whether nobody has committed anything to the nftables of the namespace
-  // since its tables were replaced, RunRules() included. Cheap. False, too, if
-  // that cannot be told.
+  // since its tables were replaced, but we those of sandboxes; RunRules()
+  // counts as somebody. Cheap. False, too, if that cannot be told.
   bool HostRulesUntouched();
   bool RulesUntouched();
   // Whether all tables exist, whatever they hold.
@@ -95,6 +99,10 @@ class Dataplane {
   static absl::Status Note(Written& written,
                            absl::FunctionRef<absl::Status()> replace);
   static bool Untouched(Written& written);
+  // Runs `change`, one transaction on tables that are as they were written, or
+  // not.
+  static absl::Status NoteChange(Written& written,
+                                 absl::FunctionRef<absl::Status()> change);
 
   LinuxNetworkConfig config_;
   RulesConfig rules_;
@@ -105,6 +113,7 @@ class Dataplane {
   std::optional<os::Netlink> inside_;
   std::optional<os::Nft> host_nft_;
   std::optional<os::Nft> inside_nft_;
+  std::optional<os::NftElements> elements_;   // inside
   std::map<std::string, NetSysctl> sysctls_;  // inside, by name
   std::optional<NetSysctl> forwarding_;       // the host's
   Written host_written_;

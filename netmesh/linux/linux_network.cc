@@ -117,8 +117,10 @@ absl::Status LinuxNetwork::MakeBridge(const NetworkPlan& plan) {
   RETURN_IF_ERROR(netlink.ChangeLink(bridge.index, {.up = true}));
   // Before the alias: a network that Recover() accepts is never without rules
   // (it also writes them anew).
-  RETURN_IF_ERROR(
-      ChangeRules(NetworkElements(dataplane_->rules(), "add", plan)));
+  RETURN_IF_ERROR(AddRules([&] {
+    return dataplane_->RunRules(
+        NetworkElements(dataplane_->rules(), "add", plan));
+  }));
   RETURN_IF_ERROR(netlink.ChangeLink(
       bridge.index, {.alias = FormatAlias(config_.instance, kNetworkKind,
                                           {plan.spec.id, plan.spec.subnet,
@@ -127,13 +129,21 @@ absl::Status LinuxNetwork::MakeBridge(const NetworkPlan& plan) {
   return absl::OkStatus();
 }
 
-absl::Status LinuxNetwork::ChangeRules(const std::string& elements) {
-  absl::Status status = dataplane_->RunRules(elements);
+absl::Status LinuxNetwork::AddRules(absl::FunctionRef<absl::Status()> add) {
+  const absl::Status status = add();
+  if (status.ok()) return status;
+  // Somebody emptied the tables.
+  LOG_DEBUG("writing all network rules again", {{"error", status}});
+  RETURN_IF_ERROR(ApplyRules());
+  return add();
+}
+
+absl::Status LinuxNetwork::DropRules(absl::FunctionRef<absl::Status()> drop) {
+  const absl::Status status = drop();
   if (status.ok()) return status;
   // Somebody emptied the tables, or an element is gone already.
   LOG_DEBUG("writing all network rules again", {{"error", status}});
-  RETURN_IF_ERROR(ApplyRules());
-  return absl::OkStatus();
+  return ApplyRules();
 }
 
 absl::Status LinuxNetwork::DeleteNetwork(absl::string_view id) {
@@ -159,7 +169,9 @@ absl::Status LinuxNetwork::DeleteNetwork(absl::string_view id) {
     absl::MutexLock lock(&mu_);
     table_.EraseNetwork(id);
   }
-  return ChangeRules(NetworkElements(plane->rules(), "delete", plan));
+  return DropRules([&] {
+    return plane->RunRules(NetworkElements(plane->rules(), "delete", plan));
+  });
 }
 
 std::vector<NetworkInfo> LinuxNetwork::ListNetworks() {
@@ -227,8 +239,7 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
       LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
   ASSIGN_OR_RETURN(os::Link port, netlink.GetLink(name));
   undo.Add([&] { netlink.DeleteLink(port.index).IgnoreError(); });
-  RETURN_IF_ERROR(
-      ChangeRules(SandboxElements(dataplane_->rules(), "add", plan)));
+  RETURN_IF_ERROR(AddRules([&] { return dataplane_->AddSandboxRules(plan); }));
   // The address may have been another sandbox's a moment ago.
   RETURN_IF_ERROR(netlink.ReplaceBridgeEntry(port.index, MacFor(plan.address)));
   RETURN_IF_ERROR(
@@ -309,7 +320,7 @@ absl::Status LinuxNetwork::DeleteSandbox(absl::string_view id) {
     absl::MutexLock lock(&mu_);
     table_.EraseSandbox(id);
   }
-  return ChangeRules(SandboxElements(plane->rules(), "delete", plan));
+  return DropRules([&] { return dataplane_->DeleteSandboxRules(plan); });
 }
 
 std::vector<Sandbox> LinuxNetwork::ListSandboxes() {

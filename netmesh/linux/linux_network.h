@@ -75,8 +75,11 @@ class LinuxNetwork final : public Network {
   absl::Status RemoveStrayPins() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status ApplyRules() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
-  // Rules by element; all of them anew if that fails.
-  absl::Status ChangeRules(const std::string& elements)
+  // Rules by element; all of them anew if that fails. What is added is not in
+  // the table yet, what is dropped not there any more.
+  absl::Status AddRules(absl::FunctionRef<absl::Status()> add)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status DropRules(absl::FunctionRef<absl::Status()> drop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status MakeBridge(const NetworkPlan& plan)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);

@@ -1,4 +1,5 @@
 // What a repair puts back, and what it leaves alone.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -75,6 +76,33 @@ TEST_F(RepairTest, WhenNobodyTouchedTheRules_RepairLeavesThemAlone) {
     EXPECT_OK(network_->Repair());
     EXPECT_EQ(counter.Read().value(), before);
   }
+}
+
+TEST_F(RepairTest, WhenASandboxCameOrWent_RepairDoesNotWriteAllAnew) {
+  EXPECT_OK(network_->Repair());
+  EXPECT_OK(network_->EnsureSandbox({"two", "red", "10.210.0.3", ""}));
+  EXPECT_OK(network_->DeleteSandbox("one"));
+  os::NftGeneration counter = Generation(plane_);
+  const uint32_t before = counter.Read().value();
+  const std::string rules = Rules(plane_);
+  EXPECT_OK(network_->Repair());
+  EXPECT_EQ(counter.Read().value(), before);
+  // And they are what all would be.
+  ASSERT_OK(worker_->Run(plane_.get(), []() -> absl::Status {
+    ASSIGN_OR_RETURN(os::Nft nft, os::Nft::Open());
+    return nft.Run("flush ruleset");
+  }));
+  EXPECT_OK(network_->Repair());
+  EXPECT_EQ(Rules(plane_), rules);
+}
+
+TEST_F(RepairTest, WhenTheTablesAreGone_ANewSandboxHasItsRules) {
+  ASSERT_OK(worker_->Run(plane_.get(), []() -> absl::Status {
+    ASSIGN_OR_RETURN(os::Nft nft, os::Nft::Open());
+    return nft.Run("flush ruleset");
+  }));
+  EXPECT_OK(network_->EnsureSandbox({"two", "red", "10.210.0.3", ""}));
+  EXPECT_THAT(Rules(plane_), ::testing::HasSubstr("10.210.0.3"));
 }
 
 TEST_F(RepairTest, WhenAnElementIsRemoved_RepairPutsItBack) {

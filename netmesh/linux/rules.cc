@@ -92,6 +92,22 @@ std::string Quote(absl::string_view name) {
   return absl::StrCat("\"", name, "\"");
 }
 
+// The same as SandboxElements(), in nft's language.
+void AppendSandbox(std::string* out, const RulesConfig& config,
+                   const SandboxPlan& sandbox) {
+  const std::string table = "bridge " + TableName(config.instance) + " ";
+  const std::string port = absl::StrCat(
+      Quote(LinkName(config.instance, LinkKind::kSandbox, sandbox.spec.id)),
+      " . ", os::FormatMac(MacFor(sandbox.address)));
+  AppendElement(out, "add", table + "ports", port);
+  AppendElement(out, "add", table + "ports4",
+                absl::StrCat(port, " . ", sandbox.address.ToString()));
+  if (sandbox.address6) {
+    AppendElement(out, "add", table + "ports6",
+                  absl::StrCat(port, " . ", sandbox.address6->ToString()));
+  }
+}
+
 }  // namespace
 
 std::string HostRules(const RulesConfig& config) {
@@ -126,7 +142,7 @@ std::string DataplaneRules(const RulesConfig& config,
     text += NetworkElements(config, "add", network);
   }
   for (const SandboxPlan& sandbox : sandboxes) {
-    text += SandboxElements(config, "add", sandbox);
+    AppendSandbox(&text, config, sandbox);
   }
   return text;
 }
@@ -149,21 +165,23 @@ std::string NetworkElements(const RulesConfig& config, absl::string_view verb,
   return text;
 }
 
-std::string SandboxElements(const RulesConfig& config, absl::string_view verb,
-                            const SandboxPlan& sandbox) {
-  const std::string table = "bridge " + TableName(config.instance) + " ";
-  const std::string port = absl::StrCat(
-      Quote(LinkName(config.instance, LinkKind::kSandbox, sandbox.spec.id)),
-      " . ", os::FormatMac(MacFor(sandbox.address)));
-  std::string text;
-  AppendElement(&text, verb, table + "ports", port);
-  AppendElement(&text, verb, table + "ports4",
-                absl::StrCat(port, " . ", sandbox.address.ToString()));
-  if (sandbox.address6) {
-    AppendElement(&text, verb, table + "ports6",
-                  absl::StrCat(port, " . ", sandbox.address6->ToString()));
-  }
-  return text;
+std::vector<os::NftElement> SandboxElements(const RulesConfig& config,
+                                            const SandboxPlan& sandbox) {
+  const std::string link =
+      LinkName(config.instance, LinkKind::kSandbox, sandbox.spec.id);
+  const os::MacAddress mac = MacFor(sandbox.address);
+  const auto key = [&](const os::IpAddress* address) {
+    os::NftKey fields;
+    fields.AddInterface(link).Add(mac.data(), mac.size());
+    if (address != nullptr) {
+      fields.Add(address->bytes.data(), static_cast<size_t>(address->size()));
+    }
+    return fields.Take();
+  };
+  std::vector<os::NftElement> elements = {{"ports", key(nullptr)},
+                                          {"ports4", key(&sandbox.address)}};
+  if (sandbox.address6) elements.push_back({"ports6", key(&*sandbox.address6)});
+  return elements;
 }
 
 }  // namespace bulwark::netmesh

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "netmesh/plan.h"
 #include "os/ip_address.h"
+#include "os/nft_elements.h"
 
 namespace bulwark::netmesh {
 
@@ -33,11 +34,11 @@ std::string DataplaneRules(const RulesConfig& config,
                            const std::vector<SandboxPlan>& sandboxes);
 
 // Elements of one network or sandbox. Adding is idempotent; deleting what is
-// not there is an error.
+// not there is an error. Those of a sandbox are of the `bridge` table.
 std::string NetworkElements(const RulesConfig& config, absl::string_view verb,
                             const NetworkPlan& network);
-std::string SandboxElements(const RulesConfig& config, absl::string_view verb,
-                            const SandboxPlan& sandbox);
+std::vector<os::NftElement> SandboxElements(const RulesConfig& config,
+                                            const SandboxPlan& sandbox);
 
 }  // namespace bulwark::netmesh
 

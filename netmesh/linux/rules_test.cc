@@ -70,7 +70,7 @@ TEST(RulesTest, WhenASandboxIsAdded_BindsPortMacAndAddress) {
   NetworkPlan network = PlanNetwork({"n", "10.0.0.0/24", "fd00::/64"}).value();
   SandboxPlan sandbox =
       PlanSandbox({"s", "n", "10.0.0.2", "fd00::2"}, network).value();
-  std::string text = SandboxElements(Config(), "add", sandbox);
+  std::string text = DataplaneRules(Config(), {network}, {sandbox});
   std::string port = LinkName("test1", LinkKind::kSandbox, "s");
   EXPECT_THAT(text, HasSubstr("ports4 { \"" + port +
                               "\" . 02:42:0a:00:00:02 . 10.0.0.2 }"));
