@@ -22,6 +22,10 @@ std::string EncodeEvent(const v1::Event& event) {
   return store::Encode(object);
 }
 
+std::string ProjectOf(const v1::ObjectReference& subject) {
+  return subject.project().empty() ? "default" : subject.project();
+}
+
 }  // namespace
 
 v1::ObjectReference ReferenceTo(const v1::Service& service) {
@@ -55,37 +59,65 @@ EventRecorder::Identity EventRecorder::IdentityOf(const v1::Event& event) {
 void EventRecorder::Record(const v1::ObjectReference& subject,
                            absl::string_view reason, absl::string_view message,
                            v1::Event::Severity severity) {
-  const absl::Time now = clock_.Now();
-  v1::Event event;
-  *event.mutable_subject() = subject;
-  event.set_reason(std::string(reason));
-  event.set_message(std::string(message));
-  event.set_severity(severity);
-  event.mutable_actor()->set_name("system");
-  const std::string project =
-      subject.project().empty() ? "default" : subject.project();
-  event.mutable_metadata()->set_project(project);
+  RecordAll(subject, {{std::string(reason), std::string(message), severity}});
+}
 
+void EventRecorder::RecordAll(const v1::ObjectReference& subject,
+                              const std::vector<PlannedEvent>& events) {
+  if (events.empty()) return;
   store::Batch batch;
+  Staged staged = Stage(subject, events, batch);
+  const absl::Status status = store_.Commit(batch.NotDurable()).status();
+  if (status.ok()) return staged.Committed();
+  for (const PlannedEvent& event : events) {
+    LOG_WARN("event lost", {{"service", subject.name()},
+                            {"reason", event.reason},
+                            {"message", event.message},
+                            {"cause", status}});
+  }
+}
+
+EventRecorder::Staged EventRecorder::Stage(
+    const v1::ObjectReference& subject, const std::vector<PlannedEvent>& events,
+    store::Batch& batch) {
+  const std::string project = ProjectOf(subject);
+  if (events.empty()) return Staged(nullptr, project);
+  const absl::Time now = clock_.Now();
+  Rows rows;
   {
     absl::MutexLock lock(&mu_);
     Project& p = projects_[project];
-    if (!p.loaded || p.since_load >= kReloadAfter) Load(project, p);
-    ++p.since_load;
-    v1::Event& written = FindOrAdd(p, std::move(event), now);
-    written.set_count(written.count() + 1);
-    SetTime(written.mutable_last_time(), now);
-    batch.Put(store::ObjectKey("event", project, written.metadata().name()),
-              EncodeEvent(written));
-    Trim(project, p, batch);
+    for (const PlannedEvent& planned : events) {
+      if (!p.loaded || p.since_load >= kReloadAfter) Load(project, p);
+      ++p.since_load;
+      v1::Event event;
+      *event.mutable_subject() = subject;
+      event.set_reason(planned.reason);
+      event.set_message(planned.message);
+      event.set_severity(planned.severity);
+      event.mutable_actor()->set_name("system");
+      event.mutable_metadata()->set_project(project);
+      v1::Event& written = FindOrAdd(p, std::move(event), now);
+      written.set_count(written.count() + 1);
+      SetTime(written.mutable_last_time(), now);
+      rows[written.metadata().name()] = EncodeEvent(written);
+    }
+    Trim(p, rows);
   }
-  const absl::Status status = store_.Commit(batch.NotDurable()).status();
-  if (!status.ok()) {
-    LOG_WARN("event lost", {{"service", subject.name()},
-                            {"reason", std::string(reason)},
-                            {"message", std::string(message)},
-                            {"cause", status}});
+  for (auto& [name, bytes] : rows) {
+    store::Key key = store::ObjectKey("event", project, name);
+    if (bytes.has_value()) {
+      batch.Put(std::move(key), *std::move(bytes));
+    } else {
+      batch.Delete(std::move(key));
+    }
   }
+  return Staged(this, project);
+}
+
+void EventRecorder::Reload(const std::string& project) {
+  absl::MutexLock lock(&mu_);
+  projects_[project].loaded = false;
 }
 
 void EventRecorder::Load(const std::string& name, Project& project) {
@@ -118,11 +150,10 @@ v1::Event& EventRecorder::FindOrAdd(Project& project, v1::Event event,
   return project.events[name] = std::move(event);
 }
 
-void EventRecorder::Trim(const std::string& name, Project& project,
-                         store::Batch& batch) {
+void EventRecorder::Trim(Project& project, Rows& rows) {
   while (project.events.size() > max_) {
     auto oldest = project.events.begin();
-    batch.Delete(store::ObjectKey("event", name, oldest->first));
+    rows[oldest->first] = std::nullopt;
     auto newest = project.newest.find(IdentityOf(oldest->second));
     if (newest != project.newest.end() && newest->second == oldest->first) {
       project.newest.erase(newest);

@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
@@ -14,6 +17,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/planned_event.h"
 #include "store/store.h"
 
 namespace bulwark::scheduler {
@@ -28,11 +32,11 @@ using TellEvent = std::function<void(
     const v1::ObjectReference& subject, absl::string_view reason,
     absl::string_view message, v1::Event::Severity severity)>;
 
-// Writes Event objects with the actor "system". An event that repeats within
-// an hour (same subject, reason and message) is counted, not written anew. Each
-// project keeps its newest `max_per_project` events. A failing store costs
-// events, never the work that they tell of: the failure is logged. Events are
-// not fsynced. Thread-safe.
+// Writes Event objects with the actor "system", alone or with what they tell
+// of. An event that repeats within an hour (same subject, reason and message)
+// is counted, not written anew. Each project keeps its newest `max_per_project`
+// events. A failing store costs events, never the work that they tell of: the
+// failure is logged. Events are not fsynced. Thread-safe.
 class EventRecorder {
  public:
   // The references must outlive this object.
@@ -42,6 +46,31 @@ class EventRecorder {
   void Record(const v1::ObjectReference& subject, absl::string_view reason,
               absl::string_view message,
               v1::Event::Severity severity = v1::Event::NORMAL);
+  // All of them in one commit.
+  void RecordAll(const v1::ObjectReference& subject,
+                 const std::vector<PlannedEvent>& events);
+
+  // Events in somebody's batch. Destroyed before Committed(), they were not
+  // written. Must not outlive the recorder.
+  class Staged {
+   public:
+    // `recorder` null: there is nothing to write.
+    Staged(EventRecorder* recorder, std::string project)
+        : recorder_(recorder), project_(std::move(project)) {}
+    Staged(const Staged&) = delete;
+    Staged& operator=(const Staged&) = delete;
+    ~Staged() {
+      if (recorder_ != nullptr) recorder_->Reload(project_);
+    }
+    void Committed() { recorder_ = nullptr; }
+
+   private:
+    EventRecorder* recorder_;
+    const std::string project_;
+  };
+  // Adds the events to `batch`, which the caller commits at once.
+  Staged Stage(const v1::ObjectReference& subject,
+               const std::vector<PlannedEvent>& events, store::Batch& batch);
 
  private:
   // Subject (kind, name, uid), reason, message.
@@ -56,12 +85,15 @@ class EventRecorder {
   };
 
   static Identity IdentityOf(const v1::Event& event);
+  // What is remembered of the project may not be what is stored.
+  void Reload(const std::string& project);
   void Load(const std::string& name, Project& project)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   v1::Event& FindOrAdd(Project& project, v1::Event event, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Trim(const std::string& name, Project& project, store::Batch& batch)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What happens to events in one commit: their new bytes, or none.
+  using Rows = std::map<std::string, std::optional<std::string>>;
+  void Trim(Project& project, Rows& rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   store::MetadataStore& store_;
   Clock& clock_;

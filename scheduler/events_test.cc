@@ -65,6 +65,40 @@ TEST_F(EventRecorderTest, WhenThereAreTooMany_TheOldestGo) {
   EXPECT_EQ(events.back().message(), "34");
 }
 
+TEST_F(EventRecorderTest, WhenSeveralAreTold_TheyAreOneCommit) {
+  EventRecorder recorder(store_, clock_, entropy_, 3);
+  recorder.RecordAll(web_, {});
+  EXPECT_EQ(store_.CurrentRevision(), 0u);
+  const uint64_t before = store_.CurrentRevision();
+  // The first goes as the fourth comes; the last two are one, twice.
+  recorder.RecordAll(
+      web_, {{"A", "a"}, {"B", "b"}, {"C", "c"}, {"D", "d"}, {"D", "d"}});
+  EXPECT_EQ(store_.CurrentRevision(), before + 1);
+  const auto events = All();
+  ASSERT_THAT(events, SizeIs(3));
+  for (const v1::Event& event : events) {
+    EXPECT_NE(event.reason(), "A");
+    EXPECT_EQ(event.count(), event.reason() == "D" ? 2 : 1);
+  }
+}
+
+TEST_F(EventRecorderTest, WhenABatchIsNotCommitted_ItsEventsWereNot) {
+  EventRecorder recorder(store_, clock_, entropy_);
+  recorder.Record(web_, "Failed", "x");
+  {
+    store::Batch batch;
+    const EventRecorder::Staged lost =
+        recorder.Stage(web_, {{"Failed", "x"}}, batch);
+    EXPECT_FALSE(batch.empty());
+  }
+  store::Batch batch;
+  EventRecorder::Staged told = recorder.Stage(web_, {{"Failed", "x"}}, batch);
+  ASSERT_OK(store_.Commit(batch));
+  told.Committed();
+  ASSERT_THAT(All(), SizeIs(1));
+  EXPECT_EQ(All()[0].count(), 2);
+}
+
 TEST_F(EventRecorderTest, WhenTheStoreFails_NothingElseDoes) {
   EventRecorder recorder(store_, clock_, entropy_);
   store_.SetFault([](const store::Batch&) {

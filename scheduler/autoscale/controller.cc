@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/status.h"
-#include "scheduler/control/pass.h"
 #include "scheduler/rollout/defaults.h"
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
@@ -149,7 +148,7 @@ absl::Status AutoscaleController::Commit(const v1::Object& service,
   }
   RETURN_IF_ERROR(store_.Commit(batch.Essential()).status());
   if (plan.write == ScaleWrite::kDurable) changed_(QueueKey(scale.metadata()));
-  RecordAll(events_, ReferenceTo(view.service), plan.events);
+  events_.RecordAll(ReferenceTo(view.service), plan.events);
   return absl::OkStatus();
 }
 

@@ -22,13 +22,6 @@ bool AddChange(const ObjectChange& change, store::Batch& batch) {
   return true;
 }
 
-void RecordAll(EventRecorder& events, const v1::ObjectReference& subject,
-               const std::vector<PlannedEvent>& planned) {
-  for (const PlannedEvent& event : planned) {
-    events.Record(subject, event.reason, event.message, event.severity);
-  }
-}
-
 absl::Status StopOrphan(store::MetadataStore& store, v1::Replica replica,
                         absl::string_view reason) {
   v1::Object object;

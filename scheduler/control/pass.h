@@ -1,16 +1,12 @@
-// How the pass of a controller over one object ends: one commit, then word of
-// it.
+// How the pass of a controller over one object ends: one commit.
 #ifndef SCHEDULER_CONTROL_PASS_H_
 #define SCHEDULER_CONTROL_PASS_H_
 
 #include <cstdint>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "proto/bulwark/v1/objects.pb.h"
-#include "scheduler/events.h"
-#include "scheduler/rollout/plan.h"
 #include "store/store.h"
 
 namespace bulwark::scheduler {
@@ -27,9 +23,6 @@ struct ObjectChange {
 // Completes a pass's batch with its object. False if there is nothing to
 // commit: the object stays as it was, and nothing durable is in the batch.
 bool AddChange(const ObjectChange& change, store::Batch& batch);
-
-void RecordAll(EventRecorder& events, const v1::ObjectReference& subject,
-               const std::vector<PlannedEvent>& planned);
 
 // Has a replica end whose owner is gone. ABORTED if somebody else wrote it
 // meanwhile.

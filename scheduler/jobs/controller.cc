@@ -274,7 +274,7 @@ void JobController::Announce(const Pass& pass) {
   for (const std::string& replica : pass.touched) {
     hooks_.replica_changed(replica);
   }
-  RecordAll(events_, ReferenceTo(pass.job), pass.events);
+  events_.RecordAll(ReferenceTo(pass.job), pass.events);
   if (pass.plan.needs_revision) hooks_.resolve(key);
   if (std::any_of(pass.view.executions.begin(), pass.view.executions.end(),
                   HasEnded)) {

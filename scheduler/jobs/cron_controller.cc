@@ -83,7 +83,7 @@ absl::Status CronController::RunOnce(Pass& pass) {
   AddJob(pass);
   AddRemovals(pass);
   RETURN_IF_ERROR(Commit(pass));
-  RecordAll(events_, ReferenceTo(pass.cron_job), pass.plan.events);
+  events_.RecordAll(ReferenceTo(pass.cron_job), pass.plan.events);
   return absl::OkStatus();
 }
 

@@ -352,14 +352,14 @@ absl::Status ReplicaController::Enter(Loaded& loaded, const Step& step) {
   status.set_message(step.message);
   SetTime(status.mutable_state_time(), now);
   if (step.state == State::RUNNING) SetTime(status.mutable_start_time(), now);
-  RETURN_IF_ERROR(Commit(loaded));
+  std::vector<PlannedEvent> events;
   if (step.state == State::RUNNING) {
-    Tell(loaded, "ReplicaStarted",
+    events.push_back(
+        {"ReplicaStarted",
          absl::StrCat(loaded.replica().metadata().name(), " runs (revision ",
-                      loaded.replica().spec().revision(), ")"),
-         v1::Event::NORMAL);
+                      loaded.replica().spec().revision(), ")")});
   }
-  return absl::OkStatus();
+  return Commit(loaded, events);
 }
 
 absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
@@ -414,28 +414,32 @@ absl::Status ReplicaController::End(Loaded& loaded, const Step& step) {
   return absl::OkStatus();
 }
 
-absl::Status ReplicaController::Commit(Loaded& loaded) {
-  RETURN_IF_ERROR(store_
-                      .Commit(store::Batch()
-                                  .Put(loaded.key, store::Encode(loaded.object),
-                                       store::RevisionOf(loaded.object))
-                                  .NotDurable()
-                                  .Essential())
-                      .status());
+absl::Status ReplicaController::Commit(
+    Loaded& loaded, const std::vector<PlannedEvent>& events) {
+  store::Batch batch;
+  batch.Put(loaded.key, store::Encode(loaded.object),
+            store::RevisionOf(loaded.object));
+  EventRecorder::Staged told = events_.Stage(SubjectOf(loaded), events, batch);
+  RETURN_IF_ERROR(store_.Commit(batch.NotDurable().Essential()).status());
+  told.Committed();
   changed_(loaded.replica());
   return absl::OkStatus();
 }
 
-void ReplicaController::Tell(const Loaded& loaded, absl::string_view reason,
-                             absl::string_view message,
-                             v1::Event::Severity severity) {
+v1::ObjectReference ReplicaController::SubjectOf(const Loaded& loaded) {
   const v1::ReplicaSpec& owner = loaded.object.replica().spec();
   v1::ObjectReference subject;
   subject.set_kind(owner.job().empty() ? "service" : "job");
   subject.set_project(loaded.key.project);
   subject.set_name(owner.job().empty() ? owner.service() : owner.job());
   subject.set_uid(owner.service_uid());
-  events_.Record(subject, reason, message, severity);
+  return subject;
+}
+
+void ReplicaController::Tell(const Loaded& loaded, absl::string_view reason,
+                             absl::string_view message,
+                             v1::Event::Severity severity) {
+  events_.Record(SubjectOf(loaded), reason, message, severity);
 }
 
 }  // namespace bulwark::scheduler

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -85,7 +86,11 @@ class ReplicaController {
   absl::Status Kill(Loaded& loaded, const Step& step);
   absl::Status End(Loaded& loaded, const Step& step);
   absl::Status Enter(Loaded& loaded, const Step& step);
-  absl::Status Commit(Loaded& loaded);
+  // `events` tell of what is committed.
+  absl::Status Commit(Loaded& loaded,
+                      const std::vector<PlannedEvent>& events = {});
+  // Whom events about the replica are about.
+  static v1::ObjectReference SubjectOf(const Loaded& loaded);
   std::string LastLines(const std::string& container_id);
   void Tell(const Loaded& loaded, absl::string_view reason,
             absl::string_view message, v1::Event::Severity severity);

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/objects.pb.h"
 #include "proto/bulwark/v1/service.pb.h"
+#include "scheduler/planned_event.h"
 #include "scheduler/rollout/inputs.h"
 
 namespace bulwark::scheduler {
@@ -49,12 +50,6 @@ struct StopReplica {
   std::string uid;
   std::string reason;  // "ScaledDown", "Replaced", "RolledBack", "Stopped", …
   bool skip_drain = false;
-};
-
-struct PlannedEvent {
-  std::string reason;
-  std::string message;
-  v1::Event::Severity severity = v1::Event::NORMAL;
 };
 
 struct ServicePlan {

@@ -325,17 +325,21 @@ void ServiceController::AddRevisions(Pass& pass) {
 }
 
 absl::Status ServiceController::Commit(Pass& pass) {
+  const v1::ObjectReference subject = ReferenceTo(pass.declared());
   v1::Object before = pass.service;
   *before.mutable_service()->mutable_status() = pass.view.service.status();
   if (!AddChange({pass.key, pass.revision, before, pass.service, pass.durable},
                  pass.batch)) {
+    events_.RecordAll(subject, pass.events);
     return absl::OkStatus();
   }
   // Nor is the plan right for another count than the one that was read.
   if (pass.durable) RequireScale(pass.scale, pass.batch);
-  absl::Status status = store_.Commit(pass.batch).status();
+  EventRecorder::Staged told = events_.Stage(subject, pass.events, pass.batch);
+  RETURN_IF_ERROR(store_.Commit(pass.batch).status());
+  told.Committed();
   pass.addresses.reset();
-  return status;
+  return absl::OkStatus();
 }
 
 void ServiceController::Announce(const Pass& pass) {
@@ -343,7 +347,6 @@ void ServiceController::Announce(const Pass& pass) {
   for (const std::string& replica : pass.touched) {
     hooks_.replica_changed(replica);
   }
-  RecordAll(events_, ReferenceTo(pass.declared()), pass.events);
   if (pass.plan.needs_revision) {
     const v1::Service& seen = pass.view.service;
     hooks_.resolve(key, seen.status().observed_generation() <
