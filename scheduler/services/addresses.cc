@@ -48,18 +48,13 @@ SlotAddress KeptAddress(const std::vector<v1::Replica>& replicas, int slot,
   return {};
 }
 
-absl::StatusOr<SlotAddress> FreeAddress(const std::vector<v1::Object>& replicas,
-                                        const std::vector<SlotAddress>& taken,
+absl::StatusOr<SlotAddress> FreeAddress(const std::vector<SlotAddress>& taken,
                                         const v1::NetworkStatus& network) {
   std::vector<std::string> used, used6;
-  auto add = [&](const std::string& address, const std::string& address6) {
-    if (!address.empty()) used.push_back(address);
-    if (!address6.empty()) used6.push_back(address6);
-  };
-  for (const v1::Object& o : replicas) {
-    add(o.replica().spec().address(), o.replica().spec().address6());
+  for (const SlotAddress& t : taken) {
+    if (!t.address.empty()) used.push_back(t.address);
+    if (!t.address6.empty()) used6.push_back(t.address6);
   }
-  for (const SlotAddress& t : taken) add(t.address, t.address6);
   SlotAddress found;
   ASSIGN_OR_RETURN(found.address, netmesh::PickAddress(network.subnet(), used));
   if (!network.subnet6().empty()) {
@@ -86,17 +81,6 @@ std::vector<std::string> AddressesIn(absl::string_view bytes) {
     }
   }
   return addresses;
-}
-
-absl::StatusOr<std::string> FreeVirtualAddress(
-    const std::vector<v1::Object>& services,
-    const std::vector<std::string>& taken, absl::string_view pool) {
-  std::vector<std::string> used = taken;
-  for (const v1::Object& o : services) {
-    const std::string& address = o.service().status().virtual_address();
-    if (!address.empty()) used.push_back(address);
-  }
-  return netmesh::PickVirtualAddress(pool, used);
 }
 
 }  // namespace bulwark::scheduler

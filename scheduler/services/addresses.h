@@ -24,23 +24,15 @@ bool InSubnet(absl::string_view address, absl::string_view subnet);
 SlotAddress KeptAddress(const std::vector<v1::Replica>& replicas, int slot,
                         const v1::NetworkStatus& network);
 
-// Addresses of `network` that no replica's record holds; `taken` are others
-// that were given but not recorded yet. RESOURCE_EXHAUSTED if none is left.
-// Pure.
-absl::StatusOr<SlotAddress> FreeAddress(const std::vector<v1::Object>& replicas,
-                                        const std::vector<SlotAddress>& taken,
+// Addresses of `network` that are not among `taken`. RESOURCE_EXHAUSTED if none
+// is left. Pure.
+absl::StatusOr<SlotAddress> FreeAddress(const std::vector<SlotAddress>& taken,
                                         const v1::NetworkStatus& network);
 
 // Every address that stands in the bytes of a message as a string of its own:
 // those of a record that cannot be read any more, as far as they can be known.
 // Pure.
 std::vector<std::string> AddressesIn(absl::string_view bytes);
-
-// An address of `pool` that no service has, and that is not among `taken`.
-// Pure.
-absl::StatusOr<std::string> FreeVirtualAddress(
-    const std::vector<v1::Object>& services,
-    const std::vector<std::string>& taken, absl::string_view pool);
 
 }  // namespace bulwark::scheduler
 

@@ -4,14 +4,25 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "netmesh/ipam.h"
 #include "store/objects.h"
-#include "store/readable.h"
 
 namespace bulwark::scheduler {
 
-void AddressAssigner::Session::Hold() {
-  if (hold_ != nullptr) return;
-  hold_ = std::make_unique<SlotGuard::Hold>(assigner_.guard_, "addresses");
+absl::Status AddressAssigner::Session::Hold() {
+  if (hold_ != nullptr) return absl::OkStatus();
+  auto hold = std::make_unique<SlotGuard::Hold>(assigner_.guard_, "addresses");
+  RETURN_IF_ERROR(assigner_.book_.Update());
+  taken_ = assigner_.book_.OfReplicas(project_);
+  // Containers of replicas that cannot be read may run: nobody else gets their
+  // addresses.
+  if (assigner_.book_.HasUnreadable(project_) && assigner_.held_ != nullptr) {
+    for (SlotAddress& held : assigner_.held_()) {
+      taken_.push_back(std::move(held));
+    }
+  }
+  hold_ = std::move(hold);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SlotAddress> AddressAssigner::Session::ForSlot(
@@ -26,51 +37,19 @@ absl::StatusOr<SlotAddress> AddressAssigner::Session::ForSlot(
   }
   if (!found.ok()) return found.status();
   const v1::NetworkStatus& status = found->network().status();
-  Hold();
-  if (!std::exchange(listed_, true)) {
-    ASSIGN_OR_RETURN(
-        auto all, store::ListReadable(assigner_.store_, "replica", project_));
-    replicas_ = std::move(all.objects);
-    // Their containers may run: nobody else gets their addresses.
-    for (const store::Unreadable& bad : all.unreadable) {
-      for (const std::string& address : AddressesIn(bad.record.value)) {
-        const bool v6 = address.find(':') != std::string::npos;
-        given_.push_back(v6 ? SlotAddress{"", address}
-                            : SlotAddress{address, ""});
-      }
-    }
-    if (!all.unreadable.empty() && assigner_.held_ != nullptr) {
-      for (SlotAddress& held : assigner_.held_()) {
-        given_.push_back(std::move(held));
-      }
-    }
-  }
-  std::vector<v1::Replica> own;
-  for (const v1::Object& object : replicas_) {
-    const v1::ReplicaSpec& spec = object.replica().spec();
-    if (spec.service_uid() == owner && spec.slot() == slot) {
-      own.push_back(object.replica());
-    }
-  }
-  SlotAddress kept = KeptAddress(own, slot, status);
+  RETURN_IF_ERROR(Hold());
+  SlotAddress kept =
+      KeptAddress(assigner_.book_.OfSlot(project_, owner, slot), slot, status);
   if (!kept.address.empty()) return kept;
-  ASSIGN_OR_RETURN(SlotAddress address, FreeAddress(replicas_, given_, status));
-  given_.push_back(address);
+  ASSIGN_OR_RETURN(SlotAddress address, FreeAddress(taken_, status));
+  taken_.push_back(address);
   return address;
 }
 
 absl::StatusOr<std::string> AddressAssigner::Session::ForService(
     const std::string& pool) {
-  Hold();
-  ASSIGN_OR_RETURN(auto services,
-                   store::ListReadable(assigner_.store_, "service"));
-  std::vector<std::string> taken;
-  for (const store::Unreadable& bad : services.unreadable) {
-    for (std::string& address : AddressesIn(bad.record.value)) {
-      taken.push_back(std::move(address));
-    }
-  }
-  return FreeVirtualAddress(services.objects, taken, pool);
+  RETURN_IF_ERROR(Hold());
+  return netmesh::PickVirtualAddress(pool, assigner_.book_.OfServices());
 }
 
 }  // namespace bulwark::scheduler

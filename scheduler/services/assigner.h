@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "proto/bulwark/v1/objects.pb.h"
+#include "scheduler/services/address_book.h"
 #include "scheduler/services/addresses.h"
 #include "scheduler/slot_guard.h"
 #include "store/store.h"
@@ -27,7 +28,7 @@ class AddressAssigner {
   // tell: while a replica's record cannot be read.
   explicit AddressAssigner(store::MetadataStore& store,
                            HeldAddresses held = nullptr)
-      : store_(store), held_(std::move(held)) {}
+      : store_(store), held_(std::move(held)), book_(store) {}
 
   // The addresses of one commit. From its first address until its end nobody
   // else is given any, so it ends right after the commit that holds what it
@@ -49,20 +50,19 @@ class AddressAssigner {
     absl::StatusOr<std::string> ForService(const std::string& pool);
 
    private:
-    void Hold();
+    absl::Status Hold();
 
     AddressAssigner& assigner_;
     const std::string project_;
     std::unique_ptr<SlotGuard::Hold> hold_;
-    std::vector<v1::Object> replicas_;  // of the project, read under the hold
-    bool listed_ = false;
-    std::vector<SlotAddress> given_;
+    std::vector<SlotAddress> taken_;  // in the project, as of the hold
   };
 
  private:
   store::MetadataStore& store_;
   const HeldAddresses held_;
   SlotGuard guard_;
+  AddressBook book_;  // of who has the hold
 };
 
 }  // namespace bulwark::scheduler

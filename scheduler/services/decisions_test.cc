@@ -46,16 +46,16 @@ TEST(AddressTest, WhenTheSlotHadOne_ItKeepsIt) {
 }
 
 TEST(AddressTest, WhenNew_TheLowestThatNobodyHolds) {
-  std::vector<v1::Object> all = {Replica(0, "10.1.0.2"),
-                                 Replica(1, "10.1.0.3")};
-  ASSERT_OK_AND_ASSIGN(SlotAddress a, FreeAddress(all, {}, Network()));
+  std::vector<SlotAddress> taken = {{"10.1.0.2", ""}, {"10.1.0.3", ""}};
+  ASSERT_OK_AND_ASSIGN(SlotAddress a, FreeAddress(taken, Network()));
   EXPECT_EQ(a.address, "10.1.0.4");
-  ASSERT_OK_AND_ASSIGN(SlotAddress b, FreeAddress(all, {a}, Network()));
+  taken.push_back(a);
+  ASSERT_OK_AND_ASSIGN(SlotAddress b, FreeAddress(taken, Network()));
   EXPECT_EQ(b.address, "10.1.0.5");
-  for (int i = 4; i <= 6; ++i) {
-    all.push_back(Replica(i, "10.1.0." + std::to_string(i)));
+  for (int i = 5; i <= 6; ++i) {
+    taken.push_back({"10.1.0." + std::to_string(i), ""});
   }
-  EXPECT_THAT(FreeAddress(all, {}, Network()),
+  EXPECT_THAT(FreeAddress(taken, Network()),
               StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
@@ -70,14 +70,6 @@ TEST(AddressTest, WhenARecordIsDamaged_ItsAddressesAreStillFound) {
   EXPECT_THAT(AddressesIn(bytes.substr(0, bytes.size() - 4)),
               ::testing::Not(::testing::Contains("fd00::3")));
   EXPECT_THAT(AddressesIn("\x30\x08nonsense"), ::testing::IsEmpty());
-}
-
-TEST(AddressTest, WhenAVirtualAddressIsTaken_ItIsNotGiven) {
-  ASSERT_OK_AND_ASSIGN(const std::string first,
-                       FreeVirtualAddress({}, {}, "10.211.0.0/24"));
-  ASSERT_OK_AND_ASSIGN(const std::string second,
-                       FreeVirtualAddress({}, {first}, "10.211.0.0/24"));
-  EXPECT_NE(first, second);
 }
 
 TEST(DependencyTest, SaysWhatIsMissing) {
