@@ -58,15 +58,19 @@ std::string NetworkController::NetmeshId(const v1::Network& network) {
   return network.metadata().uid();
 }
 
-bool NetworkController::Concerns(const store::Change& change) const {
+bool NetworkController::Concerns(const store::Change& change) {
   if (change.key.kind == "network") return true;
   if (change.key.kind != "service" && change.key.kind != "job") return false;
   if (change.op == store::Change::Op::kDelete) return true;
   const absl::StatusOr<v1::Object> object =
       store::Decode(change.key, change.value, change.revision);
+  if (!object.ok()) return true;
+  const std::string network = NetworkOf(*object);
   const auto known = networks_of_.find(change.key);
-  return !object.ok() || known == networks_of_.end() ||
-         known->second != NetworkOf(*object);
+  if (known != networks_of_.end()) return known->second != network;
+  if (!up_.contains({change.key.project, network})) return true;
+  networks_of_[change.key] = network;
+  return false;
 }
 
 absl::StatusOr<NetworkController::View> NetworkController::Read() {
@@ -90,12 +94,17 @@ absl::StatusOr<NetworkController::View> NetworkController::Read() {
 }
 
 absl::Status NetworkController::ReconcileOnce() {
+  up_.clear();
   ASSIGN_OR_RETURN(View view, Read());
   RETURN_IF_ERROR(AddMissingDefaults(view));
   absl::Status first;
   // One broken network must not keep the others waiting.
   for (size_t i = 0; i < view.networks.size(); ++i) {
     absl::Status status = Reconcile(view, view.networks[i]);
+    const v1::Metadata& metadata = view.networks[i].network().metadata();
+    if (status.ok() && !metadata.has_delete_time()) {
+      up_.insert({Project(metadata), metadata.name()});
+    }
     // Later ones must not be given the same subnet.
     auto current = store::GetObject(store_, store::KeyOf(view.networks[i]));
     if (current.ok()) view.networks[i] = *std::move(current);

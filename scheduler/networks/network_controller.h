@@ -57,8 +57,8 @@ class NetworkController {
   };
   absl::StatusOr<View> Read();
   // Whether a pass could find something to do because of it. Most changes of
-  // services are of their status.
-  bool Concerns(const store::Change& change) const;
+  // services are of their status, and most new ones join a network that is up.
+  bool Concerns(const store::Change& change);
   absl::Status AddMissingDefaults(View& view);
   absl::Status Reconcile(const View& view, v1::Object object);
   absl::Status Delete(const View& view, const v1::Object& object);
@@ -72,6 +72,8 @@ class NetworkController {
   const NetworkControllerOptions options_;
   // The network of each service and job, as last read.
   std::map<store::Key, std::string> networks_of_;
+  // Project and name of the networks that the last pass found, or made, ready.
+  std::set<std::pair<std::string, std::string>> up_;
   Follower follower_;  // last: its thread uses the rest
 };
 
