@@ -18,28 +18,64 @@ std::string NameOf(const store::Key& key) {
                       key.name);
 }
 
+// Whether a snapshot (BuildSnapshot, Publisher) has anything of it.
+bool IsPublished(const v1::Replica& replica) {
+  return replica.status().state() >= v1::ReplicaStatus::RUNNING;
+}
+bool IsPublished(const v1::Service&) { return true; }
+bool IsPublished(const v1::Network&) { return true; }
+bool IsPublished(const v1::Volume&) { return true; }
+
+// Whether a snapshot has the same of both, which are published.
+bool LooksSame(const v1::Replica& a, const v1::Replica& b) {
+  return a.metadata().uid() == b.metadata().uid() &&
+         a.spec().service() == b.spec().service() &&
+         a.spec().slot() == b.spec().slot() &&
+         a.spec().address() == b.spec().address() &&
+         a.spec().address6() == b.spec().address6() &&
+         a.spec().goal() == b.spec().goal() &&
+         a.status().state() == b.status().state() &&
+         a.status().ready() == b.status().ready();
+}
+bool LooksSame(const v1::Service& a, const v1::Service& b) {
+  return a.metadata().uid() == b.metadata().uid() &&
+         a.metadata().has_delete_time() == b.metadata().has_delete_time() &&
+         a.status().virtual_address() == b.status().virtual_address() &&
+         a.spec().SerializeAsString() == b.spec().SerializeAsString();
+}
+bool LooksSame(const v1::Network&, const v1::Network&) { return false; }
+bool LooksSame(const v1::Volume&, const v1::Volume&) { return false; }
+
 }  // namespace
 
 template <typename T>
-void PublishedObjects::Set(const store::Key& key, T object, Keys& keys,
+bool PublishedObjects::Set(const store::Key& key, T object, Keys& keys,
                            std::vector<T>& rows) {
   const auto at = std::lower_bound(keys.begin(), keys.end(), key);
   const auto row = rows.begin() + (at - keys.begin());
+  const bool published = IsPublished(object);
   if (at != keys.end() && *at == key) {
+    const bool was_published = IsPublished(*row);
+    const bool same =
+        published ? was_published && LooksSame(*row, object) : !was_published;
     *row = std::move(object);
-    return;
+    return !same;
   }
   rows.insert(row, std::move(object));
   keys.insert(at, key);
+  return published;
 }
 
 template <typename T>
-void PublishedObjects::Erase(const store::Key& key, Keys& keys,
+bool PublishedObjects::Erase(const store::Key& key, Keys& keys,
                              std::vector<T>& rows) {
   const auto at = std::lower_bound(keys.begin(), keys.end(), key);
-  if (at == keys.end() || !(*at == key)) return;
-  rows.erase(rows.begin() + (at - keys.begin()));
+  if (at == keys.end() || !(*at == key)) return false;
+  const auto row = rows.begin() + (at - keys.begin());
+  const bool published = IsPublished(*row);
+  rows.erase(row);
   keys.erase(at);
+  return published;
 }
 
 absl::Status PublishedObjects::Read(store::MetadataStore& store) {
@@ -72,63 +108,64 @@ bool PublishedObjects::Take(const std::vector<store::Change>& changes) {
   for (const store::Change& change : changes) {
     const auto read = read_.find(change.key.kind);
     if (read == read_.end() || change.revision <= read->second) continue;
-    if (change.op == store::Change::Op::kPut) {
-      Put(change.key, change.value, change.revision);
-    } else {
-      Remove(change.key);
-    }
-    concerns = true;
+    concerns |= change.op == store::Change::Op::kPut
+                    ? Put(change.key, change.value, change.revision)
+                    : Remove(change.key);
   }
   return concerns;
 }
 
-void PublishedObjects::Put(const store::Key& key, absl::string_view value,
+bool PublishedObjects::Put(const store::Key& key, absl::string_view value,
                            uint64_t revision) {
   absl::StatusOr<v1::Object> object = store::Decode(key, value, revision);
   // One bad record must not hold up all others' traffic.
   if (!object.ok()) {
     Remove(key);
-    return NoteReadable(key, false);
+    NoteReadable(key, false);
+    return true;
   }
-  NoteReadable(key, true);
+  const bool again = NoteReadable(key, true);
   if (object->has_service()) {
-    Set(key, std::move(*object->mutable_service()), services_, view_.services);
-  } else if (object->has_replica()) {
-    Set(key, std::move(*object->mutable_replica()), replicas_, view_.replicas);
-  } else if (object->has_network()) {
-    Set(key, std::move(*object->mutable_network()), networks_, view_.networks);
-  } else if (object->volume().spec().access() ==
-             v1::VolumeSpec::SINGLE_WRITER) {
-    Set(key, std::move(*object->mutable_volume()), volumes_,
-        view_.single_writer);
-  } else {
-    Erase(key, volumes_, view_.single_writer);
+    return Set(key, std::move(*object->mutable_service()), services_,
+               view_.services) ||
+           again;
   }
+  if (object->has_replica()) {
+    return Set(key, std::move(*object->mutable_replica()), replicas_,
+               view_.replicas);
+  }
+  if (object->has_network()) {
+    return Set(key, std::move(*object->mutable_network()), networks_,
+               view_.networks);
+  }
+  if (object->volume().spec().access() == v1::VolumeSpec::SINGLE_WRITER) {
+    return Set(key, std::move(*object->mutable_volume()), volumes_,
+               view_.single_writer);
+  }
+  return Erase(key, volumes_, view_.single_writer);
 }
 
-void PublishedObjects::Remove(const store::Key& key) {
-  NoteReadable(key, true);
+bool PublishedObjects::Remove(const store::Key& key) {
+  const bool again = NoteReadable(key, true);
   if (key.kind == "service") {
-    Erase(key, services_, view_.services);
-  } else if (key.kind == "replica") {
-    Erase(key, replicas_, view_.replicas);
-  } else if (key.kind == "network") {
-    Erase(key, networks_, view_.networks);
-  } else {
-    Erase(key, volumes_, view_.single_writer);
+    return Erase(key, services_, view_.services) || again;
   }
+  if (key.kind == "replica") return Erase(key, replicas_, view_.replicas);
+  if (key.kind == "network") return Erase(key, networks_, view_.networks);
+  return Erase(key, volumes_, view_.single_writer);
 }
 
 // Only of a service it matters that its record is bad.
-void PublishedObjects::NoteReadable(const store::Key& key, bool readable) {
-  if (key.kind != "service") return;
-  if (readable && view_.unreadable.empty()) return;
+bool PublishedObjects::NoteReadable(const store::Key& key, bool readable) {
+  if (key.kind != "service") return false;
+  if (readable && view_.unreadable.empty()) return false;
   const std::string name = NameOf(key);
   std::vector<std::string>& all = view_.unreadable;
   const auto at = std::lower_bound(all.begin(), all.end(), name);
   const bool noted = at != all.end() && *at == name;
   if (readable && noted) all.erase(at);
   if (!readable && !noted) all.insert(at, name);
+  return readable == noted;
 }
 
 }  // namespace bulwark::scheduler

@@ -27,23 +27,25 @@ class PublishedObjects {
   absl::Status Read(store::MetadataStore& store);
 
   // Changes of a watch that began before Read(), in order; what was read
-  // already is passed over. Whether any concerns what is published.
+  // already is passed over. Whether any concerns what is published: most only
+  // change a status, or a replica that does not run yet.
   bool Take(const std::vector<store::Change>& changes);
 
  private:
   // The keys of a table of the view, sorted, one for each of its rows.
   using Keys = std::vector<store::Key>;
 
+  // These return whether what is published may be another now.
   template <typename T>
-  static void Set(const store::Key& key, T object, Keys& keys,
+  static bool Set(const store::Key& key, T object, Keys& keys,
                   std::vector<T>& rows);
   template <typename T>
-  static void Erase(const store::Key& key, Keys& keys, std::vector<T>& rows);
+  static bool Erase(const store::Key& key, Keys& keys, std::vector<T>& rows);
+  bool Put(const store::Key& key, absl::string_view value, uint64_t revision);
+  bool Remove(const store::Key& key);
+  bool NoteReadable(const store::Key& key, bool readable);
 
   absl::Status ReadKind(store::MetadataStore& store, absl::string_view kind);
-  void Put(const store::Key& key, absl::string_view value, uint64_t revision);
-  void Remove(const store::Key& key);
-  void NoteReadable(const store::Key& key, bool readable);
 
   PublishView& view_;
   std::map<std::string, uint64_t> read_;  // kind -> revision of its listing

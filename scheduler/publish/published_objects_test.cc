@@ -24,6 +24,9 @@ class PublishedObjectsTest : public ::testing::Test {
     v1::Object object;
     object.mutable_service()->mutable_metadata()->set_name(service);
     object.mutable_service()->mutable_status()->set_virtual_address(address);
+    Put(object);
+  }
+  void Put(const v1::Object& object) {
     ASSERT_OK(store_.Commit(
         store::Batch().Put(store::KeyOf(object), store::Encode(object))));
   }
@@ -91,6 +94,52 @@ TEST_F(PublishedObjectsTest, WhenOtherKindsChange_ItConcernsNobody) {
   ASSERT_OK(store_.Commit(
       store::Batch().Put(store::KeyOf(event), store::Encode(event))));
   EXPECT_FALSE(Take());
+}
+
+TEST_F(PublishedObjectsTest, WhenOnlyAStatusChanges_ItConcernsNobody) {
+  v1::Object object;
+  v1::Service& service = *object.mutable_service();
+  service.mutable_metadata()->set_name("a");
+  Put(object);
+  ASSERT_OK(objects_.Read(store_));
+  service.mutable_status()->set_ready_replicas(1);
+  Put(object);
+  EXPECT_FALSE(Take());
+  EXPECT_EQ(view_.services[0].status().ready_replicas(), 1);
+  service.mutable_spec()->add_ports()->set_name("http");
+  Put(object);
+  EXPECT_TRUE(Take());
+  service.mutable_metadata()->mutable_delete_time()->set_seconds(1);
+  Put(object);
+  EXPECT_TRUE(Take());
+}
+
+TEST_F(PublishedObjectsTest, WhenAReplicaDoesNotRunYet_ItConcernsNobody) {
+  ASSERT_OK(objects_.Read(store_));
+  v1::Object object;
+  v1::Replica& replica = *object.mutable_replica();
+  replica.mutable_metadata()->set_name("a-0-x");
+  for (const auto state :
+       {v1::ReplicaStatus::PENDING, v1::ReplicaStatus::STARTING}) {
+    replica.mutable_status()->set_state(state);
+    Put(object);
+    EXPECT_FALSE(Take());
+  }
+  replica.mutable_status()->set_state(v1::ReplicaStatus::RUNNING);
+  Put(object);
+  EXPECT_TRUE(Take());
+  replica.mutable_status()->set_message("news");
+  Put(object);
+  EXPECT_FALSE(Take());
+  replica.mutable_status()->set_ready(true);
+  Put(object);
+  EXPECT_TRUE(Take());
+  replica.mutable_spec()->set_goal(v1::ReplicaSpec::STOP);
+  Put(object);
+  EXPECT_TRUE(Take());
+  ASSERT_OK(store_.Commit(store::Batch().Delete(store::KeyOf(object))));
+  EXPECT_TRUE(Take());
+  EXPECT_THAT(view_.replicas, IsEmpty());
 }
 
 TEST_F(PublishedObjectsTest, WhenARecordGoesBad_ItIsNamedUntilItIsGoodOrGone) {

@@ -91,7 +91,7 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
   if (due || changes == nullptr) {
     RETURN_IF_ERROR(PublishOnce());
     resync_ = now + kResyncPeriod;
-  } else if (objects_.Take(*changes)) {
+  } else if (objects_.Take(*changes) || published_.empty()) {
     RETURN_IF_ERROR(Apply());
   }
   if (ports_failed_) resync_ = std::min(resync_, now + kPortRetryPeriod);
