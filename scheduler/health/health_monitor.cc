@@ -237,22 +237,33 @@ HealthMonitor::Probe* HealthMonitor::Earliest(std::string& uid) {
   return earliest;
 }
 
-void HealthMonitor::WorkLoop() {
-  absl::MutexLock lock(&mu_);
+HealthMonitor::Probe* HealthMonitor::AwaitDue(std::string& uid) {
   while (!stop_) {
-    std::string uid;
     Probe* probe = Earliest(uid);
     const absl::Duration now = clock_.Steady();
-    if (probe == nullptr || probe->due > now) {
-      const uint64_t seen = changes_;
-      auto woken = [this, seen]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        return stop_ || changes_ != seen;
-      };
-      clock_.AwaitUntil(
-          mu_, absl::Condition(&woken),
-          probe == nullptr ? now + absl::Seconds(60) : probe->due);
-      continue;
-    }
+    if (probe != nullptr && probe->due <= now) return probe;
+    const uint64_t seen = changes_;
+    auto woken = [this, seen]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      return stop_ || changes_ != seen;
+    };
+    clock_.AwaitUntil(mu_, absl::Condition(&woken),
+                      probe == nullptr ? now + absl::Seconds(60) : probe->due);
+  }
+  return nullptr;
+}
+
+void HealthMonitor::WorkLoop() {
+  absl::MutexLock lock(&mu_);
+  while (true) {
+    // One thread waits for the next probe, the others for its place: a change
+    // wakes one of them.
+    auto free = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !awaited_; };
+    mu_.Await(absl::Condition(&free));
+    awaited_ = true;
+    std::string uid;
+    Probe* probe = AwaitDue(uid);
+    awaited_ = false;
+    if (probe == nullptr) return;
     probe->running = true;
     const size_t index = probe - tracked_[uid].probes.data();
     const PlannedProbe plan = probe->plan;

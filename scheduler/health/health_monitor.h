@@ -79,6 +79,8 @@ class HealthMonitor {
   void WorkLoop();
   // The probe that is due first, with its due time; null if there is none.
   Probe* Earliest(std::string& uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Waits until a probe is due; null: it is to stop.
+  Probe* AwaitDue(std::string& uid) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether that changes something. Tells it then.
   bool NotePause(const v1::Replica& replica);
   void Judge(const std::string& uid, Tracked& tracked, std::string message)
@@ -100,7 +102,8 @@ class HealthMonitor {
   std::map<std::string, Tracked> tracked_ ABSL_GUARDED_BY(mu_);  // by uid
   std::deque<Verdict> verdicts_ ABSL_GUARDED_BY(mu_);
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  uint64_t changes_ ABSL_GUARDED_BY(mu_) = 0;  // wakes sleeping workers
+  uint64_t changes_ ABSL_GUARDED_BY(mu_) = 0;  // wakes who waits for it
+  bool awaited_ ABSL_GUARDED_BY(mu_) = false;  // somebody is in AwaitDue()
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::vector<std::thread> workers_;
   Follower follower_;  // last: its thread uses the rest
