@@ -21,7 +21,6 @@
 #include "engine/isolators/isolators.h"
 #include "engine/isolators/seccomp.h"
 #include "engine/local/shim_client.h"
-#include "engine/shim/shim_fds.h"
 #include "os/files.h"
 #include "os/process.h"
 #include "os/user_namespace.h"
@@ -209,6 +208,9 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
 
 absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
                                           const ContainerRecord& record) {
+  // First: it is executed while we prepare what it is to do.
+  ASSIGN_OR_RETURN(ShimStart shim,
+                   ShimStart::Begin(shim_.get(), {"bulwark-shim", "run"}, {}));
   ASSIGN_OR_RETURN(const std::vector<FoundDevice> found,
                    FindDevices(spec.devices));
   // Until the container is in it.
@@ -240,19 +242,15 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
   if (spec.profile != SecurityProfile::kPrivileged) {
     RETURN_IF_ERROR(filter_.Apply(found, cgroups_->Paths(spec.id).unified));
   }
-  ASSIGN_OR_RETURN(Launched launched, StartShim(spec, plan));
+  ASSIGN_OR_RETURN(Launched launched, Order(spec, plan, std::move(shim)));
   rollback.Commit();
   return launched;
 }
 
-absl::StatusOr<Launched> Launcher::StartShim(const ContainerSpec& spec,
-                                             const CompiledPlan& plan) {
+absl::StatusOr<Launched> Launcher::Order(const ContainerSpec& spec,
+                                         const CompiledPlan& plan,
+                                         ShimStart shim) {
   const ContainerDirs dirs = Dirs(spec.id);
-  ASSIGN_OR_RETURN(const UniqueFd plan_fd, os::SealedBytes("plan", plan.bytes));
-  int pipe_fds[2];
-  if (pipe2(pipe_fds, O_CLOEXEC) != 0) return ErrnoStatus("make", "pipe");
-  const UniqueFd reader(pipe_fds[0]);
-  UniqueFd writer(pipe_fds[1]);
   // Held by the shim for as long as it lives: who can take it knows that there
   // is none.
   UniqueFd lock(open(dirs.Lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -260,18 +258,11 @@ absl::StatusOr<Launched> Launcher::StartShim(const ContainerSpec& spec,
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return ErrnoStatus("lock", dirs.Lock());
   }
-  os::SpawnOptions options;
-  options.executable = shim_.get();
-  options.args = {"bulwark-shim", "run"};
-  options.fds = {{plan_fd.get(), shim::kPlanFd},
-                 {writer.get(), shim::kStatusFd},
-                 {lock.get(), shim::kThirdFd}};
-  ASSIGN_OR_RETURN(os::Spawned spawned, os::Spawn(options));
-  writer.Reset();
+  RETURN_IF_ERROR(shim.Order(plan.bytes, lock.get()));
   lock.Reset();
 
   absl::StatusOr<ShimMessage> answer =
-      ReadMessage(reader.get(), kLaunchTimeout, clock_, nullptr);
+      ReadMessage(shim.socket(), kLaunchTimeout, clock_, nullptr);
   absl::Status status = answer.status();
   if (answer.ok() && answer->type != child::kMsgLaunched) {
     status = LaunchFailure(plan, answer->Get(child::kTagStep),
@@ -286,10 +277,12 @@ absl::StatusOr<Launched> Launcher::StartShim(const ContainerSpec& spec,
     // It may have exited already: the shim's record tells of that.
     absl::StatusOr<UniqueFd> init = os::OpenPidfd(launched.init);
     if (init.ok()) launched.init_pidfd = *std::move(init);
-    launched.shim_pidfd = std::move(spawned.pidfd);
+    launched.shim_pidfd = shim.TakePidfd();
     return launched;
   }
-  EndShim(spawned.pidfd.get());
+  EndShim(shim.pidfd());
+  // Why it never began, if that is it.
+  RETURN_IF_ERROR(shim.Settle());
   return status;
 }
 

@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "engine/container_spec.h"
 #include "engine/engine.h"
+#include "engine/launch/shim_start.h"
 #include "engine/local/devices.h"
 #include "engine/local/record.h"
 #include "engine/plan/plan_builder.h"
@@ -87,8 +88,9 @@ class Launcher {
   // `user_namespace`: see LaunchInput.
   absl::StatusOr<CompiledPlan> Compile(const ContainerSpec& spec,
                                        std::string user_namespace);
-  absl::StatusOr<Launched> StartShim(const ContainerSpec& spec,
-                                     const CompiledPlan& plan);
+  // Has a shim that waits for its order launch the container.
+  absl::StatusOr<Launched> Order(const ContainerSpec& spec,
+                                 const CompiledPlan& plan, ShimStart shim);
   absl::StatusOr<std::string> Seccomp(SecurityProfile profile);
 
   LocalEngineConfig config_;

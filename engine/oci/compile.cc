@@ -242,6 +242,7 @@ absl::StatusOr<CompiledPlan> CompileCreate(const Spec& spec,
     args.value = spec.linux_.personality->domain;
     plan.Add(Stage::kLimits, StepKind::kPersonality, "set personality", args);
   }
+  plan.settings().terminal = process.terminal;
   AddProcess(process, parts.seccomp, parts.own_capabilities, plan);
   AddSync(Stage::kAwaitStart, child::kSyncReady,
           process.terminal ? uint32_t{child::kTerminal} : 0, "report", plan);
@@ -295,6 +296,7 @@ absl::StatusOr<CompiledPlan> CompileExec(const Process& process,
   if (process.terminal) {
     plan.Add(Stage::kConsole, StepKind::kPty, "open terminal");
   }
+  plan.settings().terminal = process.terminal;
   AddProcess(process, parts.seccomp, parts.own_capabilities, plan);
   AddSync(Stage::kAwaitStart, child::kSyncReady,
           process.terminal ? uint32_t{child::kTerminal} : 0, "report", plan);

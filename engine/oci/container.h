@@ -68,6 +68,10 @@ absl::Status Kill(const Runtime& runtime, const std::string& id, int signal,
 // Removes a stopped container; with `force` a running one too, and then one
 // that does not exist is no error.
 absl::Status Delete(const Runtime& runtime, const std::string& id, bool force);
+// The same with `force`, for who has run it: `init` was its process, `hooks`
+// are those of its configuration. OK if another one has its id by now.
+absl::Status DeleteAfterRun(const Runtime& runtime, const std::string& id,
+                            const os::ProcessRef& init, const Hooks& hooks);
 absl::Status SetPaused(const Runtime& runtime, const std::string& id,
                        bool paused);
 absl::Status Update(const Runtime& runtime, const std::string& id,

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -86,6 +87,8 @@ Creation::Creation(const Runtime& runtime, const CreateOptions& options,
       store_(runtime.root, options.id) {}
 
 absl::StatusOr<Created> Creation::Run() {
+  ASSIGN_OR_RETURN(Launching launching,
+                   Launching::Begin({options_.preserve_fds}));
   RETURN_IF_ERROR(ReadBundle());
   if (!options_.console_socket.empty()) {
     ASSIGN_OR_RETURN(console_, ConnectUnix(options_.console_socket));
@@ -94,7 +97,7 @@ absl::StatusOr<Created> Creation::Run() {
   Rollback rollback;
   rollback.Add([this] { Undo(); });
   RETURN_IF_ERROR(Prepare());
-  ASSIGN_OR_RETURN(Created created, Launch());
+  ASSIGN_OR_RETURN(Created created, Launch(std::move(launching)));
   rollback.Commit();
   return created;
 }
@@ -156,7 +159,7 @@ absl::Status Creation::Prepare() {
   state_.cgroup = cgroup_->record();
   // From here on `delete` can clean up after us, should we be killed.
   RETURN_IF_ERROR(store_.WriteConfig(config_));
-  RETURN_IF_ERROR(store_.Write(state_));
+  RETURN_IF_ERROR(store_.Begin(state_));
   if (wait_) RETURN_IF_ERROR(store_.MakeStart());
   std::vector<std::string> paths;
   for (const Mount& mount : spec_.mounts) {
@@ -175,15 +178,13 @@ absl::Status Creation::Prepare() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Created> Creation::Launch() {
-  ASSIGN_OR_RETURN(Launching launching,
-                   Launching::Start({plan_, -1, options_.preserve_fds,
-                                     spec_.process->terminal}));
+absl::StatusOr<Created> Creation::Launch(Launching launching) {
+  RETURN_IF_ERROR(launching.Launch(plan_, -1));
   Created created;
   for (;;) {
     ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));
     if (event.kind == LaunchEvent::Kind::kProcess) {
-      RETURN_IF_ERROR(Register(launching.pid()));
+      RETURN_IF_ERROR(Register(launching.pid(), created));
     } else if (event.kind == LaunchEvent::Kind::kExecuted) {
       // It is killed, if it did not say that it was ready.
       if (created.pid == 0) {
@@ -215,7 +216,10 @@ absl::Status Creation::HandleSync(Launching& launching, LaunchEvent event,
       RETURN_IF_ERROR(RunCreateHooks(pid_));
       break;
     case child::kSyncReady:
-      state_.listener_address = event.address;
+      if (HasListener(spec_)) {
+        state_.listener_address = event.address;
+        RETURN_IF_ERROR(store_.Stage(state_));
+      }
       RETURN_IF_ERROR(TakeTerminal(std::move(event.terminal), created));
       RETURN_IF_ERROR(Finish(created));
       if (HasListener(spec_) && !wait_) {
@@ -231,16 +235,23 @@ absl::Status Creation::HandleSync(Launching& launching, LaunchEvent event,
   return launching.Continue();
 }
 
-absl::Status Creation::Register(int pid) {
+absl::Status Creation::Register(int pid, Created& created) {
   pid_ = pid;
   state_.init.pid = pid;
+  // A child of ours that was not reaped: nobody else has this pid.
+  created.pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!created.pidfd.ok()) {
+    return ErrnoStatus("open process", absl::StrCat(pid));
+  }
   ASSIGN_OR_RETURN(state_.init.start_ticks, os::ReadStartTicks(pid));
   if (spec_.process->oom_score_adj.has_value()) {
     absl::Status status = WriteProc(
         pid, "oom_score_adj", absl::StrCat(*spec_.process->oom_score_adj));
     if (!status.ok()) return Annotate(status, "process.oomScoreAdj");
   }
-  return absl::OkStatus();
+  // It is at work meanwhile, and waits for us before its program.
+  RETURN_IF_ERROR(cgroup_->FilterDevices());
+  return store_.Stage(state_);
 }
 
 absl::Status Creation::SetTimeOffsets(int pid) const {
@@ -275,9 +286,8 @@ absl::Status Creation::TakeTerminal(UniqueFd master, Created& created) {
 
 // Before the program, or `start`, can go on: what it is known by.
 absl::Status Creation::Finish(Created& created) {
-  RETURN_IF_ERROR(store_.Write(state_));
+  RETURN_IF_ERROR(store_.Publish());
   RETURN_IF_ERROR(WritePidFile(options_.pid_file, pid_));
-  ASSIGN_OR_RETURN(created.pidfd, os::OpenPidfd(state_.init));
   created.pid = pid_;
   return absl::OkStatus();
 }
@@ -324,7 +334,8 @@ absl::StatusOr<int> Run(const Runtime& runtime, const CreateOptions& options,
       Attend(created->pidfd.get(),
              created->terminal.ok() ? created->terminal.get() : -1));
   if (keep) return code;
-  const absl::Status deleted = Delete(runtime, options.id, /*force=*/true);
+  const absl::Status deleted = DeleteAfterRun(
+      runtime, options.id, creation.state().init, creation.spec().hooks);
   if (!deleted.ok()) {
     LOG_WARN("cannot delete container",
              {{"id", options.id}, {"error", deleted}});

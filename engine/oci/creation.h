@@ -41,10 +41,10 @@ class Creation {
  private:
   absl::Status ReadBundle();
   absl::Status Prepare();
-  absl::StatusOr<Created> Launch();
+  absl::StatusOr<Created> Launch(Launching launching);
   absl::Status HandleSync(Launching& launching, LaunchEvent event,
                           Created& created);
-  absl::Status Register(int pid);
+  absl::Status Register(int pid, Created& created);
   absl::Status SetTimeOffsets(int pid) const;
   absl::Status RunCreateHooks(int pid) const;
   absl::Status TakeTerminal(UniqueFd master, Created& created);

@@ -112,11 +112,9 @@ absl::Status Ready(const ExecOptions& options, int console, LaunchEvent event,
 }
 
 absl::Status Launch(const Runtime& runtime, const ExecOptions& options,
-                    const Joined& joined, int console, Running& running) {
-  ASSIGN_OR_RETURN(
-      Launching launching,
-      Launching::Start({joined.plan, joined.init.get(), options.preserve_fds,
-                        options.process.terminal, options.input}));
+                    const Joined& joined, int console, Launching launching,
+                    Running& running) {
+  RETURN_IF_ERROR(launching.Launch(joined.plan, joined.init.get()));
   for (;;) {
     ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));
     if (event.kind == LaunchEvent::Kind::kExecuted) return absl::OkStatus();
@@ -145,10 +143,13 @@ absl::Status Launch(const Runtime& runtime, const ExecOptions& options,
 absl::StatusOr<Running> StartProcess(const Runtime& runtime,
                                      const ExecOptions& options,
                                      const UniqueFd& console) {
+  ASSIGN_OR_RETURN(Launching launching,
+                   Launching::Begin({options.preserve_fds, options.input}));
   ASSIGN_OR_RETURN(const Joined joined, PlanExec(runtime, options));
   Running running;
-  const absl::Status launched = Launch(
-      runtime, options, joined, console.ok() ? console.get() : -1, running);
+  const absl::Status launched =
+      Launch(runtime, options, joined, console.ok() ? console.get() : -1,
+             std::move(launching), running);
   if (launched.ok()) return running;
   if (running.pidfd.ok()) {
     os::SendSignal(running.pidfd.get(), SIGKILL).IgnoreError();

@@ -53,45 +53,30 @@ absl::Status StepFailure(const CompiledPlan& plan, uint64_t step, int error) {
   return status;
 }
 
-absl::StatusOr<Launching> Launching::Start(const LaunchRequest& request) {
+absl::StatusOr<Launching> Launching::Begin(const LaunchRequest& request) {
   if (request.passed < 0 || request.passed > kMaxPassed) {
     return absl::InvalidArgumentError(
         absl::StrCat("pass ", request.passed, " files: at most ", kMaxPassed));
   }
-  ASSIGN_OR_RETURN(const UniqueFd shim, os::SealedProgram(ShimProgram()));
-  ASSIGN_OR_RETURN(const UniqueFd plan,
-                   os::SealedBytes("plan", request.plan.bytes));
-  int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
-    return ErrnoStatus("make", "socket pair");
-  }
-  Launching launching(request.plan);
-  launching.socket_.Reset(sockets[0]);
-  const UniqueFd theirs(sockets[1]);
-  os::SpawnOptions options;
-  options.executable = shim.get();
-  options.args = {"bulwark-shim", "oci", absl::StrCat(request.passed)};
-  options.fds = {{plan.get(), shim::kPlanFd}, {theirs.get(), shim::kStatusFd}};
-  if (request.init_pidfd >= 0) {
-    options.fds.emplace_back(request.init_pidfd, shim::kThirdFd);
-  }
-  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.ok()) return ErrnoStatus("open", "/dev/null");
+  ASSIGN_OR_RETURN(const UniqueFd program, os::SealedProgram(ShimProgram()));
+  std::vector<PassedFd> fds;
   for (int i = 0; i < 3; ++i) {
-    const int ours = i == 0 ? request.input : i;
-    options.fds.emplace_back(request.terminal ? null.get() : ours,
-                             shim::kFirstStreamFd + i);
+    fds.push_back({i == 0 ? request.input : i, shim::kFirstStreamFd + i});
   }
   for (int i = 0; i < request.passed; ++i) {
-    options.fds.emplace_back(3 + i, shim::kFirstStreamFd + 3 + i);
+    fds.push_back({3 + i, shim::kFirstStreamFd + 3 + i});
   }
-  ASSIGN_OR_RETURN(os::Spawned spawned, os::Spawn(options));
-  launching.shim_ = std::move(spawned.pidfd);
-  return launching;
+  ASSIGN_OR_RETURN(
+      ShimStart start,
+      ShimStart::Begin(program.get(),
+                       {"bulwark-shim", "oci", absl::StrCat(request.passed)},
+                       std::move(fds)));
+  return Launching(std::move(start));
 }
 
-Launching::~Launching() {
-  if (shim_.ok()) os::ReapChild(shim_.get());
+absl::Status Launching::Launch(const CompiledPlan& plan, int init_pidfd) {
+  plan_ = &plan;
+  return shim_.Order(plan.bytes, init_pidfd);
 }
 
 absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
@@ -100,7 +85,7 @@ absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
     held_.reset();
     return event;
   }
-  pollfd poll_fd = {socket_.get(), POLLIN, 0};
+  pollfd poll_fd = {shim_.socket(), POLLIN, 0};
   const timespec limit = absl::ToTimespec(timeout);
   int ready;
   do {
@@ -120,11 +105,14 @@ absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
   message.msg_controllen = sizeof(control);
   ssize_t n;
   do {
-    n = recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+    n = recvmsg(shim_.socket(), &message, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno != ECONNRESET) return ErrnoStatus("read", "launch socket");
   if (n <= 0) {
-    if (pid_ == 0) return Lost();
+    if (pid_ == 0) {
+      RETURN_IF_ERROR(shim_.Settle());
+      return Lost();
+    }
     LaunchEvent executed;
     executed.kind = LaunchEvent::Kind::kExecuted;
     return executed;
@@ -175,7 +163,7 @@ absl::StatusOr<LaunchEvent> Launching::Handle(const uint8_t* data, size_t size,
 
 absl::Status Launching::Continue() {
   const char go = 1;
-  if (send(socket_.get(), &go, 1, MSG_NOSIGNAL) == 1) return absl::OkStatus();
+  if (send(shim_.socket(), &go, 1, MSG_NOSIGNAL) == 1) return absl::OkStatus();
   return Lost();
 }
 

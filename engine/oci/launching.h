@@ -1,26 +1,25 @@
-// One launch: a shim is started with a plan, and the process that it makes
+// One launch: a shim is started, gets a plan, and the process that it makes
 // reports and asks over a socket until it executes.
 #ifndef ENGINE_OCI_LAUNCHING_H_
 #define ENGINE_OCI_LAUNCHING_H_
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "engine/launch/shim_start.h"
 #include "engine/plan/plan_builder.h"
 
 namespace bulwark::engine::oci {
 
 struct LaunchRequest {
-  const CompiledPlan& plan;
-  int init_pidfd = -1;  // of the container that is joined
-  int passed = 0;       // descriptors from 3 on that the program gets too
-  // The program's streams are a terminal of its own. Otherwise they are ours,
-  // which it must not keep open here: who called us may wait for their end.
-  bool terminal = false;
-  int input = 0;  // the program's standard input, but for a terminal
+  int passed = 0;  // descriptors from 3 on that the program gets too
+  // The program's standard input. Its output is ours; a plan with a terminal
+  // has none of the three, since who called us may wait for their end.
+  int input = 0;
 };
 
 // What the process is at.
@@ -40,9 +39,14 @@ struct LaunchEvent {
 // one that waits in a kSync ends then.
 class Launching {
  public:
-  static absl::StatusOr<Launching> Start(const LaunchRequest& request);
+  // Starts the shim, and does not wait until it runs: what a plan needs is
+  // best prepared after this.
+  static absl::StatusOr<Launching> Begin(const LaunchRequest& request);
   Launching(Launching&&) = default;
-  ~Launching();
+
+  // Hands the plan over, once; it outlives us. `init_pidfd`: of the container
+  // that is joined, or -1.
+  absl::Status Launch(const CompiledPlan& plan, int init_pidfd);
 
   // The next event. A failure of a step is its error, INVALID_ARGUMENT if the
   // configuration is to blame; DEADLINE_EXCEEDED after `timeout`.
@@ -52,13 +56,12 @@ class Launching {
   int pid() const { return pid_; }  // 0 before kProcess
 
  private:
-  explicit Launching(const CompiledPlan& plan) : plan_(&plan) {}
+  explicit Launching(ShimStart shim) : shim_(std::move(shim)) {}
   absl::StatusOr<LaunchEvent> Handle(const uint8_t* data, size_t size,
                                      UniqueFd passed);
 
-  const CompiledPlan* plan_;
-  UniqueFd socket_;
-  UniqueFd shim_;  // pidfd
+  ShimStart shim_;
+  const CompiledPlan* plan_ = nullptr;
   int pid_ = 0;
   // Came before the shim's word of the process.
   std::optional<LaunchEvent> held_;

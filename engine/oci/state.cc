@@ -22,6 +22,9 @@ using Json = nlohmann::json;
 
 constexpr size_t kMaxId = 1024;
 constexpr absl::string_view kPunctuation = "+_.-";
+constexpr absl::string_view kState = "state.json";
+constexpr absl::string_view kStaged = "state.json.new";
+constexpr absl::string_view kBegun = "begun.json";
 constexpr int64_t kMaxState = 1 << 20;
 constexpr int64_t kMaxConfig = 16 << 20;
 
@@ -38,6 +41,11 @@ Json ToJson(const std::map<std::string, std::string>& map) {
 
 std::string Replace(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+absl::Status Rename(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus("rename", from);
+  return absl::OkStatus();
 }
 
 // Whether the process has ended, as its parent may not have noticed yet.
@@ -137,8 +145,12 @@ absl::Status Store::Lock() {
 
 absl::StatusOr<State> Store::Read() const {
   RETURN_IF_ERROR(CheckId(id_));
-  const absl::StatusOr<std::string> text =
-      os::ReadFile(Path("state.json"), kMaxState);
+  std::string path = Path(kState);
+  absl::StatusOr<std::string> text = os::ReadFile(path, kMaxState);
+  if (absl::IsNotFound(text.status())) {
+    path = Path(kBegun);
+    text = os::ReadFile(path, kMaxState);
+  }
   if (!text.ok()) {
     if (!absl::IsNotFound(text.status())) return text.status();
     if (access(directory_.c_str(), F_OK) != 0) return DoesNotExist(id_);
@@ -148,8 +160,7 @@ absl::StatusOr<State> Store::Read() const {
     state.id = id_;
     return state;
   }
-  ASSIGN_OR_RETURN(const Json json,
-                   image::ParseObject(*text, Path("state.json")));
+  ASSIGN_OR_RETURN(const Json json, image::ParseObject(*text, path));
   State state;
   state.id = image::StringField(json, "id");
   state.version = image::StringField(json, "ociVersion");
@@ -174,12 +185,22 @@ absl::StatusOr<State> Store::Read() const {
   }
   if (state.id != id_) {
     return absl::DataLossError(
-        absl::StrCat("read ", Path("state.json"), ": it is of another one"));
+        absl::StrCat("read ", path, ": it is of another one"));
   }
   return state;
 }
 
+absl::Status Store::Begin(const State& state) const {
+  RETURN_IF_ERROR(Stage(state));
+  return Rename(Path(kStaged), Path(kBegun));
+}
+
 absl::Status Store::Write(const State& state) const {
+  RETURN_IF_ERROR(Stage(state));
+  return Publish();
+}
+
+absl::Status Store::Stage(const State& state) const {
   const Json json = {{"id", state.id},
                      {"ociVersion", state.version},
                      {"bundle", state.bundle},
@@ -198,16 +219,15 @@ absl::Status Store::Write(const State& state) const {
                        {"unified", state.cgroup.unified},
                        {"scope", state.cgroup.scope},
                        {"v1", ToJson(state.cgroup.v1)}}}};
-  const std::string path = Path("state.json");
-  const std::string temporary = path + ".new";
+  const std::string path = Path(kStaged);
   UniqueFd fd(
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd.ok()) return ErrnoStatus("create", temporary);
-  RETURN_IF_ERROR(os::WriteAll(fd.get(), Replace(json), temporary));
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    return ErrnoStatus("rename", temporary);
-  }
-  return absl::OkStatus();
+      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!fd.ok()) return ErrnoStatus("create", path);
+  return os::WriteAll(fd.get(), Replace(json), path);
+}
+
+absl::Status Store::Publish() const {
+  return Rename(Path(kStaged), Path(kState));
 }
 
 absl::Status Store::WriteConfig(absl::string_view config) const {

@@ -63,7 +63,15 @@ class Store {
   void Unlock() { lock_.Reset(); }
   // NOT_FOUND, or DATA_LOSS.
   absl::StatusOr<State> Read() const;
+  // Writes, once, what has been made before there is a process: the state until
+  // one is published. On a disk, a file that replaces another is written at
+  // once, and its removal waits for that: hence another file.
+  absl::Status Begin(const State& state) const;
+  // Stage() and Publish().
   absl::Status Write(const State& state) const;
+  // Writes what nobody reads before Publish() makes it the container's state.
+  absl::Status Stage(const State& state) const;
+  absl::Status Publish() const;
   absl::Status WriteConfig(absl::string_view config) const;
   absl::StatusOr<std::string> ReadConfig() const;
   // Makes the FIFO and the error file.

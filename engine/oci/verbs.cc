@@ -94,10 +94,9 @@ absl::Status Release(const Runtime& runtime, const Store& store,
   return absl::OkStatus();
 }
 
-void RunPoststop(const Store& store, const State& state) {
-  const absl::StatusOr<Spec> spec = SpecOf(store, state);
-  if (!spec.ok()) return;  // it was never whole
-  const absl::Status hooks = RunEveryHook(spec->hooks.poststop, "poststop",
+void RunPoststop(const State& state, const Hooks& all) {
+  if (all.poststop.empty()) return;
+  const absl::Status hooks = RunEveryHook(all.poststop, "poststop",
                                           StateJson(state, Status::kStopped));
   // The specification: the rest goes on as if they had succeeded.
   if (!hooks.ok()) LOG_WARN("hook failed", {{"error", hooks}});
@@ -221,7 +220,26 @@ absl::Status Delete(const Runtime& runtime, const std::string& id, bool force) {
   }
   RETURN_IF_ERROR(EndAll(runtime, state));
   RETURN_IF_ERROR(RemoveCgroup(state.cgroup, kKillTimeout, runtime.clock));
-  RunPoststop(store, state);
+  const absl::StatusOr<Spec> spec = SpecOf(store, state);
+  if (spec.ok()) RunPoststop(state, spec->hooks);  // else it was never whole
+  return store.Remove();
+}
+
+absl::Status DeleteAfterRun(const Runtime& runtime, const std::string& id,
+                            const os::ProcessRef& init, const Hooks& hooks) {
+  Store store(runtime.root, id);
+  const absl::Status locked = store.Lock();
+  if (absl::IsNotFound(locked)) return absl::OkStatus();
+  RETURN_IF_ERROR(locked);
+  // Read again: `update` may have given it groups.
+  ASSIGN_OR_RETURN(const State state, store.Read());
+  if (state.init.pid != init.pid ||
+      state.init.start_ticks != init.start_ticks) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(KillCgroup(state.cgroup, kKillTimeout, runtime.clock));
+  RETURN_IF_ERROR(RemoveCgroup(state.cgroup, kKillTimeout, runtime.clock));
+  RunPoststop(state, hooks);
   return store.Remove();
 }
 

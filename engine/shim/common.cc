@@ -17,8 +17,9 @@ using child::Sys;
 
 namespace {
 
-constexpr size_t kChildStack = 256 << 10;  // used as far as needed
-constexpr int kPidfdIdType = 3;            // P_PIDFD
+constexpr size_t kChildStack = 256 << 10;   // used as far as needed
+constexpr int kPidfdIdType = 3;             // P_PIDFD
+constexpr int kCloexecRights = 0x40000000;  // MSG_CMSG_CLOEXEC
 
 // The head of siginfo_t for a child, as the kernel lays it out (64 bit).
 struct ChildInfo {
@@ -114,7 +115,7 @@ int BuildVectors(child::Context* c) {
 
 }  // namespace
 
-int Prepare(child::Context* context, const char* name, int first_free_fd) {
+void PrepareProcess(const char* name, int first_free_fd) {
   Sys(__NR_close_range, first_free_fd, ~0u, 0);
   child::Prctl(PR_SET_NAME, Arg(name));
   // Nobody in the container may read or trace us, not even while our child
@@ -133,6 +134,62 @@ int Prepare(child::Context* context, const char* name, int first_free_fd) {
   }
   Sys(__NR_setsid);
   Sys(__NR_umask, 022);
+}
+
+long Receive(int fd, void* buffer, size_t size, int* passed, size_t count) {
+  struct {
+    void* base;
+    size_t size;
+  } vector = {buffer, size};
+  constexpr size_t kMost = 2;
+  struct {
+    size_t size;
+    int level, type;
+    int fds[kMost];
+  } rights = {};
+  struct {
+    void* name;
+    unsigned name_size;
+    void* vectors;
+    size_t vector_count;
+    void* control;
+    size_t control_size;
+    int flags;
+  } message = {};
+  constexpr size_t kHeader = sizeof(rights) - sizeof(rights.fds);
+  message.vectors = &vector;
+  message.vector_count = 1;
+  message.control = &rights;
+  message.control_size = kHeader + count * sizeof(int);
+  long n = -EINTR;
+  while (n == -EINTR) {
+    n = Sys(__NR_recvmsg, fd, Arg(&message), kCloexecRights);
+  }
+  const bool any = n > 0 && message.control_size > kHeader &&
+                   rights.level == 1 && rights.type == 1;
+  for (size_t i = 0; i < count; ++i) {
+    passed[i] = any && rights.size >= kHeader + (i + 1) * sizeof(int)
+                    ? rights.fds[i]
+                    : -1;
+  }
+  return n;
+}
+
+int AwaitOrder() {
+  // What comes along gets the lowest numbers that are free.
+  child::Close(kPlanFd);
+  child::Close(kThirdFd);
+  int passed[2];
+  char order;
+  const long n = Receive(kStatusFd, &order, 1, passed, 2);
+  if (n == 0) child::Exit(0);
+  if (n < 0) return static_cast<int>(n);
+  const bool good =
+      passed[0] == kPlanFd && (passed[1] < 0 || passed[1] == kThirdFd);
+  return good ? 0 : -EINVAL;
+}
+
+int ReadPlan(child::Context* context) {
   struct stat st;
   int result = Sys(__NR_fstat, kPlanFd, Arg(&st));
   if (result < 0) return result;

@@ -16,45 +16,7 @@ namespace {
 
 constexpr int kAfUnix = 1;
 constexpr int kSockStream = 1;
-constexpr int kCloexecRights = 0x40000000;  // MSG_CMSG_CLOEXEC
 constexpr int kNonBlockCloexec = O_NONBLOCK | O_CLOEXEC;
-
-// read(2) that takes a descriptor that comes along.
-long Receive(int fd, void* buffer, size_t size, int* passed) {
-  struct {
-    void* base;
-    size_t size;
-  } vector = {buffer, size};
-  struct {
-    size_t size;
-    int level, type;
-    int fd, pad;
-  } rights = {};
-  struct {
-    void* name;
-    unsigned name_size;
-    void* vectors;
-    size_t vector_count;
-    void* control;
-    size_t control_size;
-    int flags;
-  } message = {};
-  message.vectors = &vector;
-  message.vector_count = 1;
-  message.control = &rights;
-  message.control_size = sizeof(rights);
-  long n = -EINTR;
-  while (n == -EINTR) {
-    n = Sys(__NR_recvmsg, fd, Arg(&message), kCloexecRights);
-  }
-  constexpr size_t kOneFd = 20;
-  if (n > 0 && message.control_size >= kOneFd && rights.size == kOneFd &&
-      rights.level == 1 && rights.type == 1) {
-    if (*passed >= 0) child::Close(*passed);
-    *passed = rights.fd;
-  }
-  return n;
-}
 
 int Resize(int master, uint64_t rows, uint64_t columns) {
   if (master < 0) return -ENOTTY;
@@ -161,8 +123,13 @@ bool Control::Serve(int fd, const Target& target) {
     if (connection.fd == fd) c = &connection;
   }
   if (c == nullptr) return false;
+  int passed;
   const long n =
-      Receive(fd, c->buffer + c->size, sizeof(c->buffer) - c->size, &c->passed);
+      Receive(fd, c->buffer + c->size, sizeof(c->buffer) - c->size, &passed, 1);
+  if (passed >= 0) {
+    if (c->passed >= 0) child::Close(c->passed);
+    c->passed = passed;
+  }
   if (n == -EAGAIN) return true;
   bool good = n > 0;
   if (good) c->size += n;

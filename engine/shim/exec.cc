@@ -75,7 +75,8 @@ int Loop(const Child& child, int master, bool detached) {
 }  // namespace
 
 int ExecMode(bool detached) {
-  int result = Prepare(&context, "bulwark-exec", kFirstStreamFd + 3);
+  PrepareProcess("bulwark-exec", kFirstStreamFd + 3);
+  int result = ReadPlan(&context);
   if (result < 0) Fail(child::kStepPlan, -result);
   context.slots[child::kSlotInit] = kThirdFd;
   const bool terminal = context.plan->terminal != 0;

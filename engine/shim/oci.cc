@@ -42,7 +42,9 @@ int OciMode(const char* passed) {
   context.passed = count;
   context.first_passed = kFirstStreamFd + 3;
   const int first_free = context.first_passed + count;
-  int result = Prepare(&context, "bulwark-init", first_free);
+  PrepareProcess("bulwark-init", first_free);
+  int result = AwaitOrder();
+  if (result >= 0) result = ReadPlan(&context);
   if (result < 0) Fail(kStatusFd, child::kStepPlan, -result);
   // Nothing that is opened from here on may get a number that a file which is
   // passed on will have: what lies below `first_free` stays taken.
@@ -56,7 +58,14 @@ int OciMode(const char* passed) {
   if (result < 0) Fail(status, child::kStepStdio, -result);
   context.status_fd = status;
   for (int i = 0; i < 3; ++i) {
-    context.slots[child::kSlotStdin + i] = kFirstStreamFd + i;
+    const int stream = kFirstStreamFd + i;
+    if (context.plan->terminal == 0) {
+      context.slots[child::kSlotStdin + i] = stream;
+      continue;
+    }
+    // Who called our parent may wait for the end of his.
+    result = Sys(__NR_dup3, status, stream, O_CLOEXEC);
+    if (result < 0) Fail(status, child::kStepStdio, -result);
   }
   uint32_t failed = 0;
   result = child::RunSteps(&context, child::Where::kShim, &failed);

@@ -367,8 +367,9 @@ int Loop() {
 }  // namespace
 
 int RunMode() {
-  Require(child::kStepPlan,
-          Prepare(&shim.context, "bulwark-shim", kThirdFd + 1));
+  PrepareProcess("bulwark-shim", kThirdFd + 1);
+  Require(child::kStepPlan, AwaitOrder());
+  Require(child::kStepPlan, ReadPlan(&shim.context));
   const child::PlanHeader& plan = *shim.context.plan;
   Require(child::kStepDirectory,
           Sys(__NR_chdir, Arg(shim.context.String(plan.runtime_dir))));

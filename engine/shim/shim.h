@@ -1,13 +1,16 @@
 // bulwark-shim: the process between the daemon and one container. Started as
 //
-//   bulwark-shim run    descriptors: 3 plan, 4 status pipe, 5 lock
+//   bulwark-shim run    descriptors: 4 status socket; its order brings 3 plan
+//                       and 5 lock
 //   bulwark-shim exec   descriptors: 3 plan, 4 control socket, 5 pidfd of the
 //                       container's init; 6, 7, 8 streams (unless a terminal)
-//   bulwark-shim oci N  descriptors: 3 plan, 4 status socket, 5 pidfd of the
-//                       container's init (for exec); 6, 7, 8 streams;
-//                       from 9 on N that the program gets from 3 on. Ends as
-//                       soon as the process exists, which is a child of its
-//                       parent and goes on alone.
+//   bulwark-shim oci N  descriptors: 4 status socket; 6, 7, 8 streams; from 9
+//                       on N that the program gets from 3 on. Its order brings
+//                       3 plan, and 5 pidfd of the container's init (for exec).
+//                       Ends as soon as the process exists, which is a child
+//                       of its parent and goes on alone.
+//
+// `run` and `oci` are started before there is a plan, and wait for their order.
 //
 // It links no library at all; see docs/formats/shim-protocol.md.
 #ifndef ENGINE_SHIM_SHIM_H_
@@ -25,8 +28,20 @@ int RunMode();
 int ExecMode(bool detached);
 int OciMode(const char* passed);
 
-// Common set-up of both modes: name, signals, plan. 0 or a negative errno.
-int Prepare(child::Context* context, const char* name, int first_free_fd);
+// Common set-up: name, signals, and no descriptor from `first_free_fd` on.
+void PrepareProcess(const char* name, int first_free_fd);
+
+// read(2) from a socket, with the descriptors that come along: at most `count`,
+// which is 1 or 2; -1 in the place of those that do not.
+long Receive(int fd, void* buffer, size_t size, int* passed, size_t count);
+
+// Waits at kStatusFd for the order, which brings kPlanFd and, if there is
+// something to be it, kThirdFd. 0 or a negative errno; ends the process if its
+// starter has given up or is gone.
+int AwaitOrder();
+
+// Reads kPlanFd, and closes it. 0 or a negative errno.
+int ReadPlan(child::Context* context);
 
 struct Child {
   int pid = -1;

@@ -16,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "engine/oci/cgroup/device_rules.h"
 #include "engine/oci/config/spec.h"
 
 namespace bulwark::engine::oci {
@@ -70,7 +72,7 @@ struct CgroupRequest {
 // Thread-compatible.
 class ContainerCgroup {
  public:
-  // Makes the groups, sets `resources`, attaches the device filter. A group
+  // Makes the groups, sets `resources`; FilterDevices() follows. A group
   // that exists is used if no process is in it or below: FAILED_PRECONDITION
   // otherwise. On an error nothing is left.
   //
@@ -85,6 +87,11 @@ class ContainerCgroup {
   ContainerCgroup& operator=(ContainerCgroup&&) = delete;
   ~ContainerCgroup();
 
+  // Attaches the filter of the devices, if that is a program (version 2). The
+  // kernel takes a while to check it, so that the launch may be on its way
+  // already; the container's program must not run before.
+  absl::Status FilterDevices();
+
   const CgroupRecord& record() const { return record_; }
   void Commit();
 
@@ -97,7 +104,8 @@ class ContainerCgroup {
   CgroupRecord record_;
   Clock* clock_;
   bool committed_ = false;
-  std::vector<std::string> made_;  // directories, parents first
+  std::vector<std::string> made_;        // directories, parents first
+  std::optional<DevicePolicy> devices_;  // for FilterDevices()
   std::unique_ptr<ScopeHolder> holder_;
 };
 

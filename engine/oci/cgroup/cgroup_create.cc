@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -24,48 +25,36 @@ namespace {
 
 constexpr absl::Duration kUndoTimeout = absl::Seconds(5);
 
-// How a container's devices are filtered.
+// How a container's devices are filtered; neither, if all are allowed.
 struct DeviceFilter {
-  UniqueFd program;               // version 2
-  std::vector<DeviceLine> lines;  // version 1, without one
+  std::optional<DevicePolicy> policy;  // version 2, by a program
+  std::vector<DeviceLine> lines;       // version 1, without one
 };
 
 // On a hybrid host both would do. The program says more, and needs no version 1
 // hierarchy joined.
-absl::StatusOr<DeviceFilter> MakeFilter(const CgroupHost& host,
-                                        const Resources& resources) {
-  ASSIGN_OR_RETURN(const DevicePolicy policy,
-                   CompileDeviceRules(resources.devices));
+absl::StatusOr<DeviceFilter> ChooseFilter(const CgroupHost& host,
+                                          const Resources& resources) {
+  ASSIGN_OR_RETURN(DevicePolicy policy, CompileDeviceRules(resources.devices));
   DeviceFilter filter;
   if (policy.AllowsAll()) return filter;
-  absl::Status status;
-  if (!host.unified.empty()) {
-    absl::StatusOr<UniqueFd> program =
-        LoadDeviceProgram(CompileDeviceProgram(policy));
-    if (program.ok()) {
-      filter.program = *std::move(program);
-      return filter;
-    }
-    status = Annotate(program.status(), "set linux.resources.devices");
-  }
-  if (host.v1.count("devices") == 0) {
-    if (!status.ok()) return status;
+  const bool v1 = host.v1.count("devices") > 0;
+  if (host.unified.empty() && !v1) {
     return absl::FailedPreconditionError(
         "set linux.resources.devices: this host mounts neither the version 2 "
         "hierarchy nor that of the version 1 controller devices");
+  }
+  if (!host.unified.empty() && (!v1 || CanFilterDevices(host.unified))) {
+    filter.policy = std::move(policy);
+    return filter;
   }
   ASSIGN_OR_RETURN(filter.lines, DeviceLinesV1(policy));
   return filter;
 }
 
-absl::Status SetFilter(const CgroupRecord& record, const DeviceFilter& filter) {
-  if (filter.program.ok()) {
-    const UniqueFd group(
-        open(record.unified.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!group.ok()) return ErrnoStatus("open", record.unified);
-    return AttachDeviceProgram(filter.program.get(), group.get());
-  }
-  for (const DeviceLine& line : filter.lines) {
+absl::Status WriteLines(const CgroupRecord& record,
+                        const std::vector<DeviceLine>& lines) {
+  for (const DeviceLine& line : lines) {
     RETURN_IF_ERROR(WriteControlOrError(
         absl::StrCat(record.v1.at("devices"),
                      line.allow ? "/devices.allow" : "/devices.deny"),
@@ -99,7 +88,7 @@ absl::StatusOr<ContainerCgroup> ContainerCgroup::Create(
     const Resources& resources, Clock& clock) {
   ContainerCgroup cgroup(clock);
   ASSIGN_OR_RETURN(const CgroupPlan plan, PlanCgroup(host, resources));
-  ASSIGN_OR_RETURN(const DeviceFilter filter, MakeFilter(host, resources));
+  ASSIGN_OR_RETURN(DeviceFilter filter, ChooseFilter(host, resources));
   std::set<std::string> controllers = plan.V1Controllers();
   if (!filter.lines.empty()) controllers.insert("devices");
   // Without version 2, something has to find and to stop the processes.
@@ -119,8 +108,22 @@ absl::StatusOr<ContainerCgroup> ContainerCgroup::Create(
   record.v1 = V1Directories(host, controllers, record.path);
   RETURN_IF_ERROR(cgroup.MakeGroups(host));
   RETURN_IF_ERROR(ApplyCgroupPlan(record, plan));
-  RETURN_IF_ERROR(SetFilter(record, filter));
+  RETURN_IF_ERROR(WriteLines(record, filter.lines));
+  cgroup.devices_ = std::move(filter.policy);
   return cgroup;
+}
+
+absl::Status ContainerCgroup::FilterDevices() {
+  if (!devices_.has_value()) return absl::OkStatus();
+  const absl::StatusOr<UniqueFd> program =
+      LoadDeviceProgram(CompileDeviceProgram(*devices_));
+  if (!program.ok()) {
+    return Annotate(program.status(), "set linux.resources.devices");
+  }
+  const UniqueFd group(
+      open(record_.unified.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!group.ok()) return ErrnoStatus("open", record_.unified);
+  return AttachDeviceProgram(program->get(), group.get());
 }
 
 absl::Status ContainerCgroup::MakeScope(const CgroupHost& host,
@@ -167,6 +170,7 @@ ContainerCgroup::ContainerCgroup(ContainerCgroup&& other) noexcept
       clock_(other.clock_),
       committed_(std::exchange(other.committed_, true)),
       made_(std::move(other.made_)),
+      devices_(std::move(other.devices_)),
       holder_(std::move(other.holder_)) {}
 
 ContainerCgroup::~ContainerCgroup() {

@@ -265,6 +265,7 @@ TEST_F(CgroupTest, WhenDevicesAreDenied_ThenTheyCannotBeOpened) {
   ASSERT_EQ(mknod(kmsg.c_str(), S_IFCHR | 0600, makedev(1, 11)), 0);
   absl::StatusOr<ContainerCgroup> cgroup = Create({});
   ASSERT_THAT(cgroup, IsOk());
+  ASSERT_THAT(cgroup->FilterDevices(), IsOk());
   Spawn(cgroup->record(), [&] {
     if (open(kmsg.c_str(), O_RDONLY | O_NONBLOCK) >= 0) return 1;
     return errno == EPERM && open("/dev/null", O_RDWR) >= 0 ? 0 : 2;

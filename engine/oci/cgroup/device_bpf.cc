@@ -1,5 +1,6 @@
 #include "engine/oci/cgroup/device_bpf.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -162,6 +163,17 @@ std::vector<bpf_insn> CompileDeviceProgram(const DevicePolicy& policy) {
   for (const Group& group : Groups(policy)) AppendGroup(group, program);
   AppendAnswer(policy.allow_others, program);
   return program;
+}
+
+bool CanFilterDevices(const std::string& unified) {
+  const UniqueFd group(
+      open(unified.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!group.ok()) return false;
+  bpf_attr attr;
+  memset(&attr, 0, sizeof(attr));
+  attr.query.target_fd = static_cast<uint32_t>(group.get());
+  attr.query.attach_type = BPF_CGROUP_DEVICE;
+  return Bpf(BPF_PROG_QUERY, attr) == 0;
 }
 
 absl::StatusOr<UniqueFd> LoadDeviceProgram(

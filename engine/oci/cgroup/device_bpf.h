@@ -5,6 +5,7 @@
 
 #include <linux/bpf.h>
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,6 +18,10 @@ namespace bulwark::engine::oci {
 // Returns 1 for what is allowed, 0 for what is not. Pure. An access of several
 // bits (O_RDWR) is allowed if each bit is.
 std::vector<bpf_insn> CompileDeviceProgram(const DevicePolicy& policy);
+
+// Whether the kernel lets us filter the devices of groups in the version 2
+// hierarchy `unified` at all. Cheap.
+bool CanFilterDevices(const std::string& unified);
 
 // The program in the kernel. FAILED_PRECONDITION, UNIMPLEMENTED or
 // PERMISSION_DENIED where the kernel does not let us.
