@@ -26,13 +26,6 @@ absl::Status NotPresent(absl::string_view reference) {
       absl::StrCat("image ", reference, " is not present"));
 }
 
-// The name that a layer has in the store.
-std::string LayerName(absl::string_view directory) {
-  size_t end = directory.rfind("/fs");
-  size_t begin = directory.rfind('/', end - 1) + 1;
-  return absl::StrCat("sha256:", directory.substr(begin, end - begin));
-}
-
 }  // namespace
 
 ImageStore::Lease::~Lease() {
@@ -221,13 +214,18 @@ absl::StatusOr<Image> ImageStore::Add(
   Stored before = place->second;
   stored.used = before.used;
   place->second = std::move(stored);
-  damaged_.erase(image.digest);
+  const bool was_damaged = damaged_.erase(image.digest) > 0;
   auto old_references = references_;
   auto old_pulled = pulled_;
   for (const std::string& name : references) {
     references_[name] = image.digest;
     pulled_.erase(name);
     if (pulled != absl::InfinitePast()) pulled_[name] = pulled;
+  }
+  // A build of which nothing has changed: the index says all of it already.
+  if (!is_new && !was_damaged && references_ == old_references &&
+      pulled_ == old_pulled) {
+    return WithReferences(image);
   }
   absl::Status saved = Save();
   if (!saved.ok()) {
@@ -332,117 +330,6 @@ absl::Status ImageStore::Tag(absl::string_view source,
     pulled_ = std::move(old_pulled);
   }
   return saved;
-}
-
-absl::Status ImageStore::Remove(absl::string_view reference,
-                                const std::vector<std::string>& in_use) {
-  {
-    absl::MutexLock lock(&mu_);
-    const std::string key(reference);
-    auto old_references = references_;
-    if (references_.erase(key) == 0) {
-      if (images_.count(key) + damaged_.count(key) == 0) {
-        return NotPresent(reference);
-      }
-      for (auto it = references_.begin(); it != references_.end();) {
-        it = it->second == key ? references_.erase(it) : ++it;
-      }
-    }
-    absl::Status saved = SaveSmaller();
-    if (!saved.ok()) {
-      references_ = std::move(old_references);
-      return saved;
-    }
-  }
-  return Sweep(in_use);
-}
-
-void ImageStore::SetExtraRoots(std::function<Roots()> roots) {
-  absl::MutexLock lock(&mu_);
-  extra_roots_ = std::move(roots);
-}
-
-ImageStore::Roots ImageStore::ExtraRoots() const {
-  std::function<Roots()> roots;
-  {
-    absl::MutexLock lock(&mu_);
-    roots = extra_roots_;
-  }
-  return roots != nullptr ? roots() : Roots();
-}
-
-void ImageStore::AddContent(const Stored& stored, Roots& content) {
-  content.insert(stored.image.digest);
-  content.insert(stored.image.config_digest);
-  for (const LayerParts& layer : stored.layers) {
-    content.insert(layer.blob);
-    content.insert(LayerName(layer.directory));
-  }
-}
-
-ImageStore::Roots ImageStore::LiveContent() const {
-  Roots live(leased_.begin(), leased_.end());
-  for (const auto& [digest, stored] : images_) {
-    AddContent(stored, live);
-  }
-  return live;
-}
-
-absl::Status ImageStore::DropContent(const Roots& extra,
-                                     std::vector<std::string>* aside) {
-  // What those need that cannot be read is not known: it may be in use.
-  if (!damaged_.empty()) return absl::OkStatus();
-  Roots live = LiveContent();
-  live.insert(extra.begin(), extra.end());
-  for (const std::string& digest : blobs_->List()) {
-    if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
-  }
-  for (const std::string& name : layers_->List()) {
-    if (live.count(name) > 0) continue;
-    ASSIGN_OR_RETURN(std::string path, layers_->Detach(name));
-    aside->push_back(std::move(path));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ImageStore::SweepContent() {
-  std::vector<std::string> aside;
-  const Roots extra = ExtraRoots();
-  {
-    absl::MutexLock lock(&mu_);
-    RETURN_IF_ERROR(DropContent(extra, &aside));
-  }
-  for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
-  return absl::OkStatus();
-}
-
-absl::Status ImageStore::Sweep(const std::vector<std::string>& in_use) {
-  std::vector<std::string> aside;
-  const Roots extra = ExtraRoots();
-  {
-    absl::MutexLock lock(&mu_);
-    std::set<std::string> wanted(in_use.begin(), in_use.end());
-    for (const auto& [name, digest] : references_) wanted.insert(digest);
-    auto old_images = images_;
-    auto old_damaged = damaged_;
-    for (auto it = damaged_.begin(); it != damaged_.end();) {
-      it = wanted.count(*it) > 0 ? ++it : damaged_.erase(it);
-    }
-    for (auto it = images_.begin(); it != images_.end();) {
-      bool keep = wanted.count(it->first) > 0 || leased_.count(it->first) > 0;
-      it = keep ? ++it : images_.erase(it);
-    }
-    absl::Status saved = SaveSmaller();
-    if (!saved.ok()) {
-      images_ = std::move(old_images);
-      damaged_ = std::move(old_damaged);
-      return saved;
-    }
-    RETURN_IF_ERROR(DropContent(extra, &aside));
-  }
-  for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
-  MakeReserve();
-  return absl::OkStatus();
 }
 
 }  // namespace bulwark::engine::image

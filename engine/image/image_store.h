@@ -2,7 +2,7 @@
 // (STATE/index.json).
 //
 // The index is written last, and durably, so whatever it names is whole. What
-// nothing names is rubbish: Sweep removes it, except what a lease holds.
+// nothing names is rubbish: SweepContent removes it, except what a lease holds.
 #ifndef ENGINE_IMAGE_IMAGE_STORE_H_
 #define ENGINE_IMAGE_IMAGE_STORE_H_
 
@@ -35,8 +35,8 @@ class ImageStore {
   BlobStore& blobs() { return *blobs_; }
   LayerStore& layers() { return *layers_; }
 
-  // Keeps digests (of blobs and layers) from Sweep while it lives: hold one
-  // before asking whether it is there.
+  // Keeps digests (of blobs and layers) from being swept while it lives: hold
+  // one before asking whether it is there.
   class Lease {
    public:
     explicit Lease(ImageStore* store) : store_(store) {}
@@ -93,7 +93,9 @@ class ImageStore {
   // Drops a name alone: the image stays, if need be without any. NOT_FOUND;
   // INVALID_ARGUMENT for a digest, which is no name.
   absl::Status Untag(absl::string_view reference);
-  // Drops a name, or by digest all names of an image, and then sweeps.
+  // Drops a name, or by digest all names of an image; then the image, if it has
+  // no other name, is not `in_use` (manifest digests) and not leased, and the
+  // content that nothing needs then. Other images without a name stay.
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use);
 
@@ -101,14 +103,11 @@ class ImageStore {
   // index: being forgotten makes it go a little earlier when room is made.
   void Touch(absl::string_view digest, absl::Time now);
 
-  // Digests of blobs and layers that Sweep keeps beside the images: the step
+  // Digests of blobs and layers that are kept beside the images: the step
   // cache of builds.
   using Roots = std::set<std::string>;
   void SetExtraRoots(std::function<Roots()> roots);
 
-  // Removes images without a name that are not `in_use` (manifest digests),
-  // and the content that nothing needs then.
-  absl::Status Sweep(const std::vector<std::string>& in_use);
   // Removes content that nothing needs: what a pull that failed has brought.
   absl::Status SweepContent();
 

@@ -298,14 +298,19 @@ TEST_F(LocalImagesTest, WhenRemovedButInUse_ContentStays) {
   EXPECT_OK(os::ReadFile(image.layers[0] + "/etc/a", 10));
 }
 
-TEST_F(LocalImagesTest, WhenTagMoves_OldImageStaysUntilASweep) {
+TEST_F(LocalImagesTest, WhenTagMoves_OldImageStaysUntilItIsPruned) {
   ASSERT_OK_AND_ASSIGN(auto old, Load(DockerArchive("app", {Layer("a")})));
   ASSERT_OK(Load(DockerArchive("app", {Layer("b")})));
   EXPECT_OK(images_->Get(old[0].digest));
   ASSERT_OK(Load(DockerArchive("other", {Layer("c")})));
   ASSERT_OK(images_->Remove("other", {}));
+  EXPECT_OK(images_->Get(old[0].digest));
+  PruneImagesRequest prune;
+  prune.images = true;
+  ASSERT_OK(images_->Prune(prune));
   EXPECT_THAT(images_->Get(old[0].digest),
               StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_OK(images_->Get("app"));
 }
 
 TEST_F(LocalImagesTest, WhenTagged_BothNamesHoldTheImage) {

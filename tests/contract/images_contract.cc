@@ -93,6 +93,20 @@ TEST_P(ImagesContractTest, WhenItLostItsNameInUse_GoesOnceItIsNot) {
   EXPECT_THAT(images().Get(one), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_P(ImagesContractTest, WhenAnImageIsRemoved_OthersWithoutANameStay) {
+  const std::string one = harness_->Add(kOne);
+  const std::string two = harness_->Add(kTwo);
+  ASSERT_OK(images().Tag(kTwo, "docker.io/library/again:1"));
+  ASSERT_OK(images().Untag(kOne));
+  ASSERT_OK(images().Remove(kTwo, {}));
+  // It has another name.
+  EXPECT_OK(images().Get(two).status());
+  ASSERT_OK(images().Remove("docker.io/library/again:1", {}));
+  EXPECT_THAT(images().Get(two), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK_AND_ASSIGN(const Image kept, images().Get(one));
+  EXPECT_THAT(kept.references, IsEmpty());
+}
+
 TEST_P(ImagesContractTest, WhenDryRun_SaysTheSameAndRemovesNothing) {
   harness_->Add(kOne);
   PruneImagesRequest request = PruneOf(true);

@@ -1,0 +1,123 @@
+// Removing images, and the content that nothing needs then.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "engine/image/image_store.h"
+#include "os/files.h"
+
+namespace bulwark::engine::image {
+namespace {
+
+// The name that a layer has in the store.
+std::string LayerName(absl::string_view directory) {
+  size_t end = directory.rfind("/fs");
+  size_t begin = directory.rfind('/', end - 1) + 1;
+  return absl::StrCat("sha256:", directory.substr(begin, end - begin));
+}
+
+}  // namespace
+
+absl::Status ImageStore::Remove(absl::string_view reference,
+                                const std::vector<std::string>& in_use) {
+  std::vector<std::string> aside;
+  const Roots extra = ExtraRoots();
+  {
+    absl::MutexLock lock(&mu_);
+    const std::string key(reference);
+    auto old_references = references_;
+    std::string digest = key;
+    if (const auto name = references_.find(key); name != references_.end()) {
+      digest = name->second;
+      references_.erase(name);
+    } else if (images_.count(key) + damaged_.count(key) == 0) {
+      return absl::NotFoundError(
+          absl::StrCat("image ", reference, " is not present"));
+    } else {
+      for (auto it = references_.begin(); it != references_.end();) {
+        it = it->second == key ? references_.erase(it) : ++it;
+      }
+    }
+    const bool wanted =
+        std::find(in_use.begin(), in_use.end(), digest) != in_use.end() ||
+        leased_.count(digest) > 0 ||
+        std::any_of(references_.begin(), references_.end(),
+                    [&](const auto& name) { return name.second == digest; });
+    auto image =
+        wanted ? decltype(images_)::node_type() : images_.extract(digest);
+    const bool was_damaged = !wanted && damaged_.erase(digest) > 0;
+    absl::Status saved = SaveSmaller();
+    if (!saved.ok()) {
+      references_ = std::move(old_references);
+      if (!image.empty()) images_.insert(std::move(image));
+      if (was_damaged) damaged_.insert(digest);
+      return saved;
+    }
+    RETURN_IF_ERROR(DropContent(extra, &aside));
+  }
+  for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
+  MakeReserve();
+  return absl::OkStatus();
+}
+
+void ImageStore::SetExtraRoots(std::function<Roots()> roots) {
+  absl::MutexLock lock(&mu_);
+  extra_roots_ = std::move(roots);
+}
+
+ImageStore::Roots ImageStore::ExtraRoots() const {
+  std::function<Roots()> roots;
+  {
+    absl::MutexLock lock(&mu_);
+    roots = extra_roots_;
+  }
+  return roots != nullptr ? roots() : Roots();
+}
+
+void ImageStore::AddContent(const Stored& stored, Roots& content) {
+  content.insert(stored.image.digest);
+  content.insert(stored.image.config_digest);
+  for (const LayerParts& layer : stored.layers) {
+    content.insert(layer.blob);
+    content.insert(LayerName(layer.directory));
+  }
+}
+
+ImageStore::Roots ImageStore::LiveContent() const {
+  Roots live(leased_.begin(), leased_.end());
+  for (const auto& [digest, stored] : images_) {
+    AddContent(stored, live);
+  }
+  return live;
+}
+
+absl::Status ImageStore::DropContent(const Roots& extra,
+                                     std::vector<std::string>* aside) {
+  // What those need that cannot be read is not known: it may be in use.
+  if (!damaged_.empty()) return absl::OkStatus();
+  Roots live = LiveContent();
+  live.insert(extra.begin(), extra.end());
+  for (const std::string& digest : blobs_->List()) {
+    if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
+  }
+  for (const std::string& name : layers_->List()) {
+    if (live.count(name) > 0) continue;
+    ASSIGN_OR_RETURN(std::string path, layers_->Detach(name));
+    aside->push_back(std::move(path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageStore::SweepContent() {
+  std::vector<std::string> aside;
+  const Roots extra = ExtraRoots();
+  {
+    absl::MutexLock lock(&mu_);
+    RETURN_IF_ERROR(DropContent(extra, &aside));
+  }
+  for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
+  return absl::OkStatus();
+}
+
+}  // namespace bulwark::engine::image
