@@ -75,8 +75,14 @@ absl::Status MatchEverywhere(const FileTree& tree, const IgnoreList& ignored,
   return absl::OkStatus();
 }
 
-absl::Status HashFile(const CopyItem& item, image::Sha256* hash) {
+absl::StatusOr<std::string> HashFile(const CopyItem& item, FileDigests& known,
+                                     Clock& clock) {
+  std::optional<std::string> remembered = known.Find(item.node.stat);
+  if (remembered.has_value()) return *std::move(remembered);
   ASSIGN_OR_RETURN(UniqueFd fd, item.tree->OpenFile(item.node));
+  const absl::Time began = clock.Now();
+  struct stat st;
+  if (fstat(fd.get(), &st) != 0) return ErrnoStatus("stat", item.node.path);
   std::vector<char> buffer(256 << 10);
   image::Sha256 contents;
   for (;;) {
@@ -85,8 +91,9 @@ absl::Status HashFile(const CopyItem& item, image::Sha256* hash) {
     if (n == 0) break;
     contents.Update(absl::string_view(buffer.data(), n));
   }
-  hash->Update(contents.Digest());
-  return absl::OkStatus();
+  std::string digest = contents.Digest();
+  known.Put(st, began, digest);
+  return digest;
 }
 
 }  // namespace
@@ -239,7 +246,8 @@ absl::Status AddSource(const FileTree& tree, const CopyFilter& filter,
 }
 
 absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
-                                     const CopyAttributes& attributes) {
+                                     const CopyAttributes& attributes,
+                                     FileDigests& known, Clock& clock) {
   image::Sha256 hash;
   hash.Update(absl::StrCat("directory ", plan.directory, "\n"));
   for (const CopyItem& item : plan.items) {
@@ -252,7 +260,9 @@ absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
                              " ", st.st_mode & S_IFMT, " ", mode, " ",
                              owner.uid, ":", owner.gid, " "));
     if (S_ISREG(st.st_mode)) {
-      RETURN_IF_ERROR(HashFile(item, &hash));
+      ASSIGN_OR_RETURN(const std::string contents,
+                       HashFile(item, known, clock));
+      hash.Update(contents);
     } else if (S_ISLNK(st.st_mode)) {
       ASSIGN_OR_RETURN(std::string target, item.tree->ReadLink(item.node));
       hash.Update(absl::StrCat(target.size(), ":", target));

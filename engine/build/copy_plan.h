@@ -12,6 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "engine/build/file_digests.h"
 #include "engine/build/file_tree.h"
 #include "engine/build/glob.h"
 #include "engine/build/mode_change.h"
@@ -66,9 +68,11 @@ absl::Status AddContents(const FileTree& tree, const CopyFilter& filter,
                          const FileTree::Node& directory,
                          const std::string& destination, CopyPlan* plan);
 
-// A digest of everything that the plan will write, but for times.
+// A digest of everything that the plan will write, but for times. Files that
+// `known` knows are not read.
 absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
-                                     const CopyAttributes& attributes);
+                                     const CopyAttributes& attributes,
+                                     FileDigests& known, Clock& clock);
 
 // Writes the plan into the empty directory `root_fd`, the next layer above
 // `below`. Directories on the way are made as they are below, or new with mode

@@ -203,10 +203,14 @@ absl::Status CopyStep::SetArchivesAside(size_t first,
 }
 
 absl::StatusOr<std::string> CopyStep::Hash() const {
-  ASSIGN_OR_RETURN(std::string files, HashPlan(plan_, attributes_));
+  FileDigests& known = context_->options.cache->digests();
+  Clock& clock = *context_->options.clock;
+  ASSIGN_OR_RETURN(std::string files,
+                   HashPlan(plan_, attributes_, known, clock));
   CopyPlan archives;
   archives.items = archives_;
-  ASSIGN_OR_RETURN(std::string packed, HashPlan(archives, attributes_));
+  ASSIGN_OR_RETURN(std::string packed,
+                   HashPlan(archives, attributes_, known, clock));
   return image::DigestOf(absl::StrCat(files, " ", packed, " ", commits_));
 }
 

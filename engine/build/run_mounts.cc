@@ -132,7 +132,10 @@ absl::StatusOr<std::string> RunMounts::Key() const {
       } else {
         plan.items.push_back({&place->tree, place->node, "file", false});
       }
-      ASSIGN_OR_RETURN(item["content"], HashPlan(plan, CopyAttributes()));
+      ASSIGN_OR_RETURN(
+          item["content"],
+          HashPlan(plan, CopyAttributes(), context_->options.cache->digests(),
+                   *context_->options.clock));
     }
     list.push_back(std::move(item));
   }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "engine/build/file_digests.h"
 #include "engine/image/image_store.h"
 
 namespace bulwark::engine::build {
@@ -44,6 +45,9 @@ class StepCache {
   // Forgets them all; their content goes with the store's next sweep.
   absl::Status Clear();
 
+  // Of files in the keys of steps.
+  FileDigests& digests() { return digests_; }
+
  private:
   StepCache(std::string dir, image::ImageStore* store, Clock* clock)
       : dir_(std::move(dir)), store_(store), clock_(clock) {}
@@ -56,6 +60,7 @@ class StepCache {
   const std::string dir_;
   image::ImageStore* const store_;
   Clock* const clock_;
+  FileDigests digests_;
 };
 
 }  // namespace bulwark::engine::build
