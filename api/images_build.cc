@@ -12,6 +12,7 @@
 #include "api/archive_pipe.h"
 #include "api/audit/describe.h"
 #include "api/images_progress.h"
+#include "api/sent_contexts.h"
 #include "base/status.h"
 
 namespace bulwark::api {
@@ -100,48 +101,6 @@ class LockedStream {
  private:
   absl::Mutex mu_;
   BuildStream& stream_;
-};
-
-// What the client sends after the options, on disk: "" is the main context.
-class SentContexts {
- public:
-  SentContexts(Uploads& uploads, int64_t limit)
-      : uploads_(uploads), limit_(limit) {}
-
-  absl::Status Append(const std::string& name, absl::string_view data) {
-    auto it = files_.find(name);
-    if (it == files_.end()) {
-      ASSIGN_OR_RETURN(UploadFile file, uploads_.NewFile(limit_));
-      it = files_.emplace(name, std::make_unique<UploadFile>(std::move(file)))
-               .first;
-    }
-    return it->second->Append(data);
-  }
-
-  bool Has(const std::string& name) const { return files_.count(name) > 0; }
-
-  // Where it is now; an empty folder if nothing came. The tar is gone.
-  absl::StatusOr<std::string> Unpack(const std::string& name,
-                                     const UnpackFunction& unpack) {
-    ASSIGN_OR_RETURN(std::unique_ptr<UploadDir> dir, uploads_.NewDir());
-    std::string path = dir->path();
-    dirs_.push_back(std::move(dir));
-    auto it = files_.find(name);
-    if (it == files_.end()) return path;
-    RETURN_IF_ERROR(it->second->Rewind());
-    RETURN_IF_ERROR_CTX(unpack(it->second->fd(), path),
-                        name.empty()
-                            ? "unpack the build context"
-                            : absl::StrCat("unpack the build context ", name));
-    files_.erase(it);
-    return path;
-  }
-
- private:
-  Uploads& uploads_;
-  const int64_t limit_;
-  std::map<std::string, std::unique_ptr<UploadFile>> files_;
-  std::vector<std::unique_ptr<UploadDir>> dirs_;
 };
 
 absl::Status Receive(BuildStream& stream, const engine::BuildRequest& request,
@@ -278,18 +237,23 @@ absl::Status ImagesService::BuildChecked(const grpc::ServerContext& context,
   ASSIGN_OR_RETURN(engine::BuildRequest request,
                    ToBuildRequest(message.options(), caller));
   message.Clear();
-  SentContexts sent(env_.uploads, limits_.context_bytes);
+  SentContexts sent(env_.uploads, env_.kept, limits_.context_bytes);
+  const int64_t uid = caller.identity().uid();
+  RETURN_IF_ERROR(sent.TakeOffer("", uid, request.remote_context));
+  for (auto& [name, place] : request.contexts) {
+    RETURN_IF_ERROR(sent.TakeOffer(name, uid, place));
+  }
   RETURN_IF_ERROR(Receive(stream, request, sent));
   if (context.IsCancelled()) {
     return absl::CancelledError("build image: the client is gone");
   }
-  ASSIGN_OR_RETURN(request.context_dir, sent.Unpack("", unpack_));
+  ASSIGN_OR_RETURN(request.context_dir, sent.Open("", unpack_));
   for (auto& [name, place] : request.contexts) {
     if (!place.empty()) continue;
     if (!sent.Has(name)) {
       return Wrong(absl::StrCat("nothing was sent for context ", name));
     }
-    ASSIGN_OR_RETURN(place, sent.Unpack(name, unpack_));
+    ASSIGN_OR_RETURN(place, sent.Open(name, unpack_));
   }
   LockedStream locked(stream);
   if (!IsArchive(request.output)) {
@@ -315,10 +279,15 @@ absl::Status ImagesService::BuildChecked(const grpc::ServerContext& context,
 
 grpc::Status ImagesService::Build(grpc::ServerContext* context,
                                   BuildStream* stream) {
-  return env_.gate.Run(*context, "/bulwark.v1.Images/Build",
-                       [&](const Caller& caller) {
-                         return BuildChecked(*context, caller, *stream);
-                       });
+  return env_.gate.Run(
+      *context, "/bulwark.v1.Images/Build", [&](const Caller& caller) {
+        const absl::Status status = BuildChecked(*context, caller, *stream);
+        // The next one needs the room.
+        if (absl::IsResourceExhausted(status)) {
+          env_.kept.Clear();
+        }
+        return status;
+      });
 }
 
 }  // namespace bulwark::api

@@ -9,6 +9,8 @@
 
 #include "absl/status/status.h"
 #include "api/gate.h"
+#include "api/kept_contexts.h"
+#include "api/sent_contexts.h"
 #include "api/spec_writer.h"
 #include "api/stopper.h"
 #include "api/uploads.h"
@@ -21,11 +23,6 @@
 #include "store/store.h"
 
 namespace bulwark::api {
-
-// Unpacks the tar that `fd` reads into the empty directory `dir`, and never
-// writes outside of it, whatever the tar says.
-using UnpackFunction =
-    std::function<absl::Status(int fd, const std::string& dir)>;
 
 // What the image side of the engine knows of registries.
 struct RegistryFunctions {
@@ -54,6 +51,7 @@ class ImagesService final : public v1::Images::Service {
     engine::Images& images;
     Clock& clock;
     Uploads& uploads;
+    KeptContexts& kept;
     const Stopper& stopper;
     SpecWriter& writer;     // whoever writes keys does it under its lock
     secrets::Vault* vault;  // null: no log-ins

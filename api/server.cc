@@ -9,11 +9,14 @@
 #include <grpcpp/server_posix.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "api/acceptor.h"
 #include "api/containers_service.h"
+#include "api/contexts_service.h"
 #include "api/jobs_service.h"
+#include "api/kept_contexts.h"
 #include "api/members.h"
 #include "api/resources_service.h"
 #include "api/secrets_service.h"
@@ -70,6 +73,21 @@ Authorizer ByMembership(Members& members) {
   };
 }
 
+// What is kept of contexts goes with the build cache.
+HostFunctions WithContexts(HostFunctions host, KeptContexts& kept) {
+  if (host.prune == nullptr) return host;
+  host.prune = [prune = std::move(host.prune),
+                &kept](const v1::PruneRequest& request) {
+    const auto& types = request.types();
+    if (!request.validate_only() &&
+        std::find(types.begin(), types.end(), "build-cache") != types.end()) {
+      kept.Clear();
+    }
+    return prune(request);
+  };
+  return host;
+}
+
 class ServerImpl final : public Server {
  public:
   ServerImpl(const ServerOptions& options, const ServerDependencies& d)
@@ -87,16 +105,18 @@ class ServerImpl final : public Server {
         writer_(d.store, d.clock, d.entropy, d.normalize, d.vault),
         backup_({d.store, writer_, d.vault, d.clock, d.entropy},
                 options.version.version),
+        kept_(d.clock, d.entropy),
         resources_(gate_, d.store, writer_, stopper_),
         services_(gate_, d.store, writer_),
         jobs_(gate_, writer_),
         system_(gate_, d.store, audit_, backup_, stopper_, options.version,
-                d.shutdown, d.host),
+                d.shutdown, WithContexts(d.host, kept_)),
         containers_(gate_, d.store, d.engine, d.access, d.files, d.commits,
                     d.stats, d.clock, stopper_),
         uploads_(options.state_dir, d.entropy),
-        images_({gate_, d.store, d.images, d.clock, uploads_, stopper_, writer_,
-                 d.vault, d.registries, d.content, d.exchange},
+        contexts_(gate_, kept_),
+        images_({gate_, d.store, d.images, d.clock, uploads_, kept_, stopper_,
+                 writer_, d.vault, d.registries, d.content, d.exchange},
                 d.unpack,
                 {options.max_archive_bytes, options.max_context_bytes}),
         volumes_(gate_, d.volumes, stopper_) {
@@ -119,8 +139,8 @@ class ServerImpl final : public Server {
     grpc::ServerBuilder builder;
     SetBounds(builder, options_);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &resources_, &services_, &jobs_, &system_, &containers_, &images_,
-             &volumes_}) {
+             &resources_, &services_, &jobs_, &system_, &containers_,
+             &contexts_, &images_, &volumes_}) {
       builder.RegisterService(service);
     }
     if (secrets_ != nullptr) builder.RegisterService(secrets_.get());
@@ -167,12 +187,14 @@ class ServerImpl final : public Server {
   const Gate gate_;
   SpecWriter writer_;
   StateBackup backup_;
+  KeptContexts kept_;
   ResourcesService resources_;
   ServicesService services_;
   JobsService jobs_;
   SystemService system_;
   ContainersService containers_;
   Uploads uploads_;
+  ContextsService contexts_;
   ImagesService images_;
   VolumesService volumes_;
   std::unique_ptr<SecretsService> secrets_;

@@ -15,6 +15,7 @@
 #include "base/ignore_list.h"
 #include "base/status.h"
 #include "ctl/errors.h"
+#include "ctl/offer.h"
 #include "ctl/pull.h"
 #include "ctl/tar.h"
 
@@ -127,6 +128,23 @@ Client::Source SourceOf(std::shared_ptr<TarFolder> tar) {
   return [tar = std::move(tar)] { return tar->Next(); };
 }
 
+// Offers the folder first, and adds what has to be sent of it to `parts`; where
+// the daemon finds it.
+std::string SendFolder(Context& context, const std::string& folder,
+                       const std::string& dockerfile, const std::string& name,
+                       std::shared_ptr<TarFolder> tar,
+                       std::vector<Client::BuildPart>& parts) {
+  std::error_code error;
+  const std::string path = fs::canonical(folder, error).string();
+  // Another Dockerfile may ignore other files.
+  const std::optional<Offer> offer =
+      OfferFolder(context, absl::StrCat(path, "\n", dockerfile), *tar);
+  if (!offer.has_value() || !offer->complete) {
+    parts.push_back({name, SourceOf(std::move(tar))});
+  }
+  return offer.has_value() ? offer->place : "";
+}
+
 // A tar, or a Dockerfile for an empty context.
 absl::Status OpenStdin(Context& context, const BuildFlags& flags,
                        v1::BuildOptions& options,
@@ -180,11 +198,13 @@ absl::Status OpenFolder(Context& context, const BuildFlags& flags,
     }
     RETURN_IF_ERROR(Filter(flags.context, file.name, beside, *tar));
   }
-  parts.push_back({"", SourceOf(std::move(tar))});
+  options.set_remote_context(SendFolder(
+      context, flags.context, options.dockerfile(), "", std::move(tar), parts));
   return absl::OkStatus();
 }
 
-absl::Status OpenNamed(const BuildFlags& flags, v1::BuildOptions& options,
+absl::Status OpenNamed(Context& context, const BuildFlags& flags,
+                       v1::BuildOptions& options,
                        std::vector<Client::BuildPart>& parts) {
   for (const std::string& text : flags.contexts) {
     const size_t equals = text.find('=');
@@ -204,10 +224,10 @@ absl::Status OpenNamed(const BuildFlags& flags, v1::BuildOptions& options,
           absl::StrCat("--build-context ", name, "=", value,
                        ": neither a folder nor a URL"));
     }
-    (*options.mutable_contexts())[name] = "";
     ASSIGN_OR_RETURN(std::shared_ptr<TarFolder> tar, TarFolder::Open(value));
     RETURN_IF_ERROR(Filter(value, "Dockerfile", std::nullopt, *tar));
-    parts.push_back({name, SourceOf(std::move(tar))});
+    (*options.mutable_contexts())[name] =
+        SendFolder(context, value, "", name, std::move(tar), parts);
   }
   return absl::OkStatus();
 }
@@ -234,7 +254,7 @@ absl::StatusOr<std::vector<Client::BuildPart>> OpenBuildContexts(
   } else {
     RETURN_IF_ERROR(OpenFolder(context, flags, options, parts));
   }
-  RETURN_IF_ERROR(OpenNamed(flags, options, parts));
+  RETURN_IF_ERROR(OpenNamed(context, flags, options, parts));
   return parts;
 }
 

@@ -1,12 +1,15 @@
 // ctl build: what is sent, and what becomes of what comes back.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sodium.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <string>
 
 #include "ctl/errors.h"
+#include "ctl/offer.h"
 #include "ctl/testing/fixture.h"
 
 namespace bulwark::ctl::testing {
@@ -45,6 +48,72 @@ TEST_F(CtlBuildTest, WhenFilesAreIgnored_TheyAreNotSent) {
               AllOf(HasSubstr("A-CONTENT"), HasSubstr("KEPT-CONTENT"),
                     HasSubstr("FROM scratch"), Not(HasSubstr("HUGE-CONTENT")),
                     Not(HasSubstr("node_modules/huge"))));
+}
+
+TEST_F(CtlBuildTest, WhenTheDaemonHasFiles_TheRestIsSent) {
+  mkdir((context_ + "/d").c_str(), 0755);
+  File("context/d/known", "KNOWN-CONTENT");
+  File("context/new", "NEW-CONTENT");
+  symlink("new", (context_ + "/link").c_str());
+  File("context/.dockerignore", "ignored\n");
+  File("context/ignored", "IGNORED-CONTENT");
+
+  server_.set_lacks(std::set<std::string>{"new"});
+  EXPECT_EQ(Ctl({"build", context_}), kExitOk) << err_;
+  EXPECT_EQ(server_.last_build().remote_context(), "offered:7");
+  EXPECT_THAT(
+      server_.uploaded(),
+      AllOf(HasSubstr("NEW-CONTENT"), HasSubstr("d/"), HasSubstr("link"),
+            Not(HasSubstr("known")), Not(HasSubstr("FROM scratch"))));
+  const v1::OfferContextRequest offer = server_.last_offer();
+  EXPECT_THAT(offer.origin(), HasSubstr("/context\nDockerfile"));
+  std::vector<std::string> paths;
+  for (const v1::ContextEntry& entry : offer.entries()) {
+    paths.push_back(entry.path());
+    // They were made just now.
+    EXPECT_EQ(entry.version(), "");
+  }
+  EXPECT_THAT(paths, ElementsAre(".dockerignore", "Dockerfile", "d", "d/known",
+                                 "link", "new"));
+  EXPECT_EQ(offer.entries(3).size_bytes(), 13);
+  EXPECT_EQ(offer.entries(4).target(), "new");
+
+  server_.set_lacks(std::set<std::string>());
+  EXPECT_EQ(Ctl({"build", "--build-context", "more=" + context_, context_}),
+            kExitOk)
+      << err_;
+  EXPECT_EQ(server_.last_build().contexts().at("more"), "offered:7");
+  EXPECT_EQ(server_.uploaded(), "");
+
+  // A daemon that takes no offers gets everything.
+  server_.set_lacks(std::nullopt);
+  EXPECT_EQ(Ctl({"build", context_}), kExitOk) << err_;
+  EXPECT_EQ(server_.last_build().remote_context(), "");
+  EXPECT_THAT(server_.uploaded(),
+              AllOf(HasSubstr("KNOWN-CONTENT"), HasSubstr("NEW-CONTENT")));
+}
+
+TEST_F(CtlBuildTest, WhenAFileMayHaveChanged_ItsVersionIsAnother) {
+  const std::string path = File("context/a", "12345");
+  TarFolder::Listed listed = {path, "a", {}, ""};
+  ASSERT_EQ(lstat(path.c_str(), &listed.info), 0);
+  const absl::Time later =
+      absl::TimeFromTimespec(listed.info.st_ctim) + absl::Minutes(1);
+  const std::string version = EntryOf(listed, later).version();
+  EXPECT_NE(version, "");
+  // Another content of the same size, and the time set back.
+  const timespec times[2] = {listed.info.st_atim, listed.info.st_mtim};
+  while (EntryOf(listed, later).version() == version) {
+    std::ofstream(path) << "54321";
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    ASSERT_EQ(lstat(path.c_str(), &listed.info), 0);
+  }
+  EXPECT_EQ(listed.info.st_mtim.tv_nsec, times[1].tv_nsec);
+  // Within the steps of the file system's clock it could change unseen.
+  EXPECT_EQ(EntryOf(listed, absl::TimeFromTimespec(listed.info.st_ctim) +
+                                absl::Seconds(2))
+                .version(),
+            "");
 }
 
 TEST_F(CtlBuildTest, WhenTheDockerfileComesFromElsewhere_ItsTextIsSent) {

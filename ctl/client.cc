@@ -115,6 +115,7 @@ Client::Client(const std::string& socket, absl::Duration timeout, Clock& clock,
   impl_->jobs = v1::Jobs::NewStub(channel);
   impl_->containers = v1::Containers::NewStub(channel);
   impl_->images = v1::Images::NewStub(channel);
+  impl_->contexts = v1::Contexts::NewStub(channel);
   impl_->secrets = v1::Secrets::NewStub(channel);
   impl_->system = v1::System::NewStub(channel);
   impl_->volumes = v1::Volumes::NewStub(channel);

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "proto/bulwark/v1/api.pb.h"
+#include "proto/bulwark/v1/contexts.pb.h"
 
 namespace bulwark::ctl {
 
@@ -131,6 +132,9 @@ class Client {
   absl::StatusOr<v1::ListReferrersResponse> ListReferrers(
       const v1::ListReferrersRequest& request, absl::Time deadline);
   absl::Status Load(const Source& source, const OnProgress& on_progress);
+  // UNIMPLEMENTED if the daemon is older than that.
+  absl::StatusOr<v1::OfferContextResponse> OfferContext(
+      const v1::OfferContextRequest& request);
   // One context of a build: "" is the main one.
   struct BuildPart {
     std::string name;

@@ -97,6 +97,11 @@ absl::Status Client::Load(const Source& source, const OnProgress& on_progress) {
   return status.ok() ? impl_->ToStatus(result) : status;
 }
 
+absl::StatusOr<v1::OfferContextResponse> Client::OfferContext(
+    const v1::OfferContextRequest& request) {
+  return impl_->Call(*impl_->contexts, &v1::Contexts::Stub::Offer, request);
+}
+
 absl::Status Client::Build(const v1::BuildOptions& options,
                            const std::vector<BuildPart>& parts,
                            const OnProgress& on_progress) {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "ctl/client.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
+#include "proto/bulwark/v1/contexts.grpc.pb.h"
 
 namespace bulwark::ctl {
 
@@ -28,6 +29,7 @@ struct Client::Impl {
   std::unique_ptr<v1::Jobs::Stub> jobs;
   std::unique_ptr<v1::Containers::Stub> containers;
   std::unique_ptr<v1::Images::Stub> images;
+  std::unique_ptr<v1::Contexts::Stub> contexts;
   std::unique_ptr<v1::Secrets::Stub> secrets;
   std::unique_ptr<v1::System::Stub> system;
   std::unique_ptr<v1::Volumes::Stub> volumes;

@@ -98,7 +98,7 @@ absl::StatusOr<std::string> ReadLink(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<TarFolder>> TarFolder::Open(std::string folder) {
   auto tar = std::unique_ptr<TarFolder>(new TarFolder(folder));
-  RETURN_IF_ERROR(tar->List(folder, ""));
+  RETURN_IF_ERROR(List(folder, "", tar->stack_));
   return tar;
 }
 
@@ -123,7 +123,8 @@ bool TarFolder::IsLeftOut(const std::string& name) const {
 }
 
 // Pushes the folder's entries so that they come in the order of their names.
-absl::Status TarFolder::List(const std::string& path, const std::string& name) {
+absl::Status TarFolder::List(const std::string& path, const std::string& name,
+                             std::vector<Entry>& stack) {
   DIR* dir = opendir(path.c_str());
   if (dir == nullptr) return ErrnoStatus("open folder", path);
   absl::Cleanup close_dir = [dir] { closedir(dir); };
@@ -137,42 +138,73 @@ absl::Status TarFolder::List(const std::string& path, const std::string& name) {
   if (errno != 0) return ErrnoStatus("read folder", path);
   std::sort(names.rbegin(), names.rend());
   for (const std::string& child : names) {
-    stack_.push_back({absl::StrCat(path, "/", child),
-                      absl::StrCat(name, name.empty() ? "" : "/", child)});
+    stack.push_back({absl::StrCat(path, "/", child),
+                     absl::StrCat(name, name.empty() ? "" : "/", child)});
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> TarFolder::Header(const Entry& entry) {
+absl::StatusOr<std::optional<struct stat>> TarFolder::Visit(
+    const Entry& entry, std::vector<Entry>& stack) const {
   struct stat info {};
   if (lstat(entry.path.c_str(), &info) != 0) {
-    if (errno == ENOENT) return "";
+    if (errno == ENOENT) return std::nullopt;
     return ErrnoStatus("stat", entry.path);
   }
+  const bool left_out = IsLeftOut(entry.name);
+  if (!S_ISDIR(info.st_mode)) {
+    const bool known = S_ISREG(info.st_mode) || S_ISLNK(info.st_mode);
+    if (left_out || !known) return std::nullopt;
+    return info;
+  }
+  if (left_out) {
+    // A file that is sent always may lie in it, too.
+    const std::string prefix = entry.name + "/";
+    const auto below = always_.lower_bound(prefix);
+    const bool needed =
+        ignored_.HasExceptions() ||
+        (below != always_.end() && absl::StartsWith(*below, prefix));
+    if (!needed) return std::nullopt;
+  }
+  RETURN_IF_ERROR(List(entry.path, entry.name, stack));
+  if (left_out) return std::nullopt;
+  return info;
+}
+
+absl::StatusOr<std::vector<TarFolder::Listed>> TarFolder::ListAll() const {
+  std::vector<Listed> all;
+  std::vector<Entry> stack = stack_;
+  while (!stack.empty()) {
+    Entry entry = std::move(stack.back());
+    stack.pop_back();
+    ASSIGN_OR_RETURN(const std::optional<struct stat> info,
+                     Visit(entry, stack));
+    if (!info.has_value()) continue;
+    std::string target;
+    if (S_ISLNK(info->st_mode)) {
+      ASSIGN_OR_RETURN(target, ReadLink(entry.path));
+    }
+    all.push_back({std::move(entry.path), std::move(entry.name), *info,
+                   std::move(target)});
+  }
+  return all;
+}
+
+absl::StatusOr<std::string> TarFolder::Header(const Entry& entry) {
+  ASSIGN_OR_RETURN(const std::optional<struct stat> found,
+                   Visit(entry, stack_));
+  if (!found.has_value() || skipped_.count(entry.name) > 0) return "";
+  struct stat info = *found;
   const int64_t mtime = info.st_mtim.tv_sec;
   const int64_t uid = keep_owners_ ? info.st_uid : 0;
   const int64_t gid = keep_owners_ ? info.st_gid : 0;
-  const bool left_out = IsLeftOut(entry.name);
   if (S_ISDIR(info.st_mode)) {
-    if (left_out) {
-      // A file that is sent always may lie in it, too.
-      const std::string prefix = entry.name + "/";
-      const auto below = always_.lower_bound(prefix);
-      const bool needed =
-          ignored_.HasExceptions() ||
-          (below != always_.end() && absl::StartsWith(*below, prefix));
-      if (needed) RETURN_IF_ERROR(List(entry.path, entry.name));
-      return "";
-    }
-    RETURN_IF_ERROR(List(entry.path, entry.name));
     return Headers(entry.name + "/", '5', info.st_mode, 0, mtime, "", uid, gid);
   }
-  if (left_out) return "";
   if (S_ISLNK(info.st_mode)) {
     ASSIGN_OR_RETURN(std::string target, ReadLink(entry.path));
     return Headers(entry.name, '2', 0777, 0, mtime, target, uid, gid);
   }
-  if (!S_ISREG(info.st_mode)) return "";
   UniqueFd file(
       open(entry.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!file.ok()) {

@@ -2,9 +2,14 @@
 #ifndef CTL_TAR_H_
 #define CTL_TAR_H_
 
+#include <sys/stat.h>
+
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -37,6 +42,18 @@ class TarFolder {
   // Adds the content of a file outside the folder under `name`, at the end.
   void AddFile(std::string path, std::string name);
 
+  // What the archive will hold, in its order, but for what changes meanwhile.
+  struct Listed {
+    std::string path;
+    std::string name;  // in the archive, without "/" at its end
+    struct stat info;
+    std::string target;  // of a symbolic link
+  };
+  absl::StatusOr<std::vector<Listed>> ListAll() const;
+
+  // Leaves out these files.
+  void Skip(std::set<std::string> names) { skipped_ = std::move(names); }
+
   // The next piece of the archive; empty at its end. A file that shrinks
   // while it is read is FAILED_PRECONDITION; one that vanished is left out.
   absl::StatusOr<std::string> Next();
@@ -50,7 +67,12 @@ class TarFolder {
 
   explicit TarFolder(std::string folder) : folder_(std::move(folder)) {}
   bool IsLeftOut(const std::string& name) const;
-  absl::Status List(const std::string& path, const std::string& name);
+  static absl::Status List(const std::string& path, const std::string& name,
+                           std::vector<Entry>& stack);
+  // What is at the entry, and whether it belongs to the archive; then pushes
+  // what is below it.
+  absl::StatusOr<std::optional<struct stat>> Visit(
+      const Entry& entry, std::vector<Entry>& stack) const;
   absl::StatusOr<std::string> Header(const Entry& entry);
   absl::StatusOr<std::string> FilePiece();
 
@@ -61,6 +83,7 @@ class TarFolder {
   bool keep_owners_ = false;
   IgnoreList ignored_;
   std::set<std::string> always_;
+  std::set<std::string> skipped_;
   UniqueFd file_;
   std::string file_name_;
   int64_t left_ = 0;

@@ -346,6 +346,7 @@ FakeServer::FakeServer()
   services_.push_back(std::make_unique<Services>(*state_));
   services_.push_back(std::make_unique<Jobs>(*state_));
   services_.push_back(std::make_unique<Containers>(*state_));
+  services_.push_back(MakeFakeContexts(*state_));
   services_.push_back(MakeFakeImages(*state_));
   services_.push_back(MakeFakeSystem(*state_));
   services_.push_back(MakeFakeSecrets(*state_));
@@ -420,6 +421,7 @@ BULWARK_GET_(v1::ApplyRequest, last_apply, apply)
 BULWARK_GET_(v1::ExecStart, last_exec, exec)
 BULWARK_GET_(v1::BuildOptions, last_build, build)
 BULWARK_GET_(std::string, uploaded, uploaded)
+BULWARK_GET_(v1::OfferContextRequest, last_offer, offer)
 
 #define BULWARK_SET_(Type, name, field)     \
   void FakeServer::set_##name(Type value) { \
@@ -427,6 +429,7 @@ BULWARK_GET_(std::string, uploaded, uploaded)
     state_->field = std::move(value);       \
   }
 BULWARK_SET_(std::vector<v1::LogLine>, log_lines, lines)
+BULWARK_SET_(std::optional<std::set<std::string>>, lacks, lacks)
 BULWARK_SET_(std::vector<v1::StatsResponse>, stats, stats)
 BULWARK_SET_(std::vector<v1::ImageInfo>, images, images)
 BULWARK_SET_(std::vector<v1::ImageProgress>, progress, progress)

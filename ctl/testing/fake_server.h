@@ -8,12 +8,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "base/testing/temp_dir.h"
 #include "proto/bulwark/v1/api.grpc.pb.h"
+#include "proto/bulwark/v1/contexts.pb.h"
 
 namespace bulwark::ctl::testing {
 
@@ -46,6 +49,7 @@ class FakeServer {
   v1::ExecStart last_exec();
   v1::BuildOptions last_build();
   std::string uploaded();
+  v1::OfferContextRequest last_offer();
 
   // Scripts.
   void set_log_lines(std::vector<v1::LogLine> lines);
@@ -53,6 +57,9 @@ class FakeServer {
   void set_stats(std::vector<v1::StatsResponse> stats);
   void set_images(std::vector<v1::ImageInfo> images);
   void set_progress(std::vector<v1::ImageProgress> progress);
+  // What of offered contexts has to be sent; without it all, as by a daemon
+  // that takes no offers.
+  void set_lacks(std::optional<std::set<std::string>> names);
   void set_warnings(std::vector<std::string> warnings);
   void set_doctor(v1::DoctorResponse doctor);
   void set_archive(std::string archive);

@@ -8,6 +8,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -17,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "manifest/kinds.h"
 #include "proto/bulwark/v1/api.pb.h"
+#include "proto/bulwark/v1/contexts.pb.h"
 
 namespace bulwark::ctl::testing {
 
@@ -42,6 +45,9 @@ struct FakeState {
   v1::ExecStart exec;
   v1::BuildOptions build;
   std::string uploaded;
+  v1::OfferContextRequest offer;
+  // What the daemon lacks of contexts; nothing: it takes no offers.
+  std::optional<std::set<std::string>> lacks;
   std::string archive;  // of Backup
   SealingKeys keys;
   std::vector<v1::LogLine> lines;
@@ -104,6 +110,7 @@ struct FakeState {
 };
 
 // The Images service over `state`.
+std::unique_ptr<grpc::Service> MakeFakeContexts(FakeState& state);
 std::unique_ptr<grpc::Service> MakeFakeImages(FakeState& state);
 
 // The System service over `state`.
