@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/isolators/isolators.h"
+#include "engine/plan/dev_links.h"
 
 namespace bulwark::engine {
 
@@ -126,19 +127,7 @@ void AddUsualDevices(const ContainerSpec& spec, int dev, PlanBuilder& plan) {
     plan.Add(Stage::kDeviceNodes, StepKind::kMknod, absl::StrCat("make ", path),
              args);
   }
-  const std::pair<const char*, const char*> links[] = {
-      {"/proc/self/fd", "/dev/fd"},
-      {"/proc/self/fd/0", "/dev/stdin"},
-      {"/proc/self/fd/1", "/dev/stdout"},
-      {"/proc/self/fd/2", "/dev/stderr"},
-      {"pts/ptmx", "/dev/ptmx"}};
-  for (const auto& [target, path] : links) {
-    StepArgs args;
-    args.str = target;
-    args.str2 = path;
-    plan.Add(Stage::kDeviceNodes, StepKind::kSymlink,
-             absl::StrCat("make ", path), args);
-  }
+  AddDevLinks(Stage::kDeviceNodes, 0, plan);
 }
 
 // With a user namespace it is the host's, as devices work in no other, and made

@@ -200,13 +200,14 @@ class Compiler {
   Action default_ = 0;
   bool arch_[seccomp::kArchs] = {};
   std::vector<Entry> entries_;
+  bool asks_ = false;  // some action is SCMP_ACT_NOTIFY
   // The highest number that the profile names, whatever it says of it.
   int highest_[seccomp::kArchs] = {};
 };
 
 absl::Status Compiler::Use(Action action, absl::string_view field) {
   if (action != SECCOMP_RET_USER_NOTIF) return absl::OkStatus();
-  result_.listener = true;
+  asks_ = true;
   if (!profile_.listener_path.empty()) return absl::OkStatus();
   return Wrong(field, "SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath");
 }
@@ -234,7 +235,7 @@ absl::Status Compiler::ReadFlags() {
     ASSIGN_OR_RETURN(const uint32_t flag, ValueOf(kFlags, name, "flags"));
     result_.flags |= flag;
   }
-  if (!result_.listener) {
+  if (!asks_) {
     // Says how to wait for a listener; without one the kernel refuses it.
     result_.flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     return absl::OkStatus();

@@ -15,12 +15,11 @@ namespace bulwark::engine::oci {
 
 struct SeccompProgram {
   std::string instructions;  // of sock_filter; 4096 of them at most
-  // For seccomp(2), SECCOMP_FILTER_FLAG_*; with NEW_LISTENER if `listener`.
+  // For seccomp(2), SECCOMP_FILTER_FLAG_*. With NEW_LISTENER some call asks the
+  // one behind listener_path. It may be any call, those between seccomp(2) and
+  // execve(2) too: whoever installs the filter hands the descriptor on without
+  // help of the process that has it.
   uint32_t flags = 0;
-  // Some call asks the one behind listener_path. It may be any call, those
-  // between seccomp(2) and execve(2) too: whoever installs the filter hands the
-  // descriptor on without help of the process that has it.
-  bool listener = false;
 };
 
 // INVALID_ARGUMENT, naming the field, for a name of an action, operator, flag
