@@ -35,8 +35,8 @@ enum class Where : uint8_t { kShim = 0, kChild = 1 };
 enum class StepKind : uint16_t {
   kNone = 0,
   kOpen,           // slot = open(str, flags), below the directory slot2, if any
-  kNewFs,          // slot = detached mount of type str, options str2 ("a=b,c"),
-                   // mount attributes value
+  kNewFs,          // slot = detached mount of type str, options str2
+                   // ('a=b,c,d="e,f"'), mount attributes value
   kOverlay,        // slot = detached overlay; `value` layers from slot2 on,
                    // topmost first; value2: upper slot | work slot << 16 |
                    // owner of its own files << 32

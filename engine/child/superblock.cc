@@ -23,13 +23,20 @@ int FinishFs(int fs, uint64_t attributes) {
 
 namespace {
 
-// Applies "a=b,flag". An option is shorter than the kernel's own limit of 256.
+// Applies 'a=b,flag,c="d,e"'. An option is shorter than the kernel's own limit
+// of 256; what is in quotes has no end but the next quote, and comes without
+// them.
 int ApplyOptions(int fs, const char* options) {
   char option[256];
   while (*options != 0) {
     size_t n = 0;
     char* value = nullptr;
-    for (; *options != 0 && *options != ','; ++options) {
+    bool quoted = false;
+    for (; *options != 0 && (quoted || *options != ','); ++options) {
+      if (*options == '"') {
+        quoted = !quoted;
+        continue;
+      }
       if (n + 1 >= sizeof(option)) return -E2BIG;
       option[n++] = *options;
       if (*options == '=' && value == nullptr) {

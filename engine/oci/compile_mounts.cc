@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "engine/oci/compile.h"
 #include "engine/oci/mount_options.h"
+#include "engine/plan/dev_links.h"
 
 namespace bulwark::engine::oci {
 
@@ -23,6 +24,33 @@ namespace {
 
 constexpr uint64_t kPlain =
     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+// Whether files of a new file system get the label of the mount. Those of the
+// kernel have labels by its own rules, and mqueue refuses one.
+bool TakesLabel(const std::string& type) {
+  return type != "proc" && type != "sysfs" && type != "mqueue";
+}
+
+// An error if the launch plan cannot hold the option. What has commas, such as
+// a label with categories, is in quotes there, and has to come in them.
+absl::Status CheckOption(absl::string_view option) {
+  const size_t equals = option.find('=');
+  const absl::string_view name = option.substr(0, equals);
+  absl::string_view value = equals == absl::string_view::npos
+                                ? absl::string_view()
+                                : option.substr(equals + 1);
+  const bool quoted =
+      value.size() >= 2 && value.front() == '"' && value.back() == '"';
+  if (quoted) value = value.substr(1, value.size() - 2);
+  if (option.size() <= 250 &&
+      name.find_first_of(",\"") == absl::string_view::npos &&
+      value.find_first_of(quoted ? "\"" : ",\"") == absl::string_view::npos) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("option \"", option.substr(0, 60),
+                   "\" has a comma or quote in it or is too long"));
+}
 
 // Adds the steps of mounts in the order of the configuration. What is bound is
 // opened before anything is mounted, with the host's rights; a slot that is
@@ -145,15 +173,17 @@ class MountCompiler {
     const int slot = devpts ? plan_.NewSlot() : shared_slot_;
     if (devpts) devpts_slot_ = slot;
     std::vector<std::string> data = options.data;
-    if (!mount.source.empty() && mount.source.find(',') == std::string::npos) {
+    if (!mount.source.empty() &&
+        mount.source.find_first_of(",\"") == std::string::npos) {
       data.insert(data.begin(), absl::StrCat("source=", mount.source));
     }
+    if (!spec_.linux_.mount_label.empty() && TakesLabel(mount.type)) {
+      data.push_back(
+          absl::StrCat("context=\"", spec_.linux_.mount_label, "\""));
+    }
     for (const std::string& option : data) {
-      if (option.find(',') != std::string::npos || option.size() > 250) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(Where(mount), ": option \"", option.substr(0, 60),
-                         "\" has a comma in it or is too long"));
-      }
+      const absl::Status status = CheckOption(option);
+      if (!status.ok()) return Annotate(status, Where(mount));
     }
     // proc and sysfs show through: a link in the image must not move them.
     const bool kernels = mount.type == "proc" || mount.type == "sysfs";
@@ -270,23 +300,6 @@ void AddNode(const Device& device, bool bind, PlanBuilder& plan) {
            absl::StrCat("make device ", device.path), args);
 }
 
-void AddLinks(PlanBuilder& plan) {
-  const std::pair<const char*, const char*> links[] = {
-      {"/proc/self/fd", "/dev/fd"},
-      {"/proc/self/fd/0", "/dev/stdin"},
-      {"/proc/self/fd/1", "/dev/stdout"},
-      {"/proc/self/fd/2", "/dev/stderr"},
-      {"pts/ptmx", "/dev/ptmx"}};
-  for (const auto& [target, path] : links) {
-    StepArgs args;
-    args.str = target;
-    args.str2 = path;
-    args.flags = child::kOptional;
-    plan.Add(Stage::kUserMounts, StepKind::kSymlink,
-             absl::StrCat("make ", path), args);
-  }
-}
-
 void AddTerminal(int devpts, PlanBuilder& plan) {
   StepArgs pty;
   pty.slot2 = devpts;
@@ -330,7 +343,7 @@ void AddDevices(const Spec& spec, PlanBuilder& plan) {
   for (const Device& device : defaults) {
     if (named.count(device.path) == 0) AddNode(device, bind, plan);
   }
-  AddLinks(plan);
+  AddDevLinks(Stage::kUserMounts, child::kOptional, plan);
 }
 
 }  // namespace bulwark::engine::oci

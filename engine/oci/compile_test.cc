@@ -61,6 +61,37 @@ class CompileTest : public ::testing::Test {
   SeccompProgram seccomp_;
 };
 
+TEST_F(CompileTest, AMountLabelIsTheContextOfNewFileSystems) {
+  Mount tmpfs;
+  tmpfs.type = "tmpfs";
+  tmpfs.destination = "/tmp";
+  Mount proc;
+  proc.type = "proc";
+  proc.destination = "/proc";
+  spec_.mounts = {proc, tmpfs};
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan without, Compile());
+  EXPECT_THAT(without.bytes, ::testing::Not(HasSubstr("context=")));
+  spec_.linux_.mount_label = "system_u:object_r:container_file_t:s0:c1,c2";
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan plan, Compile());
+  ExpectVerifies(plan);
+  const std::string option =
+      "context=\"system_u:object_r:container_file_t:s0:c1,c2\"";
+  const size_t first = plan.bytes.find(option);
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(plan.bytes.find("context=", first + 1), std::string::npos);
+  // As Podman writes it.
+  spec_.linux_.mount_label.clear();
+  spec_.mounts[1].options = {option, "size=64k"};
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan given, Compile());
+  EXPECT_THAT(given.bytes, HasSubstr(option + ",size=64k"));
+  for (const char* bad : {"a=\"b", "a=b\"c", "a,b=c", "\"a=b\""}) {
+    spec_.mounts[1].options = {bad};
+    EXPECT_THAT(Compile(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                    HasSubstr("mount on /tmp")))
+        << bad;
+  }
+}
+
 TEST_F(CompileTest, StepsThatCannotBeUndoneComeAfterTheStart) {
   spec_.process->capabilities.emplace();
   spec_.process->no_new_privileges = true;

@@ -88,6 +88,8 @@ absl::StatusOr<std::string> StatsOf(const Runtime& runtime,
 
 // Writes the pid in decimal, atomically. Nothing if `path` is empty.
 absl::Status WritePidFile(const std::string& path, int pid);
+// Whether this host labels files and processes.
+bool HasSelinux();
 // FAILED_PRECONDITION if this host does not do what the process asks for.
 absl::Status CheckHost(const Process& process);
 // The capabilities that we can pass on.

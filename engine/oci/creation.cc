@@ -145,6 +145,7 @@ absl::Status Creation::Prepare() {
     ASSIGN_OR_RETURN(seccomp_, CompileSeccomp(*spec_.linux_.seccomp));
   }
   RETURN_IF_ERROR(CheckHost(*spec_.process));
+  if (!HasSelinux()) spec_.linux_.mount_label.clear();
   ASSIGN_OR_RETURN(host_, FindCgroupHost());
   CgroupRequest request;
   request.id = options_.id;

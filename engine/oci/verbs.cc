@@ -130,14 +130,15 @@ absl::Status WritePidFile(const std::string& path, int pid) {
   return absl::OkStatus();
 }
 
+bool HasSelinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
+
 absl::Status CheckHost(const Process& process) {
   if (!process.apparmor_profile.empty() &&
       access("/sys/kernel/security/apparmor", F_OK) != 0) {
     return absl::FailedPreconditionError(
         "process.apparmorProfile: AppArmor does not run on this host");
   }
-  if (!process.selinux_label.empty() &&
-      access("/sys/fs/selinux/enforce", F_OK) != 0) {
+  if (!process.selinux_label.empty() && !HasSelinux()) {
     return absl::FailedPreconditionError(
         "process.selinuxLabel: SELinux does not run on this host");
   }
