@@ -89,6 +89,7 @@ std::string FormatConfig(const ConfigFile& file) {
       {"rootfs", {{"type", "layers"}, {"diff_ids", file.diff_ids}}},
       {"history", FormatHistory(file.history)}};
   Set(&result, "variant", file.platform.variant);
+  Set(&result, "author", file.author);
   return Dump(result);
 }
 

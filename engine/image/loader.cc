@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "engine/image/archive_files.h"
 #include "engine/image/json.h"
@@ -43,6 +44,32 @@ class Loader {
         "read archive: it holds neither manifest.json (docker-archive) nor"
         " index.json (OCI layout); make one with `docker save` or `skopeo"
         " copy`");
+  }
+
+  absl::StatusOr<Image> RunLayout(const std::string& reference,
+                                  const std::string& platform) {
+    ASSIGN_OR_RETURN(std::string text,
+                     files_.Text("index.json", kMaxManifestBytes));
+    ASSIGN_OR_RETURN(const std::vector<IndexEntry> index, ParseIndex(text));
+    std::vector<std::string> names;
+    const IndexEntry* chosen =
+        index.size() == 1 && reference.empty() ? &index.front() : nullptr;
+    const std::string wanted = reference.empty() ? "latest" : reference;
+    for (const IndexEntry& entry : index) {
+      const std::string& name = entry.ref_name;
+      if (chosen == nullptr &&
+          (entry.descriptor.digest == wanted || name == wanted ||
+           absl::EndsWith(name, absl::StrCat(":", wanted)))) {
+        chosen = &entry;
+      }
+      names.push_back(name.empty() ? entry.descriptor.digest : name);
+    }
+    if (chosen == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the layout has no image \"", wanted, "\"; it has ",
+                       names.empty() ? "none" : absl::StrJoin(names, ", ")));
+    }
+    return LoadOciImage(*chosen, platform, {});
   }
 
  private:
@@ -101,7 +128,8 @@ class Loader {
     ASSIGN_OR_RETURN(std::vector<IndexEntry> index, ParseIndex(text));
     std::vector<Image> result;
     for (const IndexEntry& entry : index) {
-      ASSIGN_OR_RETURN(Image image, LoadOciImage(entry));
+      ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesOf(entry));
+      ASSIGN_OR_RETURN(Image image, LoadOciImage(entry, "", names));
       // An image with several names has an entry for each.
       const auto same = std::find_if(result.begin(), result.end(),
                                      [&image](const Image& other) {
@@ -120,13 +148,15 @@ class Loader {
     return result;
   }
 
-  absl::StatusOr<Image> LoadOciImage(const IndexEntry& entry) {
+  absl::StatusOr<Image> LoadOciImage(const IndexEntry& entry,
+                                     const std::string& wanted,
+                                     const std::vector<std::string>& names) {
     ASSIGN_OR_RETURN(std::string text, Document(entry.descriptor.digest));
     ASSIGN_OR_RETURN(std::string type,
                      DocumentType(text, entry.descriptor.media_type));
     if (IsIndexType(type)) {
       ASSIGN_OR_RETURN(std::vector<IndexEntry> inner, ParseIndex(text));
-      ASSIGN_OR_RETURN(Platform platform, ParsePlatform(""));
+      ASSIGN_OR_RETURN(Platform platform, ParsePlatform(wanted));
       ASSIGN_OR_RETURN(Descriptor chosen, ChoosePlatform(inner, platform));
       ASSIGN_OR_RETURN(text, Document(chosen.digest));
     }
@@ -140,7 +170,6 @@ class Loader {
                        Store(BlobName(layer.digest), kOciLayer));
       RETURN_IF_ERROR(Same(stored.digest, layer.digest));
     }
-    ASSIGN_OR_RETURN(std::vector<std::string> names, NamesOf(entry));
     return Finish(text, manifest, config, names);
   }
 
@@ -232,6 +261,20 @@ absl::StatusOr<std::vector<Image>> LoadImages(ImageStore* store, int fd,
       Loader(store, *std::move(files), &reporter).Run();
   if (!images.ok()) return Annotate(images.status(), "load image");
   return images;
+}
+
+absl::StatusOr<Image> LoadLayoutImage(ImageStore* store, int fd,
+                                      const std::string& reference,
+                                      const std::string& platform,
+                                      const ProgressSink& progress) {
+  Reporter reporter(progress);
+  absl::StatusOr<ArchiveFiles> files =
+      ArchiveFiles::Read(&store->blobs(), fd, &reporter);
+  if (!files.ok()) return Annotate(files.status(), "load OCI layout");
+  absl::StatusOr<Image> image = Loader(store, *std::move(files), &reporter)
+                                    .RunLayout(reference, platform);
+  if (!image.ok()) return Annotate(image.status(), "load OCI layout");
+  return image;
 }
 
 }  // namespace bulwark::engine::image

@@ -3,6 +3,7 @@
 #ifndef ENGINE_IMAGE_LOADER_H_
 #define ENGINE_IMAGE_LOADER_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,6 +18,17 @@ namespace bulwark::engine::image {
 // tagged by its digest. Thread-safe.
 absl::StatusOr<std::vector<Image>> LoadImages(ImageStore* store, int fd,
                                               const ProgressSink& progress);
+
+// Makes one image of an OCI layout's tar present, without a name. `reference`:
+// the digest that the layout's index has for it, or its name there (what
+// org.opencontainers.image.ref.name says, or the tag of that); empty: the only
+// image, or the one that is called "latest". `platform`: of several (empty:
+// this host's). INVALID_ARGUMENT, as above, or if there is none; it says which
+// there are.
+absl::StatusOr<Image> LoadLayoutImage(ImageStore* store, int fd,
+                                      const std::string& reference,
+                                      const std::string& platform,
+                                      const ProgressSink& progress);
 
 }  // namespace bulwark::engine::image
 

@@ -226,6 +226,7 @@ absl::StatusOr<ConfigFile> ParseConfig(absl::string_view text) {
   result.platform = {StringField(object, "os"),
                      StringField(object, "architecture"),
                      StringField(object, "variant")};
+  result.author = StringField(object, "author");
   std::string error;
   if (!absl::ParseTime(absl::RFC3339_full, StringField(object, "created"),
                        &result.create_time, &error)) {

@@ -71,6 +71,7 @@ struct HistoryEntry {
 struct ConfigFile {
   ImageConfig config;
   Platform platform;
+  std::string author;
   absl::Time create_time;
   std::vector<std::string> diff_ids;  // lowest first
   std::vector<std::string> shell;     // SHELL, for builds

@@ -179,9 +179,10 @@ TEST(ParsePlatformTest, WhenMalformed_IsRefused) {
 }
 
 TEST(ParseConfigTest, WhenWellFormed_TakesTheKnownFieldsOnly) {
-  ASSERT_OK_AND_ASSIGN(ConfigFile file,
-                       ParseConfig(absl::StrReplaceAll(
-                           R"({"os":"linux","architecture":"amd64",
+  ASSERT_OK_AND_ASSIGN(
+      ConfigFile file,
+      ParseConfig(absl::StrReplaceAll(
+          R"({"os":"linux","architecture":"amd64","author":"A <a@b>",
           "created":"2024-05-01T10:20:30.5Z",
           "config":{"Entrypoint":["/init"],"Cmd":["serve"],
             "Env":["PATH=/bin","bad","=x","A=b=c"],"WorkingDir":"/srv",
@@ -193,7 +194,8 @@ TEST(ParseConfigTest, WhenWellFormed_TakesTheKnownFieldsOnly) {
               "Retries":4},
             "Binds":["/:/host"],"Privileged":true},
           "rootfs":{"type":"layers","diff_ids":["$1"]}})",
-                           {{"$1", Digest('1')}})));
+          {{"$1", Digest('1')}})));
+  EXPECT_EQ(file.author, "A <a@b>");
   EXPECT_THAT(file.config.entrypoint, ElementsAre("/init"));
   EXPECT_THAT(file.config.command, ElementsAre("serve"));
   EXPECT_THAT(file.config.env, ElementsAre("PATH=/bin", "A=b=c"));
