@@ -33,7 +33,8 @@ std::vector<std::string> BuildNetworks::DnsAddresses() const {
   return {gateway_};
 }
 
-absl::StatusOr<engine::build::BuildNetwork> BuildNetworks::Acquire() {
+absl::StatusOr<engine::build::BuildNetwork> BuildNetworks::Acquire(
+    const engine::IdRange& ids) {
   RETURN_IF_ERROR(opened_);
   absl::MutexLock lock(&mu_);
   std::vector<std::string> used;
@@ -43,6 +44,7 @@ absl::StatusOr<engine::build::BuildNetwork> BuildNetworks::Acquire() {
   netmesh::SandboxSpec spec;
   spec.id = absl::StrCat("b", NewUid(entropy_));
   spec.network = kNetwork;
+  spec.ids = {ids.first, ids.size};
   ASSIGN_OR_RETURN(spec.address, netmesh::PickAddress(subnet_, used));
   ASSIGN_OR_RETURN(netmesh::Sandbox sandbox, network_.EnsureSandbox(spec));
   engine::build::BuildNetwork network;

@@ -29,9 +29,10 @@ class BuildNetworks {
   // Where its containers ask for names; none unless Open() has worked.
   std::vector<std::string> DnsAddresses() const;
 
-  // A sandbox that goes with the lease. RESOURCE_EXHAUSTED if every address is
-  // taken; what Open() said if it failed.
-  absl::StatusOr<engine::build::BuildNetwork> Acquire();
+  // A sandbox of these users that goes with the lease. RESOURCE_EXHAUSTED if
+  // every address is taken; what Open() said if it failed.
+  absl::StatusOr<engine::build::BuildNetwork> Acquire(
+      const engine::IdRange& ids);
 
  private:
   void Release(const std::string& sandbox);

@@ -190,6 +190,8 @@ absl::Status Daemon::OpenKernel() {
       WithWayOut(scheduler::CheckStoreKnows(*store_, *engine_), config_));
   network_ = std::make_unique<netmesh::LinuxNetwork>(NetworkConfig(config_));
   RETURN_IF_ERROR(network_->Recover());
+  ids_ = FindIds(config_);
+  build_users_ = std::make_unique<BuildUsers>(*network_, ids_);
   build_networks_ = std::make_unique<BuildNetworks>(*network_, entropy_,
                                                     config_.build_subnet);
   // Services do not wait for what only builds need.
@@ -213,7 +215,10 @@ absl::Status Daemon::OpenKernel() {
     return engine::RegistryAuth{std::move(credential->username),
                                 SecretText(credential->password.Reveal())};
   };
-  images.build_network = [this] { return build_networks_->Acquire(); };
+  images.build_users = [this] { return build_users_->Acquire(); };
+  images.build_network = [this](const engine::IdRange& ids) {
+    return build_networks_->Acquire(ids);
+  };
   const auto features = os::ProbeKernel(config_.max_kernel);
   const std::string memory = BuildSecretsDirectory(config_);
   if (absl::Status opened = secrets::EnsureMemoryMount(
@@ -253,7 +258,7 @@ absl::Status Daemon::StartControllers() {
       [this] { return ReadNode(config_.state_dir); }, clock_});
   scheduler::SchedulerOptions options;
   options.virtual_pool = config_.virtual_pool;
-  options.ids = FindIds(config_);
+  options.ids = ids_;
   scheduler_ = std::make_unique<scheduler::Scheduler>(
       scheduler::SchedulerPorts{*store_, *engine_, *images_, *network_,
                                 *volumes_, *vault_, *delivery_, *publisher_,

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "daemon/build_networks.h"
+#include "daemon/build_users.h"
 #include "daemon/config.h"
 #include "daemon/disk/collector.h"
 #include "daemon/disk/disk.h"
@@ -99,6 +100,8 @@ class Daemon {
   std::unique_ptr<api::SecretReadLog> secret_reads_;
   std::unique_ptr<engine::LocalEngine> engine_;
   std::unique_ptr<netmesh::LinuxNetwork> network_;
+  scheduler::IdPool ids_;  // of replicas, and of builds
+  std::unique_ptr<BuildUsers> build_users_;
   std::unique_ptr<BuildNetworks> build_networks_;
   std::unique_ptr<engine::LocalImages> local_images_;
   std::unique_ptr<MeasuredImages> images_;  // the same, counted

@@ -28,6 +28,12 @@
 
 namespace bulwark::engine::build {
 
+// The users of a stage's containers.
+struct BuildUsers {
+  IdRange ids;                  // nobody else's; size 0: the host's users
+  std::shared_ptr<void> lease;  // kept as long as they are used
+};
+
 // Where the containers of a build reach the network.
 struct BuildNetwork {
   std::string network_namespace;  // path
@@ -50,8 +56,11 @@ struct BuilderOptions {
   // A folder in memory that is never swapped out, ours alone. Empty: secrets
   // are refused.
   std::string memory_dir;
-  // Null: RUN has no network but its own loopback.
-  std::function<absl::StatusOr<BuildNetwork>()> network;
+  // Null: the steps of RUN have the host's users.
+  std::function<absl::StatusOr<BuildUsers>()> users;
+  // A network whose namespace belongs to a user namespace of `ids`. Null: RUN
+  // has none but its own loopback.
+  std::function<absl::StatusOr<BuildNetwork>(const IdRange& ids)> network;
 };
 
 // A layer that is in the store.

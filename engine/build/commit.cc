@@ -74,6 +74,7 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
   const bool empty = !step.layer.has_value();
   if (!empty) image.layers.push_back(*std::move(step.layer));
   image.config.create_time = now;
+  if (!request.author.empty()) image.config.author = request.author;
   std::string comment = request.message;
   if (!request.author.empty()) {
     absl::StrAppend(&comment, comment.empty() ? "" : " ", "(", request.author,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -250,6 +251,8 @@ absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
                                      FileDigests& known, Clock& clock) {
   image::Sha256 hash;
   hash.Update(absl::StrCat("directory ", plan.directory, "\n"));
+  // The first names of files with several: what follows becomes links.
+  std::map<std::pair<dev_t, ino_t>, std::string> links;
   for (const CopyItem& item : plan.items) {
     const struct stat& st = item.node.stat;
     mode_t mode = attributes.mode.has_value()
@@ -259,10 +262,14 @@ absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
     hash.Update(absl::StrCat(item.destination.size(), ":", item.destination,
                              " ", st.st_mode & S_IFMT, " ", mode, " ",
                              owner.uid, ":", owner.gid, " "));
-    if (S_ISREG(st.st_mode)) {
+    const auto first = links.find({st.st_dev, st.st_ino});
+    if (S_ISREG(st.st_mode) && first != links.end()) {
+      hash.Update(absl::StrCat("link ", first->second));
+    } else if (S_ISREG(st.st_mode)) {
       ASSIGN_OR_RETURN(const std::string contents,
                        HashFile(item, known, clock));
       hash.Update(contents);
+      if (st.st_nlink > 1) links[{st.st_dev, st.st_ino}] = item.destination;
     } else if (S_ISLNK(st.st_mode)) {
       ASSIGN_OR_RETURN(std::string target, item.tree->ReadLink(item.node));
       hash.Update(absl::StrCat(target.size(), ":", target));

@@ -257,6 +257,7 @@ class Printer {
     for (const auto& [name, value] : config.labels) {
       Field(absl::StrCat("label ", name), absl::StrCat("\"", value, "\""));
     }
+    Field("author", file.author);
     List("shell", file.shell);
     List("on build", file.on_build);
     if (!config.healthcheck.has_value()) return;

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/url_text.h"
 #include "engine/build/remote_source.h"
 #include "os/files.h"
 #include "os/measure.h"
@@ -86,12 +87,17 @@ class Git {
   const FetchOptions& options_;
 };
 
-// Of everything in the directory, links too.
-absl::Status SetTimes(int directory, const std::string& path,
-                      const timespec (&times)[2]) {
+// Gives everything in the directory, links too, this time; `bare`: removes what
+// is git's own, which no commit can hold, also of submodules.
+absl::Status Tidy(int directory, const std::string& path, bool bare,
+                  const timespec (&times)[2]) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    os::ListDirFd(directory, path));
   for (const std::string& name : names) {
+    if (bare && name == ".git") {
+      RETURN_IF_ERROR(os::RemoveTreeAt(directory, name));
+      continue;
+    }
     struct stat st;
     if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return ErrnoStatus("stat", name);
@@ -100,7 +106,7 @@ absl::Status SetTimes(int directory, const std::string& path,
       UniqueFd fd(openat(directory, name.c_str(),
                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!fd.ok()) return ErrnoStatus("open", name);
-      RETURN_IF_ERROR(SetTimes(fd.get(), name, times));
+      RETURN_IF_ERROR(Tidy(fd.get(), name, bare, times));
     }
     if (utimensat(directory, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
       return ErrnoStatus("set time of", name);
@@ -131,6 +137,12 @@ absl::StatusOr<GitCheckout> Checkout(const GitUrl& url,
   }
   RETURN_IF_ERROR(fetched);
   RETURN_IF_ERROR(git.Run({"checkout", "-q", "--detach", head}).status());
+  struct stat st;
+  if (lstat((directory + "/.gitmodules").c_str(), &st) == 0) {
+    RETURN_IF_ERROR(git.Run({"submodule", "--quiet", "update", "--init",
+                             "--recursive", "--depth=1"})
+                        .status());
+  }
   GitCheckout result;
   ASSIGN_OR_RETURN(result.commit, git.Run({"rev-parse", "HEAD"}));
   if (!checksum.empty() && !absl::StartsWith(result.commit, checksum)) {
@@ -142,11 +154,10 @@ absl::StatusOr<GitCheckout> Checkout(const GitUrl& url,
                    git.Run({"log", "-1", "--format=%ct"}));
   int64_t seconds = 0;
   if (!absl::SimpleAtoi(text, &seconds)) seconds = 0;
-  if (!keep_git_dir) RETURN_IF_ERROR(os::RemoveTree(directory + "/.git"));
   UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.ok()) return ErrnoStatus("open", directory);
   const timespec times[2] = {{seconds, 0}, {seconds, 0}};
-  RETURN_IF_ERROR(SetTimes(fd.get(), directory, times));
+  RETURN_IF_ERROR(Tidy(fd.get(), directory, /*bare=*/!keep_git_dir, times));
   return result;
 }
 
@@ -160,7 +171,10 @@ absl::StatusOr<GitCheckout> FetchGit(const GitUrl& url,
   absl::StatusOr<GitCheckout> checkout =
       Checkout(url, checksum, keep_git_dir, directory, options);
   if (checkout.ok()) return checkout;
-  return Annotate(checkout.status(), absl::StrCat("fetch ", url.url));
+  // Git's own words have the URL, too.
+  return absl::Status(checkout.status().code(),
+                      HidePasswords(absl::StrCat("fetch ", url.url, ": ",
+                                                 checkout.status().message())));
 }
 
 }  // namespace bulwark::engine::build

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "base/url_text.h"
 #include "engine/build/glob.h"
 #include "engine/image/digest.h"
 #include "engine/registry/http.h"
@@ -201,7 +202,7 @@ absl::StatusOr<std::string> FetchFile(const std::string& url,
                                       const FetchOptions& options) {
   absl::StatusOr<std::string> name = Fetch(url, checksum, directory, options);
   if (name.ok()) return name;
-  return Annotate(name.status(), absl::StrCat("fetch ", url));
+  return Annotate(name.status(), HidePasswords(absl::StrCat("fetch ", url)));
 }
 
 }  // namespace bulwark::engine::build

@@ -48,7 +48,7 @@ struct GitCheckout {
 };
 
 // Checks the repository out into the empty `directory`, through the program
-// git; every file has the commit's time. Submodules are not fetched.
+// git, with its submodules; every file has the commit's time.
 // FAILED_PRECONDITION if git is not installed; INVALID_ARGUMENT with git's own
 // words if it fails, or if the commit is not `checksum` (may be empty).
 absl::StatusOr<GitCheckout> FetchGit(const GitUrl& url,

@@ -1,7 +1,9 @@
 #include "engine/build/run_mounts.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,6 +51,12 @@ absl::Status SetAttributes(const std::string& path, uid_t uid, gid_t gid,
     return ErrnoStatus("set owner and mode of", path);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> IsRamfs(int fd, const std::string& path) {
+  struct statfs info;
+  if (fstatfs(fd, &info) != 0) return ErrnoStatus("look at", path);
+  return info.f_type == RAMFS_MAGIC;
 }
 
 CacheSharing SharingOf(RunMount::Sharing sharing) {
@@ -157,7 +165,8 @@ absl::Status RunMounts::AddScript(const std::string& target,
   return absl::OkStatus();
 }
 
-absl::Status RunMounts::Prepare() {
+absl::Status RunMounts::Prepare(const IdRange& ids) {
+  own_users_ = ids.size != 0;
   for (size_t i = 0; i < wanted_.size(); ++i) {
     RETURN_IF_ERROR_CTX(PrepareOne(wanted_[i], places_[i].get()),
                         absl::StrCat("--mount of ", wanted_[i].target.empty()
@@ -319,6 +328,10 @@ absl::Status RunMounts::PrepareSecret(const RunMount& wanted, Mount* mount) {
   }
   mount->source = path;
   mount->read_only = true;
+  if (!own_users_) return absl::OkStatus();
+  // The ids of a ramfs cannot be mapped: there the step's user gets the file,
+  // whatever the mount says.
+  ASSIGN_OR_RETURN(mount->owned_by_user, IsRamfs(fd.get(), path));
   return absl::OkStatus();
 }
 

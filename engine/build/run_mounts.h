@@ -43,9 +43,10 @@ class RunMounts {
   // One more mount: an executable file with this text.
   absl::Status AddScript(const std::string& target, const std::string& text);
 
-  // Makes everything ready. INVALID_ARGUMENT if a secret that is required was
-  // not given. Blocks while others use a locked cache.
-  absl::Status Prepare();
+  // Makes everything ready for a container with these users of its own, if
+  // any. INVALID_ARGUMENT if a secret that is required was not given. Blocks
+  // while others use a locked cache.
+  absl::Status Prepare(const IdRange& ids);
 
   const std::vector<Mount>& mounts() const { return mounts_; }
   const std::vector<std::string>& env() const { return env_; }
@@ -69,6 +70,7 @@ class RunMounts {
   BuildContext* const context_;
   const std::vector<RunMount> wanted_;
   const std::string cwd_;
+  bool own_users_ = false;
   std::vector<std::unique_ptr<Place>> places_;  // one for each; may be null
   std::vector<Mount> mounts_;
   std::vector<std::string> env_;

@@ -101,9 +101,16 @@ void UseHostNames(ContainerSpec* spec) {
   }
 }
 
+absl::StatusOr<IdRange> OwnIds(BuildContext* context, StageSandbox* sandbox) {
+  if (context->options.users == nullptr) return IdRange();
+  if (!sandbox->users.has_value()) {
+    ASSIGN_OR_RETURN(sandbox->users, context->options.users());
+  }
+  return sandbox->users->ids;
+}
+
 absl::Status SetNetwork(BuildContext* context, RunStep::Network wanted,
-                        std::optional<BuildNetwork>* network,
-                        ContainerSpec* spec) {
+                        StageSandbox* sandbox, ContainerSpec* spec) {
   switch (wanted) {
     case RunStep::Network::kNone:
       return absl::OkStatus();
@@ -115,12 +122,15 @@ absl::Status SetNetwork(BuildContext* context, RunStep::Network wanted,
       break;
   }
   if (context->options.network == nullptr) return absl::OkStatus();
-  if (!network->has_value()) {
-    ASSIGN_OR_RETURN(*network, context->options.network());
+  std::optional<BuildNetwork>& network = sandbox->network;
+  if (!network.has_value()) {
+    // Whatever the first step is: those that follow share it.
+    ASSIGN_OR_RETURN(const IdRange ids, OwnIds(context, sandbox));
+    ASSIGN_OR_RETURN(network, context->options.network(ids));
   }
-  spec->network_namespace = (*network)->network_namespace;
-  spec->nameservers = (*network)->nameservers;
-  spec->search_domains = (*network)->search_domains;
+  spec->network_namespace = network->network_namespace;
+  spec->nameservers = network->nameservers;
+  spec->search_domains = network->search_domains;
   return absl::OkStatus();
 }
 
@@ -128,7 +138,7 @@ absl::StatusOr<ContainerSpec> SpecFor(BuildContext* context,
                                       const StageImage& stage,
                                       const RunStep& step,
                                       const std::string& upper_dir,
-                                      std::optional<BuildNetwork>* network) {
+                                      StageSandbox* sandbox) {
   const BuildRequest& request = context->request;
   ContainerSpec spec;
   spec.id = absl::StrCat("build-", NewUid(*context->options.entropy));
@@ -152,23 +162,29 @@ absl::StatusOr<ContainerSpec> SpecFor(BuildContext* context,
   }
   spec.profile =
       step.insecure ? SecurityProfile::kPrivileged : SecurityProfile::kBuild;
-  RETURN_IF_ERROR(SetNetwork(context, step.network, network, &spec));
+  ASSIGN_OR_RETURN(spec.ids, IdsFor(context, step, sandbox));
+  RETURN_IF_ERROR(SetNetwork(context, step.network, sandbox, &spec));
   return spec;
 }
 
 }  // namespace
 
+absl::StatusOr<IdRange> IdsFor(BuildContext* context, const RunStep& step,
+                               StageSandbox* sandbox) {
+  if (step.HasHostUsers()) return IdRange();
+  return OwnIds(context, sandbox);
+}
+
 absl::Status RunInContainer(BuildContext* context, const StageImage& stage,
                             const RunStep& step, const std::string& upper_dir,
-                            std::optional<BuildNetwork>* network,
-                            const PrintLine& print) {
+                            StageSandbox* sandbox, const PrintLine& print) {
   Engine* engine = context->options.engine;
   if (engine == nullptr) {
     return absl::FailedPreconditionError(
         "there is no container engine to run commands with");
   }
   ASSIGN_OR_RETURN(ContainerSpec spec,
-                   SpecFor(context, stage, step, upper_dir, network));
+                   SpecFor(context, stage, step, upper_dir, sandbox));
   auto discard =
       absl::MakeCleanup([engine, &spec] { Discard(engine, spec.id); });
   RETURN_IF_ERROR(engine->Start(spec).status());

@@ -24,19 +24,32 @@ struct RunStep {
   Network network = Network::kDefault;
   bool insecure = false;  // with all that the daemon may
   std::vector<Mount> mounts;
+
+  // The network of the host belongs to its users, and so must who enters it;
+  // who may do everything is not to be kept from the host's devices.
+  bool HasHostUsers() const { return insecure || network == Network::kHost; }
 };
+
+// What the containers of a stage share, once a step has wanted it.
+struct StageSandbox {
+  std::optional<BuildUsers> users;
+  std::optional<BuildNetwork> network;
+};
+
+// The ids of a step's own users; size 0: it has the host's.
+absl::StatusOr<IdRange> IdsFor(BuildContext* context, const RunStep& step,
+                               StageSandbox* sandbox);
 
 // A line of the command's output.
 using PrintLine = std::function<void(absl::string_view line, bool is_error)>;
 
 // Runs the command above the stage's layers and waits for its end; its output
 // goes to `print`, line by line. INVALID_ARGUMENT if it fails, with its exit
-// status. The container is gone afterwards, whatever happened. `network` is
-// filled if the step wants one and there is none yet.
+// status. The container is gone afterwards, whatever happened. `sandbox` gets
+// what the step wants and is not there yet.
 absl::Status RunInContainer(BuildContext* context, const StageImage& stage,
                             const RunStep& step, const std::string& upper_dir,
-                            std::optional<BuildNetwork>* network,
-                            const PrintLine& print);
+                            StageSandbox* sandbox, const PrintLine& print);
 
 // Ends and forgets the containers of builds that a crash interrupted. Call
 // after Engine::Recover and before the image store is opened.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -12,7 +13,9 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/build/remote_source.h"
+#include "engine/build/tree_export.h"
 #include "engine/image/byte_source.h"
+#include "engine/image/loader.h"
 #include "engine/image/reference.h"
 #include "engine/image/tar_reader.h"
 #include "engine/image/tree_writer.h"
@@ -22,6 +25,7 @@ namespace bulwark::engine::build {
 namespace {
 
 constexpr char kImage[] = "docker-image://";
+constexpr char kLayout[] = "oci-layout:";
 constexpr int64_t kMaxDockerfileBytes = 4 << 20;
 
 // Unpacks the tar at `path`, of whatever compression, into `directory`;
@@ -44,6 +48,20 @@ absl::Status UnpackTar(const std::string& path, const std::string& directory) {
     if (!more) return writer.Finish();
     RETURN_IF_ERROR(writer.Apply(entry, &reader));
   }
+}
+
+bool IsImage(absl::string_view value) {
+  return absl::StartsWith(value, kImage) || absl::StartsWith(value, kLayout);
+}
+
+SourceFiles FilesOf(const StageImage& image) {
+  SourceFiles files;
+  files.directories = image.Directories();
+  files.key = absl::StrJoin(image.layers, " ",
+                            [](std::string* out, const BuiltLayer& layer) {
+                              out->append(layer.diff_id);
+                            });
+  return files;
 }
 
 }  // namespace
@@ -124,19 +142,24 @@ absl::StatusOr<SourceFiles> Sources::Files(const std::string& name) {
   if (it == context_->request.contexts.end()) {
     return absl::InternalError(absl::StrCat("there is no context ", name));
   }
-  absl::string_view value = it->second;
-  if (absl::ConsumePrefix(&value, kImage)) {
-    return ImageFiles(std::string(value));
+  const std::string& value = it->second;
+  if (IsImage(value)) {
+    absl::StatusOr<StageImage> image =
+        ContextImage(value, context_->request.platform);
+    if (!image.ok()) {
+      return Annotate(image.status(), absl::StrCat("context ", name));
+    }
+    return FilesOf(*image);
   }
   SourceFiles files;
   if (absl::StartsWith(value, "/")) {
-    files.directories = {std::string(value)};
+    files.directories = {value};
     return files;
   }
   absl::MutexLock lock(&fetching_);
   auto [known, is_new] = fetched_.try_emplace(name);
   if (is_new) {
-    absl::StatusOr<std::string> directory = Fetch(std::string(value), nullptr);
+    absl::StatusOr<std::string> directory = Fetch(value, nullptr);
     if (!directory.ok()) {
       fetched_.erase(known);
       return Annotate(directory.status(), absl::StrCat("context ", name));
@@ -150,16 +173,56 @@ absl::StatusOr<SourceFiles> Sources::Files(const std::string& name) {
 absl::StatusOr<StageImage> Sources::Base(const std::string& name,
                                          const std::string& platform) {
   auto it = context_->request.contexts.find(name);
-  absl::string_view value =
-      it == context_->request.contexts.end() ? "" : it->second;
-  if (!absl::ConsumePrefix(&value, kImage)) {
+  if (it == context_->request.contexts.end() || !IsImage(it->second)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the context \"", name,
                      "\" is not an image, and so no base; name one"
                      " with docker-image://REFERENCE, or COPY --from=",
                      name));
   }
-  return ReadImage(std::string(value), platform);
+  absl::StatusOr<StageImage> image = ContextImage(it->second, platform);
+  if (image.ok()) return image;
+  return Annotate(image.status(), absl::StrCat("context ", name));
+}
+
+absl::StatusOr<StageImage> Sources::ContextImage(const std::string& value,
+                                                 const std::string& platform) {
+  absl::string_view place = value;
+  if (absl::ConsumePrefix(&place, kImage)) {
+    return ReadImage(std::string(place), platform);
+  }
+  absl::ConsumePrefix(&place, kLayout);
+  return ReadLayout(place, platform);
+}
+
+absl::StatusOr<StageImage> Sources::ReadLayout(absl::string_view place,
+                                               const std::string& platform) {
+  std::string directory(place);
+  std::string reference;
+  size_t split = directory.find('@');
+  if (split == std::string::npos) split = directory.rfind(':');
+  if (split != std::string::npos) {
+    reference = directory.substr(split + 1);
+    directory.resize(split);
+  }
+  // The loader reads archives: here one that nobody sees.
+  ASSIGN_OR_RETURN(const FileTree tree, FileTree::Open({directory}));
+  ASSIGN_OR_RETURN(const std::string draft, NewDirectory());
+  UniqueFd fd(open(absl::StrCat(draft, "/layout.tar").c_str(),
+                   O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd.ok()) return ErrnoStatus("create", draft);
+  RETURN_IF_ERROR(ExportTree(tree, absl::InfiniteFuture(), fd.get(),
+                             context_->Cancelled()));
+  if (lseek(fd.get(), 0, SEEK_SET) != 0) return ErrnoStatus("rewind", draft);
+  ASSIGN_OR_RETURN(
+      const Image image,
+      image::LoadLayoutImage(
+          context_->options.store, fd.get(), reference, platform,
+          [reporter = context_->reporter](const Progress& progress) {
+            reporter->Report(progress);
+            return !reporter->cancelled();
+          }));
+  return ReadBase(context_, image);
 }
 
 absl::StatusOr<StageImage> Sources::ReadImage(const std::string& reference,
@@ -189,13 +252,7 @@ absl::StatusOr<StageImage> Sources::ReadImage(const std::string& reference,
 absl::StatusOr<SourceFiles> Sources::ImageFiles(const std::string& reference) {
   ASSIGN_OR_RETURN(const StageImage image,
                    ReadImage(reference, context_->request.platform));
-  SourceFiles files;
-  files.directories = image.Directories();
-  files.key = absl::StrJoin(image.layers, " ",
-                            [](std::string* out, const BuiltLayer& layer) {
-                              out->append(layer.diff_id);
-                            });
-  return files;
+  return FilesOf(image);
 }
 
 }  // namespace bulwark::engine::build

@@ -45,6 +45,13 @@ class Sources {
   absl::StatusOr<SourceFiles> ImageFiles(const std::string& reference);
 
  private:
+  // The image that a context's value names: "docker-image://REFERENCE", or
+  // "oci-layout:" and a directory with an OCI layout, which may have
+  // "@sha256:…" or ":TAG" behind it.
+  absl::StatusOr<StageImage> ContextImage(const std::string& value,
+                                          const std::string& platform);
+  absl::StatusOr<StageImage> ReadLayout(absl::string_view place,
+                                        const std::string& platform);
   absl::StatusOr<std::string> NewDirectory() ABSL_LOCKS_EXCLUDED(mu_);
   // The directory with what `url` names; `*dockerfile` (may be null) as in
   // OpenMain().

@@ -71,9 +71,7 @@ absl::Status Stage::Dispatch(const Instruction& instruction) {
   if (keyword == "RUN") return ApplyRun(instruction);
   if (keyword == "COPY" || keyword == "ADD") return ApplyCopy(instruction);
   if (keyword == "WORKDIR") return ApplyWorkdir(instruction);
-  RETURN_IF_ERROR(metadata_->Apply(instruction));
-  image_.args = metadata_->scope().values();
-  return absl::OkStatus();
+  return metadata_->Apply(instruction);
 }
 
 std::string Stage::LayersKey() const {

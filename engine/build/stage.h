@@ -42,7 +42,12 @@ class Stage {
   // file and line.
   absl::Status Execute(const Instruction& instruction, const std::string& step);
 
-  const StageImage& image() const { return image_; }
+  // What it has become. After Start().
+  StageImage image() const {
+    StageImage image = image_;
+    image.args = metadata_->scope().values();
+    return image;
+  }
 
  private:
   absl::Status Dispatch(const Instruction& instruction);
@@ -70,7 +75,7 @@ class Stage {
   const StageOptions options_;
   StageImage image_;
   std::optional<StageMetadata> metadata_;  // from Start on
-  std::optional<BuildNetwork> network_;    // once a step wanted it
+  StageSandbox sandbox_;
   std::string step_;
   // What the last instruction did, for history and progress.
   bool made_layer_ = false;

@@ -150,7 +150,7 @@ absl::Status StageMetadata::Apply(const Instruction& instruction) {
   } else if (keyword == "ONBUILD") {
     config_->on_build.push_back(TriggerText(instruction));
   } else if (keyword == "MAINTAINER") {
-    config.labels["maintainer"] = instruction.rest;
+    config_->author = instruction.rest;
   } else {
     return absl::InvalidArgumentError("it is not allowed here");
   }

@@ -122,14 +122,15 @@ absl::Status Stage::ApplyRun(const Instruction& instruction) {
   };
   return AddLayer(image::Dump(key), [&](const std::string& directory) {
     if (script.has_value()) RETURN_IF_ERROR(mounts.AddScript(kScript, *script));
-    RETURN_IF_ERROR(mounts.Prepare());
+    ASSIGN_OR_RETURN(const IdRange ids, IdsFor(context_, run, &sandbox_));
+    RETURN_IF_ERROR(mounts.Prepare(ids));
     RunStep step = run;
     step.mounts = mounts.mounts();
     for (const std::string& entry : mounts.env()) {
       SetEnv(&step.env, entry.substr(0, entry.find('=')),
              entry.substr(entry.find('=') + 1));
     }
-    return RunInContainer(context_, image_, step, directory, &network_, print);
+    return RunInContainer(context_, image_, step, directory, &sandbox_, print);
   });
 }
 

@@ -164,6 +164,7 @@ build::BuilderOptions LocalImages::BuilderOptions() {
   options.clock = config_.clock;
   options.entropy = config_.entropy;
   options.engine = config_.engine;
+  options.users = config_.build_users;
   options.network = config_.build_network;
   options.cache_mounts = cache_mounts_.get();
   options.memory_dir = config_.memory_dir;

@@ -47,9 +47,11 @@ struct LocalImagesConfig {
   // A folder in memory that is never swapped out, ours alone: for the secrets
   // of builds. Empty: they are refused.
   std::string memory_dir;
-  // Called once for each stage that runs a command. Null: such commands see no
-  // network.
-  std::function<absl::StatusOr<build::BuildNetwork>()> build_network;
+  // Both are called once for each stage that runs a command. Null: such
+  // commands have the host's users, and see no network.
+  std::function<absl::StatusOr<build::BuildUsers>()> build_users;
+  std::function<absl::StatusOr<build::BuildNetwork>(const IdRange& ids)>
+      build_network;
   // Directories of certificates for single registries, the first wins: see
   // registry/tls_files.h.
   std::vector<std::string> certificate_dirs;

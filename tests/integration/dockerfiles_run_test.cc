@@ -45,7 +45,8 @@ std::vector<std::string> Names() {
   return names;
 }
 
-class DockerfilesRunTest : public ::testing::Test {
+// The parameter: whether steps have users of their own.
+class DockerfilesRunTest : public ::testing::TestWithParam<bool> {
  protected:
   DockerfilesRunTest() {
     LocalImagesConfig config;
@@ -55,6 +56,11 @@ class DockerfilesRunTest : public ::testing::Test {
     config.engine = &world_.engine();
     config.memory_dir = world_ / "memory";
     EXPECT_OK(os::MakeDirs(config.memory_dir, 0700));
+    if (GetParam()) {
+      config.build_users = [] {
+        return build::BuildUsers{{1879048192 + 12 * 65536, 65536}, nullptr};
+      };
+    }
     auto opened = LocalImages::Open(config);
     EXPECT_OK(opened);
     images_ = *std::move(opened);
@@ -143,7 +149,12 @@ class DockerfilesRunTest : public ::testing::Test {
   std::unique_ptr<LocalImages> images_;
 };
 
-TEST_F(DockerfilesRunTest, WhenBuilt_EachFindsWhatItChecks) {
+INSTANTIATE_TEST_SUITE_P(Users, DockerfilesRunTest, ::testing::Bool(),
+                         [](const auto& info) {
+                           return info.param ? "Own" : "Hosts";
+                         });
+
+TEST_P(DockerfilesRunTest, WhenBuilt_EachFindsWhatItChecks) {
   const std::vector<std::string> names = Names();
   EXPECT_GE(names.size(), 20u);
   const char* only = std::getenv("ONLY");
