@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "api/archive_pipe.h"
 #include "api/audit/describe.h"
@@ -71,6 +72,15 @@ bool IsArchive(engine::BuildRequest::Output output) {
          output == Output::kDocker;
 }
 
+// What of an OCI layout that the client sends is meant may stand behind it.
+constexpr char kLayout[] = "oci-layout:";
+bool IsLayout(absl::string_view place) {
+  return absl::StartsWith(place, kLayout);
+}
+bool IsSent(absl::string_view place) {
+  return place.empty() || IsLayout(place);
+}
+
 // What was given of the further contexts: a place, or nothing for those that
 // the client sends.
 absl::Status SetContexts(const v1::BuildOptions& options,
@@ -84,9 +94,20 @@ absl::Status SetContexts(const v1::BuildOptions& options,
       return Wrong(absl::StrCat("context ", name, ": \"", value,
                                 "\" is a path; the client sends folders"));
     }
+    if (IsLayout(value) && absl::StrContains(value, "/")) {
+      return Wrong(absl::StrCat("context ", name, ": \"", value,
+                                "\" holds a path; the client sends layouts"));
+    }
     request.contexts[name] = value;
   }
   return absl::OkStatus();
+}
+
+// What the audit log says of a build: what it makes, and what it may. The URL
+// of a context may hold a password.
+std::string DetailOf(v1::BuildOptions options, const Caller& caller) {
+  options.clear_remote_context();
+  return Describe("", caller, &options).detail();
 }
 
 // Both sides of the stream are used at once.
@@ -113,7 +134,7 @@ absl::Status Receive(BuildStream& stream, const engine::BuildRequest& request,
     }
     const std::string& name = message.named_context().name();
     auto it = request.contexts.find(name);
-    if (it == request.contexts.end() || !it->second.empty()) {
+    if (it == request.contexts.end() || !IsSent(it->second)) {
       return Wrong(absl::StrCat("the options name no context \"", name,
                                 "\" that is sent"));
     }
@@ -234,6 +255,7 @@ absl::Status ImagesService::BuildChecked(const grpc::ServerContext& context,
     return Wrong("the first message must hold the options");
   }
   const bool push = message.options().push();
+  caller.record()->record().set_detail(DetailOf(message.options(), caller));
   ASSIGN_OR_RETURN(engine::BuildRequest request,
                    ToBuildRequest(message.options(), caller));
   message.Clear();
@@ -249,11 +271,14 @@ absl::Status ImagesService::BuildChecked(const grpc::ServerContext& context,
   }
   ASSIGN_OR_RETURN(request.context_dir, sent.Open("", unpack_));
   for (auto& [name, place] : request.contexts) {
-    if (!place.empty()) continue;
+    if (!IsSent(place)) continue;
     if (!sent.Has(name)) {
       return Wrong(absl::StrCat("nothing was sent for context ", name));
     }
-    ASSIGN_OR_RETURN(place, sent.Open(name, unpack_));
+    ASSIGN_OR_RETURN(const std::string path, sent.Open(name, unpack_));
+    place = IsLayout(place)
+                ? absl::StrCat(kLayout, path, absl::StripPrefix(place, kLayout))
+                : path;
   }
   LockedStream locked(stream);
   if (!IsArchive(request.output)) {

@@ -75,7 +75,9 @@ void CallRecord::End(const absl::Status& status) {
   if (log_ == nullptr || (committed_ && status.ok())) return;
   v1::AuditRecord record = record_;
   record.set_code(static_cast<int32_t>(status.code()));
-  record.set_error(ShortText(status.message()));
+  // What follows are lines of a file that somebody sent.
+  const absl::string_view message = status.message();
+  record.set_error(ShortText(message.substr(0, message.find('\n'))));
   const bool refused =
       absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
   if (begun_) {
