@@ -25,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxDockerfile = 4 << 20;
+constexpr char kLayout[] = "oci-layout://";
 constexpr size_t kPiece = 256 << 10;
 // Of a ustar header: its magic ends here.
 constexpr size_t kHead = 512;
@@ -203,6 +204,22 @@ absl::Status OpenFolder(Context& context, const BuildFlags& flags,
   return absl::OkStatus();
 }
 
+// Of "oci-layout://FOLDER", with "@DIGEST" or ":TAG" behind it or not, leaves
+// the folder in `value`; gives what the daemon is told.
+std::string TakeLayout(std::string& value) {
+  value = value.substr(sizeof(kLayout) - 1);
+  size_t split = value.rfind('@');
+  if (split == std::string::npos) split = value.rfind(':');
+  const size_t slash = value.rfind('/');
+  if (split == std::string::npos ||
+      (slash != std::string::npos && split < slash)) {
+    return "oci-layout:";
+  }
+  const std::string reference = value.substr(split);
+  value.resize(split);
+  return absl::StrCat("oci-layout:", reference);
+}
+
 absl::Status OpenNamed(Context& context, const BuildFlags& flags,
                        v1::BuildOptions& options,
                        std::vector<Client::BuildPart>& parts) {
@@ -213,21 +230,27 @@ absl::Status OpenNamed(Context& context, const BuildFlags& flags,
                                      " NAME=docker-image://IMAGE or NAME=URL"));
     }
     const std::string name = text.substr(0, equals);
-    const std::string value = text.substr(equals + 1);
+    std::string value = text.substr(equals + 1);
     if (IsUrl(value) || absl::StartsWith(value, "docker-image://")) {
       (*options.mutable_contexts())[name] = value;
       continue;
     }
     std::error_code error;
+    std::string& place = (*options.mutable_contexts())[name];
+    const bool layout = absl::StartsWith(value, kLayout);
+    if (layout) place = TakeLayout(value);
     if (!fs::is_directory(value, error)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("--build-context ", name, "=", value,
-                       ": neither a folder nor a URL"));
+          absl::StrCat("--build-context ", name, "=", value, ": ",
+                       layout ? "no folder" : "neither a folder nor a URL"));
     }
     ASSIGN_OR_RETURN(std::shared_ptr<TarFolder> tar, TarFolder::Open(value));
+    if (layout) {
+      parts.push_back({name, SourceOf(std::move(tar))});
+      continue;
+    }
     RETURN_IF_ERROR(Filter(value, "Dockerfile", std::nullopt, *tar));
-    (*options.mutable_contexts())[name] =
-        SendFolder(context, value, "", name, std::move(tar), parts);
+    place = SendFolder(context, value, "", name, std::move(tar), parts);
   }
   return absl::OkStatus();
 }

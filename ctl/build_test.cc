@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "ctl/errors.h"
 #include "ctl/offer.h"
 #include "ctl/testing/fixture.h"
@@ -197,6 +199,49 @@ TEST_F(CtlBuildTest, WhenFlagsAreGiven_TheOptionsHoldThem) {
     words.insert(words.begin(), {"build", context_});
     EXPECT_EQ(Ctl(words), kExitUsage) << words[2] << " " << words[3];
   }
+}
+
+TEST_F(CtlBuildTest, WhenDockersConfigurationHasThem_CredentialsAreSent) {
+  const auto auth = [](const std::string& pair) {
+    return absl::StrCat(R"({"auth":")", absl::Base64Escape(pair), R"("})");
+  };
+  const std::string config =
+      File("config.json",
+           absl::StrCat(R"({"auths":{"from.example":)", auth("f:1"),
+                        R"(,"arg.example:5000":)", auth("a:2"),
+                        R"(,"push.example":)", auth("p:3"),
+                        R"(,"https://index.docker.io/v1/":)", auth("h:4"),
+                        R"(,"other.example":)", auth("o:5"), "}}"));
+  environment_["DOCKER_CONFIG"] = config.substr(0, config.rfind('/'));
+  const auto sent = [&] {
+    std::vector<std::string> all;
+    const v1::BuildOptions options = server_.last_build();
+    for (const auto& [registry, credentials] : options.credentials()) {
+      all.push_back(absl::StrCat(registry, " ", credentials.username(), ":",
+                                 credentials.password()));
+    }
+    return all;
+  };
+  File("context/Dockerfile", "ARG BASE\nFROM $BASE\nFROM from.example/x\n");
+  EXPECT_EQ(Ctl({"build", context_, "--build-arg", "BASE=arg.example:5000/base",
+                 "-t", "push.example/x"}),
+            kExitOk)
+      << err_;
+  EXPECT_THAT(sent(),
+              UnorderedElementsAre("from.example f:1", "arg.example:5000 a:2",
+                                   "docker.io h:4"));
+  EXPECT_EQ(Ctl({"build", context_, "--push", "-t", "push.example/x"}),
+            kExitOk);
+  EXPECT_THAT(sent(),
+              UnorderedElementsAre("from.example f:1", "push.example p:3",
+                                   "docker.io h:4"));
+  // What only the daemon will see.
+  EXPECT_EQ(Ctl({"build", "https://example.com/a.git"}), kExitOk);
+  EXPECT_THAT(sent(), ElementsAre("docker.io h:4"));
+  File("config.json", "{");
+  EXPECT_EQ(Ctl({"build", context_}), kExitOk);
+  EXPECT_THAT(err_, HasSubstr("config.json cannot be used"));
+  EXPECT_EQ(sent().size(), 0u);
 }
 
 TEST_F(CtlBuildTest, WhenSecretsAreGiven_TheyAreSealed) {

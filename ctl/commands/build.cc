@@ -1,9 +1,18 @@
 // ctl build: make an image from a Dockerfile.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <optional>
+#include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "ctl/build_context.h"
 #include "ctl/build_options.h"
@@ -13,6 +22,7 @@
 #include "ctl/output_file.h"
 #include "ctl/print/build_progress.h"
 #include "ctl/pull.h"
+#include "ctl/registry_auth.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -45,6 +55,58 @@ absl::Status WriteIdFiles(const BuildFlags& flags,
                    Quoted(absl::StrJoin(image.references(), ",")), "\n}\n"));
 }
 
+// The registries that words of the text name, such as "host:5000/app:1".
+void FindRegistries(absl::string_view text, std::set<std::string>& found) {
+  for (absl::string_view word : absl::StrSplit(
+           text, absl::ByAnyChar(" \t\r\n=,\"'"), absl::SkipEmpty())) {
+    absl::ConsumePrefix(&word, "docker-image://");
+    const absl::string_view host = word.substr(0, word.find('/'));
+    if (host.empty() || host.size() == word.size() ||
+        !absl::ascii_isalnum(static_cast<unsigned char>(host.front())) ||
+        host.back() == ':') {
+      continue;
+    }
+    if (host == "localhost" || absl::StrContains(host, '.') ||
+        absl::StrContains(host, ':')) {
+      found.insert(RegistryOf(word));
+    }
+  }
+}
+
+// Adds what Docker's configuration has for the registries that the build may
+// ask: those that are pushed to, those that the Dockerfile (if it is here), a
+// build argument or a further context names, and Docker Hub, which needs no
+// name.
+void AddCredentials(Context& context, const BuildFlags& flags,
+                    v1::BuildOptions& options) {
+  std::set<std::string> registries = {"docker.io"};
+  std::string text = options.dockerfile_text();
+  std::error_code error;
+  if (text.empty() && std::filesystem::is_directory(flags.context, error)) {
+    std::ifstream in(flags.context + "/" + options.dockerfile(),
+                     std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  FindRegistries(text, registries);
+  for (const auto& [name, value] : options.args()) {
+    FindRegistries(value, registries);
+  }
+  for (const auto& [name, value] : options.contexts()) {
+    FindRegistries(value, registries);
+  }
+  if (options.push()) {
+    for (const std::string& tag : options.tags()) {
+      registries.insert(RegistryOf(tag));
+    }
+  }
+  for (const std::string& registry : registries) {
+    std::optional<v1::RegistryCredentials> found =
+        FindCredentials(context, registry);
+    if (!found.has_value()) continue;
+    (*options.mutable_credentials())[registry] = *std::move(found);
+  }
+}
+
 absl::StatusOr<int> Run(Context& context, const BuildFlags& flags) {
   ASSIGN_OR_RETURN(const BuildPrinter::Mode mode,
                    BuildPrinter::ParseMode(
@@ -54,6 +116,7 @@ absl::StatusOr<int> Run(Context& context, const BuildFlags& flags) {
   RETURN_IF_ERROR(ReadBuildFlags(context, flags, options, output));
   ASSIGN_OR_RETURN(const std::vector<Client::BuildPart> parts,
                    OpenBuildContexts(context, flags, options));
+  AddCredentials(context, flags, options);
   ASSIGN_OR_RETURN(std::unique_ptr<BuildResult> result,
                    BuildResult::Open(context, output));
   BuildPrinter printer(context.io, context.clock, mode);
@@ -100,7 +163,8 @@ void AddBuild(CLI::App& app, Context& context) {
               "Default: CONTEXT/Dockerfile; - reads standard input")
       .Option("--build-arg", f.args, "NAME=value for ARG (repeatable)")
       .Option("--build-context", f.contexts,
-              "NAME=FOLDER, docker-image://IMAGE or URL (repeatable)")
+              "NAME=FOLDER, docker-image://IMAGE, oci-layout://FOLDER or URL"
+              " (repeatable)")
       .Option("--secret", f.secrets,
               "id=ID,src=FILE or env=VARIABLE, for RUN --mount (repeatable)")
       .Option("--label", f.labels, "NAME=value of the image (repeatable)")
