@@ -42,7 +42,8 @@ class ExecCall final : public StreamCall<v1::ExecRequest, v1::ExecResponse> {
 
 // Moves bytes between `call` and `session` until the process has ended and its
 // output was sent, then sends its exit code. CANCELLED if the client went; the
-// process is killed with its session.
+// process is killed with its session. A client that detaches has `call` ended,
+// and the process goes on until it ends or the daemon does.
 absl::Status PumpExec(ExecCall& call, engine::ExecSession& session);
 
 }  // namespace bulwark::api

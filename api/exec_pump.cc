@@ -33,7 +33,10 @@ class Pump {
 
   absl::Status Run() {
     while (!Finished()) {
-      RETURN_IF_ERROR(HandleClient());
+      if (!released_) RETURN_IF_ERROR(HandleClient());
+      if (released_ && call_.stopping()) {
+        return absl::CancelledError("the daemon is stopping");
+      }
       WriteInput();
       Wait();
       bool progress = false;
@@ -44,6 +47,7 @@ class Pump {
       // Looking costs a system call: not while output flows.
       if (!progress) RETURN_IF_ERROR(LookForExit());
     }
+    if (released_) return absl::OkStatus();
     v1::ExecResponse last;
     last.set_exit_code(*exit_code_);
     if (!call_.Send(last)) return absl::CancelledError("client is gone");
@@ -66,7 +70,7 @@ class Pump {
   // Takes messages while there is room for their input: a signal must not wait
   // behind what the process does not read.
   absl::Status HandleClient() {
-    while (Backlog() < kMostInput) {
+    while (Backlog() < kMostInput && !released_) {
       ExecCall::Inbox inbox = call_.Receive();
       if (inbox.cancelled) return absl::CancelledError("client is gone");
       if (!inbox.request.has_value()) {
@@ -75,8 +79,9 @@ class Pump {
       }
       RETURN_IF_ERROR(HandleRequest(*inbox.request));
     }
-    return call_.Cancelled() ? absl::CancelledError("client is gone")
-                             : absl::OkStatus();
+    return !released_ && call_.Cancelled()
+               ? absl::CancelledError("client is gone")
+               : absl::OkStatus();
   }
 
   absl::Status HandleRequest(const v1::ExecRequest& request) {
@@ -100,6 +105,10 @@ class Pump {
               "signal a command: ", request.signal(), " is not a signal"));
         }
         session_.Signal(request.signal()).IgnoreError();
+        break;
+      case v1::ExecRequest::kDetach:
+        released_ = true;
+        call_.Release(absl::OkStatus());
         break;
       case v1::ExecRequest::kStart:
         return absl::InvalidArgumentError("run a command: it runs already");
@@ -145,7 +154,8 @@ class Pump {
   void Wait() {
     pollfd fds[4];
     nfds_t count = 0;
-    fds[count++] = {Backlog() < kMostInput ? call_.wake_fd() : -1, POLLIN, 0};
+    const bool listens = !released_ && Backlog() < kMostInput;
+    fds[count++] = {listens ? call_.wake_fd() : -1, POLLIN, 0};
     fds[count++] = {Backlog() > 0 ? session_.input() : -1, POLLOUT, 0};
     fds[count++] = {output_open_ ? session_.output() : -1, POLLIN, 0};
     fds[count++] = {error_open_ ? session_.error() : -1, POLLIN, 0};
@@ -164,6 +174,7 @@ class Pump {
       return absl::OkStatus();
     }
     progress = true;
+    if (released_) return absl::OkStatus();
     buffer.resize(static_cast<size_t>(n));
     v1::ExecResponse response;
     (is_error ? *response.mutable_error() : *response.mutable_output()) =
@@ -195,6 +206,7 @@ class Pump {
   bool terminal_ = false;
   bool input_closed_ = false;  // no more is taken
   bool input_ended_ = false;   // the process was told
+  bool released_ = false;      // the client has left: its output is dropped
   bool output_open_ = false;
   bool error_open_ = false;
   std::optional<int> exit_code_;

@@ -90,6 +90,14 @@ class StreamCall : public grpc::ServerBidiReactor<Request, Response> {
     return cancelled_ || stopper_.stopping();
   }
   Clock& clock() { return clock_; }
+  bool stopping() const { return stopper_.stopping(); }
+  // Ends the call for the client while the thread works on; what Process()
+  // returns is then of no account. Nothing may be sent or received after it.
+  void Release(const absl::Status& status) {
+    released_ = true;
+    Note(status);
+    this->Finish(ToGrpc(status));
+  }
 
  protected:
   // The caller has entered `calls`, which this leaves. All must outlive it.
@@ -114,8 +122,6 @@ class StreamCall : public grpc::ServerBidiReactor<Request, Response> {
   // Keeps how it ended.
   virtual void Note(const absl::Status& status) = 0;
 
-  bool stopping() const { return stopper_.stopping(); }
-
  private:
   void Run() {
     // A write to a process that reads no more is an error here, not the end of
@@ -125,8 +131,7 @@ class StreamCall : public grpc::ServerBidiReactor<Request, Response> {
     sigaddset(&set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     const absl::Status status = Process();
-    Note(status);
-    this->Finish(ToGrpc(status));
+    if (!released_) Release(status);
     Unref();
   }
 
@@ -161,6 +166,7 @@ class StreamCall : public grpc::ServerBidiReactor<Request, Response> {
   Request incoming_;   // gRPC's while a read is on
   Response outgoing_;  // gRPC's while a write is on
 
+  bool released_ = false;           // the thread's
   std::atomic<int> references_{2};  // gRPC's and the thread's
 
   absl::Mutex mu_;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "ctl/attach.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
 #include "ctl/terminal.h"
@@ -28,6 +29,7 @@ struct Flags {
   bool interactive = false;
   bool terminal = false;
   bool detach = false;
+  std::string detach_keys = "ctrl-p,ctrl-q";
 };
 
 v1::ExecRequest Resize(const Io& io) {
@@ -41,12 +43,13 @@ v1::ExecRequest Resize(const Io& io) {
 class Sender {
  public:
   Sender(const Io& io, Client& client, ExecStream& stream, SignalPoll& signals,
-         WakePipe& wake, bool interactive, bool terminal)
+         WakePipe& wake, DetachKeys keys, bool interactive, bool terminal)
       : io_(io),
         client_(client),
         stream_(stream),
         signals_(signals),
         wake_(wake),
+        keys_(std::move(keys)),
         input_(interactive),
         terminal_(terminal) {}
 
@@ -62,6 +65,9 @@ class Sender {
       if (fds[2].revents != 0 && !OnInput()) return;
     }
   }
+
+  // Of a command that was left, not of one that has ended.
+  bool detached() const { return keys_.detached(); }
 
  private:
   bool Close() {
@@ -91,9 +97,17 @@ class Sender {
     const ssize_t n = read(io_.in_fd(), buffer, sizeof(buffer));
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return true;
     if (n <= 0) return Close();
+    std::string typed(buffer, static_cast<size_t>(n));
+    if (terminal_) typed = keys_.Take(typed);
     v1::ExecRequest request;
-    request.set_input(buffer, static_cast<size_t>(n));
-    return stream_.Send(request);
+    if (!typed.empty()) {
+      request.set_input(std::move(typed));
+      if (!stream_.Send(request)) return false;
+    }
+    if (!keys_.detached()) return true;
+    request.set_detach(true);
+    stream_.Send(request);
+    return false;
   }
 
   const Io& io_;
@@ -101,6 +115,7 @@ class Sender {
   ExecStream& stream_;
   SignalPoll& signals_;
   WakePipe& wake_;
+  DetachKeys keys_;
   bool input_;
   const bool terminal_;
   int asked_ = 0;
@@ -141,6 +156,7 @@ absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
   if (flags.terminal && !io.in_tty()) {
     return UsageError("-t needs a terminal on standard input");
   }
+  ASSIGN_OR_RETURN(DetachKeys keys, DetachKeys::Parse(flags.detach_keys));
   SignalPoll signals({SIGWINCH, SIGINT, SIGTERM, SIGQUIT, SIGHUP});
   v1::ExecRequest first;
   v1::ExecStart& start = *first.mutable_start();
@@ -169,8 +185,8 @@ absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
   std::optional<RawTerminal> raw;
   if (flags.terminal) raw.emplace(io.in_fd());
   WakePipe wake;
-  Sender sender(io, context.client(), *stream, signals, wake, flags.interactive,
-                flags.terminal);
+  Sender sender(io, context.client(), *stream, signals, wake, std::move(keys),
+                flags.interactive, flags.terminal);
   std::thread sending([&] { sender.Run(); });
   const std::optional<int> code = PrintOutput(io, *stream);
   wake.Wake();
@@ -184,6 +200,10 @@ absl::StatusOr<int> RunCommand(Context& context, const Flags& flags) {
   if (code) return *code;
   if (!status.ok()) return status;
   if (flags.detach) return kExitOk;
+  if (sender.detached()) {
+    io.Err("\r\ndetached; the command goes on\n");
+    return kExitOk;
+  }
   return absl::UnavailableError(
       absl::StrCat("exec in ", target, ": the stream ended without a status"));
 }
@@ -208,6 +228,9 @@ void AddExec(CLI::App& app, Context& context) {
       .Flag("-t,--tty", flags->terminal, "Give the command a terminal")
       .Flag("-d,--detach", flags->detach,
             "Leave it running without its output, once it has been started")
+      .Option("--detach-keys", flags->detach_keys,
+              "What leaves the command running, typed on a terminal (-t); "
+              "ctrl-p,ctrl-q\nunless given; empty: nothing does")
       .Option("-c,--container", flags->container,
               "Default: the first main container")
       .Option("-e,--env", flags->env, "NAME=value (repeatable)")

@@ -79,6 +79,27 @@ TEST_F(ExecTest, WhenDetached_TheCommandRunsOn) {
   CtlFails({"exec", "-d", "-i", "box", "cat"}, 2);
 }
 
+TEST_F(ExecTest, WhenItsTerminalIsLeft_TheCommandRunsOn) {
+  Terminal left(
+      CtlCommand(world(), {"exec", "-it", "box", "sh", "-c",
+                           "echo up; until test -e /tmp/left; do sleep 0.05; "
+                           "done; yes | head -n 100000; test -t 0 && "
+                           "echo over > /tmp/left-over; exec sleep 100000"}),
+      24, 80);
+  ASSERT_TRUE(left.Await("up")) << left.screen();
+  left.Type("\x10\x11");
+  EXPECT_EQ(left.Wait(), 0) << left.screen();
+  EXPECT_THAT(left.screen(), HasSubstr("the command goes on"));
+  Ctl({"exec", "box", "touch", "/tmp/left"});
+  EXPECT_TRUE(Eventually([] {
+    return world().Ctl({"exec", "box", "cat", "/tmp/left-over"}).out ==
+           "over\n";
+  }));
+  EXPECT_THAT(
+      CtlFails({"exec", "-i", "--detach-keys", "ctrl-?", "box", "sh"}, 2).err,
+      HasSubstr("--detach-keys"));
+}
+
 TEST_F(ExecTest, WhenItCannotRun_SaysWhy) {
   EXPECT_THAT(CtlFails({"exec", "box", "nosuch"}, 127).err,
               ::testing::MatchesRegex(
