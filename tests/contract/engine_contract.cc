@@ -109,7 +109,9 @@ TEST_P(EngineContractTest, WhenMoreMemoryIsUsed_UpdateIsRefusedAndKillsNone) {
   EXPECT_EQ(seen.resources, spec.resources);
   ASSERT_OK_AND_ASSIGN(const ContainerStats stats, engine().Stats("a"));
   EXPECT_EQ(stats.oom_kills, 0);
-  EXPECT_GE(stats.memory_bytes, 48 << 20);
+  // The kernel's counters run behind by up to 64 pages for each processor
+  // (Documentation/admin-guide/cgroup-v1/memory.rst, 5.5).
+  EXPECT_GE(stats.memory_bytes, 47 << 20);
   less.memory_limit_bytes = 128 << 20;
   EXPECT_OK(engine().Update("a", less));
 }
