@@ -84,7 +84,7 @@ TEST_F(ExecTest, WhenItsTerminalIsLeft_TheCommandRunsOn) {
       CtlCommand(world(), {"exec", "-it", "box", "sh", "-c",
                            "echo up; until test -e /tmp/left; do sleep 0.05; "
                            "done; yes | head -n 100000; test -t 0 && "
-                           "echo over > /tmp/left-over; exec sleep 100000"}),
+                           "echo over > /tmp/left-over"}),
       24, 80);
   ASSERT_TRUE(left.Await("up")) << left.screen();
   left.Type("\x10\x11");
@@ -94,6 +94,10 @@ TEST_F(ExecTest, WhenItsTerminalIsLeft_TheCommandRunsOn) {
   EXPECT_TRUE(Eventually([] {
     return world().Ctl({"exec", "box", "cat", "/tmp/left-over"}).out ==
            "over\n";
+  }));
+  // Its terminal goes with it.
+  EXPECT_TRUE(Eventually([] {
+    return world().Ctl({"exec", "box", "ls", "/dev/pts"}).out == "ptmx\n";
   }));
   EXPECT_THAT(
       CtlFails({"exec", "-i", "--detach-keys", "ctrl-?", "box", "sh"}, 2).err,
