@@ -1,6 +1,5 @@
 #include "engine/oci/config/names.h"
 
-#include <linux/ioprio.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -60,9 +59,11 @@ constexpr Name kSchedulerFlags[] = {
     {"SCHED_FLAG_DL_OVERRUN", 0x04},    {"SCHED_FLAG_KEEP_POLICY", 0x08},
     {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
     {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
-constexpr Name kIoClasses[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
-                               {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
-                               {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
+// As in linux/ioprio.h, which C++ cannot include: in later headers of Linux 6.1
+// a parameter's name is "class".
+constexpr Name kIoClasses[] = {
+    {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
+constexpr int kIoClassShift = 13;
 
 template <size_t N>
 std::optional<uint64_t> Lookup(const Name (&names)[N], absl::string_view name) {
@@ -126,7 +127,7 @@ std::optional<uint64_t> SchedulerFlag(absl::string_view name) {
 std::optional<int> IoPriority(absl::string_view io_class, int priority) {
   const std::optional<uint64_t> found = Lookup(kIoClasses, io_class);
   if (!found.has_value() || priority < 0 || priority > 7) return std::nullopt;
-  return static_cast<int>(*found << IOPRIO_CLASS_SHIFT) | priority;
+  return static_cast<int>(*found << kIoClassShift) | priority;
 }
 
 std::optional<int> SignalNumber(absl::string_view name) {
