@@ -153,14 +153,17 @@ absl::Status Creation::Prepare() {
   request.systemd = runtime_.systemd_cgroup;
   // Who names a path looks for the groups there, in each hierarchy.
   request.all_hierarchies = !spec_.linux_.cgroups_path.empty();
+  // From here on `delete` can clean up after us, should we be killed.
+  request.before = [this](const CgroupRecord& record) {
+    state_.cgroup = record;
+    return store_.Begin(state_);
+  };
   ASSIGN_OR_RETURN(ContainerCgroup cgroup,
                    ContainerCgroup::Create(
                        host_, request, spec_.linux_.resources, runtime_.clock));
   cgroup_.emplace(std::move(cgroup));
-  state_.cgroup = cgroup_->record();
-  // From here on `delete` can clean up after us, should we be killed.
+  // And from here on the groups are ours, and so is what runs in them.
   RETURN_IF_ERROR(store_.WriteConfig(config_));
-  RETURN_IF_ERROR(store_.Begin(state_));
   if (wait_) RETURN_IF_ERROR(store_.MakeStart());
   std::vector<std::string> paths;
   for (const Mount& mount : spec_.mounts) {

@@ -25,6 +25,7 @@ constexpr absl::string_view kPunctuation = "+_.-";
 constexpr absl::string_view kState = "state.json";
 constexpr absl::string_view kStaged = "state.json.new";
 constexpr absl::string_view kBegun = "begun.json";
+constexpr absl::string_view kConfig = "config.json";
 constexpr int64_t kMaxState = 1 << 20;
 constexpr int64_t kMaxConfig = 16 << 20;
 
@@ -183,6 +184,12 @@ absl::StatusOr<State> Store::Read() const {
     state.cgroup.scope = image::StringField(*cgroup, "scope");
     state.cgroup.v1 = image::StringMap(*cgroup, "v1");
   }
+  const bool begun = path != Path(kState);
+  // A scope that systemd has started for us is ours.
+  if (begun && state.cgroup.scope.empty() &&
+      access(Path(kConfig).c_str(), F_OK) != 0) {
+    state.intended = std::exchange(state.cgroup, {});
+  }
   if (state.id != id_) {
     return absl::DataLossError(
         absl::StrCat("read ", path, ": it is of another one"));
@@ -231,7 +238,7 @@ absl::Status Store::Publish() const {
 }
 
 absl::Status Store::WriteConfig(absl::string_view config) const {
-  const std::string path = Path("config.json");
+  const std::string path = Path(kConfig);
   UniqueFd fd(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.ok()) return ErrnoStatus("create", path);
@@ -239,7 +246,7 @@ absl::Status Store::WriteConfig(absl::string_view config) const {
 }
 
 absl::StatusOr<std::string> Store::ReadConfig() const {
-  return os::ReadFile(Path("config.json"), kMaxConfig);
+  return os::ReadFile(Path(kConfig), kMaxConfig);
 }
 
 absl::Status Store::MakeStart() const {

@@ -40,6 +40,9 @@ struct State {
   bool systemd_cgroup = false;
   uint64_t listener_address = 0;  // see HandOverListener()
   CgroupRecord cgroup;
+  // Instead of `cgroup`, if the maker died before it knew that they are its
+  // own: they may not be there, or be somebody else's.
+  CgroupRecord intended;
   std::map<std::string, std::string> annotations;
 };
 
@@ -63,9 +66,10 @@ class Store {
   void Unlock() { lock_.Reset(); }
   // NOT_FOUND, or DATA_LOSS.
   absl::StatusOr<State> Read() const;
-  // Writes, once, what has been made before there is a process: the state until
-  // one is published. On a disk, a file that replaces another is written at
-  // once, and its removal waits for that: hence another file.
+  // Writes, once, what is about to be made before there is a process: the state
+  // until one is published. Until WriteConfig() its groups are only intended.
+  // On a disk, a file that replaces another is written at once, and its removal
+  // waits for that: hence another file.
   absl::Status Begin(const State& state) const;
   // Stage() and Publish().
   absl::Status Write(const State& state) const;

@@ -221,6 +221,7 @@ absl::Status Delete(const Runtime& runtime, const std::string& id, bool force) {
   }
   RETURN_IF_ERROR(EndAll(runtime, state));
   RETURN_IF_ERROR(RemoveCgroup(state.cgroup, kKillTimeout, runtime.clock));
+  RETURN_IF_ERROR(RemoveUnusedCgroup(state.intended));
   const absl::StatusOr<Spec> spec = SpecOf(store, state);
   if (spec.ok()) RunPoststop(state, spec->hooks);  // else it was never whole
   return store.Remove();

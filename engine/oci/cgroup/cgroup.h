@@ -14,6 +14,7 @@
 #ifndef ENGINE_OCI_CGROUP_CGROUP_H_
 #define ENGINE_OCI_CGROUP_CGROUP_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,6 +66,10 @@ struct CgroupRequest {
   // Join every version 1 hierarchy, also those that no resource needs: what
   // reads a container's counters there finds them all.
   bool all_hierarchies = false;
+  // Called before a group is made, with what they will be: who is killed while
+  // it makes them has said so. With `systemd` the scope is there by then. Its
+  // error is Create()'s.
+  std::function<absl::Status(const CgroupRecord&)> before;
 };
 
 // The groups of a container that is being created. Removed by the destructor,
@@ -152,6 +157,9 @@ absl::StatusOr<std::string> CgroupStatsJson(const CgroupRecord& record);
 // FAILED_PRECONDITION if some live on. OK if they do not exist.
 absl::Status RemoveCgroup(const CgroupRecord& record, absl::Duration timeout,
                           Clock& clock);
+// Removes those of the groups that have neither processes nor groups below
+// them; the others may be somebody else's, and stay.
+absl::Status RemoveUnusedCgroup(const CgroupRecord& record);
 
 }  // namespace bulwark::engine::oci
 

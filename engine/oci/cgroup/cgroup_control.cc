@@ -28,6 +28,12 @@ std::set<std::string> JoinedDirectories(const CgroupRecord& record) {
   return directories;
 }
 
+std::set<std::string> AllDirectories(const CgroupRecord& record) {
+  std::set<std::string> directories = JoinedDirectories(record);
+  if (!record.unified.empty()) directories.insert(record.unified);
+  return directories;
+}
+
 // The group that every process of the container is in; empty if there is none.
 std::string Main(const CgroupRecord& record) {
   if (!record.unified.empty()) return record.unified;
@@ -196,8 +202,7 @@ absl::StatusOr<std::vector<int>> CgroupPids(const CgroupRecord& record) {
 absl::Status RemoveCgroup(const CgroupRecord& record, absl::Duration timeout,
                           Clock& clock) {
   const absl::Duration deadline = clock.Steady() + timeout;
-  std::set<std::string> groups = JoinedDirectories(record);
-  if (!record.unified.empty()) groups.insert(record.unified);
+  const std::set<std::string> groups = AllDirectories(record);
   absl::Status first;
   for (const std::string& group : groups) {
     absl::Status status = RemoveGroupTree(group);
@@ -217,6 +222,16 @@ absl::Status RemoveCgroup(const CgroupRecord& record, absl::Duration timeout,
   // taken.
   if (first.ok() && !record.scope.empty()) {
     first = StopScope(record.scope, clock);
+  }
+  return first;
+}
+
+absl::Status RemoveUnusedCgroup(const CgroupRecord& record) {
+  absl::Status first;
+  for (const std::string& group : AllDirectories(record)) {
+    if (rmdir(group.c_str()) == 0 || errno == ENOENT || errno == EBUSY)
+      continue;
+    first.Update(ErrnoStatus("remove", group));
   }
   return first;
 }

@@ -106,6 +106,7 @@ absl::StatusOr<ContainerCgroup> ContainerCgroup::Create(
     }
   }
   record.v1 = V1Directories(host, controllers, record.path);
+  if (request.before) RETURN_IF_ERROR(request.before(record));
   RETURN_IF_ERROR(cgroup.MakeGroups(host));
   RETURN_IF_ERROR(ApplyCgroupPlan(record, plan));
   RETURN_IF_ERROR(WriteLines(record, filter.lines));

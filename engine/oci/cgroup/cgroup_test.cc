@@ -172,6 +172,33 @@ TEST_F(CgroupTest, WhenALimitIsRefused_ThenNothingIsLeft) {
   }
 }
 
+TEST_F(CgroupTest, WhenToldBefore_ThenNoGroupIsThereYetAndTheRecordIsWhole) {
+  CgroupRecord told;
+  request_.before = [&](const CgroupRecord& record) {
+    for (const std::string& group : Everywhere(parent_)) {
+      EXPECT_FALSE(Exists(group)) << group;
+    }
+    told = record;
+    return absl::OkStatus();
+  };
+  const absl::StatusOr<ContainerCgroup> cgroup = Create(PidsLimit(10));
+  ASSERT_THAT(cgroup, IsOk());
+  EXPECT_EQ(told.path, request_.cgroups_path);
+  EXPECT_EQ(told.unified, cgroup->record().unified);
+  EXPECT_EQ(told.v1, cgroup->record().v1);
+}
+
+TEST_F(CgroupTest, WhenThatFails_ThenNothingIsMade) {
+  request_.before = [](const CgroupRecord&) {
+    return absl::ResourceExhaustedError("no space");
+  };
+  EXPECT_THAT(Create(PidsLimit(10)).status(),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  for (const std::string& group : Everywhere(parent_)) {
+    EXPECT_FALSE(Exists(group)) << group;
+  }
+}
+
 TEST_F(CgroupTest, WhenCommitted_ThenItStaysUntilItIsRemoved) {
   CgroupRecord record;
   {
