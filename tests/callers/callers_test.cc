@@ -165,7 +165,11 @@ class Podman final : public Caller {
             "--runtime",
             "/run/bin/bulwark-oci"};
   }
-  Words RunFlags() const override { return {"--ulimit", "nproc=512:512"}; }
+  // Where systemd runs, its default is the journal, whose socket is not in our
+  // own /run.
+  Words RunFlags() const override {
+    return {"--ulimit", "nproc=512:512", "--log-driver", "k8s-file"};
+  }
   Words UserNamespaceFlags() const override {
     return {"--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"};
   }
