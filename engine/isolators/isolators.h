@@ -33,7 +33,6 @@ struct LaunchInput {
   std::string user_namespace;
   std::string upper;        // writable layer
   std::string work;         // overlay's own, on the same file system
-  std::string empty_layer;  // an empty directory
   std::string stage;        // an empty directory to mount the root on
   std::string etc;          // hosts and, if wanted, resolv.conf and
                             // hostname

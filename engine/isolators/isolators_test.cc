@@ -35,7 +35,6 @@ class IsolatorsTest : public ::testing::Test {
     in.overlay_layer_fds = in.overlay_detached_layers = overlay_layer_fds_;
     in.upper = "/u";
     in.work = "/w";
-    in.empty_layer = "/e";
     in.stage = "/s";
     in.etc = "/etc";
     in.seccomp = std::string(8, '\6');

@@ -127,7 +127,6 @@ void AddOverlay(const LaunchInput& in, StepArgs overlay,
 void AddRootfs(const LaunchInput& in, PlanBuilder& plan) {
   std::vector<std::string> paths(in.spec.layers.rbegin(),
                                  in.spec.layers.rend());
-  if (paths.empty()) paths.push_back(in.empty_layer);
   StepArgs overlay;
   overlay.value = paths.size();
   // A writable layer that dies with the container needs no syncs.

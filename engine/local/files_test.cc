@@ -8,8 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
+#include "base/testing/temp_dir.h"
 #include "engine/image/tar_reader.h"
 #include "engine/image/testing/tar_builder.h"
+#include "engine/local/mount_points.h"
 #include "engine/local/testing/local_world.h"
 
 namespace bulwark::engine {
@@ -17,6 +19,7 @@ namespace {
 
 using ::bulwark::testing::StatusIs;
 using ::testing::Contains;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -86,6 +89,32 @@ TEST_P(FilesTest, WhenCopiedOut_OwnersAreThoseInside) {
   EXPECT_EQ(From("/dl", true)->size(), 4u);
   EXPECT_THAT(From("/nothing"), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(From("/proc"), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_P(FilesTest, WhenStarted_NothingIsMadeInTheWritableLayer) {
+  const std::string shared = world_.config().state_dir + "/mount-points/root";
+  ASSERT_OK(engine().Start(world_.Shell("a", "exec busybox sleep 1000")));
+  EXPECT_TRUE(std::filesystem::is_empty(world_.config().state_dir +
+                                        "/containers/a/upper"));
+  // What they share stays as it is.
+  world_.RunShell("a", "echo x > /etc/new");
+  EXPECT_THAT(*From("/etc"), Contains("etc/new 2 0"));
+  EXPECT_FALSE(std::filesystem::exists(shared + "/etc/new"));
+  ASSERT_OK(engine().Start(world_.Shell("b", "exec busybox sleep 1000")));
+  EXPECT_THAT(world_.RunShell("b", "cat /etc/new"), HasSubstr("exit 1"));
+  EXPECT_THAT(*engine().Diff("a"),
+              Not(Contains(Field(&FileChange::path, "/etc/hosts"))));
+}
+
+TEST(MountPointsTest, WhenSomethingElseIsThere_ItIsNamed) {
+  ::bulwark::testing::TempDir dir;
+  const std::string root = dir / "root";
+  ASSERT_OK(MakeMountPoints(root));
+  ASSERT_OK(MakeMountPoints(root));
+  std::ofstream(root + "/etc/hosts") << "127.0.0.1 elsewhere\n";
+  EXPECT_THAT(MakeMountPoints(root),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr(root + "/etc/hosts")));
 }
 
 TEST_P(FilesTest, WhenCopiedIn_TheContainerHasIt) {

@@ -20,6 +20,7 @@
 #include "engine/child/wire.h"
 #include "engine/isolators/isolators.h"
 #include "engine/isolators/seccomp.h"
+#include "engine/local/mount_points.h"
 #include "engine/local/shim_client.h"
 #include "os/files.h"
 #include "os/process.h"
@@ -114,6 +115,9 @@ absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
   }
   RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfState(), 0700));
   RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfRuntime(), 0700));
+  // In a folder of its own, since layers are mapped by the folder they are in.
+  RETURN_IF_ERROR(os::MakeDirs(l->config_.state_dir + "/mount-points", 0700));
+  RETURN_IF_ERROR(MakeMountPoints(l->MountPoints()));
   ASSIGN_OR_RETURN(const std::string mounts,
                    os::ReadFile("/proc/self/mountinfo", 64 << 20));
   ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
@@ -128,6 +132,9 @@ absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
 
 std::string Launcher::ContainersOfState() const {
   return config_.state_dir + "/containers";
+}
+std::string Launcher::MountPoints() const {
+  return config_.state_dir + "/mount-points/root";
 }
 std::string Launcher::ContainersOfRuntime() const {
   return config_.runtime_dir + "/containers";
@@ -158,9 +165,6 @@ absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
   }
   RETURN_IF_ERROR(MakeDir(WorkDir(spec.upper_dir, dirs), 0700));
   RETURN_IF_ERROR(MakeDir(dirs.runtime + "/root", 0700));
-  if (spec.layers.empty()) {
-    RETURN_IF_ERROR(MakeDir(dirs.runtime + "/empty", 0755));
-  }
   // In memory, as all that is of no use after a reboot: cheaper to make and to
   // remove than on a disk.
   const std::string etc = dirs.runtime + "/etc";
@@ -192,7 +196,6 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   in.user_namespace = std::move(user_namespace);
   in.upper = UpperDir(spec, dirs);
   in.work = WorkDir(spec.upper_dir, dirs);
-  in.empty_layer = dirs.runtime + "/empty";
   in.stage = dirs.runtime + "/root";
   in.etc = dirs.runtime + "/etc";
   in.runtime_dir = dirs.runtime;

@@ -62,8 +62,11 @@ class Launcher {
   ContainerDirs Dirs(absl::string_view id) const;
   std::string ContainersOfState() const;
   std::string ContainersOfRuntime() const;
+  // The lowest layer of every container (mount_points.h).
+  std::string MountPoints() const;
 
-  // Starts the container of a valid spec. On an error nothing is left.
+  // Starts the container of a valid spec that has a layer. On an error nothing
+  // is left.
   absl::StatusOr<Launched> Launch(const ContainerSpec& spec,
                                   const ContainerRecord& record);
 

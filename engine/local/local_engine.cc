@@ -77,9 +77,11 @@ absl::StatusOr<UniqueFd> LocalEngine::InitOf(const ContainerPtr& container) {
   return copy;
 }
 
-absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& spec) {
-  RETURN_IF_ERROR_CTX(ValidateSpec(spec),
-                      absl::StrCat("start container ", spec.id));
+absl::StatusOr<ContainerInfo> LocalEngine::Start(const ContainerSpec& wanted) {
+  RETURN_IF_ERROR_CTX(ValidateSpec(wanted),
+                      absl::StrCat("start container ", wanted.id));
+  ContainerSpec spec = wanted;
+  spec.layers.insert(spec.layers.begin(), launcher_->MountPoints());
   ContainerRecord record = {
       spec.id,        spec.labels, launcher_->boot_id(), spec.upper_dir,
       spec.resources, spec.ids,    spec.log.driver,      spec.layers};
