@@ -261,6 +261,11 @@ TEST_F(CtlTest, WhenRunDetached_PrintsTheNameAndLeavesIt) {
   // The name is taken now.
   EXPECT_EQ(Ctl({"run", "-d", "--name", "web", "nginx"}), kExitNoStatus);
   EXPECT_THAT(err_, HasSubstr("the service exists"));
+  v1::Object leaving = MakeService("web", 1, 1);
+  *leaving.mutable_service()->mutable_metadata()->mutable_delete_time() = {};
+  server_.Put(leaving);
+  EXPECT_EQ(Ctl({"run", "-d", "--name", "web", "nginx"}), kExitNoStatus);
+  EXPECT_THAT(err_, HasSubstr("ctl delete service web --wait"));
   EXPECT_EQ(Ctl({"run", "-d", "--rm", "nginx"}), kExitUsage);
   EXPECT_EQ(Ctl({"run", "-p", "x", "nginx"}), kExitUsage);
 }

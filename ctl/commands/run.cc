@@ -49,20 +49,22 @@ absl::Status PullIfMissing(Context& context, const RunFlags& flags) {
   return PullImage(context, request, false, nullptr);
 }
 
-// An existing service of that name is not ours to change.
-absl::Status RefuseExisting(Context& context, const v1::Service& service) {
-  absl::StatusOr<v1::Object> object = GetObject(
-      context, *manifest::FindKind("service"), service.metadata().name());
-  if (object.ok()) {
-    return WithRemedy(
-        absl::AlreadyExistsError(absl::StrCat("run ", service.metadata().name(),
-                                              ": the service exists")),
-        absl::StrCat("give another --name, or ctl delete service ",
-                     service.metadata().name()));
-  }
-  return object.status().code() == absl::StatusCode::kNotFound
-             ? absl::OkStatus()
-             : object.status();
+// An existing object of that name is not ours to change.
+absl::Status RefuseExisting(Context& context, absl::string_view kind,
+                            const std::string& name) {
+  const absl::StatusOr<v1::Object> object =
+      GetObject(context, *manifest::FindKind(kind), name);
+  if (absl::IsNotFound(object.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(object.status());
+  const bool leaving = manifest::MetadataOf(*object).has_delete_time();
+  return WithRemedy(absl::AlreadyExistsError(absl::StrCat(
+                        "run ", name, ": the ", kind,
+                        leaving ? " is still being deleted" : " exists")),
+                    leaving
+                        ? absl::StrCat("to wait for that: ctl delete ", kind,
+                                       " ", name, " --wait")
+                        : absl::StrCat("give another --name, or ctl delete ",
+                                       kind, " ", name));
 }
 
 // Done once a replica runs, as docker run -d returns.
@@ -125,15 +127,7 @@ absl::StatusOr<int> RunJob(Context& context, const RunFlags& flags) {
         "alone is right");
   }
   ASSIGN_OR_RETURN(const v1::Job job, JobFromFlags(context, flags));
-  const absl::StatusOr<v1::Object> old =
-      GetObject(context, *manifest::FindKind("job"), job.metadata().name());
-  if (old.ok()) {
-    return WithRemedy(absl::AlreadyExistsError(absl::StrCat(
-                          "run ", job.metadata().name(), ": the job exists")),
-                      absl::StrCat("give another --name, or ctl delete job ",
-                                   job.metadata().name()));
-  }
-  if (!absl::IsNotFound(old.status())) return old.status();
+  RETURN_IF_ERROR(RefuseExisting(context, "job", job.metadata().name()));
   RETURN_IF_ERROR(PullIfMissing(context, flags));
   // A Ctrl-C during the pull ends here, with nothing made.
   for (int signal = signals.Take(); signal != 0; signal = signals.Take()) {
@@ -151,7 +145,8 @@ absl::StatusOr<int> RunService(Context& context, const RunFlags& flags) {
   // Before the first call, so that gRPC's threads do not take the signals.
   SignalPoll signals({SIGINT, SIGTERM});
   ASSIGN_OR_RETURN(v1::Service service, ServiceFromFlags(context, flags));
-  RETURN_IF_ERROR(RefuseExisting(context, service));
+  RETURN_IF_ERROR(
+      RefuseExisting(context, "service", service.metadata().name()));
   RETURN_IF_ERROR(PullIfMissing(context, flags));
   // A Ctrl-C during the pull ends here, with nothing made.
   if (signals.Take() != 0) return 130;

@@ -92,7 +92,7 @@ TEST_F(LifeTest, WhenStartedInTheBackground_ItRunsAlready) {
   Ctl({"unpause", "job/bg"});
   Ctl({"kill", "-s", "KILL", "job/bg"});
   EXPECT_EQ(world().Ctl({"wait", "job/bg", "--for", "exit"}).code, 137);
-  Ctl({"delete", "job", "bg"});
+  Ctl({"delete", "job", "bg", "--wait"});
   EXPECT_THAT(
       CtlFails({"run", "-d", "-i", "--name", "bg", busybox(), "none"}, 127).err,
       HasSubstr("none"));
