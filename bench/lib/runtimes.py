@@ -110,10 +110,11 @@ def _oci_run(workspace, network):
     view = _VersionOneView(workspace)
     bundle = _bundle(workspace, network)
     count = harness.repetitions(100)
+    # The state of both in memory, as by default.
     mine, other = harness.median_of_pairs(
         lambda: harness.timed(
-            lambda: _run(ours, workspace.join("state-ours"), bundle)),
-        lambda: view.timed_run(crun, workspace.join("state-crun"), bundle),
+            lambda: _run(ours, workspace.join_run("ours"), bundle)),
+        lambda: view.timed_run(crun, workspace.join_run("crun"), bundle),
         count)
     return harness.Result(mine * 1000, other * 1000, "ms", "crun", count)
 
