@@ -204,6 +204,20 @@ absl::Status CheckImageCollection(const Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckRegistryPace(const Config& config) {
+  if (config.registry_stall_timeout < 1 ||
+      config.registry_stall_timeout > 3600) {
+    return Bad("registry-stall-timeout",
+               absl::StrCat(config.registry_stall_timeout,
+                            " is not 1 to 3600 seconds"));
+  }
+  if (config.registry_min_rate < 0) {
+    return Bad("registry-min-rate", absl::StrCat(config.registry_min_rate,
+                                                 " is less than 0"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckConfig(const Config& config) {
@@ -228,6 +242,7 @@ absl::Status CheckConfig(const Config& config) {
   if (!config.certs_dir.empty()) {
     RETURN_IF_ERROR(CheckAbsolute("certs-dir", config.certs_dir));
   }
+  RETURN_IF_ERROR(CheckRegistryPace(config));
   const absl::Status signatures =
       engine::image::SignaturePolicy::Parse(config.required_signatures)
           .status();

@@ -40,6 +40,10 @@ struct Config {
   std::vector<std::string> registry_mirrors;  // "REGISTRY=MIRROR", in order
   // Certificates for single registries; Docker's folder is read after it.
   std::string certs_dir = "/etc/bulwark/certs.d";
+  // Seconds for which a registry may stand still, and the bytes a second that
+  // it must move over that time.
+  int registry_stall_timeout = 30;
+  int registry_min_rate = 16;
   // "PREFIX=FILE": images that must be signed, and the key.
   std::vector<std::string> required_signatures;
   // Of the first range that containers' users are mapped to: above those that

@@ -202,6 +202,8 @@ absl::Status Daemon::OpenKernel() {
   images.state_dir = config_.state_dir + "/images";
   images.insecure_registries = config_.insecure_registries;
   images.certificate_dirs = {config_.certs_dir, "/etc/docker/certs.d"};
+  images.registry_pace = {absl::Seconds(config_.registry_stall_timeout),
+                          config_.registry_min_rate};
   ASSIGN_OR_RETURN(images.mirrors, MirrorsOf(config_.registry_mirrors));
   images.required_signatures = config_.required_signatures;
   images.clock = &clock_;

@@ -41,6 +41,13 @@ constexpr Flag kFlags[] = {
      "certificates for single registries: DIR/HOST:PORT/ca.crt, client.cert, "
      "client.key",
      &Config::certs_dir},
+    {"registry-stall-timeout",
+     "seconds for which a registry may send or take nothing",
+     &Config::registry_stall_timeout},
+    {"registry-min-rate",
+     "bytes a second that a registry must send or take over that time (0: any "
+     "rate will do)",
+     &Config::registry_min_rate},
     {"require-signature",
      "PREFIX=FILE: images whose names begin so must be signed with this "
      "public key (PREFIX=none: need not; *: all others)",

@@ -83,6 +83,7 @@ registry::ClientOptions LocalImages::ClientOptions() const {
   options.entropy = config_.entropy;
   options.insecure_registries = config_.insecure_registries;
   options.certificate_dirs = config_.certificate_dirs;
+  options.pace = config_.registry_pace;
   return options;
 }
 

@@ -55,6 +55,8 @@ struct LocalImagesConfig {
   // Directories of certificates for single registries, the first wins: see
   // registry/tls_files.h.
   std::vector<std::string> certificate_dirs;
+  // How slow registries may be.
+  registry::PaceLimits registry_pace;
   // By registry, in the order in which pulls ask them before it: "HOST",
   // "HOST:PORT" or "HOST:PORT/PREFIX".
   std::map<std::string, std::vector<std::string>> mirrors;

@@ -38,6 +38,13 @@ std::string ErrorCode(const HttpResponse& response) {
   return FirstError(response, "code");
 }
 
+absl::Status GiveUp(const absl::Status& stalled) {
+  return absl::UnavailableError(absl::StrCat(
+      stalled.message(),
+      "; bulwarkd's registry-stall-timeout and registry-min-rate say how slow a"
+      " registry may be"));
+}
+
 std::string NextLink(const HttpResponse& response) {
   auto range = response.headers.equal_range("link");
   for (auto it = range.first; it != range.second; ++it) {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "engine/registry/http.h"
 
 namespace bulwark::engine::registry {
@@ -24,6 +25,9 @@ std::string Explanation(const HttpResponse& response);
 
 // "BLOB_UNKNOWN" and the like, or empty.
 std::string ErrorCode(const HttpResponse& response);
+
+// What a transfer that stalled becomes when it is not tried again.
+absl::Status GiveUp(const absl::Status& stalled);
 
 // The address that `Link: <…>; rel="next"` names, as it stands there; else
 // empty.

@@ -92,6 +92,12 @@ absl::StatusOr<std::string> RegistryClient::BaseUrl() {
   for (const std::string& scheme : schemes) {
     std::string base = absl::StrCat(scheme, "://", server);
     absl::StatusOr<HttpResponse> answer = Ping(base);
+    // It speaks this, and will say more: not asked in another way meanwhile,
+    // and above all not without encryption.
+    if (answer.ok() && IsTransient(answer->status)) {
+      return absl::UnavailableError(absl::StrCat(
+          "registry ", registry_, " answers with ", answer->status));
+    }
     // A TLS server answers plain http with 400.
     if (answer.ok() && !(answer->status == 400 && scheme == "http")) {
       absl::MutexLock lock(&mu_);
@@ -112,6 +118,7 @@ absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {
   HttpRequest request;
   request.url = absl::StrCat(base, "/v2/");
   request.cancelled = options_.cancelled;
+  request.pace = options_.pace;
   ASSIGN_OR_RETURN(const Url url, ParseUrl(request.url));
   request.tls = TlsFor(url);
   Pooled client(this);
@@ -126,10 +133,6 @@ absl::StatusOr<HttpResponse> RegistryClient::Ping(const std::string& base) {
   if (answer.ok() && answer->status == 404) {
     return absl::NotFoundError(absl::StrCat(
         base, " is not an image registry: it has no /v2/; check the name"));
-  }
-  if (answer.ok() && IsTransient(answer->status)) {
-    return absl::UnavailableError(
-        absl::StrCat("registry ", registry_, " answers with ", answer->status));
   }
   return answer;
 }
@@ -147,6 +150,7 @@ absl::StatusOr<HttpResponse> RegistryClient::FollowRedirects(
   ASSIGN_OR_RETURN(const std::string base, BaseUrl());
   ASSIGN_OR_RETURN(const Url origin, ParseUrl(base));
   const bool reads = request.method == "GET" || request.method == "HEAD";
+  request.pace = options_.pace;
   for (int i = 0; i <= kMaxRedirects; ++i) {
     ASSIGN_OR_RETURN(const Url target, ParseUrl(request.url));
     const bool plain_is_fine =
@@ -196,7 +200,7 @@ absl::StatusOr<HttpResponse> RegistryClient::WithRetries(
     const bool progress = progressed();
     if (progress) attempt = 0;
     if (stalled && !progress) {
-      return absl::UnavailableError(answer.status().message());
+      return GiveUp(answer.status());
     }
     if (attempt + 1 >= options_.max_attempts) {
       if (answer.ok()) return answer;

@@ -3,6 +3,7 @@
 #ifndef ENGINE_REGISTRY_CLIENT_H_
 #define ENGINE_REGISTRY_CLIENT_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,6 +39,7 @@ struct ClientOptions {
   // Repositories of the same registry that blobs may be mounted from.
   std::vector<std::string> mount_from;
   int64_t largest_piece = int64_t{64} << 20;  // that one request carries
+  PaceLimits pace;
   int max_attempts = 5;
   Backoff backoff = {absl::Milliseconds(300), absl::Seconds(20), 0.5};
   std::function<bool()> cancelled;
@@ -62,10 +64,10 @@ enum class BlobOutcome { kPresent, kMounted, kUploaded };
 //
 // A failing registry (refused, cut off, 5xx, 429) is tried `max_attempts`
 // times, with jitter, or when its Retry-After says; then the error is
-// UNAVAILABLE. One that is silent for half a minute is not tried again. Other
-// errors as Images::Pull's. Credentials go to the registry and to the token
-// service that it names over https, and nowhere else: not where a redirect
-// leads.
+// UNAVAILABLE. One that is silent, or too slow, for `pace.patience` is not
+// tried again unless much has come since. Other errors as Images::Pull's.
+// Credentials go to the registry and to the token service that it names over
+// https, and nowhere else: not where a redirect leads.
 class RegistryClient {
  public:
   RegistryClient(std::string registry, std::string repository,
@@ -131,6 +133,8 @@ class RegistryClient {
   absl::Status Authenticate(const HttpResponse& refused);
   std::vector<std::string> ScopesFor(const std::string& challenged) const;
   absl::Status FetchToken(const Challenge& challenge);
+  absl::StatusOr<HttpResponse> AskForToken(const Url& url,
+                                           const Challenge& challenge);
   SecretText AuthorizationHeader();
   absl::Status StatusOf(const HttpResponse& response,
                         const std::string& what) const;
@@ -156,6 +160,7 @@ class RegistryClient {
   const std::string repository_;
   const std::optional<RegistryAuth> auth_;
   const ClientOptions options_;
+  std::atomic<bool> no_mounts_{false};  // no token for `mount_from` is given
 
   absl::Mutex mu_;
   std::string base_url_ ABSL_GUARDED_BY(mu_);         // once known

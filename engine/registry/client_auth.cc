@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "engine/image/json.h"
+#include "engine/registry/answers.h"
 #include "engine/registry/client.h"
 #include "engine/registry/pooled.h"
 
@@ -28,6 +29,11 @@ SecretText BasicHeader(const RegistryAuth& auth) {
   SecretText header = SecretText::Join({"Authorization: Basic ", encoded});
   explicit_bzero(encoded.data(), encoded.size());
   return header;
+}
+
+std::string Parameter(const Challenge& challenge, const char* name) {
+  const auto it = challenge.params.find(name);
+  return it == challenge.params.end() ? "" : it->second;
 }
 
 }  // namespace
@@ -89,6 +95,7 @@ std::vector<std::string> RegistryClient::ScopesFor(
   std::vector<std::string> result = {
       absl::StrCat("repository:", repository_, ":pull,push")};
   for (const std::string& from : options_.mount_from) {
+    if (no_mounts_) break;
     result.push_back(absl::StrCat("repository:", from, ":pull"));
   }
   for (std::string& scope : scopes) {
@@ -101,20 +108,12 @@ std::vector<std::string> RegistryClient::ScopesFor(
   return result;
 }
 
-absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
-  auto param = [&](const char* name) {
-    auto it = challenge.params.find(name);
-    return it == challenge.params.end() ? std::string() : it->second;
-  };
-  std::string realm = param("realm");
-  ASSIGN_OR_RETURN(Url url, ParseUrl(realm));
-  if (url.scheme != "https" && !MayBePlain(url.host, url.port)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("registry ", registry_, " wants the log-in sent to ",
-                     realm, " without encryption, which is refused"));
-  }
-  const std::string service = param("service");
-  const std::vector<std::string> scopes = ScopesFor(param("scope"));
+absl::StatusOr<HttpResponse> RegistryClient::AskForToken(
+    const Url& url, const Challenge& challenge) {
+  const std::string realm = Parameter(challenge, "realm");
+  const std::string service = Parameter(challenge, "service");
+  const std::vector<std::string> scopes =
+      ScopesFor(Parameter(challenge, "scope"));
   HttpRequest request;
   SecretText form;
   if (auth_.has_value() && auth_->username == kIdentityToken) {
@@ -147,8 +146,28 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
   request.tls = TlsFor(url);
   request.max_body = 1 << 20;
   request.cancelled = options_.cancelled;
+  request.pace = options_.pace;
   Pooled client(this);
-  ASSIGN_OR_RETURN(HttpResponse answer, client->Send(request));
+  return client->Send(request);
+}
+
+absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
+  const std::string realm = Parameter(challenge, "realm");
+  ASSIGN_OR_RETURN(const Url url, ParseUrl(realm));
+  if (url.scheme != "https" && !MayBePlain(url.host, url.port)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("registry ", registry_, " wants the log-in sent to ",
+                     realm, " without encryption, which is refused"));
+  }
+  ASSIGN_OR_RETURN(HttpResponse answer, AskForToken(url, challenge));
+  const bool refused = answer.status >= 400 && answer.status < 500 &&
+                       !IsTransient(answer.status);
+  if (refused && options_.push && !options_.mount_from.empty() &&
+      !no_mounts_.exchange(true)) {
+    // Perhaps only for the repositories to mount from: without their layers
+    // there is more to send, and nothing else amiss.
+    ASSIGN_OR_RETURN(answer, AskForToken(url, challenge));
+  }
   if (answer.status != 200) {
     return StatusOf(answer, absl::StrCat("get a token from ", url.host));
   }

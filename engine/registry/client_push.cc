@@ -95,7 +95,7 @@ absl::StatusOr<BlobOutcome> RegistryClient::PushBlob(
   ASSIGN_OR_RETURN(const bool present, HasBlob(blob.descriptor));
   if (present) return BlobOutcome::kPresent;
   Upload upload;
-  if (!blob.mount_from.empty()) {
+  if (!blob.mount_from.empty() && !no_mounts_) {
     ASSIGN_OR_RETURN(
         const HttpResponse answer,
         BeginUpload(absl::StrCat("?mount=", UrlEscape(blob.descriptor.digest),
@@ -123,7 +123,7 @@ absl::StatusOr<HttpResponse> RegistryClient::SendPiece(
     absl::StrAppend(&request.url,
                     absl::StrContains(upload.url, "?") ? "&" : "?",
                     "digest=", UrlEscape(blob.descriptor.digest));
-    request.patience = kCommitPatience;
+    request.answer_patience = kCommitPatience;
   } else {
     request.method = "PATCH";
     request.headers.push_back(
@@ -147,10 +147,13 @@ absl::StatusOr<HttpResponse> RegistryClient::SendPiece(
 
 // Asks how much of a cut upload has arrived. NOT_FOUND if it is gone.
 absl::Status RegistryClient::Seek(Upload& upload) {
-  HttpRequest request;
-  request.url = upload.url;
-  request.cancelled = options_.cancelled;
-  ASSIGN_OR_RETURN(const HttpResponse answer, Exchange(request));
+  const auto make = [&upload](const std::string&) {
+    HttpRequest request;
+    request.url = upload.url;
+    return request;
+  };
+  ASSIGN_OR_RETURN(const HttpResponse answer,
+                   WithRetries("", make, [] { return false; }));
   if (answer.status != 204 && answer.status != 202 && answer.status != 200) {
     if (IsTransient(answer.status)) return StatusOf(answer, "go on");
     return absl::NotFoundError("the upload is gone");
@@ -234,7 +237,11 @@ absl::Status RegistryClient::Send(
     if (absl::IsCancelled(found)) return found;
     if (!found.ok() || upload.offset > total) upload = Upload();
     resumed = !mixed_up && upload.offset > 0;
-    if (upload.offset >= most + kProgressBytes) attempt = 0;
+    const bool progress = upload.offset >= most + kProgressBytes;
+    if (absl::IsDeadlineExceeded(answer.status()) && !progress) {
+      return GiveUp(answer.status());
+    }
+    if (progress) attempt = 0;
     most = std::max(most, upload.offset);
   }
 }
@@ -248,7 +255,7 @@ absl::Status RegistryClient::PushManifest(const std::string& version,
     request.url = url;
     request.headers = {absl::StrCat("Content-Type: ", media_type)};
     request.body = text;
-    request.patience = kCommitPatience;
+    request.answer_patience = kCommitPatience;
     return request;
   };
   ASSIGN_OR_RETURN(

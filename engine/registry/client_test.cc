@@ -13,6 +13,7 @@
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "engine/image/digest.h"
+#include "engine/registry/testing/fake_registry.h"
 #include "engine/registry/testing/http_server.h"
 
 namespace bulwark::engine::registry {
@@ -35,7 +36,10 @@ const char kManifest[] =
 
 class RegistryClientTest : public ::testing::Test {
  protected:
-  RegistryClientTest() : blobs_(*image::BlobStore::Open(dir_.path())) {}
+  RegistryClientTest() : blobs_(*image::BlobStore::Open(dir_.path())) {
+    options_.clock = &clock_;
+    options_.entropy = &entropy_;
+  }
 
   void Serve(HttpServer::Handler handler) {
     server_ =
@@ -46,11 +50,8 @@ class RegistryClientTest : public ::testing::Test {
   }
   std::unique_ptr<RegistryClient> Client(
       std::optional<RegistryAuth> auth = std::nullopt) {
-    ClientOptions options;
-    options.clock = &clock_;
-    options.entropy = &entropy_;
     return std::make_unique<RegistryClient>(server_->address(), "app", auth,
-                                            options);
+                                            options_);
   }
   // Fetches and commits, as a pull does.
   absl::StatusOr<std::string> Fetch(const std::string& data,
@@ -73,6 +74,7 @@ class RegistryClientTest : public ::testing::Test {
   TempDir dir_;
   FakeClock clock_;
   SeededEntropy entropy_{7};
+  ClientOptions options_;
   std::unique_ptr<image::BlobStore> blobs_;
   std::unique_ptr<HttpServer> server_;
 };
@@ -343,14 +345,43 @@ TEST_F(RegistryClientTest, WhenBlobEndsEarlyButCleanly_IsDataLoss) {
               StatusIs(absl::StatusCode::kDataLoss, Not(HasSubstr("tried"))));
 }
 
+TEST_F(RegistryClientTest, WhenABlobTrickles_EndsAndSaysSo) {
+  const std::string data(1 << 20, 'x');
+  Serve([&](const ServerRequest&) {
+    ServerResponse response{200, {}, data};
+    response.pace = 1000;
+    return response;
+  });
+  options_.pace = {absl::Seconds(1), 4096};
+  EXPECT_THAT(
+      Fetch(data, DigestOf(data)),
+      StatusIs(absl::StatusCode::kUnavailable,
+               AllOf(HasSubstr("bytes a second"),
+                     HasSubstr("registry-min-rate"), Not(HasSubstr("tried")))));
+  EXPECT_EQ(Count("/v2/app/blobs/"), 1);
+}
+
+TEST_F(RegistryClientTest, WhenABlobIsReset_GoesOnWhereItStopped) {
+  std::string data;
+  for (int i = 0; i < 100'000; ++i) absl::StrAppend(&data, i, ",");
+  testing::RegistryFaults faults;
+  faults.resets = 2;
+  faults.reset_after = 200'000;
+  testing::FakeRegistry registry(faults);
+  registry.PutBlob("app", data);
+  RegistryClient client(registry.address(), "app", std::nullopt, options_);
+  ASSERT_OK_AND_ASSIGN(auto ingest, blobs_->NewIngest());
+  const std::string digest = DigestOf(data);
+  ASSERT_OK(client.FetchBlob({"", digest, static_cast<int64_t>(data.size())},
+                             ingest.get(), nullptr));
+  EXPECT_OK(ingest->Commit(digest));
+  EXPECT_EQ(registry.Count("GET", "/v2/app/blobs/"), 3);
+}
+
 TEST_F(RegistryClientTest, WhenCancelled_Stops) {
   Serve([&](const ServerRequest&) { return ServerResponse{503, {}, ""}; });
-  ClientOptions options;
-  options.clock = &clock_;
-  options.entropy = &entropy_;
-  options.cancelled = [] { return true; };
-  RegistryClient client(server_->address(), "app", std::nullopt, options);
-  EXPECT_THAT(client.FetchManifest("1.0"),
+  options_.cancelled = [] { return true; };
+  EXPECT_THAT(Client()->FetchManifest("1.0"),
               StatusIs(absl::StatusCode::kCancelled));
 }
 

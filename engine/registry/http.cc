@@ -21,7 +21,6 @@ namespace bulwark::engine::registry {
 namespace {
 
 constexpr long kConnectSeconds = 15;
-constexpr long kStallBytesPerSecond = 16;
 constexpr size_t kMaxHeaderBytes = 64 << 10;
 
 // libcurl copies the headers that it is given, passwords too, and does not wipe
@@ -51,6 +50,7 @@ void InitCurlOnce() {
 struct Exchange {
   CURL* curl;
   const HttpRequest& request;
+  Pace pace;
   HttpResponse response;
   size_t header_bytes = 0;
   int64_t sent = 0;
@@ -168,13 +168,31 @@ void SetTls(CURL* curl, const TlsFiles& tls) {
   }
 }
 
-int OnProgress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+int OnProgress(void* self, curl_off_t, curl_off_t received, curl_off_t,
+               curl_off_t sent) {
   auto* exchange = static_cast<Exchange*>(self);
   if (exchange->request.cancelled != nullptr && exchange->request.cancelled()) {
     exchange->status = absl::CancelledError("cancelled");
     return 1;
   }
-  return 0;
+  const HttpRequest& request = exchange->request;
+  curl_off_t microseconds = 0;  // of this exchange
+  curl_easy_getinfo(exchange->curl, CURLINFO_TOTAL_TIME_T, &microseconds);
+  const absl::Duration now = absl::Microseconds(microseconds);
+  const bool answered = exchange->header_bytes > 0;
+  const bool all_sent =
+      request.source == nullptr || exchange->sent == request.body_size;
+  exchange->pace.Await(
+      all_sent && !answered && request.answer_patience > request.pace.patience
+          ? request.answer_patience
+          : absl::ZeroDuration(),
+      now);
+  const absl::Status moves = exchange->pace.Check(now, received + sent);
+  if (moves.ok()) return 0;
+  exchange->status = absl::DeadlineExceededError(absl::StrCat(
+      request.source != nullptr && !answered ? "send to " : "read ",
+      request.url, ": ", moves.message()));
+  return 1;
 }
 
 absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
@@ -255,7 +273,7 @@ HttpClient::~HttpClient() { curl_easy_cleanup(curl_); }
 absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   curl_easy_reset(curl_);
   char error[CURL_ERROR_SIZE] = "";
-  Exchange exchange{curl_, request};
+  Exchange exchange{curl_, request, Pace(request.pace)};
   std::unique_ptr<curl_slist, FreeList> headers;
   // "Expect": whoever sends a body has been let in before; and some servers do
   // not know it.
@@ -278,9 +296,6 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request) {
   curl_easy_setopt(curl_, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl_, CURLOPT_ERRORBUFFER, error);
   curl_easy_setopt(curl_, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_TIME,
-                   static_cast<long>(absl::ToInt64Seconds(request.patience)));
-  curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
   curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, 256L << 10);
   curl_easy_setopt(curl_, CURLOPT_HEADERFUNCTION, &OnHeader);
   curl_easy_setopt(curl_, CURLOPT_HEADERDATA, &exchange);

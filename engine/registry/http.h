@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/secret_text.h"
+#include "engine/registry/pace.h"
 
 namespace bulwark::engine::registry {
 
@@ -36,9 +37,10 @@ struct HttpRequest {
                                        size_t size)>
       source;
   int64_t body_size = 0;
-  // How long nothing may move: a registry that has got all of a large layer
-  // may want to look through it before it answers.
-  absl::Duration patience = absl::Seconds(30);
+  PaceLimits pace;
+  // How long the answer to a body may take, if that is longer: a registry that
+  // has got all of a large layer may want to look through it first.
+  absl::Duration answer_patience;
   const TlsFiles* tls = nullptr;  // borrowed
   // Bodies of 200 and 206 go here, if set: called with the status first, in
   // pieces. An error ends the exchange and is returned.
@@ -69,7 +71,8 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // Any HTTP status is a success here. UNAVAILABLE if there was no answer or it
-  // was cut short, DEADLINE_EXCEEDED if it stalled: the message says why.
+  // was cut short, DEADLINE_EXCEEDED if it stalled or was too slow: the
+  // message says why.
   // FAILED_PRECONDITION if the server's certificate is not trusted.
   // RESOURCE_EXHAUSTED if the body is larger than the limit. CANCELLED.
   absl::StatusOr<HttpResponse> Send(const HttpRequest& request);

@@ -141,12 +141,8 @@ TEST_F(PushTest, WhenCut_ItGoesOnWhereItEnded) {
   Serve(faults);
   EXPECT_THAT(Push(data_), IsOkAndHolds(BlobOutcome::kUploaded));
   EXPECT_TRUE(registry_->HasBlob("app", DigestOf(data_)));
-  EXPECT_EQ(registry_->Count("POST", "/"), 1);  // the same upload
-  int64_t bytes = 0;
-  for (const ServerRequest& request : registry_->server().requests()) {
-    bytes += request.body.size();
-  }
-  EXPECT_EQ(bytes, 3 * kMiB);  // nothing twice
+  EXPECT_EQ(registry_->Count("POST", "/"), 1);      // the same upload
+  EXPECT_EQ(registry_->UploadedBytes(), 3 * kMiB);  // nothing twice
 }
 
 TEST_F(PushTest, WhenASingleRequestIsCut_TheRestFollows) {
@@ -314,6 +310,92 @@ TEST_F(PushTest, WhenATokenIsNeeded_ItIsForPushAndForTheSources) {
   EXPECT_THAT(asked[0], AllOf(HasSubstr("/token grant_type=refresh_token"),
                               HasSubstr("refresh_token=id%2B1"),
                               HasSubstr("service=reg")));
+}
+
+TEST_F(PushTest, WhenNoTokenIsGivenForTheSources_ItIsSentInsteadOfMounted) {
+  RegistryFaults faults;
+  faults.token_uses = 100;
+  faults.narrow_tokens = true;
+  Serve(faults);
+  registry_->PutBlob("base", data_);
+  options_.mount_from = {"base", "other"};
+  EXPECT_THAT(Push(data_, "base"), IsOkAndHolds(BlobOutcome::kUploaded));
+  EXPECT_TRUE(registry_->HasBlob("app", DigestOf(data_)));
+  // Once for all, and once for the target alone.
+  EXPECT_EQ(registry_->Count("GET", "/token"), 2);
+}
+
+TEST_F(PushTest, WhenNoTokenIsGivenAtAll_SaysSoOnce) {
+  std::string address;
+  int asked = 0;
+  HttpServer server([&](const ServerRequest& request) -> ServerResponse {
+    if (absl::StartsWith(request.path, "/token")) {
+      ++asked;
+      return {403, {}, "", -1};
+    }
+    return {401,
+            {absl::StrCat("WWW-Authenticate: Bearer realm=\"http://", address,
+                          "/token\"")},
+            "",
+            -1};
+  });
+  address = server.address();
+  options_.mount_from = {"base"};
+  RegistryClient client(address, "app", std::nullopt, options_);
+  EXPECT_THAT(
+      client.PushManifest("1", image::kOciManifest, Manifest()),
+      StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("get a token")));
+  EXPECT_EQ(asked, 2);
+}
+
+TEST_F(PushTest, WhenTheTokenEndsInTheMidst_AnotherIsFetched) {
+  RegistryFaults faults;
+  faults.token_uses = 3;
+  Serve(faults);
+  EXPECT_THAT(Push(data_), IsOkAndHolds(BlobOutcome::kUploaded));
+  EXPECT_TRUE(registry_->HasBlob("app", DigestOf(data_)));
+  EXPECT_GE(registry_->Count("GET", "/token"), 2);
+  EXPECT_EQ(registry_->Count("POST", "/"), 1);
+}
+
+// Everything that is asked fails twice at first: where the upload stands, too.
+TEST_F(PushTest, WhenAStormPasses_TheUploadGoesOn) {
+  RegistryFaults faults;
+  faults.errors_each = 2;
+  Serve(faults);
+  EXPECT_THAT(Push(data_), IsOkAndHolds(BlobOutcome::kUploaded));
+  EXPECT_TRUE(registry_->HasBlob("app", DigestOf(data_)));
+  EXPECT_EQ(registry_->Count("POST", "/"), 3);  // one upload
+}
+
+TEST_F(PushTest, WhenTheEndIsAnsweredWithAnError_TheDigestIsSentAgain) {
+  RegistryFaults faults;
+  faults.end_errors = 2;
+  Serve(faults);
+  EXPECT_THAT(Push(data_), IsOkAndHolds(BlobOutcome::kUploaded));
+  EXPECT_TRUE(registry_->HasBlob("app", DigestOf(data_)));
+  EXPECT_EQ(registry_->UploadedBytes(), 3 * kMiB);  // nothing twice
+}
+
+TEST_F(PushTest, WhenAMountIsForbidden_ItIsSent) {
+  RegistryFaults faults;
+  faults.mount_refusal = 403;
+  Serve(faults);
+  registry_->PutBlob("base", data_);
+  EXPECT_THAT(Push(data_, "base"), IsOkAndHolds(BlobOutcome::kUploaded));
+}
+
+TEST_F(PushTest, WhenTooLittleIsTaken_EndsAndSaysSo) {
+  RegistryFaults faults;
+  faults.pace = 1000;
+  Serve(faults);
+  options_.pace = {absl::Seconds(1), 100'000};
+  // More than the kernel takes in advance.
+  options_.largest_piece = 64 * kMiB;
+  data_.resize(24 * kMiB);
+  EXPECT_THAT(Push(data_),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("send to"), HasSubstr("registry-"))));
 }
 
 TEST_F(PushTest, WhenTheUploadLeadsElsewhere_CredentialsStayHome) {

@@ -1,11 +1,14 @@
 #include "engine/registry/testing/fake_registry.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "engine/image/digest.h"
 #include "engine/image/json.h"
 #include "engine/image/manifest.h"
@@ -47,16 +50,28 @@ FakeRegistry::FakeRegistry(RegistryFaults faults) : faults_(faults) {
         absl::MutexLock lock(&mu_);
         return Handle(request);
       },
-      [this](const ServerRequest& request) -> int64_t {
+      [this](const ServerRequest& request) -> BodyPlan {
         absl::MutexLock lock(&mu_);
-        const bool piece = absl::StrContains(request.path, "/blobs/uploads/") &&
-                           (request.method == "PATCH" ||
-                            (request.method == "PUT" &&
-                             request.headers.at("content-length") != "0"));
-        if (!piece || faults_.cuts == 0) return -1;
-        --faults_.cuts;
-        return faults_.cut_after;
+        if (!absl::StrContains(request.path, "/blobs/uploads/")) return {};
+        BodyPlan plan;
+        plan.pace = faults_.pace;
+        int64_t size = 0;
+        const auto length = request.headers.find("content-length");
+        if (faults_.cuts > 0 && length != request.headers.end() &&
+            absl::SimpleAtoi(length->second, &size) &&
+            size > faults_.cut_after) {
+          --faults_.cuts;
+          plan.limit = faults_.cut_after;
+        }
+        return plan;
       });
+}
+
+void FakeRegistry::SetFaults(const RegistryFaults& faults) {
+  absl::MutexLock lock(&mu_);
+  faults_ = faults;
+  failed_.clear();
+  tokens_.clear();
 }
 
 int FakeRegistry::Count(const std::string& method,
@@ -66,6 +81,15 @@ int FakeRegistry::Count(const std::string& method,
     n += request.method == method && absl::StartsWith(request.path, prefix);
   }
   return n;
+}
+
+int64_t FakeRegistry::UploadedBytes() const {
+  int64_t bytes = 0;
+  for (const ServerRequest& request : server_->requests()) {
+    if (!absl::StrContains(request.path, "/blobs/uploads/")) continue;
+    bytes += static_cast<int64_t>(request.body.size());
+  }
+  return bytes;
 }
 
 bool FakeRegistry::HasBlob(const std::string& repository,
@@ -113,6 +137,22 @@ ServerResponse FakeRegistry::Handle(const ServerRequest& request) {
   const std::vector<std::string> split =
       absl::StrSplit(request.path, absl::MaxSplits('?', 1));
   const std::string query = split.size() > 1 ? split[1] : "";
+  if (split[0] == "/token") return GiveToken(query);
+  if (faults_.token_uses > 0 && !IsAuthorized(request, query)) {
+    ServerResponse refusal = Error(401, "UNAUTHORIZED");
+    refusal.headers = {absl::StrCat("WWW-Authenticate: Bearer realm=\"http://",
+                                    server_->address(),
+                                    "/token\",service=\"fake\"")};
+    return refusal;
+  }
+  if (failed_[absl::StrCat(request.method, " ", split[0])]++ <
+      faults_.errors_each) {
+    ServerResponse failure = Error(faults_.error_status, "UNAVAILABLE");
+    if (!faults_.retry_after.empty()) {
+      failure.headers = {"Retry-After: " + faults_.retry_after};
+    }
+    return failure;
+  }
   const std::vector<std::string> parts = absl::StrSplit(split[0], '/');
   // "", "v2", repository, kind, …
   if (parts.size() < 5) return ServerResponse();
@@ -128,15 +168,80 @@ ServerResponse FakeRegistry::Handle(const ServerRequest& request) {
     const auto& blobs = repositories_[repository].blobs;
     const auto it = blobs.find(parts[4]);
     if (it == blobs.end()) return Error(404, "BLOB_UNKNOWN");
-    return {200, {}, it->second, -1};
+    return GiveBlob(it->second, request);
   }
   if (request.method == "POST") return BeginUpload(repository, query);
   return HandleUpload(repository, parts.size() > 5 ? parts[5] : "", request);
 }
 
+bool FakeRegistry::IsAuthorized(const ServerRequest& request,
+                                const std::string& query) {
+  const auto header = request.headers.find("authorization");
+  if (header == request.headers.end()) return false;
+  const auto token = tokens_.find(header->second);
+  if (token == tokens_.end() || token->second.uses == 0) return false;
+  --token->second.uses;
+  const std::string from = Parameter(query, "from");
+  return from.empty() ||
+         absl::StrContains(token->second.scopes,
+                           absl::StrCat("repository:", from, ":"));
+}
+
+ServerResponse FakeRegistry::GiveToken(const std::string& query) {
+  std::string scopes;
+  int repositories = 0;
+  for (absl::string_view part : absl::StrSplit(query, '&')) {
+    if (!absl::StartsWith(part, "scope=")) continue;
+    ++repositories;
+    absl::StrAppend(&scopes, absl::StrReplaceAll(part, {{"%3A", ":"}}), " ");
+  }
+  if (faults_.narrow_tokens && repositories > 1) return Error(403, "DENIED");
+  const std::string name = absl::StrCat("t", tokens_.size() + 1);
+  tokens_["Bearer " + name] = {scopes, faults_.token_uses};
+  return {200, {}, image::Dump(Json{{"token", name}}), -1};
+}
+
+ServerResponse FakeRegistry::GiveBlob(const std::string& data,
+                                      const ServerRequest& request) {
+  ServerResponse response{200, {}, data, -1};
+  if (request.method == "HEAD" || data.size() <= kLargeBlob) return response;
+  if (faults_.circles) return {307, {"Location: " + request.path}, "", -1};
+  std::string& body = response.body;
+  if (faults_.lies) body.back() = static_cast<char>(body.back() ^ 1);
+  body.resize(body.size() + faults_.excess);
+  const auto range = request.headers.find("range");
+  if (range != request.headers.end() && !faults_.no_ranges) {
+    const std::vector<std::string> ends = absl::StrSplit(
+        absl::StripPrefix(range->second, "bytes="), absl::MaxSplits('-', 1));
+    size_t first = 0;
+    size_t last = body.size() - 1;
+    if (ends.size() != 2 || !absl::SimpleAtoi(ends[0], &first) ||
+        first > last) {
+      return {416, {}, "", -1};
+    }
+    if (size_t wanted = 0; absl::SimpleAtoi(ends[1], &wanted)) {
+      last = std::min(last, wanted);
+    }
+    response.status = 206;
+    response.headers = {absl::StrCat("Content-Range: bytes ", first, "-", last,
+                                     "/", body.size())};
+    body = body.substr(first, last - first + 1);
+  }
+  response.pace = faults_.pace;
+  response.endless = faults_.endless;
+  if (faults_.resets > 0) {
+    --faults_.resets;
+    response.reset_after = faults_.reset_after;
+  }
+  return response;
+}
+
 ServerResponse FakeRegistry::BeginUpload(const std::string& repository,
                                          const std::string& query) {
   const std::string mount = Parameter(query, "mount");
+  if (!mount.empty() && faults_.mount_refusal != 0) {
+    return Error(faults_.mount_refusal, "DENIED");
+  }
   const std::string from = Parameter(query, "from");
   const auto& others = repositories_[from].blobs;
   const auto it = others.find(mount);
@@ -181,6 +286,10 @@ ServerResponse FakeRegistry::HandleUpload(const std::string& repository,
     return {};
   }
   if (request.method == "PATCH") return Accepted(path, data.size());
+  if (faults_.end_errors > 0) {
+    --faults_.end_errors;
+    return Error(502, "UNKNOWN");
+  }
   const std::string digest =
       Parameter(request.path.substr(request.path.find('?') + 1), "digest");
   if (digest != DigestOf(data)) return Error(400, "DIGEST_INVALID");

@@ -1,8 +1,10 @@
 #include "engine/registry/testing/http_server.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -42,46 +44,26 @@ bool ReadHead(int fd, ServerRequest* request, std::string* rest) {
   return true;
 }
 
-// Reads up to `limit` bytes of the body (negative: all), which has begun.
-void ReadBody(int fd, int64_t limit, std::string begun,
-              ServerRequest* request) {
-  int64_t size = 0;
-  const auto length = request->headers.find("content-length");
-  if (length == request->headers.end() ||
-      !absl::SimpleAtoi(length->second, &size)) {
-    return;
-  }
-  const int64_t wanted = limit < 0 ? size : std::min(size, limit);
-  request->cut = wanted < size;
-  request->body = std::move(begun);
-  std::string buffer(256 << 10, '\0');
-  while (static_cast<int64_t>(request->body.size()) < wanted) {
-    const ssize_t n = recv(fd, buffer.data(), buffer.size(), 0);
-    if (n <= 0) {
-      request->cut = true;
-      return;
-    }
-    request->body.append(buffer.data(), n);
-  }
-  if (static_cast<int64_t>(request->body.size()) > wanted) {
-    request->body.resize(wanted);
-  }
+// What moves at once, of those that have a pace.
+constexpr int kSliceMilliseconds = 50;
+size_t SliceOf(int64_t pace) {
+  return std::max<int64_t>(1, pace * kSliceMilliseconds / 1000);
 }
 
-void SendAll(int fd, absl::string_view data) {
+bool SendAll(int fd, absl::string_view data) {
   while (!data.empty()) {
     ssize_t n = send(fd, data.data(), data.size(), MSG_NOSIGNAL);
-    if (n <= 0) return;
+    if (n <= 0) return false;
     data.remove_prefix(n);
   }
+  return true;
 }
 
 }  // namespace
 
-HttpServer::HttpServer(Handler handler,
-                       std::function<int64_t(const ServerRequest&)> body_limit)
+HttpServer::HttpServer(Handler handler, Planner planner)
     : handler_(std::move(handler)),
-      body_limit_(std::move(body_limit)),
+      planner_(std::move(planner)),
       listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
       stop_(eventfd(0, EFD_CLOEXEC)) {
   sockaddr_in address = {};
@@ -129,7 +111,8 @@ void HttpServer::Serve(UniqueFd connection) {
   ServerRequest request;
   std::string begun;
   if (!ReadHead(connection.get(), &request, &begun)) return;
-  ReadBody(connection.get(), body_limit_ == nullptr ? -1 : body_limit_(request),
+  ReadBody(connection.get(),
+           planner_ == nullptr ? BodyPlan() : planner_(request),
            std::move(begun), &request);
   ServerResponse response;
   {
@@ -138,17 +121,80 @@ void HttpServer::Serve(UniqueFd connection) {
     response = handler_(request);
   }
   if (request.cut) return;
-  std::string head = absl::StrCat(
-      "HTTP/1.1 ", response.status, " Status\r\n",
-      "Connection: close\r\nContent-Length: ",
-      response.promised >= 0 ? response.promised
-                             : static_cast<int64_t>(response.body.size()),
-      "\r\n");
+  std::string head = absl::StrCat("HTTP/1.1 ", response.status,
+                                  " Status\r\nConnection: close\r\n");
+  if (!response.endless) {
+    absl::StrAppend(&head, "Content-Length: ",
+                    response.promised >= 0
+                        ? response.promised
+                        : static_cast<int64_t>(response.body.size()),
+                    "\r\n");
+  }
   for (const std::string& header : response.headers) {
     absl::StrAppend(&head, header, "\r\n");
   }
   SendAll(connection.get(), absl::StrCat(head, "\r\n"));
-  if (request.method != "HEAD") SendAll(connection.get(), response.body);
+  if (request.method != "HEAD") SendBody(connection.get(), response);
+}
+
+bool HttpServer::Pause(int milliseconds) {
+  pollfd stop = {stop_.get(), POLLIN, 0};
+  return poll(&stop, 1, milliseconds) == 0;
+}
+
+void HttpServer::ReadBody(int fd, const BodyPlan& plan, std::string begun,
+                          ServerRequest* request) {
+  int64_t size = 0;
+  const auto length = request->headers.find("content-length");
+  if (length == request->headers.end() ||
+      !absl::SimpleAtoi(length->second, &size)) {
+    return;
+  }
+  const int64_t wanted = plan.limit < 0 ? size : std::min(size, plan.limit);
+  request->cut = wanted < size;
+  request->body = std::move(begun);
+  std::string buffer(plan.pace > 0 ? SliceOf(plan.pace) : 256 << 10, '\0');
+  if (plan.pace > 0) {
+    const int small = 16 << 10;  // little is to wait unread
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+  }
+  while (static_cast<int64_t>(request->body.size()) < wanted) {
+    if (plan.pace > 0 && !Pause(kSliceMilliseconds)) {
+      request->cut = true;
+      return;
+    }
+    const ssize_t n = recv(fd, buffer.data(), buffer.size(), 0);
+    if (n <= 0) {
+      request->cut = true;
+      return;
+    }
+    request->body.append(buffer.data(), n);
+  }
+  if (static_cast<int64_t>(request->body.size()) > wanted) {
+    request->body.resize(wanted);
+  }
+}
+
+void HttpServer::SendBody(int fd, const ServerResponse& response) {
+  absl::string_view body = response.body;
+  if (response.reset_after >= 0) body = body.substr(0, response.reset_after);
+  const size_t slice = response.pace > 0 ? SliceOf(response.pace)
+                                         : std::max<size_t>(1, body.size());
+  do {
+    for (size_t at = 0; at < body.size(); at += slice) {
+      if (!SendAll(fd, body.substr(at, slice))) return;
+      if (response.pace > 0 && !Pause(kSliceMilliseconds)) return;
+    }
+  } while (response.endless && Pause(0));
+  if (response.reset_after < 0) return;
+  // What was sent arrives; then the connection breaks.
+  int waiting = 0;
+  for (int i = 0; i < 2000; ++i) {
+    if (ioctl(fd, SIOCOUTQ, &waiting) != 0 || waiting == 0) break;
+    if (!Pause(1)) break;
+  }
+  const linger now = {1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
 }  // namespace bulwark::engine::registry::testing

@@ -28,6 +28,16 @@ struct ServerResponse {
   std::string body;
   // What Content-Length says, if not the body's size: less is cut short.
   int64_t promised = -1;
+  // After so many bytes of the body the connection is reset; negative: never.
+  int64_t reset_after = -1;
+  int64_t pace = 0;      // bytes of the body a second; 0: as fast as it goes
+  bool endless = false;  // the body is followed by others, with no length
+};
+
+// How a request's body is read.
+struct BodyPlan {
+  int64_t limit = -1;  // then its connection is closed; negative: all of it
+  int64_t pace = 0;    // bytes a second; 0: as fast as it goes
 };
 
 // Serves each connection once, then closes it. The handler is called by one
@@ -36,12 +46,10 @@ class HttpServer {
  public:
   using Handler = std::function<ServerResponse(const ServerRequest&)>;
 
+  using Planner = std::function<BodyPlan(const ServerRequest&)>;
+
   // Listens on a free port of 127.0.0.1.
-  // `body_limit` says how much of a request's body is read before its
-  // connection is closed; negative: all of it.
-  explicit HttpServer(
-      Handler handler,
-      std::function<int64_t(const ServerRequest&)> body_limit = nullptr);
+  explicit HttpServer(Handler handler, Planner planner = nullptr);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -53,9 +61,15 @@ class HttpServer {
  private:
   void Run();
   void Serve(UniqueFd connection);
+  // Reads the body, which has begun, as `plan` says.
+  void ReadBody(int fd, const BodyPlan& plan, std::string begun,
+                ServerRequest* request);
+  void SendBody(int fd, const ServerResponse& response);
+  // Waits; false if the server is to end.
+  bool Pause(int milliseconds);
 
   const Handler handler_;
-  const std::function<int64_t(const ServerRequest&)> body_limit_;
+  const Planner planner_;
   UniqueFd listener_;
   UniqueFd stop_;
   int port_ = 0;
