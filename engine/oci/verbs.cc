@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -115,6 +116,13 @@ absl::Status EndAll(const Runtime& runtime, const State& state) {
                    state.init.pid, " does not end"));
 }
 
+// Not by securityfs: Podman takes it away from who makes a user namespace.
+bool HasAppArmor() {
+  return absl::StartsWith(
+      os::ReadFile("/sys/module/apparmor/parameters/enabled", 16).value_or(""),
+      "Y");
+}
+
 }  // namespace
 
 absl::Status WritePidFile(const std::string& path, int pid) {
@@ -133,8 +141,7 @@ absl::Status WritePidFile(const std::string& path, int pid) {
 bool HasSelinux() { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
 
 absl::Status CheckHost(const Process& process) {
-  if (!process.apparmor_profile.empty() &&
-      access("/sys/kernel/security/apparmor", F_OK) != 0) {
+  if (!process.apparmor_profile.empty() && !HasAppArmor()) {
     return absl::FailedPreconditionError(
         "process.apparmorProfile: AppArmor does not run on this host");
   }
