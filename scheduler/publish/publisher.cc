@@ -27,6 +27,9 @@ constexpr absl::Duration kSamplePeriod = absl::Milliseconds(200);
 constexpr absl::Duration kResyncPeriod = absl::Seconds(30);
 // Between two looks at whether the data plane runs at all.
 constexpr absl::Duration kGuardPeriod = absl::Seconds(1);
+// After a snapshot nothing is published for this many times as long as it took,
+// so that a burst of changes leads to few of them: each is about everything.
+constexpr int kRestShare = 3;
 // Until a port that another program held is tried again.
 constexpr absl::Duration kPortRetryPeriod = absl::Seconds(2);
 
@@ -91,8 +94,13 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
   if (due || changes == nullptr) {
     RETURN_IF_ERROR(PublishOnce());
     resync_ = now + kResyncPeriod;
-  } else if (objects_.Take(*changes) || published_.empty()) {
-    RETURN_IF_ERROR(Apply());
+  } else {
+    // In this order: the changes are gone after this.
+    changed_ = objects_.Take(*changes) || changed_;
+    if (changed_ || published_.empty()) {
+      if (now < rested_) return rested_ - now;
+      RETURN_IF_ERROR(Apply());
+    }
   }
   if (ports_failed_) resync_ = std::min(resync_, now + kPortRetryPeriod);
   bool draining;
@@ -148,6 +156,8 @@ absl::Status Publisher::KeepUnreadable(const PublishView& view,
 }
 
 absl::Status Publisher::Apply() {
+  const absl::Duration begin = clock_.Steady();
+  changed_ = false;
   dp::Snapshot snapshot = BuildSnapshot(view_);
   RETURN_IF_ERROR(KeepUnreadable(view_, snapshot));
   if (!synced_) {
@@ -186,6 +196,8 @@ absl::Status Publisher::Apply() {
     out_ = std::move(out);
   }
   if (sink_) std::for_each(changed.begin(), changed.end(), sink_);
+  const absl::Duration end = clock_.Steady();
+  rested_ = end + kRestShare * (end - begin);
   return absl::OkStatus();
 }
 

@@ -235,5 +235,43 @@ TEST_F(PublisherTest, WhenTheHostHasNoIpv6_PortsCountAsOpen) {
   EXPECT_EQ(Ports().status(), v1::Condition::TRUE);
 }
 
+TEST_F(PublisherTest, WhenMuchChanges_MostOfTheTimeIsNotSpentOnTelling) {
+  constexpr absl::Duration kTook = absl::Milliseconds(20);
+  RealClock clock;
+  store::MemStore store(clock);
+  const auto put = [&](const v1::Object& object) {
+    ASSERT_OK(store.Commit(
+        store::Batch().Put(store::KeyOf(object), store::Encode(object))));
+  };
+  // As long as with some thousand replicas.
+  proxy_.OnApply([&](const auto&) { clock.Sleep(kTook); });
+  Publisher publisher(store, proxy_, clock, {});
+  put(Web());
+  publisher.Start(nullptr);
+  const absl::Duration begin = clock.Steady();
+  int count = 0;
+  while (clock.Steady() - begin < absl::Milliseconds(500)) {
+    v1::Object object = Replica(State::RUNNING);
+    v1::Metadata& metadata = *object.mutable_replica()->mutable_metadata();
+    metadata.set_name(absl::StrCat("web-", count, "-abcde"));
+    metadata.set_uid(absl::StrCat("u", count));
+    put(object);
+    ++count;
+    clock.Sleep(absl::Milliseconds(1));
+  }
+  const auto served = [&] {
+    const dataplane::v1::Snapshot now = proxy_.snapshot();
+    return now.pools_size() == 1 ? now.pools(0).endpoints_size() : 0;
+  };
+  const absl::Duration deadline = clock.Steady() + absl::Seconds(10);
+  while (served() < count && clock.Steady() < deadline) {
+    clock.Sleep(absl::Milliseconds(5));
+  }
+  const absl::Duration all = clock.Steady() - begin;
+  publisher.Stop();
+  EXPECT_EQ(served(), count);
+  EXPECT_LE(proxy_.applied_count(), all / (4 * kTook) + 2);
+}
+
 }  // namespace
 }  // namespace bulwark::scheduler
