@@ -34,6 +34,11 @@ v1::ImageInfo ToImageInfo(const engine::Image& image) {
 
 bool ProgressFilter::Report(const engine::Progress& progress) {
   if (done_()) return false;
+  // Only asks.
+  if (progress.id.empty() && progress.status.empty() &&
+      progress.output.empty() && progress.warnings.empty()) {
+    return true;
+  }
   {
     absl::MutexLock lock(&mu_);
     const absl::Duration now = clock_.Steady();

@@ -21,5 +21,19 @@ TEST(ProgressFilterTest, WhenOutputIsNotUtf8_TheMessageCanBeRead) {
   EXPECT_EQ(received.output(), "gr\xc3\xbcn");
 }
 
+TEST(ProgressFilterTest, WhenThereIsNothingToSay_OnlyAnswersWhetherToGoOn) {
+  testing::FakeClock clock;
+  bool gone = false;
+  const auto send = [](const v1::ImageProgress&) {
+    ADD_FAILURE() << "sent";
+    return true;
+  };
+  const auto done = [&gone] { return gone; };
+  ProgressFilter filter(clock, send, done);
+  EXPECT_TRUE(filter.Report(engine::Progress()));
+  gone = true;
+  EXPECT_FALSE(filter.Report(engine::Progress()));
+}
+
 }  // namespace
 }  // namespace bulwark::api

@@ -152,6 +152,15 @@ TEST_F(BuildTest, WhenCancelled_TheContainerIsKilledAndRemoved) {
       StatusIs(absl::StatusCode::kCancelled));
 }
 
+TEST_F(BuildTest, WhenTheClientLeavesASilentStep_TheContainerIsRemoved) {
+  engine_.script = [](const ContainerSpec&) { return Effect{-1, ""}; };
+  Write("Dockerfile", "FROM scratch\nRUN sleep 1000\n");
+  // What is asked has nothing in it.
+  EXPECT_THAT(
+      images_->Build(request_, [](const Progress& p) { return !p.id.empty(); }),
+      StatusIs(absl::StatusCode::kCancelled));
+}
+
 TEST_F(BuildTest, WhenACrashLeftAContainer_ItIsRemoved) {
   ContainerSpec spec;
   spec.id = "build-x";

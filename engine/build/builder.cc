@@ -30,6 +30,8 @@ namespace {
 constexpr int64_t kMaxDockerfileBytes = 4 << 20;
 // Stages side by side, whatever the number of processors.
 constexpr int kMaxStages = 4;
+// How long nobody asks whether the build is still wanted.
+constexpr absl::Duration kAskEvery = absl::Milliseconds(200);
 
 // A text file of the build context.
 absl::StatusOr<std::string> ReadText(const FileTree& files,
@@ -272,15 +274,58 @@ class Builder {
   size_t steps_ = 0;
 };
 
+// A sink that is also asked while there is nothing to say: a step may be silent
+// for hours. Thread-safe.
+class Pulse {
+ public:
+  Pulse(Clock& clock, const ProgressSink& sink)
+      : clock_(clock), sink_(sink), asked_(clock.Steady()) {}
+
+  bool Report(const Progress& progress) {
+    absl::MutexLock lock(&mu_);
+    asked_ = clock_.Steady();
+    return sink_(progress);
+  }
+
+  bool IsWanted() {
+    // Whoever has it asks.
+    if (!mu_.TryLock()) return true;
+    const absl::Duration now = clock_.Steady();
+    bool wanted = true;
+    if (now >= asked_ + kAskEvery) {
+      asked_ = now;
+      wanted = sink_(Progress());
+    }
+    mu_.Unlock();
+    return wanted;
+  }
+
+ private:
+  Clock& clock_;
+  const ProgressSink& sink_;
+  absl::Mutex mu_;
+  absl::Duration asked_ ABSL_GUARDED_BY(mu_);
+};
+
+absl::StatusOr<Image> Annotated(absl::StatusOr<Image> image) {
+  if (image.ok()) return image;
+  return Annotate(image.status(), "build");
+}
+
 }  // namespace
 
 absl::StatusOr<Image> BuildImage(const BuilderOptions& options,
                                  const BuildRequest& request,
                                  const ProgressSink& progress) {
-  image::Reporter reporter(progress);
-  absl::StatusOr<Image> image = Builder(options, request, &reporter).Run();
-  if (image.ok()) return image;
-  return Annotate(image.status(), "build");
+  if (progress == nullptr) {
+    image::Reporter reporter(nullptr);
+    return Annotated(Builder(options, request, &reporter).Run());
+  }
+  Pulse pulse(*options.clock, progress);
+  image::Reporter reporter(
+      [&pulse](const Progress& said) { return pulse.Report(said); },
+      [&pulse] { return pulse.IsWanted(); });
+  return Annotated(Builder(options, request, &reporter).Run());
 }
 
 }  // namespace bulwark::engine::build

@@ -12,7 +12,8 @@ namespace bulwark::engine::build {
 // adds the result to the store under the request's tags. Steps that nothing
 // changed for come from the cache, and then the image is the very same, digest
 // included. An error begins with "build: ", and if the file is to blame, with
-// its line: INVALID_ARGUMENT then. Thread-safe.
+// its line: INVALID_ARGUMENT then. While there is nothing to report, `progress`
+// gets an empty one a few times a second, to say whether to go on. Thread-safe.
 absl::StatusOr<Image> BuildImage(const BuilderOptions& options,
                                  const BuildRequest& request,
                                  const ProgressSink& progress);
