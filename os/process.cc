@@ -47,6 +47,7 @@ struct SpawnPlan {
   size_t fd_count;
   int directory;
   int death_signal;
+  bool own_group;
   pid_t parent;
   int error = 0;  // written by the child
 };
@@ -77,6 +78,7 @@ int SpawnChild(void* argument) {
     good = dup2(plan->fds[i].first, plan->fds[i].second) >= 0;
   }
   if (good && plan->directory >= 0) good = fchdir(plan->directory) == 0;
+  if (good && plan->own_group) good = setpgid(0, 0) == 0;
   if (good && FollowParent(*plan)) {
     syscall(SYS_execveat, executable, "", plan->args, plan->env, AT_EMPTY_PATH);
   }
@@ -184,9 +186,9 @@ absl::StatusOr<Spawned> Spawn(const SpawnOptions& options) {
   std::vector<char*> args = Pointers(options.args);
   std::vector<char*> env = Pointers(options.env);
   std::vector<char> stack(kSpawnStack);
-  SpawnPlan plan = {options.executable,   args.data(), env.data(),
-                    fds.data(),           fds.size(),  options.directory,
-                    options.death_signal, getpid()};
+  SpawnPlan plan = {options.executable,   args.data(),       env.data(),
+                    fds.data(),           fds.size(),        options.directory,
+                    options.death_signal, options.own_group, getpid()};
 
   // No handler of ours may run in the child.
   sigset_t all, old;

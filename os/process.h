@@ -54,6 +54,8 @@ struct SpawnOptions {
   // that the thread waits for. It also starts with no signal blocked. 0: it
   // outlives us, and starts with all of them blocked.
   int death_signal = 0;
+  // It leads a process group of its own, with what it starts.
+  bool own_group = false;
 };
 
 struct Spawned {

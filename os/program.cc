@@ -80,6 +80,8 @@ class Run {
       Supervise(Now() - start);
     }
     if (!line_.empty()) TakeLine();
+    // It is not reaped yet: the group's number is no one else's.
+    if (program_.has_children) Signal(SIGKILL);
     siginfo_t info = {};
     if (waitid(static_cast<idtype_t>(P_PIDFD), process_.pidfd.get(), &info,
                WEXITED) != 0) {
@@ -174,6 +176,10 @@ class Run {
 
   // It may have ended by itself.
   void Signal(int signal) {
+    if (program_.has_children) {
+      kill(-process_.pid, signal);
+      return;
+    }
     SendSignal(process_.pidfd.get(), signal).IgnoreError();
   }
 
@@ -227,6 +233,7 @@ absl::StatusOr<ProgramResult> RunProgram(const Program& program) {
   options.fds.push_back({err.write.get(), 2});
   options.directory = directory.get();
   options.death_signal = program.end_signal;
+  options.own_group = program.has_children;
   ASSIGN_OR_RETURN(Spawned process, Spawn(options));
   out.write.Reset();
   err.write.Reset();

@@ -28,6 +28,9 @@ struct Program {
   SecretText secret;
   // What it gets when we die, and when it should end early.
   int end_signal = SIGKILL;
+  // It starts others: they get that signal too when it should end early, and
+  // none outlives it. Only of our own death they hear nothing.
+  bool has_children = false;
   absl::Duration timeout = absl::InfiniteDuration();
   // Each line of standard output as it comes; else they are collected.
   std::function<void(absl::string_view line)> on_line;

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "base/unique_fd.h"
@@ -274,6 +275,33 @@ TEST_F(ProgramTest, WhenAChildOfItKeepsTheStreams_DoesNotWaitForThat) {
   const int pid = std::atoi(result.output.c_str());
   ASSERT_GT(pid, 0);
   EXPECT_EQ(kill(pid, SIGKILL), 0);
+}
+
+TEST_F(ProgramTest, WhenItStartsOthers_NoneOutlivesIt) {
+  const auto ends = [](const std::string& pid) {
+    for (int i = 0; i < 1000; ++i) {
+      // Not there, or for its parent to reap.
+      const auto stat = ReadFile("/proc/" + pid + "/stat", 4096);
+      if (!stat.ok() || stat->find(") Z ") != std::string::npos) return true;
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return false;
+  };
+  Program program = Shell("sleep 1000 & echo $!");
+  program.has_children = true;
+  ASSERT_OK_AND_ASSIGN(const ProgramResult result, RunProgram(program));
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(ends(result.output.substr(0, result.output.find('\n'))));
+  // Both sleeps end, too, when it is not wanted any more.
+  std::vector<std::string> pids;
+  program = Shell("sleep 1000 & echo $!; sh -c 'echo $$; exec sleep 1000'");
+  program.has_children = true;
+  program.on_line = [&](absl::string_view line) { pids.emplace_back(line); };
+  program.wanted = [&] { return pids.size() < 2; };
+  EXPECT_THAT(RunProgram(program), StatusIs(absl::StatusCode::kCancelled));
+  ASSERT_EQ(pids.size(), 2u);
+  EXPECT_TRUE(ends(pids[0]));
+  EXPECT_TRUE(ends(pids[1]));
 }
 
 }  // namespace

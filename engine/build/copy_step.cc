@@ -127,6 +127,7 @@ absl::Status CopyStep::AddRemote(const CopyRequest& request,
   FetchOptions options;
   options.clock = context_->options.clock;
   options.cancelled = context_->Cancelled();
+  options.secrets = &context_->request.secrets;
   std::string path;
   ASSIGN_OR_RETURN(const FileTree* tree, NewTree(&path));
   const size_t first = plan_.items.size();

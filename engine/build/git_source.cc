@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +24,17 @@ constexpr absl::Duration kTimeout = absl::Minutes(30);
 constexpr int64_t kMaxBytes = int64_t{16} << 30;
 // The size is looked at every so many times that git is asked to go on.
 constexpr int kSizeEvery = 16;
+// A server that sends nothing for so long is given up.
+constexpr int kSilenceSeconds = 120;
+
+constexpr char kToken[] = "GIT_AUTH_TOKEN";
+// What GitHub, GitLab and others take as the user of a token.
+constexpr char kTokenUser[] = "x-access-token";
+// For git to run when it is asked for a user and password: neither stands in a
+// command line, which everybody on the host can read.
+constexpr char kHelper[] =
+    "!f() { test \"$1\" != get || printf 'username=%s\\npassword=%s\\n'"
+    " \"$BULWARK_GIT_USER\" \"$BULWARK_GIT_PASSWORD\"; }; f";
 
 bool IsCommit(const std::string& text) {
   return text.size() >= 7 && text.size() <= 64 &&
@@ -30,19 +43,116 @@ bool IsCommit(const std::string& text) {
          });
 }
 
+// What opens a server.
+struct Login {
+  std::string place;  // "https://host:port"
+  std::string user;
+  SecretText password;
+};
+
+// Of a part of a URL; INVALID_ARGUMENT if it cannot be sent.
+absl::StatusOr<std::string> Decode(absl::string_view text) {
+  std::string decoded;
+  while (!text.empty()) {
+    const bool encoded = text.size() > 2 && text[0] == '%' &&
+                         absl::ascii_isxdigit(text[1]) &&
+                         absl::ascii_isxdigit(text[2]);
+    const size_t size = encoded ? 3 : 1;
+    const absl::string_view part = text.substr(0, size);
+    decoded +=
+        encoded ? absl::HexStringToBytes(part.substr(1)) : std::string(part);
+    text.remove_prefix(size);
+  }
+  if (std::any_of(decoded.begin(), decoded.end(), absl::ascii_iscntrl)) {
+    return absl::InvalidArgumentError(
+        "its user or password holds a control character");
+  }
+  return decoded;
+}
+
+// The one that the URL names, which is taken out of it, or else the build's
+// secret. None for other protocols: ssh has the host's keys.
+absl::StatusOr<std::optional<Login>> TakeLogin(const FetchOptions& options,
+                                               std::string* url) {
+  if (!absl::StartsWith(*url, "http://") &&
+      !absl::StartsWith(*url, "https://")) {
+    return std::nullopt;
+  }
+  const size_t start = url->find("://") + 3;
+  const size_t end = std::min(url->find_first_of("/?#", start), url->size());
+  const std::string authority = url->substr(start, end - start);
+  const size_t at = authority.rfind('@');
+  Login login;
+  const std::string host =
+      at == std::string::npos ? authority : authority.substr(at + 1);
+  login.place = absl::StrCat(url->substr(0, start), host);
+  if (at != std::string::npos) {
+    url->erase(start, at + 1);
+    const std::string own = authority.substr(0, at);
+    const size_t colon = std::min(own.find(':'), own.size());
+    ASSIGN_OR_RETURN(login.user, Decode(own.substr(0, colon)));
+    ASSIGN_OR_RETURN(const std::string password,
+                     Decode(own.substr(std::min(colon + 1, own.size()))));
+    login.password = SecretText(password);
+    return login;
+  }
+  if (options.secrets == nullptr) return std::nullopt;
+  auto it = options.secrets->find(absl::StrCat(kToken, ".", host));
+  if (it == options.secrets->end()) it = options.secrets->find(kToken);
+  if (it == options.secrets->end()) return std::nullopt;
+  login.user = kTokenUser;
+  // Files end with a newline.
+  login.password = SecretText(absl::StripAsciiWhitespace(it->second.Reveal()));
+  return login;
+}
+
+// Git's own words, and what to do where they do not say it.
+std::string Explain(absl::string_view words, bool had_login) {
+  const bool asked = absl::StrContains(words, "could not read Username") ||
+                     absl::StrContains(words, "could not read Password") ||
+                     absl::StrContains(words, "Authentication failed");
+  if (asked) {
+    return absl::StrCat(
+        words, "; the server ",
+        had_login ? "does not accept the user and password"
+                  : "wants a user and password",
+        ": give a token with --secret id=", kToken,
+        ",src=FILE, or write USER:PASSWORD@ before the URL's host");
+  }
+  if (absl::StrContains(words, "Operation too slow")) {
+    return absl::StrCat(words, "; the server sent nothing for ",
+                        kSilenceSeconds, " s");
+  }
+  return std::string(words);
+}
+
 // Runs git in one directory. The repository is somebody else's: no hook, no
 // configuration of the host's, and only protocols of the network.
 class Git {
  public:
-  Git(const std::string& directory, const FetchOptions& options)
-      : directory_(directory), options_(options) {}
+  Git(const std::string& directory, const std::optional<Login>& login,
+      const FetchOptions& options)
+      : directory_(directory), login_(login), options_(options) {}
 
   // Its output, without the last newline.
   absl::StatusOr<std::string> Run(std::vector<std::string> args) {
     os::Program program;
     program.name = "git";
-    program.args = {"-c", "core.hooksPath=/dev/null", "-c",
-                    "advice.detachedHead=false"};
+    program.has_children = true;
+    // Nothing of it may go on by itself, nor wait for ever.
+    for (const std::string& setting :
+         {std::string("core.hooksPath=/dev/null"),
+          std::string("advice.detachedHead=false"), std::string("gc.auto=0"),
+          std::string("maintenance.auto=false"),
+          std::string("http.lowSpeedLimit=1"),
+          absl::StrCat("http.lowSpeedTime=", kSilenceSeconds)}) {
+      program.args.insert(program.args.end(), {"-c", setting});
+    }
+    if (login_.has_value()) {
+      program.args.insert(program.args.end(),
+                          {"-c", absl::StrCat("credential.", login_->place,
+                                              ".helper=", kHelper)});
+    }
     program.args.insert(program.args.end(), args.begin(), args.end());
     program.env = {
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -54,6 +164,11 @@ class Git {
         "GIT_TERMINAL_PROMPT=0",
         "GIT_ALLOW_PROTOCOL=http:https:git:ssh",
         "GIT_SSH_COMMAND=ssh -oBatchMode=yes"};
+    if (login_.has_value()) {
+      program.env.push_back(absl::StrCat("BULWARK_GIT_USER=", login_->user));
+      program.env.push_back(
+          absl::StrCat("BULWARK_GIT_PASSWORD=", login_->password.Reveal()));
+    }
     program.directory = directory_;
     program.timeout = kTimeout;
     bool too_large = false;
@@ -76,14 +191,30 @@ class Git {
     }
     if (!result.ok()) return result.status();
     if (result->exit_code != 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "git ", args[0], ": ", absl::StripAsciiWhitespace(result->errors)));
+      return absl::InvalidArgumentError(
+          absl::StrCat("git ", args[0], ": ",
+                       Explain(absl::StripAsciiWhitespace(result->errors),
+                               login_.has_value())));
     }
     return std::string(absl::StripTrailingAsciiWhitespace(result->output));
   }
 
+  // With the history as short as the server can send it: one of plain files
+  // cannot cut it.
+  absl::Status RunShallow(std::vector<std::string> args) {
+    std::vector<std::string> shallow = args;
+    shallow.insert(shallow.begin() + 2, "--depth=1");
+    absl::Status status = Run(std::move(shallow)).status();
+    if (!absl::IsInvalidArgument(status) ||
+        !absl::StrContains(status.message(), "shallow")) {
+      return status;
+    }
+    return Run(std::move(args)).status();
+  }
+
  private:
   const std::string directory_;
+  const std::optional<Login>& login_;
   const FetchOptions& options_;
 };
 
@@ -115,22 +246,19 @@ absl::Status Tidy(int directory, const std::string& path, bool bare,
   return absl::OkStatus();
 }
 
-absl::StatusOr<GitCheckout> Checkout(const GitUrl& url,
-                                     const std::string& checksum,
-                                     bool keep_git_dir,
-                                     const std::string& directory,
-                                     const FetchOptions& options) {
-  Git git(directory, options);
+// Checks out what is meant, with its submodules.
+absl::Status CheckOut(Git& git, const std::string& url,
+                      const std::string& reference,
+                      const std::string& directory) {
   RETURN_IF_ERROR(git.Run({"init", "-q", "--template="}).status());
-  const std::string reference = url.reference.empty() ? "HEAD" : url.reference;
+  // Submodules may be named from there.
+  RETURN_IF_ERROR(git.Run({"remote", "add", "--", "origin", url}).status());
   std::string head = "FETCH_HEAD";
-  absl::Status fetched = git.Run({"fetch", "-q", "--depth=1", "--no-tags", "--",
-                                  url.url, reference})
-                             .status();
-  if (!fetched.ok() && absl::IsInvalidArgument(fetched) &&
-      IsCommit(reference)) {
+  absl::Status fetched =
+      git.RunShallow({"fetch", "-q", "--no-tags", "--", url, reference});
+  if (absl::IsInvalidArgument(fetched) && IsCommit(reference)) {
     // Not every server gives a commit by itself.
-    fetched = git.Run({"fetch", "-q", "--tags", "--", url.url,
+    fetched = git.Run({"fetch", "-q", "--tags", "--", url,
                        "+refs/heads/*:refs/remotes/origin/*"})
                   .status();
     head = reference;
@@ -138,11 +266,24 @@ absl::StatusOr<GitCheckout> Checkout(const GitUrl& url,
   RETURN_IF_ERROR(fetched);
   RETURN_IF_ERROR(git.Run({"checkout", "-q", "--detach", head}).status());
   struct stat st;
-  if (lstat((directory + "/.gitmodules").c_str(), &st) == 0) {
-    RETURN_IF_ERROR(git.Run({"submodule", "--quiet", "update", "--init",
-                             "--recursive", "--depth=1"})
-                        .status());
+  if (lstat((directory + "/.gitmodules").c_str(), &st) != 0) {
+    return absl::OkStatus();
   }
+  return git.RunShallow(
+      {"submodule", "update", "--quiet", "--init", "--recursive"});
+}
+
+absl::StatusOr<GitCheckout> Checkout(const GitUrl& url,
+                                     const std::string& checksum,
+                                     bool keep_git_dir,
+                                     const std::string& directory,
+                                     const FetchOptions& options) {
+  std::string place = url.url;
+  ASSIGN_OR_RETURN(const std::optional<Login> login,
+                   TakeLogin(options, &place));
+  Git git(directory, login, options);
+  RETURN_IF_ERROR(CheckOut(
+      git, place, url.reference.empty() ? "HEAD" : url.reference, directory));
   GitCheckout result;
   ASSIGN_OR_RETURN(result.commit, git.Run({"rev-parse", "HEAD"}));
   if (!checksum.empty() && !absl::StartsWith(result.commit, checksum)) {

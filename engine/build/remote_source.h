@@ -3,12 +3,14 @@
 #define ENGINE_BUILD_REMOTE_SOURCE_H_
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/clock.h"
+#include "base/secret_text.h"
 
 namespace bulwark::engine::build {
 
@@ -31,6 +33,9 @@ absl::StatusOr<GitUrl> ParseGitUrl(absl::string_view text);
 struct FetchOptions {
   Clock* clock = nullptr;           // borrowed
   std::function<bool()> cancelled;  // may be null
+  // The build's, borrowed; may be null. "GIT_AUTH_TOKEN.HOST[:PORT]", or else
+  // "GIT_AUTH_TOKEN", opens repositories whose URLs name no user.
+  const std::map<std::string, SecretText>* secrets = nullptr;
 };
 
 // Writes what `url` gives to a file in `directory`, mode 0600, changed when the
@@ -48,7 +53,8 @@ struct GitCheckout {
 };
 
 // Checks the repository out into the empty `directory`, through the program
-// git, with its submodules; every file has the commit's time.
+// git, with its submodules; every file has the commit's time. User and password
+// of an http(s) URL are told to its host only, and not kept.
 // FAILED_PRECONDITION if git is not installed; INVALID_ARGUMENT with git's own
 // words if it fails, or if the commit is not `checksum` (may be empty).
 absl::StatusOr<GitCheckout> FetchGit(const GitUrl& url,

@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/url_text.h"
 #include "engine/build/remote_source.h"
 #include "engine/build/tree_export.h"
 #include "engine/image/byte_source.h"
@@ -88,6 +89,7 @@ absl::StatusOr<std::string> Sources::Fetch(const std::string& url,
   FetchOptions options;
   options.clock = context_->options.clock;
   options.cancelled = context_->Cancelled();
+  options.secrets = &context_->request.secrets;
   ASSIGN_OR_RETURN(const std::string directory, NewDirectory());
   if (IsGitUrl(url)) {
     ASSIGN_OR_RETURN(const GitUrl git, ParseGitUrl(url));
@@ -99,7 +101,8 @@ absl::StatusOr<std::string> Sources::Fetch(const std::string& url,
     absl::StatusOr<FileTree::Node> node = tree.Lookup(git.directory, true);
     if (!node.ok() || !node->IsDirectory()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(url, ": there is no directory ", git.directory));
+          absl::StrCat(HidePasswords(url), ": there is no directory ",
+                       git.directory, " in the repository"));
     }
     return absl::StrCat(directory, "/", node->path);
   }
@@ -113,11 +116,11 @@ absl::StatusOr<std::string> Sources::Fetch(const std::string& url,
   const absl::Status unpacked = UnpackTar(file, directory);
   if (unpacked.ok()) return directory;
   if (dockerfile == nullptr || absl::IsResourceExhausted(unpacked)) {
-    return Annotate(unpacked, absl::StrCat("unpack ", url));
+    return Annotate(unpacked, absl::StrCat("unpack ", HidePasswords(url)));
   }
   ASSIGN_OR_RETURN(*dockerfile, os::ReadFile(file, kMaxDockerfileBytes));
   if (dockerfile->find('\0') != std::string::npos) {
-    return Annotate(unpacked, absl::StrCat("unpack ", url));
+    return Annotate(unpacked, absl::StrCat("unpack ", HidePasswords(url)));
   }
   return NewDirectory();  // an empty context
 }
