@@ -13,15 +13,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
-#include "engine/image/digest.h"
-#include "engine/image/json.h"
-#include "engine/image/local_images.h"
 #include "engine/image/testing/tar_builder.h"
 #include "os/files.h"
-#include "tests/integration/real_registry.h"
+#include "tests/integration/registry_suite.h"
 
 namespace bulwark::engine {
 namespace {
@@ -29,65 +24,21 @@ namespace {
 using ::bulwark::testing::RealRegistry;
 using ::bulwark::testing::RunToEnd;
 using ::bulwark::testing::StatusIs;
-using ::bulwark::testing::TempDir;
-using image::Json;
 using image::testing::TarBuilder;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class PushTest : public ::testing::Test {
+class PushTest : public RegistrySuite {
  protected:
-  void SetUp() override {
-    if (!RealRegistry::IsInstalled()) GTEST_SKIP() << "no docker-registry";
-    Open();
-  }
-
-  void Open() {
-    images_.reset();
-    LocalImagesConfig config;
-    config.state_dir = dir_ / "state";
-    config.clock = &clock_;
-    config.entropy = &entropy_;
-    config.certificate_dirs = {dir_ / "certs.d"};
-    auto opened = LocalImages::Open(std::move(config));
-    ASSERT_OK(opened);
-    images_ = *std::move(opened);
-  }
-
-  std::unique_ptr<RealRegistry> Start(const RealRegistry::Options& options) {
-    const std::string dir = dir_ / absl::StrCat("registry", registries_++);
-    EXPECT_OK(os::MakeDirs(dir, 0700));
-    auto registry = std::make_unique<RealRegistry>(dir, clock_, options);
-    registry->Start();
-    return registry;
-  }
-
   // An image of these layers' files, with this name in the store.
   void Load(const std::string& name, const std::vector<std::string>& contents) {
-    Json ids = Json::array();
-    Json names = Json::array();
-    TarBuilder tar;
-    for (size_t i = 0; i < contents.size(); ++i) {
-      const std::string layer =
-          TarBuilder().File(absl::StrCat("f", i), contents[i]).Build();
-      const std::string file = absl::StrCat("layer", i, ".tar");
-      tar.File(file, layer);
-      names.push_back(file);
-      ids.push_back(image::DigestOf(layer));
+    std::vector<std::string> layers;
+    for (const std::string& content : contents) {
+      const std::string file = absl::StrCat("f", layers.size());
+      layers.push_back(TarBuilder().File(file, content).Build());
     }
-    tar.File(
-        "config.json",
-        image::Dump(Json{{"os", "linux"},
-                         {"architecture", "amd64"},
-                         {"config", {{"Cmd", {"/bin/app"}}}},
-                         {"rootfs", {{"type", "layers"}, {"diff_ids", ids}}}}));
-    tar.File("manifest.json",
-             image::Dump(Json::array({Json{{"Config", "config.json"},
-                                           {"RepoTags", {name}},
-                                           {"Layers", names}}})));
-    const std::string path = dir_ / "load.tar";
-    ASSERT_OK(os::WriteFileDurably(path, tar.Build()));
+    const std::string path = WriteArchive(name, layers);
     UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     ASSERT_OK(images_->Load(fd.get(), nullptr));
   }
@@ -106,15 +57,6 @@ class PushTest : public ::testing::Test {
       statuses_.push_back(progress.status);
       return on_progress_ == nullptr || on_progress_(progress);
     });
-  }
-  absl::StatusOr<Image> Pull(const std::string& reference,
-                             std::optional<RegistryAuth> auth = {}) {
-    PullRequest request;
-    request.reference = reference;
-    request.platform = "linux/amd64";
-    request.auth = std::move(auth);
-    request.always = true;
-    return images_->Pull(request, nullptr);
   }
 
   // What `certs.d` is to have for the registry.
@@ -136,11 +78,6 @@ class PushTest : public ::testing::Test {
     return {RealRegistry::kUser, SecretText(RealRegistry::kPassword)};
   }
 
-  TempDir dir_;
-  RealClock clock_;
-  RealEntropy entropy_;
-  int registries_ = 0;
-  std::unique_ptr<LocalImages> images_;
   std::function<bool(const Progress&)> on_progress_;
   std::vector<std::string> statuses_;
 };

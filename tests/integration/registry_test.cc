@@ -4,15 +4,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
-#include "engine/image/digest.h"
-#include "engine/image/json.h"
-#include "engine/image/local_images.h"
 #include "engine/image/testing/tar_builder.h"
 #include "os/files.h"
-#include "tests/integration/real_registry.h"
+#include "tests/integration/registry_suite.h"
 
 namespace bulwark::engine {
 namespace {
@@ -21,52 +16,24 @@ using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::RealRegistry;
 using ::bulwark::testing::RunToEnd;
 using ::bulwark::testing::StatusIs;
-using ::bulwark::testing::TempDir;
-using image::Json;
 using image::testing::TarBuilder;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-class RegistryTest : public ::testing::Test {
+class RegistryTest : public RegistrySuite {
  protected:
   void SetUp() override {
-    if (!RealRegistry::IsInstalled()) GTEST_SKIP() << "no docker-registry";
-    ASSERT_OK(os::MakeDirs(dir_ / "registry", 0700));
-    registry_ = std::make_unique<RealRegistry>(dir_ / "registry", clock_);
-    registry_->Start();
-    auto opened = LocalImages::Open({dir_ / "state", {}, &clock_, &entropy_});
-    ASSERT_OK(opened);
-    images_ = *std::move(opened);
+    RegistrySuite::SetUp();
+    if (images_ != nullptr) registry_ = Start({});
   }
 
-  // Pushes a docker-archive with these layers as `name`.
+  // Pushes an image of these layers as `name`.
   void Push(const std::string& name, const std::vector<std::string>& layers) {
-    Json ids = Json::array();
-    Json names = Json::array();
-    TarBuilder tar;
-    for (const std::string& layer : layers) {
-      std::string file =
-          absl::StrCat(image::HexOf(image::DigestOf(layer)), "/layer.tar");
-      tar.File(file, layer);
-      names.push_back(file);
-      ids.push_back(image::DigestOf(layer));
-    }
-    tar.File(
-        "config.json",
-        image::Dump(Json{{"os", "linux"},
-                         {"architecture", "amd64"},
-                         {"config", {{"Cmd", {"/bin/app"}}}},
-                         {"rootfs", {{"type", "layers"}, {"diff_ids", ids}}}}));
-    tar.File("manifest.json",
-             image::Dump(Json::array(
-                 {Json{{"Config", "config.json"}, {"Layers", names}}})));
-    std::string path = dir_ / "push.tar";
-    ASSERT_OK(os::WriteFileDurably(path, tar.Build()));
     ASSERT_EQ(RunToEnd({"skopeo", "--insecure-policy", "copy", "-q",
                         "--dest-tls-verify=false",
-                        absl::StrCat("docker-archive:", path),
+                        "docker-archive:" + WriteArchive("", layers),
                         absl::StrCat("docker://", Name(name))}),
               0);
   }
@@ -77,18 +44,10 @@ class RegistryTest : public ::testing::Test {
 
   absl::StatusOr<Image> Pull(const std::string& reference,
                              bool always = false) {
-    PullRequest request;
-    request.reference = reference;
-    request.platform = "linux/amd64";
-    request.always = always;
-    return images_->Pull(request, nullptr);
+    return RegistrySuite::Pull(reference, {}, always);
   }
 
-  TempDir dir_;
-  RealClock clock_;
-  RealEntropy entropy_;
   std::unique_ptr<RealRegistry> registry_;
-  std::unique_ptr<LocalImages> images_;
 };
 
 std::string Layer(const std::string& file, const std::string& contents) {
