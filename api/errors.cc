@@ -104,7 +104,13 @@ std::optional<v1::ErrorDetail> DetailOf(const absl::Status& status) {
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const auto code = static_cast<grpc::StatusCode>(status.raw_code());
-  const std::optional<v1::ErrorDetail> detail = DetailOf(status);
+  std::optional<v1::ErrorDetail> detail = DetailOf(status);
+  // Without a detail a client takes this code for a connection that failed.
+  if (code == grpc::StatusCode::UNAVAILABLE && !detail.has_value()) {
+    detail.emplace().set_remedy(
+        "try again; if it stays so, the log of bulwarkd may say more "
+        "(journalctl -u bulwarkd)");
+  }
   return grpc::Status(
       code, CleanText(status.message(), kMaxMessage),
       detail.has_value() ? Bounded(*detail).SerializeAsString() : "");

@@ -36,6 +36,14 @@ TEST(ErrorsTest, WhenOk_NothingIsAdded) {
   EXPECT_OK(Report().ToStatus("apply"));
 }
 
+TEST(ErrorsTest, WhenUnavailable_ItIsNotTakenForALostConnection) {
+  EXPECT_NE(ToGrpc(absl::UnavailableError("x")).error_details(), "");
+  EXPECT_EQ(DetailOf(FromGrpc(ToGrpc(
+                         WithRemedy(absl::UnavailableError("x"), "wait"))))
+                ->remedy(),
+            "wait");
+}
+
 TEST(ErrorsTest, WhenAnnotated_TheDetailStays) {
   const absl::Status status =
       Annotate(WithRemedy(absl::NotFoundError("x"), "look there"), "get");

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -83,6 +84,26 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
   return duration + absl::Hours(24 * days);
 }
 
+namespace {
+
+// What Docker's "20m", "20mb" or "1g" is here; else "". (There it is
+// 1024-based, while "m" is a thousandth in Kubernetes' quantities, and so is no
+// size here.)
+std::string FromDocker(absl::string_view text) {
+  std::string lower = absl::AsciiStrToLower(text);
+  if (lower.size() > 2 && lower.back() == 'b') lower.pop_back();
+  if (lower.size() < 2) return "";
+  const char unit = absl::ascii_toupper(lower.back());
+  lower.pop_back();
+  if (!IsPlainNumber(lower) ||
+      absl::string_view("KMGT").find(unit) == absl::string_view::npos) {
+    return "";
+  }
+  return absl::StrCat(lower, std::string(1, unit), "i");
+}
+
+}  // namespace
+
 absl::StatusOr<int64_t> ParseBytes(absl::string_view text) {
   int64_t bytes = 0;
   for (const Unit& unit : kByteUnits) {
@@ -93,7 +114,11 @@ absl::StatusOr<int64_t> ParseBytes(absl::string_view text) {
     break;
   }
   if (!absl::StrContains(text, '.') && Multiply(text, 1, bytes)) return bytes;
-  return Refuse(text, "a size such as 1024, 64Ki, 256Mi or 2Gi");
+  const std::string here = FromDocker(text);
+  return Refuse(
+      text,
+      absl::StrCat("a size such as 1024, 64Ki, 256Mi or 2Gi",
+                   here.empty() ? "" : "; what Docker calls so is ", here));
 }
 
 std::string FormatBytes(int64_t bytes) {

@@ -43,6 +43,10 @@ TEST(UnitsTest, WhenBytesAreMalformed_Refuses) {
                            "99999999999Ti", "0x10", "1..5Gi"}) {
     EXPECT_THAT(ParseBytes(text), StatusIs(kInvalid)) << text;
   }
+  EXPECT_THAT(ParseBytes("20m"),
+              StatusIs(kInvalid, ::testing::EndsWith("calls so is 20Mi")));
+  EXPECT_THAT(ParseBytes("1.5GB"),
+              StatusIs(kInvalid, ::testing::EndsWith("calls so is 1.5Gi")));
 }
 
 TEST(UnitsTest, MillicoresRoundTrip) {

@@ -53,8 +53,8 @@ absl::StatusOr<ArchiveFiles> ArchiveFiles::Read(BlobStore* blobs, int fd,
     if (absl::IsDataLoss(more.status()) && result.files_.empty() &&
         absl::StrContains(more.status().message(), "Unrecognized")) {
       return absl::DataLossError(
-          "read archive: it is no tar archive; make one with `docker save` or"
-          " `skopeo copy`");
+          "read archive: it is no tar archive; make one with `ctl save`, "
+          "`docker save` or `skopeo copy`");
     }
     RETURN_IF_ERROR(more.status());
     if (!*more) return result;

@@ -42,8 +42,8 @@ class Loader {
     if (docker) return LoadDockerArchive();
     return absl::InvalidArgumentError(
         "read archive: it holds neither manifest.json (docker-archive) nor"
-        " index.json (OCI layout); make one with `docker save` or `skopeo"
-        " copy`");
+        " index.json (OCI layout); make one with `ctl save`, `docker save` or"
+        " `skopeo copy`");
   }
 
   absl::StatusOr<Image> RunLayout(const std::string& reference,
