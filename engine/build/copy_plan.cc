@@ -120,7 +120,7 @@ absl::StatusOr<std::vector<FileTree::Node>> MatchSources(
     if (usable) result.push_back(*std::move(node));
     if (!node.ok() && !absl::IsNotFound(node.status())) return node.status();
   }
-  if (!result.empty()) return result;
+  if (!result.empty() || IsGlob(path)) return result;
   absl::string_view hint = !path.empty() && ignored.Ignores(path)
                                ? "; .dockerignore leaves it out"
                                : "; paths are relative to the build context";
@@ -250,7 +250,9 @@ absl::StatusOr<std::string> HashPlan(const CopyPlan& plan,
                                      const CopyAttributes& attributes,
                                      FileDigests& known, Clock& clock) {
   image::Sha256 hash;
-  hash.Update(absl::StrCat("directory ", plan.directory, "\n"));
+  const Owner maker = attributes.owner.value_or(Owner());
+  hash.Update(absl::StrCat("directory ", plan.directory, " ", maker.uid, ":",
+                           maker.gid, "\n"));
   // The first names of files with several: what follows becomes links.
   std::map<std::pair<dev_t, ino_t>, std::string> links;
   for (const CopyItem& item : plan.items) {

@@ -53,13 +53,15 @@ struct CopyFilter {
 
 // Adds `source` (a pattern, relative to the tree's root) to the plan. A
 // directory's contents go to `destination`; a file goes to `destination`, or
-// into it if `into_directory`. INVALID_ARGUMENT if nothing matches.
+// into it if `into_directory`. INVALID_ARGUMENT if there is no such source;
+// a pattern may match nothing.
 absl::Status AddSource(const FileTree& tree, const CopyFilter& filter,
                        const std::string& source,
                        const std::string& destination, bool into_directory,
                        CopyPlan* plan);
 
-// The paths that match a pattern, sorted.
+// The paths that match a pattern, sorted; there may be none. INVALID_ARGUMENT
+// if a source that is no pattern does not exist.
 absl::StatusOr<std::vector<FileTree::Node>> MatchSources(
     const FileTree& tree, const IgnoreList& ignored, const std::string& source);
 

@@ -93,7 +93,13 @@ absl::StatusOr<std::unique_ptr<CopyStep>> CopyStep::Plan(
     return no_directory;
   }
   RETURN_IF_ERROR(step->AddTexts(request, destination, into));
-  if (into && !destination.empty()) step->plan_.directory = destination;
+  // Patterns that matched nothing make no directory.
+  const bool is_empty = !request.sources.empty() &&
+                        step->plan_.directory.empty() &&
+                        step->plan_.items.empty() && step->archives_.empty();
+  if (into && !is_empty && !destination.empty()) {
+    step->plan_.directory = destination;
+  }
   return step;
 }
 

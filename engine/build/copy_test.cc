@@ -65,13 +65,16 @@ TEST_F(CopyTest, WhenTheContextHoldsLinksOutside_NothingOutsideIsRead) {
             0);
   ASSERT_EQ(symlink("..", absl::StrCat(request_.context_dir, "/up").c_str()),
             0);
-  for (const char* source :
-       {"link", "../secret", "up/secret", "/../secret", "*/secret"}) {
+  for (const char* source : {"link", "../secret", "up/secret", "/../secret"}) {
     EXPECT_THAT(Build(absl::StrCat("FROM scratch\nCOPY ", source, " /x\n")),
                 StatusIs(absl::StatusCode::kInvalidArgument,
                          HasSubstr("Dockerfile:2:")))
         << source;
   }
+  // A pattern matches what there is.
+  ASSERT_OK_AND_ASSIGN(Image none,
+                       Build("FROM scratch\nCOPY */secret /new/\n"));
+  EXPECT_THAT(none.layers, IsEmpty());
   // As part of a directory it is copied as the link that it is.
   ASSERT_OK_AND_ASSIGN(Image image, Build("FROM scratch\nCOPY . /src\n"));
   EXPECT_TRUE(S_ISLNK(Stat(image, "src/link").st_mode));
@@ -97,6 +100,49 @@ TEST_F(CopyTest, WhenOwnersAndModesAreAskedFor_AreSet) {
   EXPECT_EQ(Stat(image, "c").st_gid, 6);
   EXPECT_EQ(Stat(image, "d").st_uid, 0);
   EXPECT_THAT(Build("FROM scratch\nCOPY --chown=nobody f /a\n"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("unknown user \"nobody\"")));
+}
+
+TEST_F(CopyTest, WhenAPatternMatchesNothing_TheOtherSourcesAreCopied) {
+  Write("package.json", "{}");
+  ASSERT_OK_AND_ASSIGN(Image image,
+                       Build("FROM scratch\nCOPY package.json lock* /app/\n"));
+  EXPECT_OK(Read(image, "app/package.json"));
+  EXPECT_THAT(Build("FROM scratch\nCOPY package.json lock /app/\n"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("\"lock\": no such file")));
+}
+
+TEST_F(CopyTest, WhenFoldersAreMadeOnTheWay_BelongToWhomTheRestDoes) {
+  Write("passwd", "root:x:0:0::/:/\napp:x:1000:1001::/:/\n");
+  Write("f", "x");
+  ASSERT_OK_AND_ASSIGN(Image image, Build("FROM scratch\n"
+                                          "COPY passwd /etc/\n"
+                                          "COPY --chown=1000 f /etc/number\n"
+                                          "COPY --chown=:33 f /etc/group\n"
+                                          "COPY --chown=5:6 f /new/deep/f\n"
+                                          "USER app\n"
+                                          "COPY f /plain/f\n"
+                                          "WORKDIR /home/work\n"
+                                          "WORKDIR /etc\n"
+                                          "USER 7\n"
+                                          "WORKDIR /home/seven\n"));
+  const auto owner = [&](const char* path) {
+    const struct stat st = Stat(image, path);
+    return absl::StrCat(st.st_uid, ":", st.st_gid);
+  };
+  // A number is one, whoever has it.
+  EXPECT_EQ(owner("etc/number"), "1000:1000");
+  EXPECT_EQ(owner("etc/group"), "0:33");
+  EXPECT_EQ(owner("new"), "5:6");
+  EXPECT_EQ(owner("new/deep"), "5:6");
+  EXPECT_EQ(owner("plain"), "0:0");
+  EXPECT_EQ(owner("home"), "1000:1001");
+  EXPECT_EQ(owner("home/work"), "1000:1001");
+  EXPECT_EQ(owner("home/seven"), "7:7");
+  EXPECT_EQ(owner("etc"), "0:0");
+  EXPECT_THAT(Build("FROM scratch\nUSER nobody\nWORKDIR /w\n"),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("unknown user \"nobody\"")));
 }

@@ -58,19 +58,19 @@ absl::StatusOr<Owner> ResolveOwner(absl::string_view text,
   std::vector<std::string> parts =
       absl::StrSplit(text, absl::MaxSplits(':', 1));
   Owner owner;
-  std::optional<uint32_t> uid = ParseId(parts[0]);
-  ASSIGN_OR_RETURN(
-      std::vector<std::string> user,
-      FindLine(tree, "etc/passwd", uid.has_value() ? 2 : 0, parts[0]));
-  if (!uid.has_value() && user.size() > 2) uid = ParseId(user[2]);
-  if (!uid.has_value()) return Unknown("user", parts[0], "/etc/passwd");
-  owner.uid = *uid;
-  if (parts.size() == 1) {
-    std::optional<uint32_t> gid;
-    if (user.size() > 3) gid = ParseId(user[3]);
-    owner.gid = gid.value_or(owner.uid);
-    return owner;
+  if (const std::optional<uint32_t> uid = ParseId(parts[0]); uid.has_value()) {
+    owner = {*uid, *uid};
+  } else if (!parts[0].empty() || parts.size() == 1) {
+    ASSIGN_OR_RETURN(const std::vector<std::string> user,
+                     FindLine(tree, "etc/passwd", 0, parts[0]));
+    const std::optional<uint32_t> found =
+        user.size() > 2 ? ParseId(user[2]) : std::nullopt;
+    if (!found.has_value()) return Unknown("user", parts[0], "/etc/passwd");
+    const std::optional<uint32_t> first =
+        user.size() > 3 ? ParseId(user[3]) : std::nullopt;
+    owner = {*found, first.value_or(*found)};
   }
+  if (parts.size() == 1) return owner;
   std::optional<uint32_t> gid = ParseId(parts[1]);
   if (!gid.has_value()) {
     ASSIGN_OR_RETURN(std::vector<std::string> group,

@@ -17,10 +17,10 @@ struct Owner {
   gid_t gid = 0;
 };
 
-// "user", "user:group", by name or number; names are looked up in the tree's
-// own /etc/passwd and /etc/group. Without a group it is the user's first one,
-// or for a number that nobody has, the same number. INVALID_ARGUMENT if a name
-// is unknown.
+// "user", "user:group", ":group" (of root), by name or number; names are looked
+// up in the tree's own /etc/passwd and /etc/group. Without a group it is the
+// first one of a user that is named, and the same number for a number, whoever
+// has it. INVALID_ARGUMENT if a name is unknown.
 absl::StatusOr<Owner> ResolveOwner(absl::string_view text,
                                    const FileTree& tree);
 

@@ -76,32 +76,44 @@ class PlanWriter {
     }
     if (node.ok() && !node->IsDirectory())
       return Clash(real, "not a directory");
-    RETURN_IF_ERROR(MakeDirectory(parent, name));
+    ASSIGN_OR_RETURN(const bool is_new, MakeDirectory(parent, name));
     if (node.ok()) {
       RETURN_IF_ERROR(TakeOver(*node, real));
     } else {
+      if (is_new) RETURN_IF_ERROR(GiveAway(real));
       times_.emplace_back(real, timespec{0, 0});
     }
     directories_[path] = real;
     return real;
   }
 
-  absl::Status MakeDirectory(const std::string& parent,
-                             const std::string& name) {
+  // Whether it was not there.
+  absl::StatusOr<bool> MakeDirectory(const std::string& parent,
+                                     const std::string& name) {
     ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(parent));
     if (mkdirat(fd.get(), name.c_str(), 0755) == 0) {
       if (fchmodat(fd.get(), name.c_str(), 0755, 0) != 0) {
         return ErrnoStatus("set mode of", name);
       }
-      return absl::OkStatus();
+      return true;
     }
     struct stat st;
     if (errno == EEXIST &&
         fstatat(fd.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-      if (S_ISDIR(st.st_mode)) return absl::OkStatus();
+      if (S_ISDIR(st.st_mode)) return false;
       return Clash(name, "not a directory");
     }
     return ErrnoStatus("make directory", name);
+  }
+
+  // A directory that is made on the way belongs to whom the copy does.
+  absl::Status GiveAway(const std::string& real) {
+    if (!attributes_.owner.has_value()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(real));
+    if (fchown(fd.get(), attributes_.owner->uid, attributes_.owner->gid) != 0) {
+      return ErrnoStatus("set owner of", real);
+    }
+    return absl::OkStatus();
   }
 
   // Gives the layer's directory the attributes of the one below.

@@ -3,12 +3,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "engine/build/owners.h"
 
 namespace bulwark::engine::build {
 namespace {
 
 // Changes when the meaning of keys does, so that old entries are not used.
-constexpr char kKeyVersion[] = "2";
+constexpr char kKeyVersion[] = "3";
 
 std::string FormatCreated(absl::Time time) {
   return absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone());
@@ -109,14 +110,20 @@ absl::Status Stage::ApplyWorkdir(const Instruction& instruction) {
   ASSIGN_OR_RETURN(FileTree below, FileTree::Open(image_.Directories()));
   absl::StatusOr<FileTree::Node> node = below.Lookup(directory, true);
   if (node.ok() && node->IsDirectory()) return absl::OkStatus();
-  // It is made here, so that it is there for the instructions that follow.
+  // It is made here, so that it is there for the instructions that follow,
+  // whose user may write to it.
   CopyRequest request;
   request.destination = directory + "/";
+  Owner owner;
+  if (const std::string& user = image_.config.config.user; !user.empty()) {
+    ASSIGN_OR_RETURN(owner, ResolveOwner(user, below));
+  }
+  request.attributes.owner = owner;
   FileTree empty;
   ASSIGN_OR_RETURN(std::unique_ptr<CopyStep> step,
                    CopyStep::Plan(context_, request, empty, below));
   return AddLayer(
-      absl::StrCat("WORKDIR ", directory),
+      absl::StrCat("WORKDIR ", directory, " ", owner.uid, ":", owner.gid),
       [&step](const std::string& upper) { return step->Write(upper); });
 }
 
