@@ -1,6 +1,7 @@
 // Roles over the content of requests, and over what is shown.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <thread>
 
 #include "api/errors.h"
@@ -114,6 +115,37 @@ TEST_F(RolesTest, WhenTheContentNeedsARight_TheRoleIsNotEnough) {
   EXPECT_THAT(ApplyBy(alice, {WithHostMount("a", "evil:1")}),
               StatusIs(kDenied));
   EXPECT_OK(ApplyBy(alice, {ServiceIn("shop", "a", "evil:1")}));
+}
+
+TEST_F(RolesTest, WhenABuildWantsMoreThanItsEngineGives_TheRightIsNeeded) {
+  using Member = v1::Member;
+  Project("shop", {User(kAlice, Member::DEPLOYER),
+                   User(kBob, Member::DEPLOYER, {Member::PRIVILEGED})});
+  const auto build = [](const std::shared_ptr<grpc::Channel>& channel,
+                        const std::function<void(v1::BuildOptions&)>& ask) {
+    v1::BuildImageRequest request;
+    request.mutable_options()->add_tags("app:1");
+    ask(*request.mutable_options());
+    grpc::ClientContext context;
+    auto stream = v1::Images::NewStub(channel)->Build(&context);
+    stream->Write(request);
+    stream->WritesDone();
+    v1::ImageProgress message;
+    while (stream->Read(&message)) continue;
+    return FromGrpc(stream->Finish());
+  };
+  const auto alice = As(kAlice), bob = As(kBob);
+  const auto insecure = [](v1::BuildOptions& o) { o.set_allow_insecure(true); };
+  const auto network = [](v1::BuildOptions& o) {
+    o.set_allow_host_network(true);
+  };
+  EXPECT_OK(build(alice, [](v1::BuildOptions&) {}));
+  EXPECT_THAT(build(alice, insecure),
+              StatusIs(kDenied, HasSubstr("security.insecure")));
+  EXPECT_THAT(build(alice, network),
+              StatusIs(kDenied, HasSubstr("the host's network")));
+  EXPECT_OK(build(bob, insecure));
+  EXPECT_OK(build(bob, network));
 }
 
 TEST_F(RolesTest, WhenUndone_AnOlderRevisionBringsNoRightBack) {
