@@ -1,7 +1,5 @@
 // Images of other tools run here, and ours there: each goes through a real
 // registry. The tools are those of third_party/debian/packages.txt.
-#include <sys/mount.h>
-
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,7 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "base/check.h"
+#include "tests/e2e/docker.h"
 #include "tests/e2e/suite.h"
 
 namespace bulwark::e2e {
@@ -44,13 +42,10 @@ class Tool {
  public:
   explicit Tool(Words prefix) : prefix_(std::move(prefix)) {}
 
-  Result Try(const Words& words) const {
+  Result Do(const Words& words) const {
     Words all = prefix_;
     all.insert(all.end(), words.begin(), words.end());
-    return e2e::Run(all, absl::Seconds(100));
-  }
-  Result Do(const Words& words) const {
-    Result result = Try(words);
+    Result result = e2e::Run(all, absl::Seconds(100));
     EXPECT_TRUE(result.ok())
         << absl::StrJoin(prefix_, " ") << " " << absl::StrJoin(words, " ")
         << ": " << result.ToString();
@@ -64,31 +59,14 @@ class Tool {
 class InterchangeTest : public Suite {
  protected:
   static void SetUpTestSuite() {
-    // What the tools keep there goes with this test; and Docker's daemon writes
-    // a key into /etc.
-    for (const char* path : {"/run", "/var/lib"}) {
-      CHECK(mount("none", path, "tmpfs", 0, "mode=755") == 0);
-    }
+    CoverStateOfOthers();
     Open("e2einter");
     host_ = busybox().substr(0, busybox().find('/'));
-    const std::string etc = world().Path("etc");
-    for (const char* part : {"/upper", "/work"}) {
-      fs::create_directories(etc + part);
-    }
-    CHECK(mount("none", "/etc", "overlay", 0,
-                absl::StrCat("lowerdir=/etc,upperdir=", etc,
-                             "/upper,workdir=", etc, "/work")
-                    .c_str()) == 0);
     MakeContext();
   }
 
   static void TearDownTestSuite() {
-    if (dockerd_ != nullptr) {
-      dockerd_->Signal(SIGTERM);
-      dockerd_->Wait(absl::Seconds(30));
-      dockerd_.reset();
-    }
-    umount2("/etc", MNT_DETACH);
+    docker_.reset();
     Close();
   }
 
@@ -129,20 +107,9 @@ class InterchangeTest : public Suite {
     return Tool(words);
   }
   // Its daemon starts with the first that wants it.
-  static Tool Docker() {
-    const std::string socket = "unix://" + world().Path("docker.sock");
-    Tool docker(
-        {"docker", "--config", world().Path("docker-config"), "-H", socket});
-    if (dockerd_ != nullptr) return docker;
-    dockerd_ = std::make_unique<Background>(
-        Words{"dockerd", "--data-root", world().Path("docker"), "--exec-root",
-              world().Path("dx"), "--pidfile", world().Path("docker.pid"), "-H",
-              socket, "--storage-driver", "vfs", "--bridge", "none",
-              "--iptables=false", "--ip6tables=false"},
-        world().Path("dockerd.log"));
-    const bool up = Eventually([&] { return docker.Try({"version"}).ok(); });
-    EXPECT_TRUE(up) << ReadFile(world().Path("dockerd.log"));
-    return docker;
+  static const Docker& TheDocker() {
+    if (docker_ == nullptr) docker_ = std::make_unique<Docker>(world());
+    return *docker_;
   }
   // What every runtime has in common, on hybrid hosts too.
   static std::string Runtime() {
@@ -208,11 +175,11 @@ class InterchangeTest : public Suite {
   }
 
   static std::string host_, context_;
-  static std::unique_ptr<Background> dockerd_;
+  static std::unique_ptr<Docker> docker_;
 };
 
 std::string InterchangeTest::host_, InterchangeTest::context_;
-std::unique_ptr<Background> InterchangeTest::dockerd_;
+std::unique_ptr<Docker> InterchangeTest::docker_;
 
 TEST_F(InterchangeTest, WhenPodmanHasPushed_ItRunsHere) {
   const Tool podman = Podman();
@@ -253,7 +220,7 @@ TEST_F(InterchangeTest, WhenBuildahHasPushed_ItRunsHere) {
 
 TEST_F(InterchangeTest, WhenDockerHasPushed_ItRunsHere) {
   const std::string name = Name("docker/made:1");
-  const Tool docker = Docker();
+  const Docker& docker = TheDocker();
   docker.Do({"build", "-q", "--network", "none", "-t", name, context_});
   docker.Do({"push", "-q", name});
   ExpectForm(name, kDockerManifest, "gzip");
@@ -271,7 +238,7 @@ TEST_F(InterchangeTest, WhenWePush_PodmanRunsIt) {
 
 // Docker 20.10, which is Debian 12's, reads no zstd.
 TEST_F(InterchangeTest, WhenWePush_DockerRunsIt) {
-  const Tool docker = Docker();
+  const Docker& docker = TheDocker();
   for (const char* format : {"oci", "docker"}) {
     const std::string name = Push("gzip", format);
     ExpectForm(name,

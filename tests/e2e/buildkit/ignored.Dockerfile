@@ -1,0 +1,4 @@
+FROM BASE
+COPY . /all
+COPY ignored* /some/
+COPY tree /tree

@@ -1,0 +1,17 @@
+ARG OUTER=outer
+FROM BASE
+ARG OUTER
+ARG INNER=inner
+ARG GIVEN
+ENV A=${OUTER}-${INNER} B=${MISSING:-default} C=${INNER:+set} D=\${INNER} E='$INNER' F="${GIVEN}"
+ENV A=changed G=$A
+LABEL a=$A b="${B}x" c=pre$C
+WORKDIR /w/$INNER
+COPY plain ${INNER}/
+EXPOSE ${MISSING:-8000}
+USER ${MISSING:-app}
+VOLUME /v/$INNER
+STOPSIGNAL ${MISSING:-SIGUSR1}
+RUN ["/bin/echo", "$INNER"]
+USER root
+RUN echo "$OUTER $INNER $GIVEN $A" > /said
