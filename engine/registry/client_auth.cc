@@ -159,11 +159,14 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
         absl::StrCat("registry ", registry_, " wants the log-in sent to ",
                      realm, " without encryption, which is refused"));
   }
+  // Others may be asking at the same time.
+  const bool with_mounts =
+      options_.push && !options_.mount_from.empty() && !no_mounts_;
   ASSIGN_OR_RETURN(HttpResponse answer, AskForToken(url, challenge));
   const bool refused = answer.status >= 400 && answer.status < 500 &&
                        !IsTransient(answer.status);
-  if (refused && options_.push && !options_.mount_from.empty() &&
-      !no_mounts_.exchange(true)) {
+  if (refused && with_mounts) {
+    no_mounts_ = true;
     // Perhaps only for the repositories to mount from: without their layers
     // there is more to send, and nothing else amiss.
     ASSIGN_OR_RETURN(answer, AskForToken(url, challenge));

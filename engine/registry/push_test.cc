@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -321,8 +322,23 @@ TEST_F(PushTest, WhenNoTokenIsGivenForTheSources_ItIsSentInsteadOfMounted) {
   options_.mount_from = {"base", "other"};
   EXPECT_THAT(Push(data_, "base"), IsOkAndHolds(BlobOutcome::kUploaded));
   EXPECT_TRUE(registry_->HasBlob("app", DigestOf(data_)));
-  // Once for all, and once for the target alone.
   EXPECT_EQ(registry_->Count("GET", "/token"), 2);
+}
+
+TEST_F(PushTest, WhenSeveralAskForSuchTokensAtOnce_AllGetTheirs) {
+  RegistryFaults faults;
+  faults.token_uses = 100;
+  faults.narrow_tokens = true;
+  Serve(faults);
+  registry_->PutManifest("app", "1", Manifest(), image::kOciManifest);
+  options_.mount_from = {"base"};
+  RegistryClient client = Client();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back(
+        [&] { EXPECT_OK(client.ResolveDigest("1").status()); });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(PushTest, WhenNoTokenIsGivenAtAll_SaysSoOnce) {
@@ -358,7 +374,6 @@ TEST_F(PushTest, WhenTheTokenEndsInTheMidst_AnotherIsFetched) {
   EXPECT_EQ(registry_->Count("POST", "/"), 1);
 }
 
-// Everything that is asked fails twice at first: where the upload stands, too.
 TEST_F(PushTest, WhenAStormPasses_TheUploadGoesOn) {
   RegistryFaults faults;
   faults.errors_each = 2;
