@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -39,6 +42,37 @@ absl::Status Ingest::Write(absl::string_view data) {
   RETURN_IF_ERROR(os::WriteAll(fd_.get(), data, path_));
   hash_->Update(data);
   size_ += data.size();
+  return absl::OkStatus();
+}
+
+absl::Status Ingest::WriteAt(int64_t offset, absl::string_view data) {
+  while (!data.empty()) {
+    const ssize_t n = pwrite(fd_.get(), data.data(), data.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus("write", path_);
+    data.remove_prefix(static_cast<size_t>(n));
+    offset += n;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Ingest::Advance(int64_t end) {
+  CHECK(digest_.empty());
+  std::vector<char> buffer(256 << 10);
+  while (size_ < end) {
+    const size_t wanted =
+        std::min<int64_t>(static_cast<int64_t>(buffer.size()), end - size_);
+    const ssize_t n = pread(fd_.get(), buffer.data(), wanted, size_);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus("read", path_);
+    if (n == 0) {
+      return absl::InternalError(
+          absl::StrCat("read ", path_, ": it ends before ", end));
+    }
+    hash_->Update(absl::string_view(buffer.data(), static_cast<size_t>(n)));
+    size_ += n;
+  }
+  if (lseek(fd_.get(), size_, SEEK_SET) < 0) return ErrnoStatus("seek", path_);
   return absl::OkStatus();
 }
 

@@ -25,7 +25,7 @@ namespace bulwark::engine::image {
 class BlobStore;
 
 // A blob on its way in. Its file is removed on destruction unless Commit()
-// succeeded. Thread-compatible; must not outlive its store.
+// succeeded. Thread-compatible, but for WriteAt(); must not outlive its store.
 class Ingest {
  public:
   ~Ingest();
@@ -33,7 +33,12 @@ class Ingest {
   Ingest& operator=(const Ingest&) = delete;
 
   absl::Status Write(absl::string_view data);
-  // Forgets what was written so far.
+  // Writes ahead of time, beyond size(), where Advance() is to reach; not where
+  // others do. Thread-safe.
+  absl::Status WriteAt(int64_t offset, absl::string_view data);
+  // Takes what was written ahead, up to `end`, as if it were written now.
+  absl::Status Advance(int64_t end);
+  // Forgets what was written so far, ahead too.
   absl::Status Restart();
   int64_t size() const { return size_; }
 

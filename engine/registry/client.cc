@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "engine/image/digest.h"
 #include "engine/registry/answers.h"
+#include "engine/registry/helpers.h"
 #include "engine/registry/pooled.h"
 #include "engine/registry/tls_files.h"
 
@@ -329,40 +330,27 @@ absl::StatusOr<ManifestDocument> RegistryClient::FetchManifest(
   return result;
 }
 
-HttpRequest RegistryClient::BlobRequest(
-    const std::string& url, const image::Descriptor& blob, image::Ingest* to,
-    const std::function<void(int64_t)>& progress) {
+HttpRequest RegistryClient::BlobRequest(const std::string& url, int64_t offset,
+                                        Helpers& to) {
   HttpRequest request;
   request.url = url;
-  const int64_t offset = to->size();
   if (offset > 0) {
     request.headers.push_back(absl::StrCat("Range: bytes=", offset, "-"));
   }
-  request.begin = [to, offset](const HttpResponse& answer) {
+  request.begin = [&to, offset](const HttpResponse& answer) {
     if (offset == 0) return absl::OkStatus();
     if (answer.status == 206 &&
         absl::StartsWith(answer.Header("content-range"),
                          absl::StrCat("bytes ", offset, "-"))) {
       return absl::OkStatus();
     }
-    RETURN_IF_ERROR(to->Restart());
+    RETURN_IF_ERROR(to.Restart());
     if (answer.status == 200) return absl::OkStatus();  // all of it again
     return absl::UnavailableError(
         absl::StrCat("fetch: the server sends another range than asked for: ",
                      answer.Header("content-range").substr(0, 100)));
   };
-  request.sink = [this, &blob, to, progress](int, absl::string_view data) {
-    if (to->size() + static_cast<int64_t>(data.size()) > blob.size) {
-      return absl::DataLossError(
-          absl::StrCat("fetch ", blob.digest, ": registry ", registry_,
-                       " sends more than"
-                       " the ",
-                       blob.size, " bytes that the manifest promises"));
-    }
-    RETURN_IF_ERROR(to->Write(data));
-    if (progress != nullptr) progress(to->size());
-    return absl::OkStatus();
-  };
+  request.sink = [&to](int, absl::string_view data) { return to.Take(data); };
   return request;
 }
 
@@ -371,22 +359,30 @@ absl::Status RegistryClient::FetchBlob(
     const std::function<void(int64_t)>& progress) {
   std::string what = absl::StrCat("fetch ", blob.digest);
   int64_t counted = 0;
+  Helpers helpers(this, blob, to, progress);
   for (int cut = 0;; ++cut) {
-    ASSIGN_OR_RETURN(HttpResponse answer,
-                     WithRetries(
-                         absl::StrCat(repository_, "/blobs/", blob.digest),
-                         [&](const std::string& url) {
-                           return BlobRequest(url, blob, to, progress);
-                         },
-                         [&] {
-                           bool enough = to->size() >= counted + kProgressBytes;
-                           if (enough) counted = to->size();
-                           return enough;
-                         }));
-    if (answer.status == 416) {  // what is there already is not the blob
-      RETURN_IF_ERROR(to->Restart());
-    } else if (answer.status != 200 && answer.status != 206) {
-      return StatusOf(answer, what);
+    const absl::StatusOr<HttpResponse> answer = WithRetries(
+        absl::StrCat(repository_, "/blobs/", blob.digest),
+        [&](const std::string& url) {
+          return BlobRequest(url, to->size(), helpers);
+        },
+        [&] {
+          bool enough = to->size() >= counted + kProgressBytes;
+          if (enough) counted = to->size();
+          return enough;
+        });
+    if (absl::IsAborted(
+            answer.status())) {  // it has come to the helpers' parts
+      RETURN_IF_ERROR(helpers.Absorb());
+      if (to->size() == blob.size) return absl::OkStatus();
+      --cut;
+      continue;
+    }
+    if (!answer.ok()) return answer.status();
+    if (answer->status == 416) {  // what is there already is not the blob
+      RETURN_IF_ERROR(helpers.Restart());
+    } else if (answer->status != 200 && answer->status != 206) {
+      return StatusOf(*answer, what);
     }
     if (to->size() == blob.size) return absl::OkStatus();
     if (cut + 1 >= options_.max_attempts) {

@@ -27,6 +27,15 @@
 
 namespace bulwark::engine::registry {
 
+// When and how a blob is fetched by several connections at a time.
+struct RangeOptions {
+  int64_t from = int64_t{64} << 20;  // of blobs that are so large
+  int64_t piece = int64_t{8} << 20;
+  int helpers = 3;  // connections beside the one that there always is
+  // Time in which it shows how slow that one is. Zero: they come anyway.
+  absl::Duration after = absl::Seconds(1);
+};
+
 struct ClientOptions {
   Clock* clock = nullptr;      // borrowed
   Entropy* entropy = nullptr;  // borrowed
@@ -40,6 +49,7 @@ struct ClientOptions {
   std::vector<std::string> mount_from;
   int64_t largest_piece = int64_t{64} << 20;  // that one request carries
   PaceLimits pace;
+  RangeOptions ranges;
   int max_attempts = 5;
   Backoff backoff = {absl::Milliseconds(300), absl::Seconds(20), 0.5};
   std::function<bool()> cancelled;
@@ -85,9 +95,10 @@ class RegistryClient {
   // The digest that the registry has for `version`: by HEAD, if it tells it so.
   absl::StatusOr<std::string> ResolveDigest(const std::string& version);
 
-  // Appends the blob to `to`, which is empty, going on where it was cut. Never
-  // takes more than blob.size bytes. The caller commits, which checks the
-  // digest. `progress` is told the bytes that are there.
+  // Appends the blob to `to`, which is empty, going on where it was cut; a
+  // large one by several connections, if that is worth it. Never takes more
+  // than blob.size bytes. The caller commits, which checks the digest.
+  // `progress` is told the bytes that are there, by one thread at a time.
   absl::Status FetchBlob(const image::Descriptor& blob, image::Ingest* to,
                          const std::function<void(int64_t)>& progress);
 
@@ -113,6 +124,7 @@ class RegistryClient {
 
  private:
   class Pooled;   // an HttpClient on loan
+  class Helpers;  // further connections
   struct Upload;  // one that has begun
   using Fetch = std::function<absl::StatusOr<HttpResponse>(HttpRequest)>;
 
@@ -152,9 +164,8 @@ class RegistryClient {
   // The path below /v2/ of the next page, or empty at the end.
   absl::StatusOr<std::string> NextPage(const HttpResponse& answer,
                                        const std::string& path);
-  HttpRequest BlobRequest(const std::string& url, const image::Descriptor& blob,
-                          image::Ingest* to,
-                          const std::function<void(int64_t)>& progress);
+  static HttpRequest BlobRequest(const std::string& url, int64_t offset,
+                                 Helpers& to);
 
   const std::string registry_;
   const std::string repository_;
