@@ -1,7 +1,6 @@
 #include "daemon/daemon.h"
 
 #include <fcntl.h>
-#include <sys/utsname.h>
 
 #include <filesystem>
 #include <optional>
@@ -232,6 +231,7 @@ absl::Status Daemon::OpenKernel() {
   }
   ASSIGN_OR_RETURN(local_images_, engine::LocalImages::Open(std::move(images)));
   images_ = std::make_unique<MeasuredImages>(*local_images_, clock_);
+  exchange_ = std::make_unique<MeasuredExchange>(*local_images_, clock_);
   proxy_ = std::make_unique<lb::LocalProxy>(
       ProxyConfig(config_, network_->dataplane_netns()), clock_);
   return proxy_->Start();
@@ -334,7 +334,7 @@ absl::Status Daemon::StartServer() {
   dependencies.files = engine_.get();
   dependencies.commits = local_images_.get();
   dependencies.content = local_images_.get();
-  dependencies.exchange = local_images_.get();
+  dependencies.exchange = exchange_.get();
   dependencies.registries = {
       engine::NormalizeRegistry, engine::NormalizeReference,
       [this](const std::string& registry, const engine::RegistryAuth& auth) {
@@ -355,23 +355,6 @@ void Daemon::StartImageCollector() {
             message, enough ? v1::Event::NORMAL : v1::Event::WARNING);
       });
   image_collector_->Start();
-}
-
-void Daemon::StartMetrics() {
-  if (config_.metrics_listen.empty()) return;
-  utsname kernel{};
-  uname(&kernel);
-  collector_ = std::make_unique<Collector>(
-      MetricSources{*store_, *usage_, *images_, *server_,
-                    [this] { return scheduler_->GetStats(); },
-                    [this] { return !scheduler_->degraded().empty(); },
-                    config_.program_version, kernel.release,
-                    config_.state_dir + "/store"},
-      clock_);
-  collector_->Start();
-  metrics_ = std::make_unique<metrics::Server>(
-      config_.metrics_listen, clock_, [this] { return collector_->Collect(); });
-  metrics_->Start();
 }
 
 void Daemon::RepairLoop() {

@@ -22,6 +22,7 @@
 #include "daemon/disk/disk.h"
 #include "daemon/instance_lock.h"
 #include "daemon/metrics/collector.h"
+#include "daemon/metrics/measured_exchange.h"
 #include "daemon/metrics/measured_images.h"
 #include "daemon/node/node_record.h"
 #include "daemon/prober.h"
@@ -105,6 +106,7 @@ class Daemon {
   std::unique_ptr<BuildNetworks> build_networks_;
   std::unique_ptr<engine::LocalImages> local_images_;
   std::unique_ptr<MeasuredImages> images_;  // the same, counted
+  std::unique_ptr<MeasuredExchange> exchange_;
   std::unique_ptr<volumes::LocalVolumes> local_volumes_;
   std::unique_ptr<volumes::ImageVolumes> image_volumes_;
   std::unique_ptr<volumes::TmpfsVolumes> tmpfs_volumes_;

@@ -40,6 +40,7 @@ std::vector<prometheus::MetricFamily> Collector::Collect() {
   samples.Add("bulwark_images",
               static_cast<double>(sources_.images.List().size()));
   AddPulls(sources_.images.GetStats(), samples);
+  AddPushes(sources_.exchange.GetStats(), samples);
   AddHost(samples);
   AddProcess(samples);
   return std::move(samples).Take();

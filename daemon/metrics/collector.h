@@ -10,6 +10,7 @@
 
 #include "api/server.h"
 #include "daemon/metrics/lifecycle.h"
+#include "daemon/metrics/measured_exchange.h"
 #include "daemon/metrics/measured_images.h"
 #include "daemon/metrics/replica_labels.h"
 #include "metrics/samples.h"
@@ -24,6 +25,7 @@ struct MetricSources {
   store::RocksStore& store;
   scheduler::UsageSampler& usage;
   MeasuredImages& images;
+  MeasuredExchange& exchange;
   const api::Server& server;
   // Of every controller with a queue.
   std::function<std::vector<scheduler::Runner::Stats>()> controllers;

@@ -1,8 +1,6 @@
 #include "daemon/metrics/measured_images.h"
 
-#include <algorithm>
-#include <map>
-
+#include "daemon/metrics/moved_bytes.h"
 #include "engine/image_refusal.h"
 
 namespace bulwark::daemon {
@@ -10,18 +8,13 @@ namespace bulwark::daemon {
 absl::StatusOr<engine::Image> MeasuredImages::Pull(
     const engine::PullRequest& request, const engine::ProgressSink& progress) {
   const absl::Duration begin = clock_.Steady();
-  // A layer's reports only grow, unless its download begins anew.
-  std::map<std::string, int64_t> seen;
+  MovedBytes moved("downloading", bytes_);
   absl::StatusOr<engine::Image> image =
       images_.Pull(request, [&](const engine::Progress& p) {
-        if (p.status == "downloading") {
-          int64_t& last = seen[p.id];
-          bytes_ += std::max<int64_t>(0, p.current - last);
-          last = p.current;
-        }
+        moved.Count(p);
         return progress == nullptr || progress(p);
       });
-  if (image.ok() && !seen.empty()) {
+  if (image.ok() && moved.any()) {
     ++pulls_;
     durations_.Observe(clock_.Steady() - begin);
   } else if (!image.ok() && !absl::IsCancelled(image.status())) {

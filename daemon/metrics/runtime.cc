@@ -104,4 +104,12 @@ void AddPulls(const MeasuredImages::Stats& stats, metrics::Samples& samples) {
               Number(stats.collected_bytes));
 }
 
+void AddPushes(const MeasuredExchange::Stats& stats,
+               metrics::Samples& samples) {
+  samples.Add("bulwark_image_pushes_total", {"ok"}, Number(stats.pushes));
+  samples.Add("bulwark_image_pushes_total", {"error"}, Number(stats.failures));
+  samples.Add("bulwark_image_push_bytes_total", Number(stats.bytes));
+  samples.Add("bulwark_image_push_duration_seconds", {}, stats.durations);
+}
+
 }  // namespace bulwark::daemon

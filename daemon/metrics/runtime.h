@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/call_stats.h"
+#include "daemon/metrics/measured_exchange.h"
 #include "daemon/metrics/measured_images.h"
 #include "daemon/metrics/replica_labels.h"
 #include "metrics/samples.h"
@@ -23,6 +24,7 @@ void AddStore(const store::RocksStore::Stats& stats, metrics::Samples& samples);
 void AddCalls(const std::vector<api::CallStats::Method>& methods,
               metrics::Samples& samples);
 void AddPulls(const MeasuredImages::Stats& stats, metrics::Samples& samples);
+void AddPushes(const MeasuredExchange::Stats& stats, metrics::Samples& samples);
 
 }  // namespace bulwark::daemon
 

@@ -98,7 +98,7 @@ TEST(RuntimeTest, CallsAreToldByMethodAndCode) {
       "bulwark_api_call_duration_seconds_count{method=\"Resources/Watch\"}"));
 }
 
-TEST(RuntimeTest, StoreAndPullsTellTheirCounts) {
+TEST(RuntimeTest, StorePullsAndPushesTellTheirCounts) {
   store::RocksStore::Stats store;
   store.commits = 1;
   store.failures = 2;
@@ -109,6 +109,7 @@ TEST(RuntimeTest, StoreAndPullsTellTheirCounts) {
   metrics::Samples samples;
   AddStore(store, samples);
   AddPulls({6, 7, 8, 9, 10, Histogram(kSlowBounds).Get(), 11, 12}, samples);
+  AddPushes({13, 14, 15, Histogram(kSlowBounds).Get()}, samples);
   EXPECT_THAT(Values(std::move(samples)),
               IsSupersetOf(std::map<std::string, double>{
                   {"bulwark_store_commits_total", 1},
@@ -124,7 +125,11 @@ TEST(RuntimeTest, StoreAndPullsTellTheirCounts) {
                   {"bulwark_image_lookups_total", 10},
                   {"bulwark_image_collections_total", 11},
                   {"bulwark_image_collected_bytes_total", 12},
-                  {"bulwark_image_pull_duration_seconds_count", 0}}));
+                  {"bulwark_image_pull_duration_seconds_count", 0},
+                  {"bulwark_image_pushes_total{result=\"ok\"}", 13},
+                  {"bulwark_image_pushes_total{result=\"error\"}", 14},
+                  {"bulwark_image_push_bytes_total", 15},
+                  {"bulwark_image_push_duration_seconds_count", 0}}));
 }
 
 }  // namespace
