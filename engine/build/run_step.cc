@@ -1,5 +1,7 @@
 #include "engine/build/run_step.h"
 
+#include <sys/statvfs.h>
+
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -23,6 +25,10 @@ constexpr char kDefaultPath[] =
 constexpr int64_t kMaxResolvConfBytes = 64 << 10;
 // How often cancellation is looked for.
 constexpr absl::Duration kTick = absl::Milliseconds(200);
+// With less left on the disk, a command may have failed for that. The store has
+// a reserve, which it may have given up meanwhile.
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kLittleSpace = 64 * kMiB;
 
 void Discard(Engine* engine, const std::string& id) {
   absl::Status status = engine->Kill(id);
@@ -79,6 +85,20 @@ absl::Status StatusOfExit(const ExitInfo& exit) {
       exit.signal != 0
           ? absl::StrCat("the command was ended by signal ", exit.signal)
           : absl::StrCat("the command failed with exit status ", exit.code));
+}
+
+// A command that finds the disk full can hardly say so: what it prints is kept
+// there, too.
+absl::Status WithSpaceLeft(const absl::Status& status,
+                           const std::string& directory) {
+  struct statvfs disk = {};
+  if (status.ok() || statvfs(directory.c_str(), &disk) != 0) return status;
+  const uint64_t left = uint64_t{disk.f_bavail} * disk.f_frsize;
+  if (left >= kLittleSpace) return status;
+  return absl::Status(
+      status.code(),
+      absl::StrCat(status.message(), "; the disk of the images has ",
+                   left / kMiB, " MiB left: free some space there"));
 }
 
 // The file system of a container always has these mounted.
@@ -190,7 +210,7 @@ absl::Status RunInContainer(BuildContext* context, const StageImage& stage,
   RETURN_IF_ERROR(engine->Start(spec).status());
   RETURN_IF_ERROR(PrintLog(context, spec.id, print));
   ASSIGN_OR_RETURN(ExitInfo exit, AwaitExit(context, spec.id));
-  RETURN_IF_ERROR(StatusOfExit(exit));
+  RETURN_IF_ERROR(WithSpaceLeft(StatusOfExit(exit), upper_dir));
   std::move(discard).Invoke();  // before the layer is read
   std::vector<std::string> mount_points;
   for (const Mount& mount : step.mounts) {
