@@ -158,7 +158,7 @@ TEST_F(ImagesTest, WhenABuildHasMounts_StepsSeeThemAndTheImageDoesNot) {
 TEST_F(ImagesTest, WhenItIsNoArchive_SaysSo) {
   WriteFile(world().Path("text"), std::string(5000, 'x'));
   EXPECT_THAT(CtlFails({"load", "-i", world().Path("text")}).err,
-              HasSubstr("it is no tar archive; make one with `docker save`"));
+              HasSubstr("it is no tar archive; make one with `ctl save`"));
   CtlFails({"load", "-i", world().Path("none")});
 }
 
