@@ -24,8 +24,6 @@ constexpr char kAccept[] =
     "application/vnd.docker.distribution.manifest.v2+json";
 constexpr int kMaxRedirects = 5;
 constexpr absl::Duration kMaxRetryAfter = absl::Minutes(2);
-// So much new data makes a download start counting its attempts again.
-constexpr int64_t kProgressBytes = 1 << 20;
 
 // The host that serves "docker.io".
 std::string ServerOf(const std::string& registry) {
@@ -142,7 +140,7 @@ absl::StatusOr<HttpResponse> RegistryClient::Exchange(
     const HttpRequest& request) {
   absl::StatusOr<HttpResponse> answer = FollowRedirects(request);
   if (!answer.ok() || answer->status != 401) return answer;
-  RETURN_IF_ERROR(Authenticate(*answer));
+  RETURN_IF_ERROR(Authenticate(*answer, request.cancelled));
   return FollowRedirects(request);
 }
 
@@ -213,7 +211,8 @@ absl::StatusOr<HttpResponse> RegistryClient::WithRetries(
   }
 }
 
-absl::Status RegistryClient::Wait(int attempt, const HttpResponse* response) {
+absl::Status RegistryClient::Wait(int attempt, const HttpResponse* response,
+                                  const std::function<bool()>& stop) {
   absl::Duration delay =
       options_.backoff.Delay(attempt, options_.entropy->Fraction());
   int64_t seconds = 0;
@@ -224,7 +223,8 @@ absl::Status RegistryClient::Wait(int attempt, const HttpResponse* response) {
   }
   const absl::Duration end = options_.clock->Steady() + delay;
   for (;;) {
-    if (options_.cancelled != nullptr && options_.cancelled()) {
+    if ((options_.cancelled != nullptr && options_.cancelled()) ||
+        (stop != nullptr && stop())) {
       return absl::CancelledError("cancelled");
     }
     absl::Duration left = end - options_.clock->Steady();
@@ -338,6 +338,7 @@ HttpRequest RegistryClient::BlobRequest(const std::string& url, int64_t offset,
     request.headers.push_back(absl::StrCat("Range: bytes=", offset, "-"));
   }
   request.begin = [&to, offset](const HttpResponse& answer) {
+    to.Begin();
     if (offset == 0) return absl::OkStatus();
     if (answer.status == 206 &&
         absl::StartsWith(answer.Header("content-range"),

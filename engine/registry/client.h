@@ -123,6 +123,9 @@ class RegistryClient {
       const std::string& digest, const std::string& artifact_type);
 
  private:
+  // So many new bytes make a transfer count its attempts anew.
+  static constexpr int64_t kProgressBytes = 1 << 20;
+
   class Pooled;   // an HttpClient on loan
   class Helpers;  // further connections
   struct Upload;  // one that has begun
@@ -141,12 +144,17 @@ class RegistryClient {
       const std::string& path,
       const std::function<HttpRequest(const std::string& url)>& make,
       const std::function<bool()>& progressed);
-  absl::Status Wait(int attempt, const HttpResponse* response);
-  absl::Status Authenticate(const HttpResponse& refused);
+  // CANCELLED if it is, or `stop` says so, before it is time to try again.
+  absl::Status Wait(int attempt, const HttpResponse* response,
+                    const std::function<bool()>& stop = nullptr);
+  absl::Status Authenticate(const HttpResponse& refused,
+                            const std::function<bool()>& cancelled);
   std::vector<std::string> ScopesFor(const std::string& challenged) const;
-  absl::Status FetchToken(const Challenge& challenge);
-  absl::StatusOr<HttpResponse> AskForToken(const Url& url,
-                                           const Challenge& challenge);
+  absl::Status FetchToken(const Challenge& challenge,
+                          const std::function<bool()>& cancelled);
+  absl::StatusOr<HttpResponse> AskForToken(
+      const Url& url, const Challenge& challenge,
+      const std::function<bool()>& cancelled);
   SecretText AuthorizationHeader();
   absl::Status StatusOf(const HttpResponse& response,
                         const std::string& what) const;

@@ -43,12 +43,13 @@ SecretText RegistryClient::AuthorizationHeader() {
   return authorization_;
 }
 
-absl::Status RegistryClient::Authenticate(const HttpResponse& refused) {
+absl::Status RegistryClient::Authenticate(
+    const HttpResponse& refused, const std::function<bool()>& cancelled) {
   auto range = refused.headers.equal_range("www-authenticate");
   std::optional<Challenge> basic;
   for (auto it = range.first; it != range.second; ++it) {
     Challenge challenge = ParseChallenge(it->second);
-    if (challenge.scheme == "bearer") return FetchToken(challenge);
+    if (challenge.scheme == "bearer") return FetchToken(challenge, cancelled);
     if (challenge.scheme == "basic") basic = std::move(challenge);
   }
   if (!basic.has_value()) {
@@ -109,7 +110,8 @@ std::vector<std::string> RegistryClient::ScopesFor(
 }
 
 absl::StatusOr<HttpResponse> RegistryClient::AskForToken(
-    const Url& url, const Challenge& challenge) {
+    const Url& url, const Challenge& challenge,
+    const std::function<bool()>& cancelled) {
   const std::string realm = Parameter(challenge, "realm");
   const std::string service = Parameter(challenge, "service");
   const std::vector<std::string> scopes =
@@ -145,13 +147,14 @@ absl::StatusOr<HttpResponse> RegistryClient::AskForToken(
   }
   request.tls = TlsFor(url);
   request.max_body = 1 << 20;
-  request.cancelled = options_.cancelled;
+  request.cancelled = cancelled;
   request.pace = options_.pace;
   Pooled client(this);
   return client->Send(request);
 }
 
-absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
+absl::Status RegistryClient::FetchToken(
+    const Challenge& challenge, const std::function<bool()>& cancelled) {
   const std::string realm = Parameter(challenge, "realm");
   ASSIGN_OR_RETURN(const Url url, ParseUrl(realm));
   if (url.scheme != "https" && !MayBePlain(url.host, url.port)) {
@@ -162,14 +165,14 @@ absl::Status RegistryClient::FetchToken(const Challenge& challenge) {
   // Others may be asking at the same time.
   const bool with_mounts =
       options_.push && !options_.mount_from.empty() && !no_mounts_;
-  ASSIGN_OR_RETURN(HttpResponse answer, AskForToken(url, challenge));
+  ASSIGN_OR_RETURN(HttpResponse answer, AskForToken(url, challenge, cancelled));
   const bool refused = answer.status >= 400 && answer.status < 500 &&
                        !IsTransient(answer.status);
   if (refused && with_mounts) {
     no_mounts_ = true;
     // Perhaps only for the repositories to mount from: without their layers
     // there is more to send, and nothing else amiss.
-    ASSIGN_OR_RETURN(answer, AskForToken(url, challenge));
+    ASSIGN_OR_RETURN(answer, AskForToken(url, challenge, cancelled));
   }
   if (answer.status != 200) {
     return StatusOf(answer, absl::StrCat("get a token from ", url.host));

@@ -20,8 +20,6 @@ namespace {
 constexpr int64_t kSmallestPiece = int64_t{512} << 10;
 // That a registry may insist on.
 constexpr int64_t kLargestMinimum = int64_t{1} << 30;
-// So much more that arrived makes an upload count its attempts anew.
-constexpr int64_t kProgressBytes = 1 << 20;
 // A registry may look through a whole layer before it takes it.
 constexpr absl::Duration kCommitPatience = absl::Minutes(5);
 

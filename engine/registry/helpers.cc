@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 
@@ -19,11 +18,23 @@ void RegistryClient::Helpers::Report() {
   if (progress_ != nullptr) progress_(front_ + helped_);
 }
 
+void RegistryClient::Helpers::Begin() {
+  last_ = client_->options_.clock->Steady();
+}
+
 absl::Status RegistryClient::Helpers::Take(absl::string_view data) {
+  const absl::Duration now = client_->options_.clock->Steady();
+  took_ += now - last_;
+  last_ = now;
   absl::MutexLock lock(&mu_);
-  const auto next = parts_.lower_bound(front_);
-  const int64_t end = next == parts_.end() ? blob_.size : next->first;
   const int64_t size = static_cast<int64_t>(data.size());
+  auto next = parts_.lower_bound(front_);
+  // A part of which nothing is there comes with this answer as well.
+  while (next != parts_.end() && next->first <= front_ + size &&
+         next->second.at == next->first) {
+    next = parts_.erase(next);
+  }
+  const int64_t end = next == parts_.end() ? blob_.size : next->first;
   if (front_ + size > blob_.size && end == blob_.size) {
     return absl::DataLossError(
         absl::StrCat("fetch ", blob_.digest, ": registry ", client_->registry_,
@@ -43,13 +54,12 @@ absl::Status RegistryClient::Helpers::Take(absl::string_view data) {
 
 void RegistryClient::Helpers::StartIfWorthwhile() {
   const RangeOptions& options = client_->options_.ranges;
-  if (started_ || blob_.size < options.from) return;
-  const absl::Duration took = client_->options_.clock->Steady() - begin_;
-  if (took < options.after) return;
+  if (started_ || blob_.size < options.from || front_ <= first_) return;
+  if (took_ < options.after) return;
   const double share = static_cast<double>(front_ - first_) /
                        static_cast<double>(blob_.size - first_);
   // The download alone, at the rate that it had so far.
-  const absl::Duration left = took * (1 - share) / share;
+  const absl::Duration left = took_ * (1 - share) / share;
   if (options.after > absl::ZeroDuration() && left < kWorthwhile) return;
   started_ = true;
   for (int i = 0; i < options.helpers; ++i) {
@@ -62,7 +72,7 @@ int64_t RegistryClient::Helpers::Claim() {
   const int64_t begin = back_ - client_->options_.ranges.piece;
   // The download itself is there as soon.
   if (stop_ || begin - client_->options_.ranges.piece < front_) return -1;
-  parts_[begin].end = back_;
+  parts_[begin] = {back_, begin};
   back_ = begin;
   return begin;
 }
@@ -71,34 +81,53 @@ void RegistryClient::Helpers::Run() {
   for (;;) {
     const int64_t begin = Claim();
     if (begin < 0) return;
-    const int64_t end = begin + client_->options_.ranges.piece;
-    const absl::Status status = Fetch(begin, end);
-    absl::MutexLock lock(&mu_);
-    if (!status.ok()) {
-      parts_.erase(begin);
-      return;
-    }
-    parts_[begin].done = true;
+    // What has come of a part stays, and the download goes on from there.
+    if (!Fetch(begin, begin + client_->options_.ranges.piece)) return;
   }
 }
 
-absl::Status RegistryClient::Helpers::Fetch(int64_t begin, int64_t end) {
-  ASSIGN_OR_RETURN(const std::string base, client_->BaseUrl());
-  int64_t at = begin;
-  const auto take_back = [&] {
-    absl::MutexLock lock(&mu_);
-    helped_ -= at - begin;
-  };
-  for (;;) {
-    const int64_t from = at;
+int64_t RegistryClient::Helpers::At(int64_t begin) {
+  absl::MutexLock lock(&mu_);
+  const auto it = parts_.find(begin);
+  return it == parts_.end() ? -1 : it->second.at;
+}
+
+bool RegistryClient::Helpers::Ended(int64_t begin) {
+  return stop_ || At(begin) < 0 ||
+         (client_->options_.cancelled != nullptr &&
+          client_->options_.cancelled());
+}
+
+absl::Status RegistryClient::Helpers::Put(int64_t begin,
+                                          absl::string_view data) {
+  const int64_t size = static_cast<int64_t>(data.size());
+  // Also while it writes: where a part was taken, the download does.
+  absl::MutexLock lock(&mu_);
+  const auto it = parts_.find(begin);
+  if (it == parts_.end()) return absl::CancelledError("it was taken");
+  Part& part = it->second;
+  if (part.at + size > part.end) {
+    return absl::DataLossError("more than was asked for");
+  }
+  RETURN_IF_ERROR(to_->WriteAt(part.at, data));
+  part.at += size;
+  helped_ += size;
+  Report();
+  return absl::OkStatus();
+}
+
+bool RegistryClient::Helpers::Fetch(int64_t begin, int64_t end) {
+  const absl::StatusOr<std::string> base = client_->BaseUrl();
+  if (!base.ok()) return false;
+  const auto ended = [this, begin] { return Ended(begin); };
+  for (int attempt = 0; attempt < client_->options_.max_attempts; ++attempt) {
+    const int64_t from = At(begin);
+    if (from < 0) return false;
     HttpRequest request;
-    request.url = absl::StrCat(base, "/v2/", client_->repository_, "/blobs/",
+    request.url = absl::StrCat(*base, "/v2/", client_->repository_, "/blobs/",
                                blob_.digest);
     request.headers = {absl::StrCat("Range: bytes=", from, "-", end - 1)};
-    request.cancelled = [this] {
-      return stop_ || (client_->options_.cancelled != nullptr &&
-                       client_->options_.cancelled());
-    };
+    request.cancelled = ended;
     const std::string expected =
         absl::StrCat("bytes ", from, "-", end - 1, "/", blob_.size);
     request.begin = [&expected](const HttpResponse& answer) {
@@ -107,25 +136,17 @@ absl::Status RegistryClient::Helpers::Fetch(int64_t begin, int64_t end) {
       }
       return absl::UnimplementedError("no ranges, or others");
     };
-    request.sink = [&](int, absl::string_view data) {
-      if (at + static_cast<int64_t>(data.size()) > end) {
-        return absl::DataLossError("more than was asked for");
-      }
-      RETURN_IF_ERROR(to_->WriteAt(at, data));
-      absl::MutexLock lock(&mu_);
-      at += static_cast<int64_t>(data.size());
-      helped_ += static_cast<int64_t>(data.size());
-      Report();
-      return absl::OkStatus();
+    request.sink = [this, begin](int, absl::string_view data) {
+      return Put(begin, data);
     };
-    const absl::StatusOr<HttpResponse> answer = client_->Exchange(request);
-    if (at == end && answer.ok()) return absl::OkStatus();
-    // Cut off: once more, if it was of any use.
-    if (absl::IsUnavailable(answer.status()) && at > from) continue;
-    take_back();
-    return answer.ok() ? absl::UnavailableError("it ends early")
-                       : answer.status();
+    const absl::Status status = client_->Exchange(request).status();
+    const int64_t at = At(begin);
+    if (at == end) return true;
+    // Cut off: the download has more patience, unless it was of much use.
+    if (!absl::IsUnavailable(status) || at < from + kProgressBytes) break;
+    if (!client_->Wait(attempt, nullptr, ended).ok()) break;
   }
+  return false;
 }
 
 absl::Status RegistryClient::Helpers::Absorb() {
@@ -133,21 +154,16 @@ absl::Status RegistryClient::Helpers::Absorb() {
     Part part;
     {
       absl::MutexLock lock(&mu_);
-      const int64_t front = front_;
-      const auto settled = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-        const auto it = parts_.find(front);
-        return it == parts_.end() || it->second.done;
-      };
-      mu_.Await(absl::Condition(&settled));
-      const auto it = parts_.find(front);
+      const auto it = parts_.find(front_);
       if (it == parts_.end()) return absl::OkStatus();
       part = it->second;
+      parts_.erase(it);  // which ends a helper that is at it
     }
-    RETURN_IF_ERROR(to_->Advance(part.end));
+    RETURN_IF_ERROR(to_->Advance(part.at));
     absl::MutexLock lock(&mu_);
-    helped_ -= part.end - front_;
-    parts_.erase(front_);
-    front_ = part.end;
+    helped_ -= part.at - front_;
+    front_ = part.at;
+    if (part.at < part.end) return absl::OkStatus();
   }
 }
 

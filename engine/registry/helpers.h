@@ -21,7 +21,8 @@ namespace bulwark::engine::registry {
 
 // While the download itself goes on from the front, helpers fetch parts from
 // the back by ranges, for registries that are slow by connection. One that is
-// refused, or gets no ranges, ends: the download takes its part then.
+// refused, cut off, or gets no ranges, ends: the download takes its part then,
+// as it takes that of one that is still at it when it comes there.
 //
 // Take(), Absorb() and Restart() are of the download's thread.
 class RegistryClient::Helpers {
@@ -32,17 +33,18 @@ class RegistryClient::Helpers {
         blob_(blob),
         to_(to),
         progress_(std::move(progress)),
-        begin_(client->options_.clock->Steady()),
         first_(to->size()),
         front_(to->size()),
         back_(blob.size) {}
   ~Helpers() { End(); }
 
+  // An answer to the download begins.
+  void Begin();
   // Appends as much of what came as no helper fetches. ABORTED: what follows is
   // theirs.
   absl::Status Take(absl::string_view data);
-  // Appends what they have fetched, as far as it follows; waits for what they
-  // are at.
+  // Appends what they have fetched, as far as it follows. Waits for nobody:
+  // what one is at goes on with the download.
   absl::Status Absorb();
   // Ends them and forgets all that has come: the download begins anew.
   absl::Status Restart();
@@ -50,14 +52,20 @@ class RegistryClient::Helpers {
  private:
   struct Part {
     int64_t end = 0;
-    bool done = false;
+    int64_t at = 0;  // how far it has come
   };
 
   void StartIfWorthwhile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Run();
   // The beginning of a part of our own, or negative.
   int64_t Claim();
-  absl::Status Fetch(int64_t begin, int64_t end);
+  // Whether it came to its end.
+  bool Fetch(int64_t begin, int64_t end);
+  // How far the part has come; negative: it is no longer its helper's.
+  int64_t At(int64_t begin);
+  bool Ended(int64_t begin);
+  // What has come for the part from its place on.
+  absl::Status Put(int64_t begin, absl::string_view data);
   void End();
   void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -65,8 +73,11 @@ class RegistryClient::Helpers {
   const image::Descriptor& blob_;
   image::Ingest* const to_;
   const std::function<void(int64_t)> progress_;  // may be null
-  const absl::Duration begin_;
-  const int64_t first_;  // where the download began
+  const int64_t first_;                          // where the download began
+  // Of the download's thread: how long bytes were on their way to it, without
+  // log-ins and waits before and between its answers.
+  absl::Duration took_;
+  absl::Duration last_;  // when some came
 
   absl::Mutex mu_;
   int64_t front_ ABSL_GUARDED_BY(mu_);  // what the download has taken

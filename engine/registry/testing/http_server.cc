@@ -178,6 +178,13 @@ void HttpServer::ReadBody(int fd, const BodyPlan& plan, std::string begun,
 void HttpServer::SendBody(int fd, const ServerResponse& response) {
   absl::string_view body = response.body;
   if (response.reset_after >= 0) body = body.substr(0, response.reset_after);
+  if (response.go_on != nullptr) {
+    if (!SendAll(fd, body.substr(0, response.pause_at))) return;
+    body = body.substr(std::min<size_t>(response.pause_at, body.size()));
+    for (int i = 0; i < 3000 && !response.go_on(); ++i) {
+      if (!Pause(10)) return;
+    }
+  }
   const size_t slice = response.pace > 0 ? SliceOf(response.pace)
                                          : std::max<size_t>(1, body.size());
   do {

@@ -32,6 +32,9 @@ struct ServerResponse {
   int64_t reset_after = -1;
   int64_t pace = 0;      // bytes of the body a second; 0: as fast as it goes
   bool endless = false;  // the body is followed by others, with no length
+  // After so many bytes it waits until this holds, at most half a minute.
+  int64_t pause_at = 0;
+  std::function<bool()> go_on;  // null: no pause
 };
 
 // How a request's body is read.
