@@ -73,7 +73,7 @@ const TlsFiles* RegistryClient::TlsFor(const Url& url) {
   return own.ok() && url.SameOrigin(*own) ? &*tls_ : &tls_of_others_;
 }
 
-absl::StatusOr<std::string> RegistryClient::BaseUrl() {
+absl::StatusOr<std::string> RegistryClient::BaseUrl(HttpResponse* busy) {
   {
     absl::MutexLock lock(&mu_);
     if (!base_url_.empty()) return base_url_;
@@ -94,6 +94,7 @@ absl::StatusOr<std::string> RegistryClient::BaseUrl() {
     // It speaks this, and will say more: not asked in another way meanwhile,
     // and above all not without encryption.
     if (answer.ok() && IsTransient(answer->status)) {
+      if (busy != nullptr) *busy = *answer;
       return absl::UnavailableError(absl::StrCat(
           "registry ", registry_, " answers with ", answer->status));
     }
@@ -180,10 +181,13 @@ absl::StatusOr<HttpResponse> RegistryClient::FollowRedirects(
 absl::StatusOr<HttpResponse> RegistryClient::WithRetries(
     const std::string& path,
     const std::function<HttpRequest(const std::string& url)>& make,
-    const std::function<bool()>& progressed) {
-  for (int attempt = 0;; ++attempt) {
+    const std::function<bool()>& progressed, int* attempts) {
+  int own = 0;
+  int& attempt = attempts == nullptr ? own : *attempts;
+  for (;; ++attempt) {
+    HttpResponse busy;
     absl::StatusOr<HttpResponse> answer = absl::UnknownError("");
-    absl::StatusOr<std::string> base = BaseUrl();
+    absl::StatusOr<std::string> base = BaseUrl(&busy);
     if (base.ok()) {
       HttpRequest request = make(absl::StrCat(*base, "/v2/", path));
       request.cancelled = options_.cancelled;
@@ -207,7 +211,7 @@ absl::StatusOr<HttpResponse> RegistryClient::WithRetries(
           absl::StrCat(answer.status().message(), " (tried ",
                        options_.max_attempts, " times)"));
     }
-    RETURN_IF_ERROR(Wait(attempt, answer.ok() ? &*answer : nullptr));
+    RETURN_IF_ERROR(Wait(attempt, answer.ok() ? &*answer : &busy));
   }
 }
 

@@ -131,7 +131,8 @@ class RegistryClient {
   struct Upload;  // one that has begun
   using Fetch = std::function<absl::StatusOr<HttpResponse>(HttpRequest)>;
 
-  absl::StatusOr<std::string> BaseUrl();
+  // `busy` gets the answer of a registry that is not to be asked now.
+  absl::StatusOr<std::string> BaseUrl(HttpResponse* busy = nullptr);
   absl::StatusOr<HttpResponse> Ping(const std::string& base);
   bool MayBePlain(absl::string_view host, absl::string_view port) const;
   absl::Status FindCertificates();
@@ -140,10 +141,11 @@ class RegistryClient {
   absl::StatusOr<HttpResponse> Exchange(const HttpRequest& request);
   absl::StatusOr<HttpResponse> FollowRedirects(HttpRequest request);
   // Exchange() until it is not to be tried again; the path is below /v2/.
+  // `attempts`, if given, counts on over several calls: what failed so far.
   absl::StatusOr<HttpResponse> WithRetries(
       const std::string& path,
       const std::function<HttpRequest(const std::string& url)>& make,
-      const std::function<bool()>& progressed);
+      const std::function<bool()>& progressed, int* attempts = nullptr);
   // CANCELLED if it is, or `stop` says so, before it is time to try again.
   absl::Status Wait(int attempt, const HttpResponse* response,
                     const std::function<bool()>& stop = nullptr);
@@ -158,7 +160,8 @@ class RegistryClient {
   SecretText AuthorizationHeader();
   absl::Status StatusOf(const HttpResponse& response,
                         const std::string& what) const;
-  absl::StatusOr<bool> HasBlob(const image::Descriptor& blob);
+  absl::StatusOr<bool> HasBlob(const image::Descriptor& blob,
+                               int* attempts = nullptr);
   absl::StatusOr<HttpResponse> BeginUpload(const std::string& query);
   absl::Status Send(const OutgoingBlob& blob, Upload upload,
                     const std::function<void(int64_t)>& progress);
@@ -166,7 +169,7 @@ class RegistryClient {
       const OutgoingBlob& blob, const Upload& upload, int64_t size,
       const std::function<void(int64_t)>& progress);
   absl::Status TakeLocation(const HttpResponse& answer, Upload& upload);
-  absl::Status Seek(Upload& upload);
+  absl::Status Seek(Upload& upload, int* attempts);
   absl::StatusOr<HttpResponse> GetPage(const std::string& path,
                                        const std::string& accept);
   // The path below /v2/ of the next page, or empty at the end.

@@ -42,17 +42,18 @@ struct RegistryClient::Upload {
   int64_t min_piece = 0;  // that it takes, but for the last one
 };
 
-absl::StatusOr<bool> RegistryClient::HasBlob(const image::Descriptor& blob) {
+absl::StatusOr<bool> RegistryClient::HasBlob(const image::Descriptor& blob,
+                                             int* attempts) {
   const auto make = [](const std::string& url) {
     HttpRequest request;
     request.method = "HEAD";
     request.url = url;
     return request;
   };
-  ASSIGN_OR_RETURN(
-      const HttpResponse answer,
-      WithRetries(absl::StrCat(repository_, "/blobs/", blob.digest), make,
-                  [] { return false; }));
+  ASSIGN_OR_RETURN(const HttpResponse answer,
+                   WithRetries(
+                       absl::StrCat(repository_, "/blobs/", blob.digest), make,
+                       [] { return false; }, attempts));
   if (answer.status == 200) return true;
   if (answer.status == 404) return false;
   return StatusOf(answer, absl::StrCat("look for ", blob.digest));
@@ -144,14 +145,15 @@ absl::StatusOr<HttpResponse> RegistryClient::SendPiece(
 }
 
 // Asks how much of a cut upload has arrived. NOT_FOUND if it is gone.
-absl::Status RegistryClient::Seek(Upload& upload) {
+absl::Status RegistryClient::Seek(Upload& upload, int* attempts) {
   const auto make = [&upload](const std::string&) {
     HttpRequest request;
     request.url = upload.url;
     return request;
   };
   ASSIGN_OR_RETURN(const HttpResponse answer,
-                   WithRetries("", make, [] { return false; }));
+                   WithRetries(
+                       "", make, [] { return false; }, attempts));
   if (answer.status != 204 && answer.status != 202 && answer.status != 200) {
     if (IsTransient(answer.status)) return StatusOf(answer, "go on");
     return absl::NotFoundError("the upload is gone");
@@ -228,11 +230,15 @@ absl::Status RegistryClient::Send(
     }
     RETURN_IF_ERROR(Wait(attempt - 1, answer.ok() ? &*answer : nullptr));
     // The end may have been reached, and only its answer lost.
-    ASSIGN_OR_RETURN(const bool present, HasBlob(blob.descriptor));
+    // What fails meanwhile counts, too: else there are attempts of attempts.
+    ASSIGN_OR_RETURN(const bool present, HasBlob(blob.descriptor, &attempt));
     if (present) return absl::OkStatus();
     const absl::Status found =
-        mixed_up ? absl::NotFoundError("") : Seek(upload);
+        mixed_up ? absl::NotFoundError("") : Seek(upload, &attempt);
     if (absl::IsCancelled(found)) return found;
+    if (absl::IsUnavailable(found) && attempt + 1 >= options_.max_attempts) {
+      return found;
+    }
     if (!found.ok() || upload.offset > total) upload = Upload();
     resumed = !mixed_up && upload.offset > 0;
     const bool progress = upload.offset >= most + kProgressBytes;
