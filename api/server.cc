@@ -1,19 +1,15 @@
 #include "api/server.h"
 
 #include <grpc/grpc.h>
-#include <grpc/support/time.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_posix.h>
-#include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "api/acceptor.h"
@@ -208,25 +204,6 @@ class ServerImpl final : public Server {
 };
 
 }  // namespace
-}  // namespace bulwark::api
-
-// In place of libgpr's own, which does the same but for the exception. A server
-// with calls of the callback interface (ours: Exec, Attach, health) has two
-// threads that poll with the others, but sleep for 100 ms after each second in
-// which they were given nothing. In gRPC 1.51 the one that polls for all goes
-// to sleep without another in its place, and a call that comes then waits.
-extern "C" void gpr_sleep_until(gpr_timespec until) {
-  char name[16] = "";
-  pthread_getname_np(pthread_self(), name, sizeof(name));
-  if (absl::string_view(name) == "nexting_thread") return;
-  until = gpr_convert_clock_type(until, GPR_CLOCK_MONOTONIC);
-  const timespec end = {static_cast<time_t>(until.tv_sec), until.tv_nsec};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, nullptr) ==
-         EINTR) {
-  }
-}
-
-namespace bulwark::api {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, const ServerDependencies& dependencies) {

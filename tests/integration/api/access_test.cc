@@ -1,11 +1,16 @@
 // Who may connect, who calls, and the server's bounds.
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <grpc/support/time.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <set>
+#include <string>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -202,6 +207,43 @@ TEST_F(AccessTest, WhenAsked_HealthAndReflectionAnswer) {
                           &reply)  // list_services: ""
                   .ok());
   EXPECT_THAT(reply, HasSubstr("bulwark.v1.Resources"));
+}
+
+void OfThisProgram() {}
+
+// api/grpc_sleep.cc has to change when one of these fails.
+TEST_F(AccessTest, WhenIdle_ThreadsOfGrpcDoNotSleep) {
+  StartServer();
+  ASSERT_OK(Apply({Service("web")}));
+  std::set<std::string> names;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "comm");
+    std::string name;
+    std::getline(file, name);
+    names.insert(name);
+  }
+  EXPECT_THAT(names, ::testing::Contains("nexting_thread"));
+
+  // gRPC's libraries find ours.
+  Dl_info found = {}, ours = {};
+  ASSERT_NE(dladdr(dlsym(RTLD_DEFAULT, "gpr_sleep_until"), &found), 0);
+  ASSERT_NE(dladdr(reinterpret_cast<void*>(&OfThisProgram), &ours), 0);
+  EXPECT_STREQ(found.dli_fname, ours.dli_fname);
+
+  const auto sleep = [](const char* name, int milliseconds) {
+    RealClock clock;
+    const absl::Duration begin = clock.Steady();
+    std::thread([&] {
+      pthread_setname_np(pthread_self(), name);
+      gpr_sleep_until(
+          gpr_time_add(gpr_now(GPR_CLOCK_REALTIME),
+                       gpr_time_from_millis(milliseconds, GPR_TIMESPAN)));
+    }).join();
+    return clock.Steady() - begin;
+  };
+  EXPECT_LT(sleep("nexting_thread", 60000), absl::Seconds(30));
+  EXPECT_GE(sleep("other", 100), absl::Milliseconds(100));
 }
 
 TEST_F(AccessTest, WhenServedTwice_TheSecondIsRefusedAndTheFirstGoesOn) {
