@@ -30,6 +30,8 @@ constexpr absl::Duration kGuardPeriod = absl::Seconds(1);
 // After a snapshot nothing is published for this many times as long as it took,
 // so that a burst of changes leads to few of them: each is about everything.
 constexpr int kRestShare = 3;
+// But never for longer, whatever held the last one up.
+constexpr absl::Duration kLongestRest = absl::Milliseconds(250);
 // Until a port that another program held is tried again.
 constexpr absl::Duration kPortRetryPeriod = absl::Seconds(2);
 
@@ -90,6 +92,7 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
     const std::vector<store::Change>* changes) {
   const absl::Duration now = clock_.Steady();
   const bool due = now >= resync_;
+  absl::Duration rest = absl::InfiniteDuration();
   if (due && ports_failed_) published_.clear();
   if (due || changes == nullptr) {
     RETURN_IF_ERROR(PublishOnce());
@@ -98,8 +101,11 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
     // In this order: the changes are gone after this.
     changed_ = objects_.Take(*changes) || changed_;
     if (changed_ || published_.empty()) {
-      if (now < rested_) return rested_ - now;
-      RETURN_IF_ERROR(Apply());
+      if (now < rested_) {
+        rest = rested_ - now;
+      } else {
+        RETURN_IF_ERROR(Apply());
+      }
     }
   }
   if (ports_failed_) resync_ = std::min(resync_, now + kPortRetryPeriod);
@@ -110,15 +116,15 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
   }
   if (draining) {
     RETURN_IF_ERROR(SampleOnce());
-    return kSamplePeriod;
+    return std::min(kSamplePeriod, rest);
   }
   // A keeper that was killed comes back within the period.
   if (now >= guard_) {
     RETURN_IF_ERROR(proxy_.Start());
     guard_ = now + kGuardPeriod;
   }
-  return std::max(absl::ZeroDuration(),
-                  std::min(guard_, resync_) - clock_.Steady());
+  return std::min(rest, std::max(absl::ZeroDuration(),
+                                 std::min(guard_, resync_) - clock_.Steady()));
 }
 
 absl::Status Publisher::PublishOnce() {
@@ -197,7 +203,7 @@ absl::Status Publisher::Apply() {
   }
   if (sink_) std::for_each(changed.begin(), changed.end(), sink_);
   const absl::Duration end = clock_.Steady();
-  rested_ = end + kRestShare * (end - begin);
+  rested_ = end + std::min(kRestShare * (end - begin), kLongestRest);
   return absl::OkStatus();
 }
 

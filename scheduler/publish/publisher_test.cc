@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
@@ -233,6 +235,37 @@ TEST_F(PublisherTest, WhenTheHostHasNoIpv6_PortsCountAsOpen) {
   FailListener("default/web/http@host6", EAFNOSUPPORT, "socket: no");
   ASSERT_OK(publisher_.PublishOnce());
   EXPECT_EQ(Ports().status(), v1::Condition::TRUE);
+}
+
+TEST_F(PublisherTest, WhenTellingOnceTookLong_TheNextIsNotLate) {
+  RealClock clock;
+  store::MemStore store(clock);
+  const auto put = [&](const v1::Object& object) {
+    ASSERT_OK(store.Commit(
+        store::Batch().Put(store::KeyOf(object), store::Encode(object))));
+  };
+  put(Web());
+  proxy_.OnApply([&, first = true](const auto&) mutable {
+    if (std::exchange(first, false)) clock.Sleep(absl::Seconds(2));
+  });
+  Publisher publisher(store, proxy_, clock, {});
+  publisher.Start(nullptr);
+  const absl::Duration begin = clock.Steady();
+  const auto await = [&](auto condition) {
+    while (!condition() && clock.Steady() - begin < absl::Seconds(20)) {
+      clock.Sleep(absl::Milliseconds(5));
+    }
+    return clock.Steady();
+  };
+  await([&] { return proxy_.applied_count() > 0; });
+  put(Replica(State::RUNNING));
+  const absl::Duration told = await([&] {
+    const dataplane::v1::Snapshot now = proxy_.snapshot();
+    return now.pools_size() == 1 && now.pools(0).endpoints_size() == 1;
+  });
+  publisher.Stop();
+  // Three times two seconds otherwise.
+  EXPECT_LT(told - begin, absl::Seconds(6));
 }
 
 TEST_F(PublisherTest, WhenMuchChanges_MostOfTheTimeIsNotSpentOnTelling) {
