@@ -30,7 +30,9 @@ inline constexpr char kDockerList[] =
 
 inline constexpr int64_t kMaxManifestBytes = 4 << 20;
 inline constexpr int64_t kMaxConfigBytes = 8 << 20;
-inline constexpr size_t kMaxLayers = 500;  // overlayfs takes no more
+// overlayfs stacks 500; below an image lies the engine's layer of mount points,
+// and above it, where a stopped container is looked at, its own.
+inline constexpr size_t kMaxLayers = 498;
 
 struct Descriptor {
   std::string media_type;

@@ -332,7 +332,7 @@ TEST(ValidateTest, WhenAFieldIsBad_NamesIt) {
         s.mounts = {{Mount::Kind::kBind, "a", "/x"}};
       },
       "mounts.source");
-  check([](ContainerSpec& s) { s.layers.assign(500, "/l"); }, "layers");
+  check([](ContainerSpec& s) { s.layers.assign(499, "/l"); }, "layers");
   check([](ContainerSpec& s) { s.resources.pids_limit = -1; }, "resources");
   check([](ContainerSpec& s) { s.ids = {0, 65536}; }, "ids");
   check([](ContainerSpec& s) { s.ids = {0xffffff00, 65536}; }, "ids");

@@ -11,7 +11,8 @@
 namespace bulwark::engine {
 namespace {
 
-constexpr size_t kMaxLayers = 499;  // overlayfs' own limit is 500
+// As many as an image has (image::kMaxLayers).
+constexpr size_t kMaxLayers = 498;
 constexpr size_t kMaxHostname = 64;
 
 absl::Status Invalid(absl::string_view field, absl::string_view why) {

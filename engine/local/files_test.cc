@@ -19,6 +19,7 @@ namespace {
 
 using ::bulwark::testing::StatusIs;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -103,7 +104,30 @@ TEST_P(FilesTest, WhenStarted_NothingIsMadeInTheWritableLayer) {
   ASSERT_OK(engine().Start(world_.Shell("b", "exec busybox sleep 1000")));
   EXPECT_THAT(world_.RunShell("b", "cat /etc/new"), HasSubstr("exit 1"));
   EXPECT_THAT(*engine().Diff("a"),
-              Not(Contains(Field(&FileChange::path, "/etc/hosts"))));
+              ElementsAre(Field(&FileChange::path, "/etc"),
+                          Field(&FileChange::path, "/etc/new")));
+  // Where somebody tidied up, it is made again.
+  std::filesystem::remove_all(world_.config().state_dir + "/mount-points");
+  ASSERT_OK(engine().Start(world_.Shell("c", "exec busybox sleep 1000")));
+  EXPECT_THAT(world_.RunShell("c", "ls /etc"), HasSubstr("resolv.conf"));
+}
+
+TEST_P(FilesTest, WhenThereAreAsManyLayersAsAnImageHas_AllCanBeSeen) {
+  ContainerSpec spec = world_.Shell("a", "exit 0");
+  for (int i = 1; i < 498; ++i) {
+    const std::string layer = world_ / absl::StrCat("many/", i);
+    std::filesystem::create_directories(layer);
+    std::ofstream(layer + "/of-" + std::to_string(i)) << "x";
+    spec.layers.push_back(layer);
+  }
+  ASSERT_OK(engine().Start(spec));
+  EXPECT_EQ(world_.AwaitExit("a").exit.code, 0);
+  EXPECT_EQ(From("/of-1")->size(), 1u);
+  EXPECT_EQ(From("/of-497")->size(), 1u);
+  spec.id = "b";
+  spec.layers.push_back(spec.layers.back());
+  EXPECT_THAT(engine().Start(spec),
+              StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST(MountPointsTest, WhenSomethingElseIsThere_ItIsNamed) {
@@ -115,6 +139,15 @@ TEST(MountPointsTest, WhenSomethingElseIsThere_ItIsNamed) {
   EXPECT_THAT(MakeMountPoints(root),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr(root + "/etc/hosts")));
+  std::filesystem::remove(root + "/etc/hosts");
+  std::filesystem::create_symlink("/etc/hosts", root + "/etc/hosts");
+  EXPECT_THAT(MakeMountPoints(root),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+  std::filesystem::remove(root + "/etc/hosts");
+  std::ofstream(root + "/dev/null") << "";
+  EXPECT_THAT(MakeMountPoints(root),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr(root + "/dev/null")));
 }
 
 TEST_P(FilesTest, WhenCopiedIn_TheContainerHasIt) {

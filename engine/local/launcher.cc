@@ -115,9 +115,7 @@ absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
   }
   RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfState(), 0700));
   RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfRuntime(), 0700));
-  // In a folder of its own, since layers are mapped by the folder they are in.
-  RETURN_IF_ERROR(os::MakeDirs(l->config_.state_dir + "/mount-points", 0700));
-  RETURN_IF_ERROR(MakeMountPoints(l->MountPoints()));
+  RETURN_IF_ERROR(l->EnsureMountPoints());
   ASSIGN_OR_RETURN(const std::string mounts,
                    os::ReadFile("/proc/self/mountinfo", 64 << 20));
   ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
@@ -142,6 +140,12 @@ std::string Launcher::ContainersOfRuntime() const {
 ContainerDirs Launcher::Dirs(absl::string_view id) const {
   return {absl::StrCat(ContainersOfRuntime(), "/", id),
           absl::StrCat(ContainersOfState(), "/", id)};
+}
+
+absl::Status Launcher::EnsureMountPoints() {
+  // In a folder of its own, since layers are mapped by the folder they are in.
+  RETURN_IF_ERROR(os::MakeDirs(config_.state_dir + "/mount-points", 0700));
+  return MakeMountPoints(MountPoints());
 }
 
 absl::StatusOr<std::string> Launcher::Seccomp(SecurityProfile profile) {
@@ -237,6 +241,10 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
       LOG_WARN("cannot undo launch", {{"id", spec.id}, {"error", status}});
     }
   });
+  // Somebody may have tidied up.
+  if (access(MountPoints().c_str(), F_OK) != 0) {
+    RETURN_IF_ERROR(EnsureMountPoints());
+  }
   RETURN_IF_ERROR(PrepareDirs(spec, record));
   const Resources& r = spec.resources;
   RETURN_IF_ERROR(cgroups_->Create(

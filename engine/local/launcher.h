@@ -86,6 +86,7 @@ class Launcher {
  private:
   Launcher(LocalEngineConfig config, Clock& clock);
 
+  absl::Status EnsureMountPoints();
   absl::Status PrepareDirs(const ContainerSpec& spec,
                            const ContainerRecord& record);
   // `user_namespace`: see LaunchInput.

@@ -4,11 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "os/files.h"
 
 namespace bulwark::engine {
 namespace {
@@ -17,17 +21,38 @@ constexpr const char* kFolders[] = {"", "/dev", "/etc", "/proc", "/sys"};
 constexpr const char* kFiles[] = {"/etc/hostname", "/etc/hosts",
                                   "/etc/resolv.conf"};
 
-// Whatever our umask was.
-absl::Status Settle(const std::string& path, mode_t type, mode_t mode) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+absl::Status Changed(const std::string& path) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path,
+                   " is not as it was made, and every container would have it; "
+                   "remove it, and start the daemon again"));
+}
+
+absl::Status CheckFile(const std::string& path, mode_t type, mode_t mode) {
   struct stat st;
-  if (!fd.ok() || fstat(fd.get(), &st) != 0) return ErrnoStatus("open", path);
+  if (lstat(path.c_str(), &st) != 0) return ErrnoStatus("stat", path);
   if ((st.st_mode & S_IFMT) != type || (type == S_IFREG && st.st_size != 0)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, " is not the empty ", type == S_IFDIR ? "folder" : "file",
-        " that it was made as; remove it, and start the daemon again"));
+    return Changed(path);
   }
-  if (fchmod(fd.get(), mode) != 0) return ErrnoStatus("set the mode of", path);
+  // Not so if our umask was in the way.
+  if ((st.st_mode & 07777) != mode && chmod(path.c_str(), mode) != 0) {
+    return ErrnoStatus("set the mode of", path);
+  }
+  return absl::OkStatus();
+}
+
+// Nothing but what is made here.
+absl::Status CheckFolder(const std::string& root, const std::string& folder) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   os::ListDir(root + folder));
+  for (const std::string& name : names) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    const auto is_it = [&](const char* ours) { return path == ours; };
+    if (std::none_of(std::begin(kFolders), std::end(kFolders), is_it) &&
+        std::none_of(std::begin(kFiles), std::end(kFiles), is_it)) {
+      return Changed(root + path);
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -39,15 +64,16 @@ absl::Status MakeMountPoints(const std::string& root) {
     if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
       return ErrnoStatus("make", path);
     }
-    RETURN_IF_ERROR(Settle(path, S_IFDIR, 0755));
+    RETURN_IF_ERROR(CheckFile(path, S_IFDIR, 0755));
   }
   for (const char* name : kFiles) {
     const std::string path = root + name;
     UniqueFd fd(
         open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!fd.ok() && errno != EEXIST) return ErrnoStatus("create", path);
-    RETURN_IF_ERROR(Settle(path, S_IFREG, 0644));
+    RETURN_IF_ERROR(CheckFile(path, S_IFREG, 0644));
   }
+  for (const char* name : kFolders) RETURN_IF_ERROR(CheckFolder(root, name));
   return absl::OkStatus();
 }
 

@@ -12,7 +12,8 @@ namespace bulwark::engine {
 // As the lowest layer of every container it spares each start the making of
 // those in its writable layer, which takes several inodes and renames of the
 // disk's file system apiece. What an image has in their place hides them. What
-// is there already is left as it is; FAILED_PRECONDITION: something else is.
+// is there already is left as it is; FAILED_PRECONDITION: there is more, or
+// something else.
 absl::Status MakeMountPoints(const std::string& root);
 
 }  // namespace bulwark::engine

@@ -176,7 +176,7 @@ absl::StatusOr<UniqueFd> MountLayers(const std::string& upper,
                 path.c_str(), 0) == 0) {
       continue;
     }
-    if (errno == EINVAL) {
+    if (errno == EINVAL && &layer == &lower.front()) {
       return absl::FailedPreconditionError(
           "show layers: the kernel is too old for that (6.5 is needed); start "
           "the container to reach its files");
