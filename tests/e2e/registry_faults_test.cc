@@ -157,6 +157,17 @@ class RegistryFaultsTest : public Suite {
     EXPECT_TRUE(registry_->HasBlob(repository_, parsed->config.digest));
   }
 
+  // What requests for a part of the layer asked for.
+  std::vector<std::string> Ranges() const {
+    std::vector<std::string> ranges;
+    for (const auto& request : registry_->server().requests()) {
+      const auto range = request.headers.find("range");
+      if (range == request.headers.end()) continue;
+      if (request.path.ends_with(layer_)) ranges.push_back(range->second);
+    }
+    return ranges;
+  }
+
   // Neither what was on its way, nor what a prune cannot see.
   void ExpectNothingStays() {
     EXPECT_THAT(Ingested(), IsEmpty());
@@ -231,16 +242,9 @@ TEST_F(RegistryFaultsTest, WhenALayerIsReset_TheRestFollows) {
   faults.resets = 3;
   faults.reset_after = 700'000;
   ExpectPullWorks(faults);
-  const std::string path = absl::StrCat("/v2/", repository_, "/blobs/", layer_);
-  std::vector<std::string> ranges;
-  for (const auto& request : registry_->server().requests()) {
-    const auto range = request.headers.find("range");
-    if (request.path == path && range != request.headers.end()) {
-      ranges.push_back(range->second);
-    }
-  }
-  EXPECT_EQ(ranges, (std::vector<std::string>{"bytes=700000-", "bytes=1400000-",
-                                              "bytes=2100000-"}));
+  EXPECT_THAT(Ranges(),
+              ::testing::ElementsAre("bytes=700000-", "bytes=1400000-",
+                                     "bytes=2100000-"));
 }
 
 TEST_F(RegistryFaultsTest, WhenALayerIsResetAndThereAreNoRanges_ItComesAnew) {
@@ -331,13 +335,13 @@ TEST_F(RegistryFaultsTest, WhenALargeLayerComesSlowly_SeveralConnectionsHelp) {
   RegistryFaults faults;
   faults.pace = 12 * kMiB;
   faults.no_ranges = true;
-  const absl::Time begin = WallNow();
   ExpectPullWorks(faults);
-  const absl::Duration alone = WallNow() - begin;
+  EXPECT_LE(Ranges().size(), 3u);  // each helper has tried it
   faults.no_ranges = false;
-  const absl::Time again = WallNow();
   ExpectPullWorks(faults);
-  EXPECT_LT(WallNow() - again, alone * 0.75);
+  int parts = 0;  // for helpers: the download asks for all that follows
+  for (const std::string& range : Ranges()) parts += range.back() != '-';
+  EXPECT_GT(parts, 3 + 3);
 }
 
 // Pushes.
@@ -394,8 +398,9 @@ TEST_F(RegistryFaultsTest, WhenTheTokenEndsInTheMidst_AnotherIsFetched) {
   faults.token_uses = 4;  // more than the other blob's requests
   faults.cuts = 2;
   faults.cut_after = kMiB;
+  const int before = registry_->Count("GET", "/token");
   ExpectPushWorks(faults);
-  EXPECT_GE(registry_->Count("GET", "/token"), 3);
+  EXPECT_GE(registry_->Count("GET", "/token") - before, 3);
 }
 
 TEST_F(RegistryFaultsTest, WhenAMountIsRefused_TheLayerIsSent) {

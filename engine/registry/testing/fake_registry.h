@@ -63,7 +63,7 @@ class FakeRegistry {
   std::string address() const { return server_->address(); }
   const HttpServer& server() const { return *server_; }
 
-  // From now on; counts begin anew.
+  // From now on. Faults are counted anew; Count() and UploadedBytes() go on.
   void SetFaults(const RegistryFaults& faults);
 
   // How many requests had this method and a path that begins so.
