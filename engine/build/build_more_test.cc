@@ -273,5 +273,31 @@ TEST(RemoteSourceTest, WhenAUrl_ItsKindIsKnown) {
   }
 }
 
+TEST(RemoteSourceTest, WhenAHostIsNone_TheUrlIsRefused) {
+  for (const char* text :
+       {"https://u:p@x.helper=!touch /x;/a.git", "https://x.helper=!id;.git",
+        "https://a b/a.git", "https://x\n/a.git", "http:///a.git",
+        "https://u@/a.git", "git://$(id)/a", "ssh://-oProxyCommand=id/a",
+        "ssh://u@-oProxyCommand/a", "git@-oProxyCommand:a", "git@a/b:c",
+        "git@:a", "git@[::1;]:a", "https://x%0a.example/a.git",
+        "https://b\xc3\xbc.example/a.git"}) {
+    EXPECT_THAT(build::ParseGitUrl(text),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("the host of a git URL")))
+        << text;
+  }
+  // Part of a password may stand where the host should be.
+  EXPECT_THAT(build::ParseGitUrl("https://u:secret$x/1@h.example/a.git")
+                  .status()
+                  .ToString(),
+              Not(HasSubstr("secret")));
+  for (const char* text :
+       {"https://u:p%23w!;=@x_y.example:8443/a.git", "http://[::1]:80/a.git",
+        "ssh://git@h-1.example:22/a", "git@h.example:a/b.git", "git@[::1]:a",
+        "git://H.example/a?b=!c"}) {
+    EXPECT_OK(build::ParseGitUrl(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace bulwark::engine

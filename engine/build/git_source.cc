@@ -31,9 +31,16 @@ constexpr char kToken[] = "GIT_AUTH_TOKEN";
 // What GitHub, GitLab and others take as the user of a token.
 constexpr char kTokenUser[] = "x-access-token";
 // For git to run when it is asked for a user and password: neither stands in a
-// command line, which everybody on the host can read.
+// command line, which everybody on the host can read. The place is compared
+// here, and not named in git's configuration, so that nothing of a URL is ever
+// read as a setting. GIT_CONFIG_COUNT would want git 2.31.
 constexpr char kHelper[] =
-    "!f() { test \"$1\" != get || printf 'username=%s\\npassword=%s\\n'"
+    "!f() { test \"$1\" = get || return 0; protocol= host=;"
+    " while IFS= read -r line; do case \"$line\" in"
+    " protocol=*) protocol=${line#*=};; host=*) host=${line#*=};;"
+    " '') break;; esac; done;"
+    " test \"$protocol://$host\" != \"$BULWARK_GIT_PLACE\" ||"
+    " printf 'username=%s\\npassword=%s\\n'"
     " \"$BULWARK_GIT_USER\" \"$BULWARK_GIT_PASSWORD\"; }; f";
 
 bool IsCommit(const std::string& text) {
@@ -150,8 +157,7 @@ class Git {
     }
     if (login_.has_value()) {
       program.args.insert(program.args.end(),
-                          {"-c", absl::StrCat("credential.", login_->place,
-                                              ".helper=", kHelper)});
+                          {"-c", absl::StrCat("credential.helper=", kHelper)});
     }
     program.args.insert(program.args.end(), args.begin(), args.end());
     program.env = {
@@ -165,6 +171,7 @@ class Git {
         "GIT_ALLOW_PROTOCOL=http:https:git:ssh",
         "GIT_SSH_COMMAND=ssh -oBatchMode=yes"};
     if (login_.has_value()) {
+      program.env.push_back(absl::StrCat("BULWARK_GIT_PLACE=", login_->place));
       program.env.push_back(absl::StrCat("BULWARK_GIT_USER=", login_->user));
       program.env.push_back(
           absl::StrCat("BULWARK_GIT_PASSWORD=", login_->password.Reveal()));

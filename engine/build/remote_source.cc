@@ -152,6 +152,29 @@ absl::StatusOr<std::string> Fetch(const std::string& url,
   return name;
 }
 
+// The host of a git URL, with its port where one stands there, and ":" before
+// the path of "git@host:path" left out.
+absl::string_view HostOf(absl::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme != absl::string_view::npos) {
+    url.remove_prefix(scheme + 3);
+    url = url.substr(0, url.find_first_of("/?#"));
+    const size_t at = url.rfind('@');
+    return at == absl::string_view::npos ? url : url.substr(at + 1);
+  }
+  url.remove_prefix(absl::string_view("git@").size());
+  const size_t bracket = absl::StartsWith(url, "[") ? url.find(']') : 0;
+  return url.substr(0, url.find(':', bracket));
+}
+
+// Git and ssh are given it: it must not pass for anything else with them.
+bool IsHost(absl::string_view text) {
+  return !text.empty() && text[0] != '-' &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isalnum(c) || absl::StrContains(".:_-[]", c);
+         });
+}
+
 }  // namespace
 
 bool IsGitUrl(absl::string_view text) {
@@ -179,6 +202,15 @@ absl::StatusOr<GitUrl> ParseGitUrl(absl::string_view text) {
   GitUrl result;
   const size_t hash = text.find('#');
   result.url = std::string(text.substr(0, hash));
+  // It is not quoted: if a password is written wrong, its end may stand there.
+  if (!IsHost(HostOf(result.url))) {
+    return absl::InvalidArgumentError(
+        "the host of a git URL holds only letters, digits, \".\", \"-\", \"_\","
+        " \":\" and \"[]\", and does not begin with \"-\": write other letters "
+        "of"
+        " a name as xn--NAME, and other characters of a user or password as "
+        "%XX");
+  }
   if (hash == absl::string_view::npos) return result;
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(text.substr(hash + 1), absl::MaxSplits(':', 1));

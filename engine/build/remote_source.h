@@ -27,7 +27,8 @@ bool IsHttpUrl(absl::string_view text);  // and no git URL
 inline bool IsRemote(absl::string_view text) {
   return IsGitUrl(text) || IsHttpUrl(text);
 }
-// INVALID_ARGUMENT if IsGitUrl() does not hold, or the reference is none.
+// INVALID_ARGUMENT if IsGitUrl() does not hold, or the host or reference is
+// none.
 absl::StatusOr<GitUrl> ParseGitUrl(absl::string_view text);
 
 struct FetchOptions {
