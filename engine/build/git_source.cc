@@ -1,5 +1,7 @@
 // Repositories, through the program git.
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -57,6 +59,23 @@ struct Login {
   SecretText password;
 };
 
+// Whether what is sent to "HOST[:PORT]" stays on this one. No name is looked
+// up: only what surely does.
+bool IsLoopback(const std::string& host) {
+  if (absl::StartsWith(host, "[")) {
+    in6_addr address;
+    return inet_pton(AF_INET6, host.substr(1, host.find(']') - 1).c_str(),
+                     &address) == 1 &&
+           IN6_IS_ADDR_LOOPBACK(&address);
+  }
+  const std::string name = host.substr(0, host.find(':'));
+  in_addr address;
+  if (inet_pton(AF_INET, name.c_str(), &address) != 1) {
+    return absl::EqualsIgnoreCase(name, "localhost");
+  }
+  return ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 // Of a part of a URL; INVALID_ARGUMENT if it cannot be sent.
 absl::StatusOr<std::string> Decode(absl::string_view text) {
   std::string decoded;
@@ -78,9 +97,11 @@ absl::StatusOr<std::string> Decode(absl::string_view text) {
 }
 
 // The one that the URL names, which is taken out of it, or else the build's
-// secret. None for other protocols: ssh has the host's keys.
+// secret. None for other protocols: ssh has the host's keys. `withheld`: there
+// is a secret, but everybody on the way could read it.
 absl::StatusOr<std::optional<Login>> TakeLogin(const FetchOptions& options,
-                                               std::string* url) {
+                                               std::string* url,
+                                               bool* withheld) {
   if (!absl::StartsWith(*url, "http://") &&
       !absl::StartsWith(*url, "https://")) {
     return std::nullopt;
@@ -105,8 +126,13 @@ absl::StatusOr<std::optional<Login>> TakeLogin(const FetchOptions& options,
   }
   if (options.secrets == nullptr) return std::nullopt;
   auto it = options.secrets->find(absl::StrCat(kToken, ".", host));
-  if (it == options.secrets->end()) it = options.secrets->find(kToken);
-  if (it == options.secrets->end()) return std::nullopt;
+  if (it == options.secrets->end()) {
+    // Is for any host, and so for none that nothing vouches for.
+    it = options.secrets->find(kToken);
+    *withheld = it != options.secrets->end() &&
+                absl::StartsWith(*url, "http://") && !IsLoopback(host);
+  }
+  if (*withheld || it == options.secrets->end()) return std::nullopt;
   login.user = kTokenUser;
   // Files end with a newline.
   login.password = SecretText(absl::StripAsciiWhitespace(it->second.Reveal()));
@@ -114,10 +140,17 @@ absl::StatusOr<std::optional<Login>> TakeLogin(const FetchOptions& options,
 }
 
 // Git's own words, and what to do where they do not say it.
-std::string Explain(absl::string_view words, bool had_login) {
+std::string Explain(absl::string_view words, bool had_login, bool withheld) {
   const bool asked = absl::StrContains(words, "could not read Username") ||
                      absl::StrContains(words, "could not read Password") ||
                      absl::StrContains(words, "Authentication failed");
+  if (asked && withheld) {
+    return absl::StrCat(
+        words, "; ", kToken,
+        " was not sent, since http does not encrypt it: use https, or give the"
+        " token for this host with --secret id=",
+        kToken, ".HOST[:PORT],src=FILE");
+  }
   if (asked) {
     return absl::StrCat(
         words, "; the server ",
@@ -138,8 +171,11 @@ std::string Explain(absl::string_view words, bool had_login) {
 class Git {
  public:
   Git(const std::string& directory, const std::optional<Login>& login,
-      const FetchOptions& options)
-      : directory_(directory), login_(login), options_(options) {}
+      bool withheld, const FetchOptions& options)
+      : directory_(directory),
+        login_(login),
+        withheld_(withheld),
+        options_(options) {}
 
   // Its output, without the last newline.
   absl::StatusOr<std::string> Run(std::vector<std::string> args) {
@@ -201,7 +237,7 @@ class Git {
       return absl::InvalidArgumentError(
           absl::StrCat("git ", args[0], ": ",
                        Explain(absl::StripAsciiWhitespace(result->errors),
-                               login_.has_value())));
+                               login_.has_value(), withheld_)));
     }
     return std::string(absl::StripTrailingAsciiWhitespace(result->output));
   }
@@ -222,6 +258,7 @@ class Git {
  private:
   const std::string directory_;
   const std::optional<Login>& login_;
+  const bool withheld_;
   const FetchOptions& options_;
 };
 
@@ -286,9 +323,10 @@ absl::StatusOr<GitCheckout> Checkout(const GitUrl& url,
                                      const std::string& directory,
                                      const FetchOptions& options) {
   std::string place = url.url;
+  bool withheld = false;
   ASSIGN_OR_RETURN(const std::optional<Login> login,
-                   TakeLogin(options, &place));
-  Git git(directory, login, options);
+                   TakeLogin(options, &place, &withheld));
+  Git git(directory, login, withheld, options);
   RETURN_IF_ERROR(CheckOut(
       git, place, url.reference.empty() ? "HEAD" : url.reference, directory));
   GitCheckout result;

@@ -35,7 +35,8 @@ struct FetchOptions {
   Clock* clock = nullptr;           // borrowed
   std::function<bool()> cancelled;  // may be null
   // The build's, borrowed; may be null. "GIT_AUTH_TOKEN.HOST[:PORT]", or else
-  // "GIT_AUTH_TOKEN", opens repositories whose URLs name no user.
+  // "GIT_AUTH_TOKEN", opens repositories whose URLs name no user; the latter by
+  // https, and by http on this host only.
   const std::map<std::string, SecretText>* secrets = nullptr;
 };
 

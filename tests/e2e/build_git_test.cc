@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "tests/e2e/served.h"
 #include "tests/e2e/session.h"
 #include "tests/e2e/suite.h"
@@ -183,6 +184,39 @@ TEST_F(BuildGitTest, WhenARepositoryIsClosed_APasswordOrTokenOpensIt) {
   EXPECT_THAT(CtlFails(other).err, HasSubstr("wants a user and password"));
   EXPECT_THAT(Ctl({"audit"}).out, Not(HasSubstr(Served::kPassword)));
   EXPECT_THAT(world().DaemonLog(), Not(HasSubstr(Served::kPassword)));
+}
+
+TEST_F(BuildGitTest, WhenATokenWouldBeReadable_ItIsNotSent) {
+  const std::string token = world().Path("token");
+  WriteFile(token, absl::StrCat(Served::kPassword, "\n"));
+  // Reaches the same server, and is no address of loopback.
+  std::string url = served().Smart("closed/web.git");
+  const std::string host = served().SmartHost();
+  const std::string other =
+      absl::StrReplaceAll(host, {{"127.0.0.1", "0.0.0.0"}});
+  absl::StrReplaceAll({{host, other}}, &url);
+  const auto with = [&](const std::string& id) {
+    return std::vector<std::string>{
+        "--secret", absl::StrCat("id=", id, ",src=", token), url};
+  };
+  std::vector<std::string> command = with("GIT_AUTH_TOKEN");
+  command.insert(command.begin(), "build");
+  EXPECT_THAT(
+      CtlFails(command).err,
+      AllOf(HasSubstr("GIT_AUTH_TOKEN was not sent"), HasSubstr("use https"),
+            HasSubstr("id=GIT_AUTH_TOKEN.HOST")));
+  EXPECT_EQ(ReadFile(Built(with("GIT_AUTH_TOKEN." + other)) + "/lib/lib.txt"),
+            "library\n");
+}
+
+TEST_F(BuildGitTest, WhenAHostIsNone_NothingIsRun) {
+  const std::string made = world().Path("made");
+  EXPECT_THAT(Fails("https://u:p@x.helper=!touch " + made + ";.git"),
+              HasSubstr("the host of a git URL"));
+  EXPECT_THAT(
+      Fails("http://u:p@127.0.0.1:1.helper=!touch$IFS" + made + ";=/a.git"),
+      HasSubstr("the host of a git URL"));
+  EXPECT_FALSE(fs::exists(made));
 }
 
 TEST_F(BuildGitTest, WhenAGitServerHangs_NothingOfItIsLeft) {
