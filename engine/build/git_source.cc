@@ -26,8 +26,14 @@ constexpr absl::Duration kTimeout = absl::Minutes(30);
 constexpr int64_t kMaxBytes = int64_t{16} << 30;
 // The size is looked at every so many times that git is asked to go on.
 constexpr int kSizeEvery = 16;
-// A server that sends nothing for so long is given up.
+// An http(s) server that sends nothing for so long is given up. Git has no such
+// limit for its other protocols: there kTimeout holds.
 constexpr int kSilenceSeconds = 120;
+// Of ssh: how long it tries to connect, and, four times in a row, waits for a
+// sign of life of the other host.
+constexpr char kSsh[] =
+    "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=30"
+    " -oServerAliveInterval=30 -oServerAliveCountMax=4";
 
 constexpr char kToken[] = "GIT_AUTH_TOKEN";
 // What GitHub, GitLab and others take as the user of a token.
@@ -205,7 +211,7 @@ class Git {
         "GIT_CONFIG_GLOBAL=/dev/null",
         "GIT_TERMINAL_PROMPT=0",
         "GIT_ALLOW_PROTOCOL=http:https:git:ssh",
-        "GIT_SSH_COMMAND=ssh -oBatchMode=yes"};
+        kSsh};
     if (login_.has_value()) {
       program.env.push_back(absl::StrCat("BULWARK_GIT_PLACE=", login_->place));
       program.env.push_back(absl::StrCat("BULWARK_GIT_USER=", login_->user));
