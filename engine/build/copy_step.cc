@@ -93,10 +93,20 @@ absl::StatusOr<std::unique_ptr<CopyStep>> CopyStep::Plan(
     return no_directory;
   }
   RETURN_IF_ERROR(step->AddTexts(request, destination, into));
-  // Patterns that matched nothing make no directory.
-  const bool is_empty = !request.sources.empty() &&
-                        step->plan_.directory.empty() &&
-                        step->plan_.items.empty() && step->archives_.empty();
+  bool is_empty = !request.sources.empty() && step->plan_.directory.empty() &&
+                  step->plan_.items.empty() && step->archives_.empty();
+  // Patterns that match nothing make no directory, but files that are all
+  // excluded do.
+  for (const std::string& source : request.sources) {
+    if (!is_empty) break;
+    if (request.add && IsRemote(source)) {
+      is_empty = false;
+      break;
+    }
+    ASSIGN_OR_RETURN(const std::vector<FileTree::Node> matches,
+                     MatchSources(from, request.filter.ignored, source));
+    is_empty = matches.empty();
+  }
   if (into && !is_empty && !destination.empty()) {
     step->plan_.directory = destination;
   }

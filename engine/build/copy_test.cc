@@ -114,6 +114,26 @@ TEST_F(CopyTest, WhenAPatternMatchesNothing_TheOtherSourcesAreCopied) {
                        HasSubstr("\"lock\": no such file")));
 }
 
+TEST_F(CopyTest,
+       WhenAllIsExcluded_TheFolderIsMadeUnlessAPatternMatchesNothing) {
+  Write("f", "x");
+  for (const char* copied :
+       {"COPY --exclude=f f", "COPY --exclude=f f*", "ADD --exclude=f f",
+        "COPY --exclude=f none* f", "COPY --exclude=f f none*"}) {
+    ASSERT_OK_AND_ASSIGN(
+        Image image, Build(absl::StrCat("FROM scratch\n", copied, " /new/\n")));
+    ASSERT_THAT(image.layers, ::testing::SizeIs(1)) << copied;
+    EXPECT_TRUE(S_ISDIR(Stat(image, "new").st_mode)) << copied;
+    EXPECT_FALSE(Read(image, "new/f").ok()) << copied;
+  }
+  for (const char* copied :
+       {"COPY none*", "COPY --exclude=f none*", "COPY none* [x]none"}) {
+    ASSERT_OK_AND_ASSIGN(
+        Image image, Build(absl::StrCat("FROM scratch\n", copied, " /new/\n")));
+    EXPECT_THAT(image.layers, IsEmpty()) << copied;
+  }
+}
+
 TEST_F(CopyTest, WhenFoldersAreMadeOnTheWay_BelongToWhomTheRestDoes) {
   Write("passwd", "root:x:0:0::/:/\napp:x:1000:1001::/:/\n");
   Write("f", "x");
