@@ -1,5 +1,5 @@
-// What others serve, and builds take: repositories by every protocol that needs
-// no account, and files.
+// What others serve, and builds take: files, and repositories by git's protocol
+// and by http, open ones and such that want a password.
 #ifndef TESTS_E2E_SERVED_H_
 #define TESTS_E2E_SERVED_H_
 
