@@ -21,6 +21,8 @@ PEERS = ["docker.io", "docker-registry", "crun", "haproxy", "wrk", "nginx-light"
 TARGETS = ["//daemon:bulwarkd", "//ctl:ctl", "//engine/shim:bulwark-shim",
            "//dataplane:bulwark-keeper", "//dataplane:bulwark-proxy"]
 
+_FILE_SYSTEM_BYTES = 40 << 30  # of which only what is used is there
+
 Result = collections.namedtuple("Result", "ours theirs unit peer count")
 
 
@@ -113,11 +115,22 @@ class Workspace:
         self._children = []
         self._cleanups = []
         self.path = tempfile.mkdtemp(prefix="bwb", dir="/var/tmp")
+        self._make_file_system()
         self.name = os.path.basename(self.path)
         # In memory, as both engines have theirs by default.
         self.run_path = os.path.join("/run", self.name)
         os.mkdir(self.run_path, 0o700)
         return self
+
+    def _make_file_system(self):
+        """One of its own: what was removed from the host's before makes some
+        file systems slow."""
+        image = self.path + ".img"
+        with open(image, "wb") as f:
+            f.truncate(_FILE_SYSTEM_BYTES)
+        run(["mkfs.ext4", "-q", image])
+        run(["mount", "-o", "loop", image, self.path])
+        os.rmdir(self.join("lost+found"))
 
     def __exit__(self, *_):
         # A signal waits until nothing is left.
@@ -143,6 +156,7 @@ class Workspace:
         for path in (self.run_path, self.path):
             subprocess.run(["umount", "-R", "-l", path], capture_output=True)
             shutil.rmtree(path, ignore_errors=True)
+        os.remove(self.path + ".img")
 
     @staticmethod
     def _end(child):
