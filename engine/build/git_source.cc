@@ -1,7 +1,5 @@
 // Repositories, through the program git.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -15,6 +13,7 @@
 #include "base/status.h"
 #include "base/url_text.h"
 #include "engine/build/remote_source.h"
+#include "engine/registry/http.h"
 #include "os/files.h"
 #include "os/measure.h"
 #include "os/program.h"
@@ -65,21 +64,11 @@ struct Login {
   SecretText password;
 };
 
-// Whether what is sent to "HOST[:PORT]" stays on this one. No name is looked
-// up: only what surely does.
-bool IsLoopback(const std::string& host) {
-  if (absl::StartsWith(host, "[")) {
-    in6_addr address;
-    return inet_pton(AF_INET6, host.substr(1, host.find(']') - 1).c_str(),
-                     &address) == 1 &&
-           IN6_IS_ADDR_LOOPBACK(&address);
-  }
-  const std::string name = host.substr(0, host.find(':'));
-  in_addr address;
-  if (inet_pton(AF_INET, name.c_str(), &address) != 1) {
-    return absl::EqualsIgnoreCase(name, "localhost");
-  }
-  return ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
+// Whether what is sent to "SCHEME://HOST[:PORT]" stays on this host. No name is
+// looked up: only what surely does.
+bool IsLocal(const std::string& place) {
+  const absl::StatusOr<registry::Url> url = registry::ParseUrl(place);
+  return url.ok() && registry::IsLoopback(url->host);
 }
 
 // Of a part of a URL; INVALID_ARGUMENT if it cannot be sent.
@@ -136,7 +125,7 @@ absl::StatusOr<std::optional<Login>> TakeLogin(const FetchOptions& options,
     // Is for any host, and so for none that nothing vouches for.
     it = options.secrets->find(kToken);
     *withheld = it != options.secrets->end() &&
-                absl::StartsWith(*url, "http://") && !IsLoopback(host);
+                absl::StartsWith(*url, "http://") && !IsLocal(login.place);
   }
   if (*withheld || it == options.secrets->end()) return std::nullopt;
   login.user = kTokenUser;
