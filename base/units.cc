@@ -58,6 +58,22 @@ bool Multiply(absl::string_view number, int64_t factor, int64_t& out) {
   return true;
 }
 
+// What Docker's "20m", "20mb" or "1g" is here; else "". (There it is
+// 1024-based, while "m" is a thousandth in Kubernetes' quantities, and so is no
+// size here.)
+std::string FromDocker(absl::string_view text) {
+  std::string lower = absl::AsciiStrToLower(text);
+  if (lower.size() > 2 && lower.back() == 'b') lower.pop_back();
+  if (lower.size() < 2) return "";
+  const char unit = absl::ascii_toupper(lower.back());
+  lower.pop_back();
+  if (!IsPlainNumber(lower) ||
+      absl::string_view("KMGT").find(unit) == absl::string_view::npos) {
+    return "";
+  }
+  return absl::StrCat(lower, std::string(1, unit), "i");
+}
+
 }  // namespace
 
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
@@ -83,26 +99,6 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
   }
   return duration + absl::Hours(24 * days);
 }
-
-namespace {
-
-// What Docker's "20m", "20mb" or "1g" is here; else "". (There it is
-// 1024-based, while "m" is a thousandth in Kubernetes' quantities, and so is no
-// size here.)
-std::string FromDocker(absl::string_view text) {
-  std::string lower = absl::AsciiStrToLower(text);
-  if (lower.size() > 2 && lower.back() == 'b') lower.pop_back();
-  if (lower.size() < 2) return "";
-  const char unit = absl::ascii_toupper(lower.back());
-  lower.pop_back();
-  if (!IsPlainNumber(lower) ||
-      absl::string_view("KMGT").find(unit) == absl::string_view::npos) {
-    return "";
-  }
-  return absl::StrCat(lower, std::string(1, unit), "i");
-}
-
-}  // namespace
 
 absl::StatusOr<int64_t> ParseBytes(absl::string_view text) {
   int64_t bytes = 0;
