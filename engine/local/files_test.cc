@@ -1,11 +1,13 @@
 // Files in and out of real containers, some of which work against it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
@@ -128,6 +130,27 @@ TEST_P(FilesTest, WhenThereAreAsManyLayersAsAnImageHas_AllCanBeSeen) {
   spec.layers.push_back(spec.layers.back());
   EXPECT_THAT(engine().Start(spec),
               StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(MountPointsTest, WhenThereIsNoRoomForThem_ContainersStartAllTheSame) {
+  testing::LocalWorld world;
+  const std::string points = world.config().state_dir + "/mount-points";
+  world.Close();
+  std::filesystem::remove_all(points);
+  ASSERT_TRUE(std::filesystem::create_directory(points));
+  // Room for two folders.
+  ASSERT_EQ(mount("tmpfs", points.c_str(), "tmpfs", 0, "nr_inodes=3"), 0);
+  const absl::Cleanup unmount = [&] { umount2(points.c_str(), MNT_DETACH); };
+  ASSERT_EQ(mkdir((points + "/probe").c_str(), 0755), 0);
+  ASSERT_EQ(mkdir((points + "/probe2").c_str(), 0755), 0);
+  EXPECT_NE(mkdir((points + "/probe3").c_str(), 0755), 0);
+  std::filesystem::remove(points + "/probe");
+  std::filesystem::remove(points + "/probe2");
+
+  world.Reopen();
+  EXPECT_OK(world.engine().Start(world.Shell("a", "exit 0")));
+  EXPECT_EQ(world.AwaitExit("a").exit.code, 0);
+  EXPECT_OK(world.engine().Remove("a"));
 }
 
 TEST(MountPointsTest, WhenSomethingElseIsThere_ItIsNamed) {

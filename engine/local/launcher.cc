@@ -115,7 +115,13 @@ absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
   }
   RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfState(), 0700));
   RETURN_IF_ERROR(os::MakeDirs(l->ContainersOfRuntime(), 0700));
-  RETURN_IF_ERROR(l->EnsureMountPoints());
+  const absl::Status points = l->EnsureMountPoints();
+  if (absl::IsFailedPrecondition(points)) return points;
+  if (!points.ok()) {
+    // On a full disk what runs must be adopted all the same. A start makes what
+    // is missing, or makes do without.
+    LOG_WARN("mount points not made", {{"error", points}});
+  }
   ASSIGN_OR_RETURN(const std::string mounts,
                    os::ReadFile("/proc/self/mountinfo", 64 << 20));
   ASSIGN_OR_RETURN(os::CgroupLayout layout, os::ParseCgroupLayout(mounts));
