@@ -74,6 +74,21 @@ absl::StatusOr<registry::ManifestDocument> Sources::FetchManifest(
   });
 }
 
+absl::StatusOr<std::vector<Referrer>> Sources::ListReferrers(
+    const std::string& digest, const std::string& artifact_type) {
+  using Result = absl::StatusOr<std::vector<Referrer>>;
+  Result found = First(
+      absl::StrCat("referrers of ", digest),
+      [&](registry::RegistryClient& client) -> Result {
+        ASSIGN_OR_RETURN(std::vector<Referrer> referrers,
+                         client.ListReferrers(digest, artifact_type));
+        if (!referrers.empty()) return referrers;
+        return absl::NotFoundError(absl::StrCat("nothing refers to ", digest));
+      });
+  if (absl::IsNotFound(found.status())) return std::vector<Referrer>();
+  return found;
+}
+
 absl::StatusOr<std::string> Sources::ReadBlob(const Descriptor& blob,
                                               BlobStore* blobs) {
   return First(

@@ -35,6 +35,11 @@ class Sources {
   absl::StatusOr<registry::ManifestDocument> FetchManifest(
       const std::string& version);
 
+  // See RegistryClient. A source that knows of none is passed over: mirrors
+  // need not have what refers to their images.
+  absl::StatusOr<std::vector<Referrer>> ListReferrers(
+      const std::string& digest, const std::string& artifact_type);
+
   // The content of a small blob, which is not kept; `blobs` is where it lies
   // meanwhile.
   absl::StatusOr<std::string> ReadBlob(const Descriptor& blob,

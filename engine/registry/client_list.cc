@@ -37,7 +37,7 @@ void KeepAfter(const std::string& last, std::vector<std::string>& tags) {
   tags.erase(tags.begin(), std::upper_bound(tags.begin(), tags.end(), last));
 }
 
-// An error unless `item` is a descriptor; others are left out by `keep`.
+// An error unless `item` is a descriptor. Other types are left out.
 absl::Status AddReferrer(const image::Json& item, absl::string_view type,
                          std::vector<Referrer>& to) {
   if (!item.is_object()) {
@@ -60,14 +60,16 @@ absl::Status AddReferrer(const image::Json& item, absl::string_view type,
   return absl::OkStatus();
 }
 
+// Those of `text`, an index, whose entries it counts in `seen`.
 absl::Status AddReferrers(const std::string& text, absl::string_view type,
-                          std::vector<Referrer>& to) {
+                          size_t& seen, std::vector<Referrer>& to) {
   ASSIGN_OR_RETURN(const image::Json index,
                    image::ParseObject(text, "read referrers"));
   const image::Json* manifests = image::Find(index, "manifests");
   if (manifests == nullptr || !manifests->is_array()) {
     return absl::InvalidArgumentError("read referrers: it is no index");
   }
+  seen += manifests->size();
   for (const image::Json& item : *manifests) {
     RETURN_IF_ERROR_CTX(AddReferrer(item, type, to), "read referrers");
   }
@@ -154,15 +156,17 @@ absl::StatusOr<std::vector<Referrer>> RegistryClient::ListReferrers(
     absl::StrAppend(&path, "?artifactType=", UrlEscape(artifact_type));
   }
   std::vector<Referrer> result;
+  size_t seen = 0;  // of all types: a registry need not filter
   const auto add = [&](const std::string& text) {
-    const absl::Status status = AddReferrers(text, artifact_type, result);
+    const absl::Status status = AddReferrers(text, artifact_type, seen, result);
     return status.ok() ? status : absl::DataLossError(status.message());
   };
   for (int page = 0; page < kMostPages; ++page) {
     ASSIGN_OR_RETURN(const HttpResponse answer,
                      GetPage(path, image::kOciIndex));
     // A registry without the API: whoever pushes keeps a list by itself.
-    if (page == 0 && (answer.status == 404 || answer.status == 405)) {
+    if (page == 0 && (answer.status == 400 || answer.status == 404 ||
+                      answer.status == 405)) {
       ASSIGN_OR_RETURN(
           const HttpResponse tagged,
           GetPage(absl::StrCat(repository_, "/manifests/",
@@ -171,13 +175,14 @@ absl::StatusOr<std::vector<Referrer>> RegistryClient::ListReferrers(
       if (tagged.status == 404) return result;
       if (tagged.status != 200) return StatusOf(tagged, "list referrers");
       RETURN_IF_ERROR(add(tagged.body));
+      if (seen > kMostReferrers) break;
       return result;
     }
     if (answer.status != 200) return StatusOf(answer, "list referrers");
     RETURN_IF_ERROR(add(answer.body));
     ASSIGN_OR_RETURN(path, NextPage(answer, path));
+    if (seen > kMostReferrers) break;
     if (path.empty()) return result;
-    if (result.size() > kMostReferrers) break;
   }
   return Endless(registry_, "referrers");
 }

@@ -145,12 +145,16 @@ TEST_F(ListTest, WhenArtifactsRefer_TheyAreFoundByType) {
 }
 
 TEST_F(ListTest, WhenTheRegistryHasNoApi_TheTagIsRead) {
-  RegistryFaults faults;
-  faults.no_referrers = true;
-  FakeRegistry registry(faults);
+  FakeRegistry registry;
   const std::string subject = DigestOf("image");
   RegistryClient client = Client(registry.address());
-  EXPECT_THAT(client.ListReferrers(subject, ""), IsOkAndHolds(IsEmpty()));
+  RegistryFaults faults;
+  for (const int status : {400, 404, 405}) {
+    faults.no_referrers = status;
+    registry.SetFaults(faults);
+    EXPECT_THAT(client.ListReferrers(subject, ""), IsOkAndHolds(IsEmpty()))
+        << status;
+  }
   const std::string index =
       image::Dump(Json{{"schemaVersion", 2},
                        {"manifests",
@@ -176,6 +180,36 @@ TEST_F(ListTest, WhenReferrersAreNonsense_IsDataLoss) {
     EXPECT_THAT(Client(server->address()).ListReferrers(DigestOf("image"), ""),
                 StatusIs(absl::StatusCode::kDataLoss))
         << body;
+  }
+}
+
+// More than is read, and all of a type that is not asked for: by the API, in
+// one page or in pages without end, and by the tag.
+TEST_F(ListTest, WhenReferrersAreTooMany_IsDataLoss) {
+  Json entries = Json::array();
+  for (int i = 0; i < 10'001; ++i) {
+    entries.push_back({{"digest", DigestOf(absl::StrCat(i))},
+                       {"size", 3},
+                       {"artifactType", "a/b"}});
+  }
+  const std::string index =
+      image::Dump(Json{{"schemaVersion", 2}, {"manifests", entries}});
+  entries.erase(entries.begin() + 4000, entries.end());
+  const std::string page =
+      image::Dump(Json{{"schemaVersion", 2}, {"manifests", entries}});
+  for (const char* kind : {"page", "pages", "tag"}) {
+    auto server = Server([&, kind](const ServerRequest& r) -> ServerResponse {
+      const bool api = absl::StrContains(r.path, "/referrers/");
+      if (kind == std::string("tag") && api) return {404, {}, "", -1};
+      if (kind != std::string("pages")) return {200, {}, index, -1};
+      return {
+          200, {"Link: </v2/app/referrers/x?more>; rel=\"next\""}, page, -1};
+    });
+    EXPECT_THAT(
+        Client(server->address()).ListReferrers(DigestOf("image"), "c/d"),
+        StatusIs(absl::StatusCode::kDataLoss, HasSubstr("does not end")))
+        << kind;
+    EXPECT_LE(server->requests().size(), 5u) << kind;
   }
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "engine/image/digest.h"
 #include "engine/image/manifest.h"
+#include "engine/image/signature/evidence.h"
 #include "tests/e2e/process.h"
 
 namespace bulwark::e2e {
@@ -69,13 +70,14 @@ std::string SigningRegistry::PutBlob(const std::string& repository,
 
 std::string SigningRegistry::PutManifest(const std::string& repository,
                                          const std::string& version,
-                                         const std::string& content) {
+                                         const std::string& content,
+                                         const std::string& type) {
   return Send("PUT", Url(absl::StrCat(repository, "/manifests/", version)),
-              image::kOciManifest, content);
+              type.empty() ? image::kOciManifest : type, content);
 }
 
-std::string SigningRegistry::PutSignatures(
-    const std::string& repository, const std::string& digest,
+std::string SigningRegistry::PutBlobsOf(
+    const std::string& repository,
     const std::vector<image::testing::SignedPayload>& signatures) {
   std::set<std::string> blobs = {"{}"};
   for (const auto& signature : signatures) blobs.insert(signature.payload);
@@ -83,9 +85,39 @@ std::string SigningRegistry::PutSignatures(
     std::string problem = PutBlob(repository, blob);
     if (!problem.empty()) return problem;
   }
+  return "";
+}
+
+std::string SigningRegistry::PutSignatures(
+    const std::string& repository, const std::string& digest,
+    const std::vector<image::testing::SignedPayload>& signatures) {
+  std::string problem = PutBlobsOf(repository, signatures);
+  if (!problem.empty()) return problem;
   return PutManifest(repository,
                      absl::StrCat("sha256-", image::HexOf(digest), ".sig"),
                      image::testing::SignatureManifest(signatures));
+}
+
+std::string SigningRegistry::PutReferrers(
+    const std::string& repository, const std::string& digest,
+    const std::vector<std::vector<image::testing::SignedPayload>>& signatures) {
+  std::string entries;
+  for (const auto& each : signatures) {
+    std::string problem = PutBlobsOf(repository, each);
+    if (!problem.empty()) return problem;
+    const std::string text = image::testing::SignatureManifest(each, digest);
+    problem = PutManifest(repository, image::DigestOf(text), text);
+    if (!problem.empty()) return problem;
+    absl::StrAppend(&entries, entries.empty() ? "" : ",", R"({"mediaType":")",
+                    image::kOciManifest, R"(","artifactType":")",
+                    image::kSignatureArtifact, R"(","size":)", text.size(),
+                    R"(,"digest":")", image::DigestOf(text), R"("})");
+  }
+  return PutManifest(
+      repository, absl::StrCat("sha256-", image::HexOf(digest)),
+      absl::StrCat(R"({"schemaVersion":2,"mediaType":")", image::kOciIndex,
+                   R"(","manifests":[)", entries, "]}"),
+      image::kOciIndex);
 }
 
 std::string SigningRegistry::DigestOf(const std::string& repository,

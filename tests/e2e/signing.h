@@ -20,17 +20,28 @@ class SigningRegistry {
                       const std::string& content);
   std::string PutManifest(const std::string& repository,
                           const std::string& version,
-                          const std::string& content);
+                          const std::string& content,
+                          const std::string& type = "");
   // As `cosign sign` does: with the payloads and the manifest that holds them,
   // under the tag of `digest`.
   std::string PutSignatures(
       const std::string& repository, const std::string& digest,
       const std::vector<engine::image::testing::SignedPayload>& signatures);
+  // As `cosign sign --registry-referrers-mode=oci-1-1` does with a registry
+  // that has not the API of referrers: one artifact for each entry of
+  // `signatures`, and the list of them under a tag, in this order.
+  std::string PutReferrers(
+      const std::string& repository, const std::string& digest,
+      const std::vector<std::vector<engine::image::testing::SignedPayload>>&
+          signatures);
   // The digest of what a tag means now; "" if there is none.
   std::string DigestOf(const std::string& repository, const std::string& tag);
 
  private:
   std::string Url(const std::string& path) const;
+  std::string PutBlobsOf(
+      const std::string& repository,
+      const std::vector<engine::image::testing::SignedPayload>& signatures);
   std::string Send(const std::string& method, const std::string& url,
                    const std::string& type, const std::string& content);
 

@@ -207,6 +207,25 @@ TEST_F(SignatureTest, WhenTheTagOfSignaturesIsAnotherThing_SaysSo) {
   EXPECT_EQ(ReasonOf(Pull("team/app:1").status()), kSignatureMissing);
 }
 
+TEST_F(SignatureTest, WhenSignedByReferrers_IsPulledAndStartsWithoutRegistry) {
+  const std::string digest = Push(kTeamApp, "1", "good");
+  const SignedPayload good = Signed(team_, kTeamApp, digest);
+  const SignedPayload bad = Signed(stranger_, kTeamApp, digest);
+  // The tag has one of a stranger, and so has the list; then ours is added.
+  Sign(kTeamApp, digest, {bad});
+  EXPECT_EQ(registry_.PutReferrers(kTeamApp, digest, {{bad}}), "");
+  const absl::Status refused = Pull("team/app:1").status();
+  EXPECT_EQ(ReasonOf(refused), kSignatureInvalid);
+  EXPECT_THAT(refused.message(), HasSubstr("has 2 signatures"));
+  EXPECT_EQ(registry_.PutReferrers(kTeamApp, digest, {{bad}, {good}, {bad}}),
+            "");
+  ASSERT_OK_AND_ASSIGN(const Image image, Pull("team/app:1"));
+  EXPECT_EQ(image.digest, digest);
+  StopRegistry();
+  Open({Below("team", "team.pub")});
+  EXPECT_OK(CheckOffline("team/app:1", digest));
+}
+
 TEST_F(SignatureTest, WhenHereBeforeThePolicy_IsCheckedAllTheSame) {
   Open({});
   const std::string digest = Push(kTeamApp, "1", "early");

@@ -19,6 +19,10 @@ inline constexpr char kSimpleSigning[] =
     "application/vnd.dev.cosign.simplesigning.v1+json";
 inline constexpr char kSignatureAnnotation[] =
     "dev.cosignproject.cosign/signature";
+// The type of manifests that `cosign sign --registry-referrers-mode=oci-1-1`
+// makes refer to an image; otherwise they are as those under its tag.
+inline constexpr char kSignatureArtifact[] =
+    "application/vnd.dev.cosign.artifact.sig.v1+json";
 
 inline constexpr int64_t kMaxPayloadBytes = 16 << 10;
 // Of one image: more are not looked at, the newest first.

@@ -1,6 +1,7 @@
 #include "engine/image/signature/gate.h"
 
-#include <map>
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "base/status.h"
 #include "engine/image/digest.h"
 #include "engine/image/manifest.h"
+#include "engine/image/signature/search.h"
 #include "engine/image_refusal.h"
 
 namespace bulwark::engine::image {
@@ -15,11 +17,6 @@ namespace {
 
 constexpr size_t kKeptOfRepository = 8;
 constexpr size_t kMaxSpareIndex = 256 << 10;
-
-// Where cosign puts the signatures of a document.
-std::string SignatureTag(absl::string_view digest) {
-  return absl::StrCat("sha256-", HexOf(digest), ".sig");
-}
 
 // Which to keep: the one that holds, and a few for keys that may come.
 std::vector<Signature> Choose(const SignatureRule& rule, const Reference& name,
@@ -37,6 +34,88 @@ std::vector<Signature> Choose(const SignatureRule& rule, const Reference& name,
     }
   }
   return chosen;
+}
+
+// Asked at another time, the registry may say something else.
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsCancelled(status) ||
+         absl::IsResourceExhausted(status);
+}
+
+// What was found so far, and what it is worth.
+class Inquiry {
+ public:
+  Inquiry(const SignatureRule& rule, const Reference& name, std::string digest)
+      : rule_(rule), name_(name), digest_(std::move(digest)) {}
+
+  // Take what one way has found, of the image or, unless it is empty, of the
+  // `index` that lists it. An error ends the search; what cannot be read, today
+  // or tomorrow, does not, since another way may do.
+  absl::Status TakeTagged(absl::StatusOr<std::vector<Signature>> found,
+                          const std::string& index) {
+    return Take(std::move(found), index, tag_trouble_);
+  }
+  absl::Status TakeReferring(absl::StatusOr<std::vector<Signature>> found,
+                             const std::string& index) {
+    return Take(std::move(found), index, list_trouble_);
+  }
+
+  const std::vector<Signature>& signatures() const { return signatures_; }
+  // Whether one of them will do.
+  bool holds() const { return holds_; }
+
+  // The verdict, with what stood in the way of another one.
+  absl::Status Conclude() const {
+    if (holds_) return absl::OkStatus();
+    if (signatures_.empty() && !tag_trouble_.ok()) return tag_trouble_;
+    const absl::Status& trouble =
+        tag_trouble_.ok() ? list_trouble_ : tag_trouble_;
+    const absl::Status verdict = Judge(signatures_);
+    if (trouble.ok()) return verdict;
+    return RefuseImage(
+        RefusalOf(verdict),
+        absl::StrCat(verdict.message(),
+                     "; there may be others: ", trouble.message()));
+  }
+
+ private:
+  absl::Status Take(absl::StatusOr<std::vector<Signature>> found,
+                    const std::string& index, absl::Status& trouble) {
+    if (!found.ok()) {
+      if (MayPass(found.status())) return found.status();
+      trouble.Update(found.status());
+      return absl::OkStatus();
+    }
+    for (Signature& signature : *found) signature.index = index;
+    holds_ = holds_ || Judge(*found).ok();
+    std::move(found->begin(), found->end(), std::back_inserter(signatures_));
+    return absl::OkStatus();
+  }
+  absl::Status Judge(const std::vector<Signature>& signatures) const {
+    return CheckSignatures(rule_, &name_, digest_, signatures);
+  }
+
+  const SignatureRule& rule_;
+  const Reference& name_;
+  const std::string digest_;
+  std::vector<Signature> signatures_;
+  bool holds_ = false;
+  absl::Status tag_trouble_, list_trouble_;
+};
+
+// The index through which the image was chosen; "" if there is none.
+absl::StatusOr<std::string> IndexOf(Sources& sources, const Reference& name,
+                                    const std::string& digest,
+                                    const std::string& known) {
+  std::string document = known;
+  if (document.empty() && name.Version() != digest) {
+    absl::StatusOr<registry::ManifestDocument> found =
+        sources.FetchManifest(name.Version());
+    if (absl::IsNotFound(found.status())) return std::string();
+    if (!found.ok()) return found.status();
+    document = std::move(found->text);
+  }
+  return ListsManifest(document, digest) ? document : std::string();
 }
 
 }  // namespace
@@ -60,74 +139,31 @@ absl::Status SignatureGate::CheckAtRegistry(Sources& sources,
                                             const std::string& index) {
   const SignatureRule* rule = policy_.Find(name.registry, name.repository);
   if (rule == nullptr) return absl::OkStatus();
-  ASSIGN_OR_RETURN(std::vector<Signature> signatures,
-                   Fetch(sources, std::string(digest)));
-  absl::Status verdict = CheckSignatures(*rule, &name, digest, signatures);
-  if (!verdict.ok()) {
+  const std::string image(digest);
+  SignatureSearch search(&sources, blobs_);
+  Inquiry inquiry(*rule, name, image);
+  RETURN_IF_ERROR(inquiry.TakeTagged(search.ByTag(image), ""));
+  std::string document;
+  if (!inquiry.holds()) {
     // Signing an index signs what it lists.
-    std::string document = index;
-    if (document.empty() && name.Version() != digest) {
-      absl::StatusOr<registry::ManifestDocument> found =
-          sources.FetchManifest(name.Version());
-      if (found.ok()) {
-        document = std::move(found->text);
-      } else if (!absl::IsNotFound(found.status())) {
-        return found.status();
-      }
-    }
-    if (ListsManifest(document, digest)) {
-      ASSIGN_OR_RETURN(std::vector<Signature> more,
-                       Fetch(sources, DigestOf(document)));
-      for (Signature& signature : more) {
-        signature.index = document;
-        signatures.push_back(std::move(signature));
-      }
-      verdict = CheckSignatures(*rule, &name, digest, signatures);
+    ASSIGN_OR_RETURN(document, IndexOf(sources, name, image, index));
+    if (!document.empty()) {
+      RETURN_IF_ERROR(
+          inquiry.TakeTagged(search.ByTag(DigestOf(document)), document));
     }
   }
-  if (!verdict.ok()) return verdict;
+  // Last, since most registries have nothing there.
+  if (!inquiry.holds()) {
+    RETURN_IF_ERROR(inquiry.TakeReferring(search.ByReferrers(image), ""));
+  }
+  if (!inquiry.holds() && !document.empty()) {
+    RETURN_IF_ERROR(inquiry.TakeReferring(
+        search.ByReferrers(DigestOf(document)), document));
+  }
+  RETURN_IF_ERROR(inquiry.Conclude());
   return Annotate(
-      kept_.Keep(digest, Choose(*rule, name, digest, std::move(signatures))),
+      kept_.Keep(digest, Choose(*rule, name, digest, inquiry.signatures())),
       "keep its signatures");
-}
-
-absl::StatusOr<std::vector<Signature>> SignatureGate::Fetch(
-    Sources& sources, const std::string& subject) const {
-  const absl::StatusOr<registry::ManifestDocument> document =
-      sources.FetchManifest(SignatureTag(subject));
-  if (absl::IsNotFound(document.status())) return std::vector<Signature>();
-  absl::StatusOr<std::vector<SignatureLayer>> layers =
-      document.ok() ? ParseSignatureManifest(document->text)
-                    : document.status();
-  if (absl::IsInvalidArgument(layers.status())) {
-    return RefuseImage(
-        kSignatureInvalid,
-        absl::StrCat("what the registry has as ", SignatureTag(subject),
-                     " is not a signature: ", layers.status().message(),
-                     "; sign the image again"));
-  }
-  if (!layers.ok()) return Annotate(layers.status(), "look for its signature");
-  std::map<std::string, std::string> payloads;  // by digest
-  std::vector<Signature> signatures;
-  for (const SignatureLayer& layer : *layers) {
-    auto it = payloads.find(layer.digest);
-    if (it == payloads.end()) {
-      if (payloads.size() >= kMaxPayloads) continue;
-      absl::StatusOr<std::string> payload =
-          sources.ReadBlob({kSimpleSigning, layer.digest, layer.size}, blobs_);
-      // One that is gone or was altered is no signature; others may be.
-      if (absl::IsNotFound(payload.status()) ||
-          absl::IsDataLoss(payload.status())) {
-        payload = std::string();
-      }
-      if (!payload.ok()) {
-        return Annotate(payload.status(), "fetch its signature");
-      }
-      it = payloads.emplace(layer.digest, *std::move(payload)).first;
-    }
-    signatures.push_back({it->second, layer.signature, ""});
-  }
-  return signatures;
 }
 
 }  // namespace bulwark::engine::image

@@ -27,10 +27,11 @@ class SignatureGate {
   // digest alone.
   absl::Status CheckKept(const Reference* name, absl::string_view digest) const;
 
-  // With the signatures that the registry has now, which are kept if they will
-  // do. `sources` are those of the image's repository. `index`: the document
-  // through which the image was chosen, empty if there was none or it is not
-  // known, when the registry is asked for it. Other errors are the registry's.
+  // With the signatures that the registry has now, by tag and, if none of those
+  // will do, by referrers; they are kept if they will do. `sources` are those
+  // of the image's repository. `index`: the document through which the image
+  // was chosen, empty if there was none or it is not known, when the registry
+  // is asked for it. Other errors are the registry's.
   absl::Status CheckAtRegistry(Sources& sources, const Reference& name,
                                absl::string_view digest,
                                const std::string& index);
@@ -41,9 +42,6 @@ class SignatureGate {
   }
 
  private:
-  absl::StatusOr<std::vector<Signature>> Fetch(
-      Sources& sources, const std::string& subject) const;
-
   const SignaturePolicy policy_;
   KeptSignatures kept_;
   BlobStore* const blobs_;

@@ -341,7 +341,9 @@ ServerResponse FakeRegistry::HandleManifest(const std::string& repository,
 
 ServerResponse FakeRegistry::HandleReferrers(const std::string& repository,
                                              const std::string& digest) {
-  if (faults_.no_referrers) return {404, {}, "404 page not found", -1};
+  if (faults_.no_referrers != 0) {
+    return {faults_.no_referrers, {}, "page not found", -1};
+  }
   Json manifests = Json::array();
   for (const auto& [name, stored] : repositories_[repository].manifests) {
     if (!image::IsDigest(name)) continue;
@@ -352,11 +354,15 @@ ServerResponse FakeRegistry::HandleReferrers(const std::string& repository,
         image::StringField(*subject, "digest") != digest) {
       continue;
     }
-    manifests.push_back(
-        Json{{"mediaType", stored.media_type},
-             {"digest", name},
-             {"size", stored.text.size()},
-             {"artifactType", image::StringField(*object, "artifactType")}});
+    std::string type = image::StringField(*object, "artifactType");
+    const Json* config = image::Find(*object, "config");
+    if (type.empty() && config != nullptr) {
+      type = image::StringField(*config, "mediaType");
+    }
+    manifests.push_back(Json{{"mediaType", stored.media_type},
+                             {"digest", name},
+                             {"size", stored.text.size()},
+                             {"artifactType", type}});
   }
   return {200,
           {},

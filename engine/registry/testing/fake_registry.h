@@ -45,7 +45,7 @@ struct RegistryFaults {
   bool wrong_digest = false;  // of the manifest that it says it has stored
   int loses_blobs = 0;        // manifests that find no layers any more
   bool no_oci = false;        // refuses OCI's media types
-  bool no_referrers = false;  // has not the API
+  int no_referrers = 0;       // the status of a registry without the API
 
   // Of tokens, which GET /token gives to everybody.
   int token_uses = 0;          // requests that one is good for; 0: none wanted

@@ -65,7 +65,8 @@ std::string PayloadOf(absl::string_view docker_reference,
       R"("},"type":"cosign container image signature"},"optional":null})");
 }
 
-std::string SignatureManifest(const std::vector<SignedPayload>& signatures) {
+std::string SignatureManifest(const std::vector<SignedPayload>& signatures,
+                              absl::string_view subject) {
   std::string layers;
   for (const SignedPayload& s : signatures) {
     absl::StrAppend(&layers, layers.empty() ? "" : ",", R"({"mediaType":")",
@@ -74,10 +75,16 @@ std::string SignatureManifest(const std::vector<SignedPayload>& signatures) {
                     R"(","annotations":{")", kSignatureAnnotation, R"(":")",
                     absl::Base64Escape(s.signature), R"("}})");
   }
+  std::string refers;
+  if (!subject.empty()) {
+    refers = absl::StrCat(R"(,"subject":{"mediaType":")", kOciManifest,
+                          R"(","size":2,"digest":")", subject, R"("})");
+  }
   return absl::StrCat(R"({"schemaVersion":2,"mediaType":")", kOciManifest,
-                      R"(","config":{"mediaType":")", kOciConfig,
+                      R"(","config":{"mediaType":")",
+                      subject.empty() ? kOciConfig : kSignatureArtifact,
                       R"(","size":2,"digest":")", DigestOf("{}"),
-                      R"("},"layers":[)", layers, "]}");
+                      R"("},"layers":[)", layers, "]", refers, "}");
 }
 
 }  // namespace bulwark::engine::image::testing

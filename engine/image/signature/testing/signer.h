@@ -37,8 +37,10 @@ struct SignedPayload {
   std::string payload;
   std::string signature;  // DER
 };
-// The manifest that holds them, and the digest of its configuration, "{}".
-std::string SignatureManifest(const std::vector<SignedPayload>& signatures);
+// The manifest that holds them; its configuration is "{}". With a `subject`,
+// the digest of an image, it is an artifact that refers to that.
+std::string SignatureManifest(const std::vector<SignedPayload>& signatures,
+                              absl::string_view subject = "");
 
 }  // namespace bulwark::engine::image::testing
 
