@@ -210,16 +210,24 @@ TEST_P(ResourcesTest, WhenDisksAreThrottled_ThenTheKernelHasIt) {
   const auto of = [&](int rate) {
     return Json::array({{{"major", major}, {"minor", minor}, {"rate", rate}}});
   };
+  const char* const io = Workspace::pure_v2() ? "io" : "blkio";
   const std::string bytes = disk + " 1048576";
   const std::string calls = disk + " 500";
-  ExpectSet({{"/blockIO/throttleReadBpsDevice", of(1048576), "blkio",
-              "blkio.throttle.read_bps_device", bytes.c_str(), "", ""},
-             {"/blockIO/throttleWriteBpsDevice", of(1048576), "blkio",
-              "blkio.throttle.write_bps_device", bytes.c_str(), "", ""},
-             {"/blockIO/throttleReadIOPSDevice", of(500), "blkio",
-              "blkio.throttle.read_iops_device", calls.c_str(), "", ""},
-             {"/blockIO/throttleWriteIOPSDevice", of(500), "blkio",
-              "blkio.throttle.write_iops_device", calls.c_str(), "", ""}});
+  // Version 2 has all of a disk's in one line.
+  const std::string all =
+      disk + " rbps=1048576 wbps=1048576 riops=500 wiops=500\n";
+  ExpectSet(
+      {{"/blockIO/throttleReadBpsDevice", of(1048576), io,
+        "blkio.throttle.read_bps_device", bytes.c_str(), "io.max", all.c_str()},
+       {"/blockIO/throttleWriteBpsDevice", of(1048576), io,
+        "blkio.throttle.write_bps_device", bytes.c_str(), "io.max",
+        all.c_str()},
+       {"/blockIO/throttleReadIOPSDevice", of(500), io,
+        "blkio.throttle.read_iops_device", calls.c_str(), "io.max",
+        all.c_str()},
+       {"/blockIO/throttleWriteIOPSDevice", of(500), io,
+        "blkio.throttle.write_iops_device", calls.c_str(), "io.max",
+        all.c_str()}});
 }
 
 TEST_P(ResourcesTest, WhenTheKernelRefusesAValue_ThenNothingIsLeft) {
