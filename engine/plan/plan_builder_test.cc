@@ -85,6 +85,36 @@ TEST(PlanBuilderTest, WhenThereAreTooManySlots_IsExhausted) {
   EXPECT_THAT(b.Build(), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
+TEST(PlanBuilderTest, WhenThereAreTooManySteps_IsExhausted) {
+  PlanBuilder b = Sample();
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan sample, b.Build());
+  const size_t room = child::kMaxSteps - sample.steps.size();
+  for (size_t i = 0; i < room; ++i) {
+    b.Add(Stage::kIdentity, StepKind::kHostname, "set host name", {});
+  }
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan full, b.Build());
+  EXPECT_EQ(Open(full.bytes), 0);
+  b.Add(Stage::kIdentity, StepKind::kHostname, "set host name", {});
+  EXPECT_THAT(b.Build(), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(PlanBuilderTest, WhenItIsTooLong_IsExhausted) {
+  const auto with_name = [](size_t size) {
+    PlanBuilder b = Sample();
+    StepArgs args;
+    args.str = std::string(size, 'n');
+    b.Add(Stage::kIdentity, StepKind::kHostname, "set host name", args);
+    return b.Build();
+  };
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan small, with_name(8));
+  // Whole words, as filters that come after the text are aligned.
+  const size_t room = (child::kMaxPlanBytes - small.bytes.size()) / 8 * 8;
+  ASSERT_OK_AND_ASSIGN(const CompiledPlan full, with_name(8 + room));
+  EXPECT_EQ(Open(full.bytes), 0);
+  EXPECT_THAT(with_name(16 + room),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
 TEST(PlanBuilderTest, WhenTheSpecIsToBlame_FailureIsInvalidArgument) {
   ASSERT_OK_AND_ASSIGN(CompiledPlan plan, Sample().Build());
   EXPECT_THAT(LaunchFailure(plan, 3, ENOENT),

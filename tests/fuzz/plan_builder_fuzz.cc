@@ -22,6 +22,8 @@ constexpr StepKind kPlain[] = {
     StepKind::kBindHost, StepKind::kWorkdir, StepKind::kRlimit,
 };
 
+constexpr size_t kLong = 16;  // instructions
+
 struct Added {
   Stage stage;
   StepKind kind;
@@ -47,7 +49,13 @@ void AddStep(fuzz::Input& input, PlanBuilder& builder,
   step.stage = static_cast<Stage>(input.Below(static_cast<int>(Stage::kExec)));
   if (input.Below(8) == 0) {
     step.kind = StepKind::kSeccomp;
-    step.bytes.resize(8 * input.Below(5000), 'f');
+    // One filter that is long is enough: more of them are page faults, and
+    // these would take more of the time than the code under test.
+    size_t size = input.Below(5000);
+    for (const Added& other : added) {
+      if (other.bytes.size() >= 8 * kLong) size %= kLong;
+    }
+    step.bytes.resize(8 * size, 'f');
     builder.AddSeccomp(step.stage, step.bytes);
     if (!step.bytes.empty()) added.push_back(std::move(step));
     return;
