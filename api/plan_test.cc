@@ -358,6 +358,22 @@ TEST_F(PlanTest, WhenAppliedAgainWithPullAlways_AsksForTheImagesAlone) {
   EXPECT_FALSE(asked.batch.empty());
 }
 
+// A job's image is settled once, and a cron job's by each run.
+TEST_F(PlanTest, WhenJobsAreAppliedAgainWithPullAlways_NothingIsAsked) {
+  for (const char* text :
+       {"job { metadata { name: 'j' } spec { containers { image: 'a:1' pull: "
+        "ALWAYS } } }",
+        "cron_job { metadata { name: 'c' } spec { schedule: '* * * * *' job { "
+        "containers { image: 'a:1' pull: ALWAYS } } } }"}) {
+    const v1::Object object = Parse(text);
+    ASSERT_OK_AND_ASSIGN(const ApplyPlan first, Plan({object}));
+    StoreAsIs(first.response.results(0).object());
+    ASSERT_OK_AND_ASSIGN(const ApplyPlan again, Plan({object}));
+    EXPECT_TRUE(again.batch.empty()) << text;
+    EXPECT_EQ(again.response.results(0).action(), v1::ApplyResult::UNCHANGED);
+  }
+}
+
 TEST_F(PlanTest, WhenAJobHasBegun_OnlyItsNumbersMayChange) {
   const std::string job =
       "job { metadata { name: 'j' } spec { containers { image: 'a:1' } ";

@@ -170,6 +170,86 @@ TEST_F(JobsTest, WhenAServiceWaitsForAJob_StartsAfterItsEnd) {
   EXPECT_EQ(GetJob(world, "migrate").status().succeeded(), 1);
 }
 
+// What all executions of a job run; empty if that is not one image.
+std::string DigestOf(World& world, const std::string& job) {
+  auto revisions =
+      scheduler::ListRevisionsOf(world.store, "job", "default", job);
+  if (!revisions.ok() || revisions->size() != 1) return "";
+  const auto& digests = (*revisions)[0].image_digests();
+  return digests.empty() ? "" : digests.begin()->second;
+}
+
+// As of a service's revision: what runs does not move with the tag, also not if
+// the same job is applied again.
+TEST_F(JobsTest, WhenTheTagMovesInTheMiddle_AllExecutionsRunOneImage) {
+  v1::Object job = MakeJob("import", "good:1", 4, 1);
+  job.mutable_job()->mutable_spec()->mutable_containers(0)->set_pull(
+      v1::Container::ALWAYS);
+  world.ApplyObject(job);
+  ASSERT_TRUE(world.AdvanceUntil(absl::Minutes(1), [&] {
+    return GetJob(world, "import").status().succeeded() == 1;
+  }));
+  const std::string first = DigestOf(world, "import");
+  ASSERT_NE(first, "");
+  world.Publish("good:1", {absl::InfiniteDuration(), absl::Seconds(1), 3}, 2);
+  world.ApplyObject(job);
+  world.CrashDaemon();
+  ASSERT_TRUE(AwaitEnd("import", absl::Minutes(1)));
+  EXPECT_TRUE(IsComplete(GetJob(world, "import")));
+  EXPECT_EQ(DigestOf(world, "import"), first);
+  // Nor does one that has ended begin anew.
+  world.ApplyObject(job);
+  world.Advance(absl::Minutes(1));
+  EXPECT_EQ(Executions(world, "import").size(), 4u);
+  EXPECT_EQ(DigestOf(world, "import"), first);
+}
+
+// Each run of a cron job is a job of its own, and asks what the tag means when
+// it is made, as its policy says.
+TEST_F(JobsTest, WhenTheTagMovesBetweenRuns_TheNextAsksAsItsPolicySays) {
+  world.Publish("kept:1", {absl::InfiniteDuration(), absl::Seconds(1), 0});
+  const auto cron_job = [](const std::string& name, const std::string& image,
+                           v1::Container::PullPolicy pull) {
+    v1::Object object;
+    v1::CronJob& cron = *object.mutable_cron_job();
+    cron.mutable_metadata()->set_name(name);
+    cron.mutable_spec()->set_schedule("* * * * *");
+    v1::JobSpec& job = *cron.mutable_spec()->mutable_job();
+    job = MakeJob(name, image, 1, 1).job().spec();
+    job.mutable_containers(0)->set_pull(pull);
+    return object;
+  };
+  world.ApplyObject(cron_job("always", "good:1", v1::Container::ALWAYS));
+  world.ApplyObject(cron_job("missing", "kept:1", v1::Container::MISSING));
+  // Each kind's run of the next minute, once it has ended.
+  const auto next_run = [&](std::string& always, std::string& missing) {
+    const absl::Time minute = absl::FromUnixSeconds(
+        (absl::ToUnixSeconds(world.clock.Now()) / 60 + 1) * 60);
+    const std::string a = scheduler::CronRunName("always", minute);
+    const std::string m = scheduler::CronRunName("missing", minute);
+    ASSERT_TRUE(world.AdvanceUntil(absl::Seconds(110), [&] {
+      return IsFinished(GetJob(world, a)) && IsFinished(GetJob(world, m));
+    }));
+    always = DigestOf(world, a);
+    missing = DigestOf(world, m);
+  };
+  std::string always, missing, later, same;
+  next_run(always, missing);
+  ASSERT_NE(always, "");
+  ASSERT_NE(missing, "");
+  for (const char* image : {"good:1", "kept:1"}) {
+    world.Publish(image, {absl::InfiniteDuration(), absl::Seconds(1), 0}, 2);
+  }
+  world.images.FailPulls(absl::UnavailableError("registry is down"), 2);
+  world.CrashDaemon();
+  next_run(later, same);
+  EXPECT_EQ(later, *world.images.Lookup("good:1"));
+  EXPECT_NE(later, always);
+  EXPECT_EQ(same, missing);
+  world.Delete("always", "cron-job");
+  world.Delete("missing", "cron-job");
+}
+
 // A job and a service may have one name.
 TEST_F(JobsTest, WhenAServiceHasTheSameName_TheyDoNotMeet) {
   world.Apply(World::MakeService("same", "endless:1", 2));
