@@ -254,10 +254,7 @@ absl::StatusOr<const v1::Replica*> ChooseReplica(const OwnerView& view,
     if (ready == nullptr && usable) ready = &replica;
   }
   if (ready != nullptr) return ready;
-  return WithRemedy(
-      absl::FailedPreconditionError(absl::StrCat(
-          "run a command in ", target, ": no replica of it is ready")),
-      "name a replica to use one that is not ready");
+  return NoneToRunIn(target, view.replicas);
 }
 
 absl::StatusOr<ContainerRef> ChooseContainer(const OwnerView& view,

@@ -83,6 +83,11 @@ absl::StatusOr<v1::Template> FindTemplate(store::MetadataStore& store,
 absl::Status InWordsOfUsers(const absl::Status& status,
                             const ContainerRef& container);
 
+// Why no replica of `target` can run a command: one of them is paused, or none
+// is ready.
+absl::Status NoneToRunIn(const std::string& target,
+                         const std::vector<v1::Replica>& replicas);
+
 }  // namespace bulwark::api
 
 #endif  // API_CONTAINER_LOOKUP_H_

@@ -396,6 +396,20 @@ TEST_F(ContainersTest, WhenStartedWrongly_ExecSaysWhy) {
   EXPECT_EQ(Exec(StartOf({"true"}, "web-1-aaaaa")).exit_code, 0);
 }
 
+TEST_F(ContainersTest, WhenTheOnlyOneIsPaused_ExecSaysSo) {
+  v1::Object paused = Replica("web", 1, false, "c1");
+  paused.mutable_replica()->mutable_status()->mutable_containers(0)->set_paused(
+      true);
+  Put(Replica("web", 0, false, "c0"));
+  Put(paused);
+  EXPECT_THAT(Exec(StartOf({"true"})).status,
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("container web of web-1-aaaaa is paused")));
+  // Others are as good as ever.
+  Put(Replica("web", 0, true, "c0"));
+  EXPECT_EQ(Exec(StartOf({"true"})).exit_code, 0);
+}
+
 TEST_F(ContainersTest, WhenDetached_TheCallEndsOnceItRuns) {
   v1::ExecRequest request = StartOf({"true"});
   request.mutable_start()->set_detach(true);
