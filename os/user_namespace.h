@@ -37,6 +37,11 @@ struct UserNamespace {
 // its cost does not depend on our size.
 absl::StatusOr<UserNamespace> MakeUserNamespace(const IdRange& ids);
 
+// As MakeUserNamespace, but without ids, so nobody is anybody in it until
+// MapUserNamespace has given it a range. That works once.
+absl::StatusOr<UserNamespace> MakeUnmappedUserNamespace();
+absl::Status MapUserNamespace(int user_namespace, const IdRange& ids);
+
 // Whether containers can have user namespaces of their own: those can be made
 // and mount proc and sysfs, and a directory like `path` can be mounted with
 // other ids. Some milliseconds.

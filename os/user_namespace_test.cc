@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,8 +41,8 @@ TEST(UserNamespaceTest, WhenMade_TheNetworkNamespaceBelongsToIt) {
   EXPECT_EQ(Inode(owner.get()), Inode(made.user.get()));
 }
 
-TEST(UserNamespaceTest, WhenEntered_RootInsideIsTheFirstOfTheRange) {
-  ASSERT_OK_AND_ASSIGN(const UserNamespace made, MakeUserNamespace(kIds));
+// Whether root of it is the first of kIds, seen by the owners of a file.
+void ExpectMapped(const UserNamespace& made) {
   const TempDir dir;
   const std::string file = dir / "file";
   ASSERT_EQ(chmod((dir / ".").c_str(), 0777), 0);
@@ -59,6 +60,35 @@ TEST(UserNamespaceTest, WhenEntered_RootInsideIsTheFirstOfTheRange) {
   ASSERT_EQ(stat(file.c_str(), &st), 0);
   EXPECT_EQ(st.st_uid, kIds.first + 5);
   EXPECT_EQ(st.st_gid, kIds.first + 7);
+}
+
+TEST(UserNamespaceTest, WhenEntered_RootInsideIsTheFirstOfTheRange) {
+  ASSERT_OK_AND_ASSIGN(const UserNamespace made, MakeUserNamespace(kIds));
+  ExpectMapped(made);
+}
+
+TEST(UserNamespaceTest, WhenMappedLater_IsAsIfMadeSo) {
+  const int dumpable = prctl(PR_GET_DUMPABLE);
+  const size_t before = OpenFiles();
+  ASSERT_OK_AND_ASSIGN(const UserNamespace made, MakeUnmappedUserNamespace());
+  const UniqueFd owner(ioctl(made.network.get(), NS_GET_USERNS));
+  EXPECT_EQ(Inode(owner.get()), Inode(made.user.get()));
+  ASSERT_OK(MapUserNamespace(made.user.get(), kIds));
+  ExpectMapped(made);
+  EXPECT_EQ(OpenFiles(), before + 3);
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+  // The process that entered had our memory.
+  EXPECT_EQ(prctl(PR_GET_DUMPABLE), dumpable);
+}
+
+TEST(UserNamespaceTest, WhenMappedTwiceOrNoNamespace_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const UserNamespace made, MakeUserNamespace(kIds));
+  EXPECT_THAT(MapUserNamespace(made.user.get(), kIds),
+              StatusIs(absl::StatusCode::kPermissionDenied));
+  ExpectMapped(made);
+  EXPECT_THAT(MapUserNamespace(made.network.get(), kIds),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
 }
 
 TEST(UserNamespaceTest, WhenManyAreMadeAtOnce_NoneIsLeftBehind) {

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,19 +16,6 @@ namespace bulwark::netmesh {
 namespace {
 
 constexpr absl::string_view kInterface = "eth0";
-
-// Inside a sandbox, before its link is made. Whatever runs there may bind low
-// ports and ping without capabilities, as Docker allows too.
-absl::Status WriteSandboxSysctls(bool ipv6) {
-  RETURN_IF_ERROR(WriteNetSysctl("ipv4/ip_unprivileged_port_start", "0", true));
-  RETURN_IF_ERROR(
-      WriteNetSysctl("ipv4/ping_group_range", "0 2147483647", true));
-  RETURN_IF_ERROR(WriteNetSysctl("ipv6/conf/all/accept_ra", "0", true));
-  RETURN_IF_ERROR(WriteNetSysctl("ipv6/conf/default/accept_ra", "0", true));
-  // For links to come; loopback keeps ::1.
-  return WriteNetSysctl("ipv6/conf/default/disable_ipv6", ipv6 ? "0" : "1",
-                        true);
-}
 
 std::vector<std::string> AliasFields(const SandboxSpec& spec) {
   const std::string ids =
@@ -219,21 +207,30 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
                                        UniqueFd netns) {
   const std::string pin = PinPath(plan.spec.id);
   Rollback undo;
+  std::optional<os::Netlink> inside;
   if (!netns.ok()) {
     // What an attempt that failed, or a namespace that is gone, left behind.
     RETURN_IF_ERROR(os::UnpinNetns(pin));
     if (plan.spec.ids.size == 0) {
       ASSIGN_OR_RETURN(netns, dataplane_->worker().Create());
     } else {
-      ASSIGN_OR_RETURN(os::UserNamespace made,
-                       os::MakeUserNamespace(plan.spec.ids));
+      ASSIGN_OR_RETURN(SandboxNamespace made, spares_->Take(plan.spec.ids));
       netns = std::move(made.network);
+      inside = std::move(made.netlink);
     }
     RETURN_IF_ERROR(os::PinNetns(netns.get(), pin));
     undo.Add([&] { os::UnpinNetns(pin).IgnoreError(); });
   }
-  RETURN_IF_ERROR(dataplane_->worker().Run(
-      netns.get(), [&] { return ConnectSandbox(plan, network, netns.get()); }));
+  if (!inside.has_value()) {
+    ASSIGN_OR_RETURN(inside,
+                     PrepareNamespace(dataplane_->worker(), netns.get()));
+  }
+  if (plan.address6.has_value()) {
+    RETURN_IF_ERROR(dataplane_->worker().Run(netns.get(), [] {
+      return WriteNetSysctl("ipv6/conf/default/disable_ipv6", "0", true);
+    }));
+  }
+  RETURN_IF_ERROR(ConnectSandbox(plan, network, netns.get(), *inside));
   os::Netlink& netlink = dataplane_->netlink();
   const std::string name =
       LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
@@ -251,15 +248,9 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
   return absl::OkStatus();
 }
 
-// Runs in the sandbox's namespace.
 absl::Status LinuxNetwork::ConnectSandbox(const SandboxPlan& plan,
-                                          const NetworkPlan& network,
-                                          int netns) {
-  RETURN_IF_ERROR(WriteSandboxSysctls(plan.address6.has_value()));
-  ASSIGN_OR_RETURN(os::Netlink inside, os::Netlink::Open());
-  ASSIGN_OR_RETURN(os::Link lo, inside.GetLink("lo"));
-  RETURN_IF_ERROR(inside.ChangeLink(lo.index, {.up = true}));
-
+                                          const NetworkPlan& network, int netns,
+                                          os::Netlink& inside) {
   os::Netlink& outside = dataplane_->netlink();
   ASSIGN_OR_RETURN(os::Link bridge,
                    outside.GetLink(LinkName(config_.instance, LinkKind::kBridge,
@@ -304,7 +295,7 @@ absl::Status LinuxNetwork::ConnectSandbox(const SandboxPlan& plan,
 
 absl::Status LinuxNetwork::DeleteSandbox(absl::string_view id) {
   absl::MutexLock op(&op_mu_);
-  ASSIGN_OR_RETURN(Dataplane * plane, Ready());
+  RETURN_IF_ERROR(Ready().status());
   SandboxPlan plan;
   {
     absl::MutexLock lock(&mu_);

@@ -15,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "netmesh/linux/dataplane.h"
 #include "netmesh/linux/rule_watcher.h"
+#include "netmesh/linux/spare_namespaces.h"
 #include "netmesh/network.h"
 #include "netmesh/plan.h"
 
@@ -22,7 +23,8 @@ namespace bulwark::netmesh {
 
 // The kernel holds all the state: each link's alias holds the spec of its
 // network or sandbox, and is set last, so that Recover() knows what is half
-// made. One thread, the data plane's worker, enters other namespaces.
+// made. Only workers enter other namespaces: the data plane's, and that of the
+// namespaces made ahead.
 class LinuxNetwork final : public Network {
  public:
   explicit LinuxNetwork(LinuxNetworkConfig config);
@@ -88,7 +90,8 @@ class LinuxNetwork final : public Network {
                            UniqueFd netns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status ConnectSandbox(const SandboxPlan& plan,
-                              const NetworkPlan& network, int netns)
+                              const NetworkPlan& network, int netns,
+                              os::Netlink& inside)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
   const LinuxNetworkConfig config_;
@@ -97,6 +100,7 @@ class LinuxNetwork final : public Network {
   // One change at a time: the kernel serialises them anyway (rtnl_lock).
   absl::Mutex op_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   std::unique_ptr<Dataplane> dataplane_ ABSL_GUARDED_BY(op_mu_);
+  std::unique_ptr<SpareNamespaces> spares_ ABSL_GUARDED_BY(op_mu_);
   absl::Mutex mu_;
   NetworkTable table_ ABSL_GUARDED_BY(mu_);
 

@@ -19,6 +19,9 @@
 namespace bulwark::netmesh {
 namespace {
 
+// More than starts one after the other use up, whatever runs beside them.
+constexpr size_t kSpareNamespaces = 8;
+
 absl::StatusOr<std::vector<std::string>> ListDirectory(
     const std::string& path) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
@@ -57,6 +60,7 @@ absl::Status LinuxNetwork::Recover() {
       absl::MutexLock lock(&mu_);
       table_.Clear();
     }
+    ASSIGN_OR_RETURN(spares_, SpareNamespaces::Start(kSpareNamespaces));
     ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
     if (absl::Status status = Adopt(); !status.ok()) {
       dataplane_.reset();
@@ -251,6 +255,7 @@ absl::Status LinuxNetwork::Teardown() {
   RETURN_IF_ERROR(RemoveStrayPins());
   RETURN_IF_ERROR(dataplane_->Teardown());
   dataplane_.reset();
+  spares_.reset();
   return absl::OkStatus();
 }
 
