@@ -280,7 +280,9 @@ std::vector<ReplicaInfo> World::Replicas(const std::string& service) {
 std::vector<ReplicaInfo> World::Ready(const std::string& service) {
   std::vector<ReplicaInfo> ready;
   for (const ReplicaInfo& r : Replicas(service)) {
-    if (r.ready && r.state == "running") ready.push_back(r);
+    // One that has just lost its process may be called ready a little longer:
+    // a test that kills 0 ends itself.
+    if (r.ready && r.state == "running" && r.pid > 0) ready.push_back(r);
   }
   return ready;
 }
