@@ -37,6 +37,11 @@ const v1::ImageUpdateStatus& StatusOf(const ImageUpdateView& view) {
   return view.service.status().image_update();
 }
 
+std::string DigestIn(const v1::Revision& revision, const std::string& image) {
+  const auto it = revision.image_digests().find(image);
+  return it == revision.image_digests().end() ? "" : it->second;
+}
+
 // Revisions of the declared template, the newest first.
 std::vector<const v1::Revision*> Line(const ImageUpdateView& view) {
   std::vector<const v1::Revision*> line;
@@ -48,6 +53,19 @@ std::vector<const v1::Revision*> Line(const ImageUpdateView& view) {
               return a->number() > b->number();
             });
   return line;
+}
+
+// Whether a revision that is kept has tried this digest and came back. One that
+// another revision runs well is not what was wrong.
+bool CameBack(const std::vector<const v1::Revision*>& line,
+              const std::string& image, const std::string& digest) {
+  bool failed = false;
+  for (const v1::Revision* r : line) {
+    if (DigestIn(*r, image) != digest) continue;
+    if (r->failure().empty() && r->good()) return false;
+    failed = failed || !r->failure().empty();
+  }
+  return failed;
 }
 
 // What runs, or would if the newest had not failed.
@@ -63,11 +81,6 @@ bool IsRolling(const ImageUpdateView& view,
   const v1::Revision* newest = line.empty() ? nullptr : line.front();
   return newest == nullptr ||
          (newest->failure().empty() && !newest->has_complete_time());
-}
-
-std::string DigestIn(const v1::Revision& revision, const std::string& image) {
-  const auto it = revision.image_digests().find(image);
-  return it == revision.image_digests().end() ? "" : it->second;
 }
 
 // When the window that is open lets this service begin.
@@ -160,7 +173,10 @@ v1::ImageUpdateStatus CurrentStatus(const ImageUpdateView& view) {
     if (r->failure().empty()) continue;
     for (const std::string& image : images) {
       const std::string digest = DigestIn(*r, image);
-      if (digest.empty() || digest == DigestIn(*base, image)) continue;
+      if (digest.empty() || digest == DigestIn(*base, image) ||
+          !CameBack(line, image, digest)) {
+        continue;
+      }
       (*status.mutable_rejected())[image] = digest;
     }
   }
@@ -190,6 +206,7 @@ ImageUpdatePlan PlanImageUpdate(const ImageUpdateView& view,
   plan.digests.insert(base->image_digests().begin(),
                       base->image_digests().end());
   Digests changes;
+  // The status names but the last that came back; a tag may go to and fro.
   for (const auto& [image, found] : lookups) {
     if (!found.ok()) {
       if (plan.status.error().empty()) {
@@ -199,12 +216,10 @@ ImageUpdatePlan PlanImageUpdate(const ImageUpdateView& view,
       continue;
     }
     const auto rejected = plan.status.rejected().find(image);
-    if (rejected != plan.status.rejected().end() &&
-        rejected->second == *found) {
-      plan.status.mutable_pending()->erase(image);
-      continue;
-    }
-    if (DigestIn(*base, image) == *found) {
+    const bool came_back = (rejected != plan.status.rejected().end() &&
+                            rejected->second == *found) ||
+                           CameBack(line, image, *found);
+    if (came_back || DigestIn(*base, image) == *found) {
       plan.status.mutable_pending()->erase(image);
       continue;
     }

@@ -119,6 +119,35 @@ TEST_F(ImageUpdateTest, WhenADigestCameBack_ItIsRejectedAndNotTriedAgain) {
   EXPECT_THAT(PlanImageUpdate(view_, {{"app:1", kOld}}).changes, IsEmpty());
 }
 
+// A tag that goes to and fro between two bad images would be followed for ever.
+TEST_F(ImageUpdateTest, WhenSeveralCameBack_NoneIsTriedAgain) {
+  Record(2, {{"app:1", kNew}}).Failed();
+  Record(3, {{"app:1", kNewer}}).Failed();
+  EXPECT_THAT(CurrentStatus(view_).rejected(),
+              UnorderedElementsAre(Pair("app:1", kNewer)));
+  for (const char* digest : {kNew, kNewer}) {
+    const ImageUpdatePlan plan = PlanImageUpdate(view_, {{"app:1", digest}});
+    EXPECT_THAT(plan.changes, IsEmpty()) << digest;
+    EXPECT_TRUE(plan.status.pending().empty()) << digest;
+  }
+  EXPECT_THAT(PlanImageUpdate(view_, {{"app:1", "sha256:newest"}}).changes,
+              ElementsAre(Pair("app:1", "sha256:newest")));
+}
+
+// Revision 2 failed by the other image: its digest of this one has run well.
+TEST_F(ImageUpdateTest, WhenADigestRanWellElsewhere_ATagMayGoBackToIt) {
+  Declare({"app:1", "side:1"});
+  view_.revisions.clear();
+  Record(1, {{"app:1", kOld}, {"side:1", kOld}}).Good();
+  Record(2, {{"app:1", kOld}, {"side:1", kNew}}).Failed();
+  Record(3, {{"app:1", kNew}, {"side:1", kOld}}).Good();
+  EXPECT_THAT(CurrentStatus(view_).rejected(),
+              UnorderedElementsAre(Pair("side:1", kNew)));
+  const ImageUpdatePlan plan =
+      PlanImageUpdate(view_, {{"app:1", kOld}, {"side:1", kNew}});
+  EXPECT_THAT(plan.changes, ElementsAre(Pair("app:1", kOld)));
+}
+
 TEST_F(ImageUpdateTest, WhenTheRevisionIsForgotten_TheRejectionIsNot) {
   (*status().mutable_rejected())["app:1"] = kNew;
   EXPECT_THAT(PlanImageUpdate(view_, {{"app:1", kNew}}).changes, IsEmpty());

@@ -46,6 +46,9 @@ class ImagePolicyTest : public Suite {
   // The daemon, with a policy for what is below team/.
   static void Restart(const std::string& key) {
     world().StopDaemon();
+    Start(key);
+  }
+  static void Start(const std::string& key) {
     world().StartDaemon(
         {"--require-signature", absl::StrCat(Address(), "/team=", key)});
   }
@@ -202,6 +205,33 @@ TEST_F(ImagePolicyTest, WhenTheNewImageCrashes_ItIsTakenBackAndNotTriedAgain) {
   EXPECT_TRUE(world().AwaitReady("crash", 1)) << Describe("crash");
   EXPECT_THAT(Describe("crash"), HasSubstr("(last good: 1)"));
   Ctl({"delete", "service", "crash", "--wait"});
+}
+
+TEST_F(ImagePolicyTest, WhenTheDaemonIsKilledMeanwhile_ABadImageComesBack) {
+  const std::string app = Push("free/killed:1", "1");
+  ASSERT_TRUE(world().Apply(Service("killed", app)).ok());
+  ASSERT_TRUE(world().AwaitReady("killed", 1)) << Describe("killed");
+  Push("free/killed:1", "2", "exit 3");
+  ASSERT_TRUE(world().Apply(Service("killed", app, kFollow)).ok());
+  const auto updated = [] {
+    return world().Ctl({"get", "revision", "killed-2", "-o", "yaml"});
+  };
+  // In the middle of the rollout, and when it has been given up.
+  ASSERT_TRUE(Eventually([&] { return updated().ok(); })) << Describe("killed");
+  world().KillDaemon();
+  Start(world().Path("team.pub"));
+  ASSERT_TRUE(Eventually(
+      [&] { return updated().out.find("failure:") != std::string::npos; },
+      absl::Seconds(60)))
+      << updated().out << Describe("killed");
+  world().KillDaemon();
+  Start(world().Path("team.pub"));
+  EXPECT_TRUE(AwaitDescribed("killed", "came back and is not tried again"))
+      << Describe("killed");
+  EXPECT_TRUE(world().AwaitReady("killed", 1)) << Describe("killed");
+  EXPECT_THAT(Describe("killed"), HasSubstr("1 (last good: 1)"));
+  EXPECT_FALSE(Exists("revision", "killed-3"));
+  Ctl({"delete", "service", "killed", "--wait"});
 }
 
 TEST_F(ImagePolicyTest, WhenTheWindowIsClosed_TheNewImageWaits) {

@@ -2,6 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "scheduler/times.h"
 #include "tests/sim/world.h"
@@ -246,6 +251,149 @@ TEST_F(ImageUpdateTest, WhenTheDaemonDiesAtAnyStep_OneRevisionComes) {
   ASSERT_TRUE(AwaitGood(2));
   EXPECT_THAT(world_.Revisions("web"), SizeIs(2));
 }
+
+// Where an update can be when the daemon dies, and what it leaves then.
+struct Phase {
+  const char* what;
+  std::function<bool(World&)> reached;
+};
+
+// Revision 2, in whatever state.
+std::optional<v1::Revision> Updated(World& world) {
+  for (const v1::Revision& r : world.Revisions("web")) {
+    if (r.number() == 2) return r;
+  }
+  return std::nullopt;
+}
+// Its replicas that run but are not ready: health is waited for.
+int Unready(World& world) {
+  int count = 0;
+  for (const v1::Replica& r : world.Replicas("web")) {
+    count += r.spec().revision() == 2 && !r.status().ready() &&
+             r.status().state() == v1::ReplicaStatus::RUNNING;
+  }
+  return count;
+}
+bool HasLive(World& world, int64_t revision) {
+  for (const v1::Replica& r : world.Live("web")) {
+    if (r.spec().revision() == revision) return true;
+  }
+  return false;
+}
+
+const Phase kPhases[] = {
+    {"found", [](World& w) { return w.images.lookups() > 1; }},
+    {"rolling out", [](World& w) { return Updated(w).has_value(); }},
+    {"waiting for health", [](World& w) { return Unready(w) > 0; }},
+    {"given up",
+     [](World& w) {
+       return Updated(w).has_value() && !Updated(w)->failure().empty();
+     }},
+    {"rolling back",
+     [](World& w) {
+       return Updated(w).has_value() && !Updated(w)->failure().empty() &&
+              !HasLive(w, 2);
+     }},
+};
+
+// A bad image that crashes, and one that is never ready.
+class BadUpdateTest : public ::testing::TestWithParam<Behavior> {
+ protected:
+  // Two replicas run revision 1, and a bad image is published.
+  static std::unique_ptr<World> Begun(uint64_t seed) {
+    auto world = std::make_unique<World>(seed);
+    world->Publish(kImage, {});
+    v1::Service service = World::MakeService("web", kImage, 2);
+    v1::ServiceSpec& spec = *service.mutable_spec();
+    spec.mutable_image_update()->mutable_interval()->set_seconds(600);
+    spec.mutable_rollout()->mutable_progress_deadline()->set_seconds(60);
+    world->Apply(service);
+    EXPECT_TRUE(world->AdvanceUntil(absl::Minutes(5), [&] {
+      return world->GetService("web")->status().last_good_revision() == 1;
+    }));
+    world->Publish(kImage, GetParam(), 2);
+    return world;
+  }
+  // It came back, is told so, and nothing is tried again.
+  static void ExpectBack(World& world) {
+    EXPECT_TRUE(world.AdvanceUntil(absl::Hours(1), [&] {
+      return world.Condition("web", "RolledBack") != nullptr &&
+             world.Available("web") == 2;
+    }));
+    const int64_t replicas = world.engine.List().size();
+    for (int i = 0; i < 8; ++i) {
+      world.Advance(absl::Minutes(15));
+      world.CrashDaemon();
+    }
+    world.Advance(absl::Minutes(1));
+    const v1::ServiceStatus status = world.GetService("web")->status();
+    EXPECT_THAT(world.Revisions("web"), SizeIs(2));
+    EXPECT_EQ(status.revision(), 1);
+    EXPECT_EQ(status.last_good_revision(), 1);
+    EXPECT_EQ(world.Available("web"), 2);
+    EXPECT_FALSE(HasLive(world, 2));
+    EXPECT_LE(world.engine.List().size(), replicas);
+    const std::string bad = *world.images.Lookup(kImage);
+    EXPECT_EQ(status.image_update().rejected().count(kImage), 1u);
+    EXPECT_EQ(status.image_update().pending_size(), 0);
+    // The name means what runs.
+    EXPECT_NE(world.images.Get(kImage)->digest, bad);
+    EXPECT_THAT(world.Events("ImageUpdated"), SizeIs(1));
+  }
+};
+
+TEST_P(BadUpdateTest, WhenTheDaemonDiesInAPhase_TheImageComesBackOnce) {
+  for (const Phase& phase : kPhases) {
+    SCOPED_TRACE(phase.what);
+    const auto world = Begun(1);
+    ASSERT_TRUE(world->AdvanceUntil(absl::Minutes(30),
+                                    [&] { return phase.reached(*world); }));
+    world->CrashDaemon();
+    ExpectBack(*world);
+  }
+}
+
+TEST_P(BadUpdateTest, WhenTheHostRebootsInAPhase_TheImageComesBackOnce) {
+  for (const Phase& phase : kPhases) {
+    SCOPED_TRACE(phase.what);
+    const auto world = Begun(2);
+    ASSERT_TRUE(world->AdvanceUntil(absl::Minutes(30),
+                                    [&] { return phase.reached(*world); }));
+    world->Reboot();
+    ExpectBack(*world);
+  }
+}
+
+TEST_P(BadUpdateTest, WhenTheDaemonDiesAtEveryStep_TheImageComesBackOnce) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const auto world = Begun(seed);
+    for (int i = 0; i < 300; ++i) {
+      world->Advance(absl::Seconds(7));
+      world->StepOnce();
+      world->CrashDaemon();
+    }
+    ExpectBack(*world);
+  }
+}
+
+// The new image is here, and its revision is not recorded.
+TEST_P(BadUpdateTest, WhenTheRevisionCannotBeRecorded_ItIsWhenItCan) {
+  const auto world = Begun(3);
+  auto refused = std::make_shared<int>(0);
+  world->SetFault([refused](const store::Batch&) -> absl::Status {
+    if (++*refused > 20) return absl::OkStatus();
+    return absl::ResourceExhaustedError("disk full");
+  });
+  ASSERT_TRUE(
+      world->AdvanceUntil(absl::Minutes(30), [&] { return *refused > 0; }));
+  world->CrashDaemon();
+  ExpectBack(*world);
+}
+
+INSTANTIATE_TEST_SUITE_P(Bad, BadUpdateTest,
+                         ::testing::Values(kCrashes,
+                                           Behavior{absl::InfiniteDuration()}));
 
 }  // namespace
 }  // namespace bulwark::sim
