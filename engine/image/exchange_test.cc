@@ -285,6 +285,35 @@ TEST_F(ExchangeTest, WhenMirrorsFail_TheRegistryIsAsked) {
       StatusIs(absl::StatusCode::kNotFound, HasSubstr(registry.address())));
 }
 
+TEST_F(ExchangeTest, WhenABaseIsHereForAnotherPlatform_TheBuildEnds) {
+  FakeRegistry registry;
+  Publish(registry, "app", "1", MakeImage("one"));
+  ASSERT_OK(Pull(registry.address() + "/app:1"));
+  const std::string base = registry.address() + "/base:1";  // only here
+  ASSERT_OK(images_->Tag(registry.address() + "/app:1", base));
+  BuildRequest build;
+  build.context_dir = dir_.path();
+  build.tags = {"built:1"};
+  const auto built_for = [&](const std::string& from,
+                             const std::string& platform) {
+    build.dockerfile_text = absl::StrCat("FROM ", from, "\nLABEL a=b\n");
+    build.platform = platform;
+    return images_->Build(build, nullptr).status();
+  };
+
+  // An older machine's will do.
+  for (const char* platform : {"", "linux/amd64", "linux/amd64/v2"}) {
+    EXPECT_OK(built_for(base, platform)) << platform;
+  }
+  const std::string named =
+      absl::StrCat("--platform=linux/s390x ", registry.address(), "/app:1");
+  for (const absl::Status& refused :
+       {built_for(base, "linux/arm64"), built_for(named, "")}) {
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kNotFound,
+                                  HasSubstr("is for linux/amd64 and not")));
+  }
+}
+
 TEST_F(ExchangeTest, WhenTagsAndReferrersAreListed_NamesAreCompleted) {
   FakeRegistry registry;
   Publish(registry, "app", "1", MakeImage("one"));

@@ -209,6 +209,24 @@ absl::StatusOr<Image> LocalImages::Commit(const CommitRequest& request) {
   return image;
 }
 
+namespace {
+
+// An image that is here stands in for another, but not on another machine.
+absl::Status CheckPlatform(const Image& image, const std::string& wanted) {
+  if (wanted.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const image::Platform platform,
+                   image::ParsePlatform(wanted));
+  const absl::StatusOr<image::Platform> has =
+      image::ParsePlatform(image.platform);
+  // A configuration may name none.
+  if (!has.ok() || image::Runs(*has, platform)) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(
+      image.references.empty() ? image.digest : image.references.front(),
+      " is for ", image.platform, " and not for ", wanted));
+}
+
+}  // namespace
+
 absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
                                            const ProgressSink& progress) {
   const bool by_digest = image::IsDigest(request.reference);
@@ -220,6 +238,13 @@ absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
   // Perhaps it is here under another name.
   absl::StatusOr<Image> present = Get(request.reference);
   if (!present.ok()) return by_digest ? present : image;
+  const absl::Status fits = CheckPlatform(*present, request.platform);
+  if (!fits.ok()) {
+    if (by_digest) return fits;
+    return absl::Status(
+        image.status().code(),
+        absl::StrCat(image.status().message(), "; here ", fits.message()));
+  }
   const absl::Status trusted = CheckTrust({request.reference, present->digest});
   if (trusted.ok()) return present;
   return by_digest ? trusted : image.status();
