@@ -292,6 +292,17 @@ absl::StatusOr<std::vector<ImageStore::LayerParts>> ImageStore::LayersOf(
   return it->second.layers;
 }
 
+bool ImageStore::Holds(absl::string_view blob,
+                       absl::string_view diff_id) const {
+  absl::MutexLock lock(&mu_);
+  for (const auto& [digest, stored] : images_) {
+    for (const LayerParts& parts : stored.layers) {
+      if (parts.blob == blob && parts.diff_id == diff_id) return true;
+    }
+  }
+  return false;
+}
+
 void ImageStore::Touch(absl::string_view digest, absl::Time now) {
   absl::MutexLock lock(&mu_);
   const auto it = images_.find(std::string(digest));

@@ -89,6 +89,8 @@ class ImageStore {
   };
   absl::StatusOr<std::vector<LayerParts>> LayersOf(
       absl::string_view digest) const;
+  // Whether an image here says that the blob holds this layer.
+  bool Holds(absl::string_view blob, absl::string_view diff_id) const;
   absl::Status Tag(absl::string_view source, absl::string_view target);
   // Drops a name alone: the image stays, if need be without any. NOT_FOUND;
   // INVALID_ARGUMENT for a digest, which is no name.

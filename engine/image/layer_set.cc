@@ -1,17 +1,24 @@
 #include "engine/image/layer_set.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <memory>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "engine/image/byte_source.h"
+#include "engine/image/unpack.h"
 
 namespace bulwark::engine::image {
 namespace {
 
 constexpr size_t kParallelLayers = 3;
+constexpr int kReadsPerReport = 64;  // a few MiB of a tar
 
 // The work on one image, shared by its threads.
 class LayerSet {
@@ -126,34 +133,56 @@ class LayerSet {
     RETURN_IF_ERROR(reporter_->Check());
     bool has_blob = store_->blobs().Has(blob.digest);
     bool unpacked = !store_->layers().Find(diff_ids_[i], chain_ids_[i]).empty();
-    if (has_blob && unpacked) {
-      reporter_->Report(blob.digest, "present", blob.size, blob.size);
-      return absl::OkStatus();
-    }
     if (!has_blob) RETURN_IF_ERROR(fetch_(blob));
-    if (!unpacked) {
-      absl::Status status = Unpack(i, claim);
-      // Was it the blob from an earlier time that rotted?
-      if (absl::IsDataLoss(status) && has_blob &&
-          !store_->blobs().Verify(blob.digest).ok()) {
-        RETURN_IF_ERROR(fetch_(blob));
-        status = Unpack(i, claim);
-      }
-      return status;
+    const auto use = [&] { return unpacked ? Compare(i) : Unpack(i, claim); };
+    absl::Status status = use();
+    // Was it the blob from an earlier time that rotted?
+    if (absl::IsDataLoss(status) && has_blob &&
+        !store_->blobs().Verify(blob.digest).ok()) {
+      RETURN_IF_ERROR(fetch_(blob));
+      status = use();
     }
-    reporter_->Report(blob.digest, "done", blob.size, blob.size);
-    return absl::OkStatus();
+    if (status.ok() && unpacked) {
+      reporter_->Report(blob.digest, has_blob ? "present" : "done", blob.size,
+                        blob.size);
+    }
+    return status;
+  }
+
+  // A layer that is here is not unpacked again. That the blob holds it has to
+  // be seen otherwise: else the image is another one wherever it is sent.
+  absl::Status Compare(size_t i) {
+    const Descriptor& blob = manifest_.layers[i];
+    if (store_->Holds(blob.digest, diff_ids_[i])) return absl::OkStatus();
+    ASSIGN_OR_RETURN(UniqueFd fd, store_->blobs().Read(blob.digest));
+    const auto cancelled = Asked(blob, fd.get());
+    ASSIGN_OR_RETURN(
+        const std::unique_ptr<Decompressor> tar,
+        NewDecompressor(std::make_unique<FdSource>(std::move(fd))));
+    return CheckDiffId(tar.get(), diff_ids_[i], UnpackLimits(), cancelled);
+  }
+
+  // Whether to go on reading `fd`. Reports now and then, since whoever waits
+  // can say only in answer that nobody does any more.
+  std::function<bool()> Asked(const Descriptor& blob, int fd) {
+    return [this, &blob, fd, calls = 0]() mutable {
+      if (++calls % kReadsPerReport == 0) {
+        reporter_->Report(blob.digest, "unpacking", lseek(fd, 0, SEEK_CUR),
+                          blob.size);
+      }
+      return reporter_->cancelled();
+    };
   }
 
   absl::Status Unpack(size_t i, std::unique_ptr<ImageStore::Claim>& claim) {
     const Descriptor& blob = manifest_.layers[i];
     reporter_->Report(blob.digest, "unpacking", 0, blob.size);
     ASSIGN_OR_RETURN(UniqueFd fd, store_->blobs().Read(blob.digest));
+    const auto cancelled = Asked(blob, fd.get());
     ASSIGN_OR_RETURN(
         std::unique_ptr<PendingLayer> layer,
         store_->layers().Unpack(std::make_unique<FdSource>(std::move(fd)),
-                                diff_ids_[i], UnpackLimits(),
-                                [this] { return reporter_->cancelled(); }));
+                                diff_ids_[i], UnpackLimits(), cancelled));
     absl::MutexLock lock(&mu_);
     if (layer->independent()) {
       unpacked_.push_back({i, std::move(layer), std::move(claim)});

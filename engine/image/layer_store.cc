@@ -93,10 +93,7 @@ absl::StatusOr<std::unique_ptr<PendingLayer>> LayerStore::Unpack(
   ASSIGN_OR_RETURN(layer->result_,
                    UnpackLayer(tar.get(), root.get(), limits, cancelled));
   if (!expected.empty() && layer->result_.diff_id != expected) {
-    return absl::DataLossError(
-        absl::StrCat("unpacked layer does not match the image configuration:"
-                     " expected diff id ",
-                     expected, ", got ", layer->result_.diff_id));
+    return WrongDiffId(expected, layer->result_.diff_id);
   }
   return layer;
 }

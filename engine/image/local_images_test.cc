@@ -179,6 +179,37 @@ TEST_F(LocalImagesTest, WhenOciLayoutLies_IsDataLossAndLeavesNothing) {
   EXPECT_EQ(Count("ingest"), 0);
 }
 
+TEST_F(LocalImagesTest, WhenALayerIsHere_ItsBlobHasToHoldItAllTheSame) {
+  const std::string layer = Layer("one");
+  ASSERT_OK(Load(OciLayout("app:1", layer, Gzip(layer))));
+  const std::string other = Gzip(Layer("other"));
+  const std::string cut = Zstd(layer).substr(0, Zstd(layer).size() - 4);
+  for (const std::string& blob :
+       {other, cut, Gzip(layer) + "x", std::string("\x1f\x8bjunk")}) {
+    EXPECT_THAT(Load(OciLayout("app:2", layer, blob)),
+                StatusIs(absl::StatusCode::kDataLoss));
+  }
+  EXPECT_THAT(images_->List(), SizeIs(1));
+  EXPECT_OK(Load(OciLayout("app:2", layer, Zstd(layer))));
+  EXPECT_THAT(images_->List(), SizeIs(2));
+}
+
+TEST_F(LocalImagesTest, WhenNobodyWaitsAnyMore_ALargeLayerIsGivenUp) {
+  const std::string layer =
+      TarBuilder().File("large", std::string(64 << 20, 'x')).Build();
+  const UniqueFd fd = FdWith(OciLayout("app:1", layer, Gzip(layer)));
+  int asked = 0;
+  // Within the layer: before it, all is well.
+  const auto gone = [&asked](const Progress& progress) {
+    return progress.status != "unpacking" || ++asked < 2;
+  };
+  EXPECT_THAT(images_->Load(fd.get(), gone),
+              StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_EQ(asked, 2);
+  EXPECT_THAT(images_->List(), IsEmpty());
+  EXPECT_EQ(Count("ingest"), 0);
+}
+
 TEST_F(LocalImagesTest, WhenOciNameIsABareTag_ImageHasNoNameUntilTagged) {
   std::string layer = Layer("one");
   ASSERT_OK_AND_ASSIGN(std::vector<Image> loaded,

@@ -95,4 +95,20 @@ absl::StatusOr<UnpackResult> UnpackLayer(
   return result;
 }
 
+absl::Status CheckDiffId(Decompressor* layer, absl::string_view expected,
+                         const UnpackLimits& limits,
+                         const std::function<bool()>& cancelled) {
+  Meter meter(layer, limits, cancelled);
+  RETURN_IF_ERROR(meter.Drain());
+  const std::string got = meter.Digest();
+  return got == expected ? absl::OkStatus() : WrongDiffId(expected, got);
+}
+
+absl::Status WrongDiffId(absl::string_view expected, absl::string_view got) {
+  return absl::DataLossError(
+      absl::StrCat("unpacked layer does not match the image configuration:"
+                   " expected diff id ",
+                   expected, ", got ", got));
+}
+
 }  // namespace bulwark::engine::image

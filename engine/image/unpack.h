@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/image/byte_source.h"
 
 namespace bulwark::engine::image {
@@ -45,6 +46,15 @@ struct UnpackResult {
 absl::StatusOr<UnpackResult> UnpackLayer(
     Decompressor* layer, int root_fd, const UnpackLimits& limits,
     const std::function<bool()>& cancelled = nullptr);
+
+// Reads the tar stream within the same limits, and unpacks nothing: DATA_LOSS
+// if its diff id is not `expected`.
+absl::Status CheckDiffId(Decompressor* layer, absl::string_view expected,
+                         const UnpackLimits& limits,
+                         const std::function<bool()>& cancelled = nullptr);
+
+// That a layer is not the one that a configuration names.
+absl::Status WrongDiffId(absl::string_view expected, absl::string_view got);
 
 }  // namespace bulwark::engine::image
 
