@@ -64,7 +64,9 @@ class Verifier {
   absl::Status Collect() {
     const std::set<std::string> wanted(options_.digests.begin(),
                                        options_.digests.end());
-    std::map<std::string, size_t> known;  // directory -> place in layers_
+    // Directory and blob -> place in layers_: one layer may have several
+    // blobs, packed in other ways.
+    std::map<std::pair<std::string, std::string>, size_t> known;
     // Everything is held before it is asked for.
     for (const Image& image : store_->List()) lease_.Hold(image.digest);
     for (const Image& image : store_->List()) {
@@ -79,7 +81,7 @@ class Verifier {
       for (const ImageStore::LayerParts& parts : *layers) {
         blobs_[parts.blob].images.insert(image.digest);
         const auto [it, is_new] =
-            known.emplace(parts.directory, layers_.size());
+            known.try_emplace({parts.directory, parts.blob}, layers_.size());
         if (is_new) layers_.push_back({parts, below, {}});
         layers_[it->second].images.insert(image.digest);
         below.push_back(parts.directory);
@@ -200,11 +202,20 @@ class Verifier {
     absl::StatusOr<UniqueFd> fd = store_->blobs().Read(layer.parts.blob);
     if (!fd.ok()) return absl::OkStatus();  // has just been swept away
     const auto cancelled = [this] { return !Tell(0); };
-    ASSIGN_OR_RETURN(std::unique_ptr<PendingLayer> good,
-                     store_->layers().Unpack(
-                         std::make_unique<FdSource>(*std::move(fd)),
-                         layer.parts.diff_id, UnpackLimits(), cancelled));
+    absl::StatusOr<std::unique_ptr<PendingLayer>> unpacked =
+        store_->layers().Unpack(std::make_unique<FdSource>(*std::move(fd)),
+                                layer.parts.diff_id, UnpackLimits(), cancelled);
     Tell(blob.size);
+    if (absl::IsDataLoss(unpacked.status()) ||
+        absl::IsInvalidArgument(unpacked.status())) {
+      ReportForeign(layer, unpacked.status());
+      return absl::OkStatus();
+    }
+    if (!unpacked.ok()) {
+      return Annotate(unpacked.status(),
+                      absl::StrCat("unpack layer ", layer.parts.blob));
+    }
+    std::unique_ptr<PendingLayer> good = *std::move(unpacked);
     struct stat st;
     const auto missing = [&st](const std::string& directory) {
       return stat(directory.c_str(), &st) != 0;
@@ -230,6 +241,18 @@ class Verifier {
     damage.repaired = mended.ok();
     damage.repair_error = std::string(mended.message());
     return absl::OkStatus();
+  }
+
+  // A blob that is what its digest promises, and not what the image does: no
+  // registry has a better one.
+  void ReportForeign(const Layer& layer, const absl::Status& why) {
+    ImageDamage& damage =
+        Report(ImageDamage::Kind::kBlob, layer.parts.blob, layer.images,
+               absl::StrCat("it does not hold layer ", layer.parts.diff_id,
+                            ": ", why.message()));
+    if (options_.fetch == nullptr) return;
+    damage.repair_error =
+        "the image was made so: remove it, and get or build a sound one";
   }
 
   absl::Status Restore(const Layer& layer, std::unique_ptr<PendingLayer> good) {

@@ -17,6 +17,8 @@
 #include "engine/image/digest.h"
 #include "engine/image/json.h"
 #include "engine/image/loader.h"
+#include "engine/image/manifest.h"
+#include "engine/image/media_types.h"
 #include "engine/image/testing/tar_builder.h"
 #include "os/files.h"
 
@@ -285,6 +287,41 @@ TEST_F(VerifierTest, WhenABlobCannotBeFetched_ItIsNotLostAltogether) {
                                                  Get("a").digest)));
   EXPECT_THAT(os::ReadFile(BlobPath(blob), 100), IsOkAndHolds("rotten"));
   EXPECT_THAT(os::ListDir(dir_ / "state/ingest"), IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(VerifierTest, WhenABlobIsNotTheLayerThatItsImageNames_SaysSo) {
+  // As older versions let in: the layer was here already.
+  for (const std::string& content :
+       {Upper("foreign"), std::string("\x1f\x8bjunk")}) {
+    ASSERT_OK_AND_ASSIGN(const std::string blob, store_->blobs().Put(content));
+    const std::string config =
+        Dump(Json{{"os", "linux"},
+                  {"architecture", "amd64"},
+                  {"rootfs", {{"diff_ids", {DigestOf(Base())}}}}});
+    Manifest manifest;
+    ASSERT_OK_AND_ASSIGN(const std::string digest, store_->blobs().Put(config));
+    manifest.config = {kOciConfig, digest, static_cast<int64_t>(config.size())};
+    manifest.layers = {
+        {kOciLayerGzip, blob, store_->blobs().Size(blob).value_or(0)}};
+    ASSERT_OK_AND_ASSIGN(const std::string image,
+                         store_->blobs().Put(FormatManifest(manifest)));
+    const std::string name = "docker.io/library/odd:1";
+    ASSERT_OK(store_->Add(image, {name}));
+
+    for (const bool repair : {false, true}) {
+      const std::vector<ImageDamage> damage = Verify(repair);
+      ASSERT_THAT(damage, SizeIs(1));
+      EXPECT_EQ(damage[0].kind, ImageDamage::Kind::kBlob);
+      EXPECT_EQ(damage[0].digest, blob);
+      EXPECT_THAT(damage[0].problem,
+                  HasSubstr("it does not hold layer " + DigestOf(Base())));
+      EXPECT_THAT(damage[0].references, ElementsAre(name));
+      EXPECT_FALSE(damage[0].repaired);
+      EXPECT_EQ(damage[0].repair_error.empty(), !repair);
+    }
+    ASSERT_OK(store_->Remove(name, {}));
+  }
+  EXPECT_THAT(Verify(), IsEmpty());
 }
 
 TEST_F(VerifierTest, WhenABlobIsFetched_IsRepairedAndNoNameIsLeft) {
