@@ -4,12 +4,13 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/status.h"
 #include "engine/shim/shim_fds.h"
+#include "os/passed_fds.h"
 #include "os/process.h"
 
 namespace bulwark::engine {
@@ -82,21 +83,10 @@ ShimStart::~ShimStart() {
 absl::Status ShimStart::Order(absl::string_view plan, int third) {
   ASSIGN_OR_RETURN(const UniqueFd plan_fd, os::SealedBytes("plan", plan));
   const int fds[2] = {plan_fd.get(), third};
-  const size_t size = third < 0 ? sizeof(int) : sizeof(fds);
-  char order = 1;
-  iovec part = {&order, sizeof(order)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = CMSG_SPACE(size);
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(size);
-  std::memcpy(CMSG_DATA(rights), fds, size);
-  if (sendmsg(socket_.get(), &message, MSG_NOSIGNAL) == sizeof(order)) {
+  constexpr absl::string_view kOrder("\1", 1);
+  if (os::SendWithFds(socket_.get(), kOrder,
+                      absl::MakeConstSpan(fds, third < 0 ? 1 : 2),
+                      0) == static_cast<ssize_t>(kOrder.size())) {
     ordered_ = true;
     return absl::OkStatus();
   }

@@ -10,11 +10,15 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "base/status.h"
 #include "engine/child/frame.h"
 #include "engine/child/wire.h"
+#include "os/passed_fds.h"
 
 namespace bulwark::engine {
 namespace {
@@ -41,23 +45,9 @@ absl::Status AwaitReadable(int fd, absl::Duration deadline, Clock& clock) {
 // read(2), or recvmsg(2) on a socket to take a descriptor that comes along.
 ssize_t Receive(int fd, void* buffer, size_t size, UniqueFd* passed) {
   if (passed == nullptr) return read(fd, buffer, size);
-  iovec vector = {buffer, size};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  const ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-  if (n < 0) return n;
-  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr;
-       c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-      int received;
-      std::memcpy(&received, CMSG_DATA(c), sizeof(received));
-      passed->Reset(received);
-    }
-  }
+  std::vector<UniqueFd> received;
+  const ssize_t n = os::ReceiveWithFds(fd, buffer, size, received);
+  if (!received.empty()) *passed = std::move(received.front());
   return n;
 }
 
@@ -101,13 +91,23 @@ absl::StatusOr<ShimMessage> ReadMessage(int fd, absl::Duration timeout,
   }
 }
 
-absl::Status SendMessage(int socket, const ShimMessage& message) {
+namespace {
+
+// `passed`: a descriptor that goes along; -1: none.
+absl::Status Send(int socket, const ShimMessage& message, int passed) {
   const std::string bytes = EncodeMessage(message);
-  const ssize_t n =
-      send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t n = os::SendWithFds(
+      socket, bytes, absl::MakeConstSpan(&passed, passed < 0 ? 0 : 1),
+      MSG_DONTWAIT);
   if (n == static_cast<ssize_t>(bytes.size())) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat("send to shim: ", n < 0 ? std::strerror(errno) : "cut off"));
+}
+
+}  // namespace
+
+absl::Status SendMessage(int socket, const ShimMessage& message) {
+  return Send(socket, message, -1);
 }
 
 namespace {
@@ -137,27 +137,6 @@ absl::StatusOr<UniqueFd> Connect(const std::string& runtime_dir,
   return socket_fd;
 }
 
-// The message together with a descriptor.
-absl::Status SendWithFd(int socket, const ShimMessage& message, int passed) {
-  std::string bytes = EncodeMessage(message);
-  iovec part = {bytes.data(), bytes.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof(control);
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(rights), &passed, sizeof(passed));
-  const ssize_t n = sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (n == static_cast<ssize_t>(bytes.size())) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("send to shim: ", n < 0 ? std::strerror(errno) : "cut off"));
-}
-
 }  // namespace
 
 absl::StatusOr<ShimMessage> AskShim(const std::string& runtime_dir,
@@ -167,9 +146,7 @@ absl::StatusOr<ShimMessage> AskShim(const std::string& runtime_dir,
   for (;;) {
     ASSIGN_OR_RETURN(const UniqueFd socket_fd,
                      Connect(runtime_dir, deadline, clock));
-    const absl::Status sent =
-        passed < 0 ? SendMessage(socket_fd.get(), request)
-                   : SendWithFd(socket_fd.get(), request, passed);
+    const absl::Status sent = Send(socket_fd.get(), request, passed);
     const absl::StatusOr<ShimMessage> reply =
         sent.ok() ? ReadMessage(socket_fd.get(), deadline - clock.Steady(),
                                 clock, nullptr)

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "os/files.h"
+#include "os/passed_fds.h"
 #include "os/process.h"
 
 namespace bulwark::engine::oci {
@@ -79,19 +80,7 @@ absl::StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
 }
 
 absl::Status SendWithFd(int socket, absl::string_view text, int fd) {
-  iovec vector = {const_cast<char*>(text.data()), text.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-  const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL);
+  const ssize_t n = os::SendWithFds(socket, text, {fd}, 0);
   if (n == static_cast<ssize_t>(text.size())) return absl::OkStatus();
   return ErrnoStatus(n < 0 ? errno : EIO, "send a descriptor to", "a socket");
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,7 @@
 #include "engine/oci/shim_program.h"
 #include "engine/program_error.h"
 #include "engine/shim/shim_fds.h"
+#include "os/passed_fds.h"
 #include "os/process.h"
 
 namespace bulwark::engine::oci {
@@ -96,16 +98,10 @@ absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
         "launch: no answer within ", absl::FormatDuration(timeout)));
   }
   uint8_t buffer[child::kMaxMessage];
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  iovec vector = {buffer, sizeof(buffer)};
-  msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
+  std::vector<UniqueFd> received;
   ssize_t n;
   do {
-    n = recvmsg(shim_.socket(), &message, MSG_CMSG_CLOEXEC);
+    n = os::ReceiveWithFds(shim_.socket(), buffer, sizeof(buffer), received);
   } while (n < 0 && errno == EINTR);
   if (n < 0 && errno != ECONNRESET) return ErrnoStatus("read", "launch socket");
   if (n <= 0) {
@@ -118,12 +114,7 @@ absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
     return executed;
   }
   UniqueFd passed;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-    passed.Reset(fd);
-  }
+  if (!received.empty()) passed = std::move(received.front());
   return Handle(buffer, static_cast<size_t>(n), std::move(passed));
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "os/passed_fds.h"
 
 namespace bulwark::lb {
 namespace {
@@ -46,52 +47,24 @@ absl::StatusOr<KeeperRequest> Request(KeeperOp op, const SocketKey& key,
 
 absl::Status SendRequest(int fd, const KeeperRequest& request,
                          const std::vector<int>& sent) {
-  iovec part = {const_cast<KeeperRequest*>(&request), sizeof(request)};
-  alignas(cmsghdr) char control[CMSG_SPACE(kKeeperMaxSockets * sizeof(int))];
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (!sent.empty()) {
-    std::memset(control, 0, sizeof(control));
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(sent.size() * sizeof(int));
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sent.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(header), sent.data(), sent.size() * sizeof(int));
-  }
-  if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0) return Lost(strerror(errno));
+  const absl::string_view bytes(reinterpret_cast<const char*>(&request),
+                                sizeof(request));
+  if (os::SendWithFds(fd, bytes, sent, 0) < 0) return Lost(strerror(errno));
   return absl::OkStatus();
 }
 
 absl::Status ReceiveResponse(int fd, KeeperResponse& response,
                              std::vector<UniqueFd>& received) {
-  iovec part = {&response, sizeof(response)};
-  alignas(cmsghdr) char control[CMSG_SPACE(kKeeperMaxSockets * sizeof(int))];
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  const ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  bool lost = false;
+  const ssize_t n =
+      os::ReceiveWithFds(fd, &response, sizeof(response), received, &lost);
   if (n < 0) return Lost(strerror(errno));
-  for (cmsghdr* h = CMSG_FIRSTHDR(&message); h != nullptr;
-       h = CMSG_NXTHDR(&message, h)) {
-    if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int socket;
-      std::memcpy(&socket, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
-      received.emplace_back(socket);
-    }
-  }
   if (n == 0) return Lost("it closed the connection");
   if (n != sizeof(response) || response.version != kKeeperVersion) {
     return absl::FailedPreconditionError(
         "call keeper: it speaks another version");
   }
-  if (message.msg_flags & MSG_CTRUNC) {
+  if (lost) {
     return absl::ResourceExhaustedError(
         "call keeper: no room for its descriptors");
   }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "os/passed_fds.h"
 
 namespace bulwark::conformance {
 
@@ -31,26 +32,10 @@ std::string UnixListener::ReceiveAll(std::vector<UniqueFd>* fds) {
     pollfd more = {connection.get(), POLLIN, 0};
     if (poll(&more, 1, 10000) != 1) return text;
     char data[4096];
-    alignas(cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))];
-    iovec part = {data, sizeof(data)};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    const ssize_t n = recvmsg(connection.get(), &message, MSG_CMSG_CLOEXEC);
+    const ssize_t n =
+        os::ReceiveWithFds(connection.get(), data, sizeof(data), *fds);
     if (n <= 0) return text;
     text.append(data, n);
-    for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr;
-         c = CMSG_NXTHDR(&message, c)) {
-      if (c->cmsg_type != SCM_RIGHTS) continue;
-      const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (size_t i = 0; i < count; ++i) {
-        int fd;
-        memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-        fds->emplace_back(fd);
-      }
-    }
   }
 }
 
