@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "engine/build/file_tree.h"
 #include "engine/build/mount_points.h"
+#include "engine/standard_mounts.h"
 #include "os/files.h"
 
 namespace bulwark::engine::build {
@@ -100,10 +101,6 @@ absl::Status WithSpaceLeft(const absl::Status& status,
       absl::StrCat(status.message(), "; the disk of the images has ",
                    left / kMiB, " MiB left: free some space there"));
 }
-
-// The file system of a container always has these mounted.
-constexpr const char* kMountPoints[] = {
-    "etc/resolv.conf", "etc/hosts", "etc/hostname", "proc", "sys", "dev"};
 
 // "nameserver" and "search" lines of the host's resolv.conf (resolv.conf(5)).
 void UseHostNames(ContainerSpec* spec) {
@@ -217,8 +214,10 @@ absl::Status RunInContainer(BuildContext* context, const StageImage& stage,
     mount_points.push_back(mount.destination);
   }
   // The files of /etc first: it goes with the last of them.
-  mount_points.insert(mount_points.end(), std::begin(kMountPoints),
-                      std::end(kMountPoints));
+  mount_points.insert(mount_points.end(), std::begin(kMountedFiles),
+                      std::end(kMountedFiles));
+  mount_points.insert(mount_points.end(), std::begin(kMountedFolders),
+                      std::end(kMountedFolders));
   ASSIGN_OR_RETURN(FileTree below, FileTree::Open(stage.Directories()));
   return RemoveMountPoints(below, upper_dir, mount_points);
 }

@@ -12,14 +12,18 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
+#include "engine/standard_mounts.h"
 #include "os/files.h"
 
 namespace bulwark::engine {
 namespace {
 
-constexpr const char* kFolders[] = {"", "/dev", "/etc", "/proc", "/sys"};
-constexpr const char* kFiles[] = {"/etc/hostname", "/etc/hosts",
-                                  "/etc/resolv.conf"};
+std::vector<std::string> Folders() {
+  std::vector<std::string> folders = {"", "/etc"};
+  folders.insert(folders.end(), std::begin(kMountedFolders),
+                 std::end(kMountedFolders));
+  return folders;
+}
 
 absl::Status Changed(const std::string& path) {
   return absl::FailedPreconditionError(
@@ -45,11 +49,13 @@ absl::Status CheckFile(const std::string& path, mode_t type, mode_t mode) {
 absl::Status CheckFolder(const std::string& root, const std::string& folder) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    os::ListDir(root + folder));
+  const std::vector<std::string> folders = Folders();
   for (const std::string& name : names) {
     const std::string path = absl::StrCat(folder, "/", name);
-    const auto is_it = [&](const char* ours) { return path == ours; };
-    if (std::none_of(std::begin(kFolders), std::end(kFolders), is_it) &&
-        std::none_of(std::begin(kFiles), std::end(kFiles), is_it)) {
+    const auto is_it = [&](absl::string_view ours) { return path == ours; };
+    if (std::none_of(folders.begin(), folders.end(), is_it) &&
+        std::none_of(std::begin(kMountedFiles), std::end(kMountedFiles),
+                     is_it)) {
       return Changed(root + path);
     }
   }
@@ -59,21 +65,23 @@ absl::Status CheckFolder(const std::string& root, const std::string& folder) {
 }  // namespace
 
 absl::Status MakeMountPoints(const std::string& root) {
-  for (const char* name : kFolders) {
+  for (const std::string& name : Folders()) {
     const std::string path = root + name;
     if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
       return ErrnoStatus("make", path);
     }
     RETURN_IF_ERROR(CheckFile(path, S_IFDIR, 0755));
   }
-  for (const char* name : kFiles) {
+  for (const char* name : kMountedFiles) {
     const std::string path = root + name;
     UniqueFd fd(
         open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!fd.ok() && errno != EEXIST) return ErrnoStatus("create", path);
     RETURN_IF_ERROR(CheckFile(path, S_IFREG, 0644));
   }
-  for (const char* name : kFolders) RETURN_IF_ERROR(CheckFolder(root, name));
+  for (const std::string& name : Folders()) {
+    RETURN_IF_ERROR(CheckFolder(root, name));
+  }
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "engine/standard_mounts.h"
 #include "os/files.h"
 
 namespace bulwark::engine {
@@ -22,11 +23,14 @@ namespace {
 
 constexpr int kMaxDepth = 256;  // each level holds descriptors
 
-// What a launch may make in the writable layer for its own mounts.
-constexpr const char* kOfLaunch[] = {
-    "/dev",  "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
-    "/proc", "/run/secrets",  "/sys",
-};
+// Whether a launch may have made it in the writable layer for its own mounts.
+bool IsOfLaunch(const std::string& path) {
+  const auto is_it = [&](const char* place) { return path == place; };
+  return path == "/run/secrets" ||
+         std::any_of(std::begin(kMountedFolders), std::end(kMountedFolders),
+                     is_it) ||
+         std::any_of(std::begin(kMountedFiles), std::end(kMountedFiles), is_it);
+}
 
 bool IsWhiteout(const struct stat& st) {
   return S_ISCHR(st.st_mode) && st.st_rdev == 0;
@@ -119,10 +123,7 @@ class Differ {
  private:
   absl::Status Entry(int upper, const std::string& name,
                      const std::string& path, const Below& below, int depth) {
-    if (std::find(std::begin(kOfLaunch), std::end(kOfLaunch), path) !=
-        std::end(kOfLaunch)) {
-      return absl::OkStatus();
-    }
+    if (IsOfLaunch(path)) return absl::OkStatus();
     struct stat st;
     if (fstatat(upper, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return errno == ENOENT ? absl::OkStatus() : ErrnoStatus("stat", path);
