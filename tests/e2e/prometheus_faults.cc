@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "tests/e2e/process.h"
 
 namespace bulwark::e2e {
 namespace {
@@ -157,6 +158,7 @@ void Faults::MakeAll() {
   FailJobs();
   FailServices();
   FailRollouts();
+  Push();
   LoadDisk();
   for (int port : {kSteadyPort, kIdlePort, kRefusePort}) {
     traffic_.emplace_back(port,
@@ -218,6 +220,22 @@ void Faults::LoadDisk() { Exec("disk", kGo); }
 void Faults::GrowStore() {
   Ctl({"config", "create", "big", "-"}, "small");
   for (int i = 0; i < 20; ++i) WriteMuch();
+}
+
+// An image that the registry has no part of: what another of its repositories
+// has would not be sent.
+void Faults::Push() {
+  const std::string content = world_.Path("pushed.bin");
+  const std::string archive = world_.Path("pushed.tar");
+  EXPECT_TRUE(Run({"dd", "if=/dev/urandom", absl::StrCat("of=", content),
+                   "bs=1M", "count=1", "status=none"})
+                  .ok());
+  EXPECT_TRUE(
+      Run({"tar", "-cf", archive, "-C", world_.Path("."), "pushed.bin"}).ok());
+  const std::string image =
+      absl::StrCat(busybox_.substr(0, busybox_.find('/')), "/pushed:1");
+  Ctl({"import", archive, image});
+  Ctl({"push", "-q", image});
 }
 
 bool Faults::WriteMuch() {

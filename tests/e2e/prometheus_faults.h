@@ -54,6 +54,7 @@ class Faults {
   void FillVolume();
   void LoadDisk();
   void GrowStore();
+  void Push();
 
   void Ctl(const std::vector<std::string>& arguments,
            const std::string& input = "");
