@@ -9,10 +9,17 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <ctime>
+#include <map>
+#include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "os/files.h"
@@ -28,6 +35,7 @@ namespace {
 constexpr size_t kMaxOutput = 1 << 20;
 constexpr size_t kMaxErrors = 8 << 10;
 constexpr size_t kMaxSecret = 64 << 10;
+constexpr int64_t kMaxProcFile = 16 << 10;
 constexpr int kPollMilliseconds = 250;
 constexpr absl::Duration kGrace = absl::Seconds(10);
 
@@ -64,6 +72,90 @@ absl::Duration Now() {
   return absl::DurationFromTimespec(now);
 }
 
+// What one process has done so far: it has read, written and computed.
+struct Deeds {
+  int64_t group = 0;
+  bool waits_for_disk = false;
+  uint64_t sum = 0;
+};
+
+std::optional<Deeds> DeedsOf(const std::string& process) {
+  const absl::StatusOr<std::string> stat =
+      ReadFile(absl::StrCat("/proc/", process, "/stat"), kMaxProcFile);
+  if (!stat.ok()) return std::nullopt;  // it has ended
+  // Behind the name, which may hold anything: state, parent, group and so on.
+  const size_t name_end = stat->rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  const std::vector<absl::string_view> fields = absl::StrSplit(
+      absl::string_view(*stat).substr(name_end + 1), ' ', absl::SkipEmpty());
+  constexpr size_t kState = 0, kGroup = 2, kUserTime = 11, kSystemTime = 12;
+  Deeds deeds;
+  if (fields.size() <= kSystemTime ||
+      !absl::SimpleAtoi(fields[kGroup], &deeds.group)) {
+    return std::nullopt;
+  }
+  deeds.waits_for_disk = fields[kState] == "D";
+  for (const size_t field : {kUserTime, kSystemTime}) {
+    uint64_t ticks = 0;
+    if (absl::SimpleAtoi(fields[field], &ticks)) deeds.sum += ticks;
+  }
+  const absl::StatusOr<std::string> io =
+      ReadFile(absl::StrCat("/proc/", process, "/io"), kMaxProcFile);
+  if (!io.ok()) return deeds;
+  for (absl::string_view line : absl::StrSplit(*io, '\n')) {
+    uint64_t bytes = 0;
+    if ((absl::ConsumePrefix(&line, "rchar: ") ||
+         absl::ConsumePrefix(&line, "wchar: ")) &&
+        absl::SimpleAtoi(line, &bytes)) {
+      deeds.sum += bytes;
+    }
+  }
+  return deeds;
+}
+
+// Notices when a group of processes does nothing any more.
+class Watch {
+ public:
+  Watch(pid_t group, absl::Duration silence)
+      : group_(group),
+        silence_(silence),
+        period_(std::min(silence / 4, absl::Seconds(5))) {}
+
+  // Whether there was no sign of life for `silence`; `age` is that of the
+  // group.
+  bool IsSilent(absl::Duration age) {
+    if (silence_ == absl::InfiniteDuration() || age < look_at_) return false;
+    look_at_ = age + period_;
+    if (Changed()) since_ = age;
+    return age - since_ >= silence_;
+  }
+
+ private:
+  bool Changed() {
+    const absl::StatusOr<std::vector<std::string>> names = ListDir("/proc");
+    if (!names.ok()) return true;
+    std::map<std::string, uint64_t> now;
+    bool busy = false;
+    for (const std::string& name : *names) {
+      if (!absl::ascii_isdigit(name[0])) continue;
+      const std::optional<Deeds> deeds = DeedsOf(name);
+      if (!deeds.has_value() || deeds->group != group_) continue;
+      now[name] = deeds->sum;
+      busy = busy || deeds->waits_for_disk;
+    }
+    const bool same = now == before_;
+    before_ = std::move(now);
+    return busy || !same;
+  }
+
+  const int64_t group_;
+  const absl::Duration silence_;
+  const absl::Duration period_;
+  absl::Duration look_at_;
+  absl::Duration since_;
+  std::map<std::string, uint64_t> before_;  // by process
+};
+
 // One run: reads both streams until they are closed and the process is gone.
 class Run {
  public:
@@ -71,7 +163,9 @@ class Run {
       : program_(program),
         process_(std::move(process)),
         out_(std::move(out)),
-        err_(std::move(err)) {}
+        err_(std::move(err)),
+        watch_(process_.pid, program.has_children ? program.silence
+                                                  : absl::InfiniteDuration()) {}
 
   absl::StatusOr<ProgramResult> Finish() {
     const absl::Duration start = Now();
@@ -112,7 +206,7 @@ class Run {
 
   int Wait() const {
     if (program_.wanted || program_.timeout != absl::InfiniteDuration() ||
-        !ended_.ok()) {
+        program_.silence != absl::InfiniteDuration() || !ended_.ok()) {
       return kPollMilliseconds;
     }
     return -1;
@@ -164,6 +258,10 @@ class Run {
       ended_ = absl::DeadlineExceededError(
           absl::StrCat("run ", program_.name, ": it took longer than ",
                        absl::FormatDuration(program_.timeout)));
+    } else if (watch_.IsSilent(age)) {
+      ended_ = absl::DeadlineExceededError(absl::StrCat(
+          "run ", program_.name, ": it has waited for ",
+          absl::FormatDuration(program_.silence), " without a sign of life"));
     } else if (program_.wanted && !program_.wanted()) {
       ended_ = absl::CancelledError(
           absl::StrCat("run ", program_.name, ": nobody waits for it"));
@@ -187,6 +285,7 @@ class Run {
   Spawned process_;
   UniqueFd out_;
   UniqueFd err_;
+  Watch watch_;
   std::string line_;
   ProgramResult result_;
   absl::Status ended_;

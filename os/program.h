@@ -32,6 +32,10 @@ struct Program {
   // none outlives it. Only of our own death they hear nothing.
   bool has_children = false;
   absl::Duration timeout = absl::InfiniteDuration();
+  // With `has_children`: it is ended when none of them has read, written or
+  // computed anything for so long, for then they wait for somebody who does not
+  // speak. Who sends signs of life, however few, is waited for.
+  absl::Duration silence = absl::InfiniteDuration();
   // Each line of standard output as it comes; else they are collected.
   std::function<void(absl::string_view line)> on_line;
   // Asked about every quarter of a second: false ends it, with CANCELLED.
@@ -46,7 +50,7 @@ struct ProgramResult {
 
 // Blocks until the program has ended. Does not fork: see Spawn(). Thread-safe.
 //   NOT_FOUND          no such program
-//   DEADLINE_EXCEEDED  it was ended at its timeout
+//   DEADLINE_EXCEEDED  it was ended at its timeout, or after its silence
 //   CANCELLED          `wanted` said no
 absl::StatusOr<ProgramResult> RunProgram(const Program& program);
 

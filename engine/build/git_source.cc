@@ -23,11 +23,10 @@ namespace {
 
 constexpr absl::Duration kTimeout = absl::Minutes(30);
 constexpr int64_t kMaxBytes = int64_t{16} << 30;
+// How much longer than git's own limit for http, which then comes first.
+constexpr absl::Duration kSilenceOfHttp = absl::Seconds(5);
 // The size is looked at every so many times that git is asked to go on.
 constexpr int kSizeEvery = 16;
-// An http(s) server that sends nothing for so long is given up. Git has no such
-// limit for its other protocols: there kTimeout holds.
-constexpr int kSilenceSeconds = 120;
 // Of ssh: how long it tries to connect, and, four times in a row, waits for a
 // sign of life of the other host.
 constexpr char kSsh[] =
@@ -135,7 +134,8 @@ absl::StatusOr<std::optional<Login>> TakeLogin(const FetchOptions& options,
 }
 
 // Git's own words, and what to do where they do not say it.
-std::string Explain(absl::string_view words, bool had_login, bool withheld) {
+std::string Explain(absl::string_view words, bool had_login, bool withheld,
+                    absl::Duration silence) {
   const bool asked = absl::StrContains(words, "could not read Username") ||
                      absl::StrContains(words, "could not read Password") ||
                      absl::StrContains(words, "Authentication failed");
@@ -156,7 +156,7 @@ std::string Explain(absl::string_view words, bool had_login, bool withheld) {
   }
   if (absl::StrContains(words, "Operation too slow")) {
     return absl::StrCat(words, "; the server sent nothing for ",
-                        kSilenceSeconds, " s");
+                        absl::ToInt64Seconds(silence), " s");
   }
   return std::string(words);
 }
@@ -183,7 +183,8 @@ class Git {
           std::string("advice.detachedHead=false"), std::string("gc.auto=0"),
           std::string("maintenance.auto=false"),
           std::string("http.lowSpeedLimit=1"),
-          absl::StrCat("http.lowSpeedTime=", kSilenceSeconds)}) {
+          absl::StrCat("http.lowSpeedTime=",
+                       absl::ToInt64Seconds(options_.silence))}) {
       program.args.insert(program.args.end(), {"-c", setting});
     }
     if (login_.has_value()) {
@@ -191,16 +192,14 @@ class Git {
                           {"-c", absl::StrCat("credential.helper=", kHelper)});
     }
     program.args.insert(program.args.end(), args.begin(), args.end());
-    program.env = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-        "/sbin:/bin",
-        "HOME=/nonexistent",
-        "LC_ALL=C",
-        "GIT_CONFIG_NOSYSTEM=1",
-        "GIT_CONFIG_GLOBAL=/dev/null",
-        "GIT_TERMINAL_PROMPT=0",
-        "GIT_ALLOW_PROTOCOL=http:https:git:ssh",
-        kSsh};
+    program.env = {absl::StrCat("PATH=", options_.path),
+                   "HOME=/nonexistent",
+                   "LC_ALL=C",
+                   "GIT_CONFIG_NOSYSTEM=1",
+                   "GIT_CONFIG_GLOBAL=/dev/null",
+                   "GIT_TERMINAL_PROMPT=0",
+                   "GIT_ALLOW_PROTOCOL=http:https:git:ssh",
+                   kSsh};
     if (login_.has_value()) {
       program.env.push_back(absl::StrCat("BULWARK_GIT_PLACE=", login_->place));
       program.env.push_back(absl::StrCat("BULWARK_GIT_USER=", login_->user));
@@ -209,6 +208,8 @@ class Git {
     }
     program.directory = directory_;
     program.timeout = kTimeout;
+    // Git knows of such a limit for http alone, and says it better there.
+    program.silence = options_.silence + kSilenceOfHttp;
     bool too_large = false;
     int asked = 0;
     program.wanted = [&] {
@@ -227,12 +228,18 @@ class Git {
           "the program git is not installed on the daemon's host; install it"
           " there (Debian: apt-get install git)");
     }
+    if (absl::IsDeadlineExceeded(result.status())) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(result.status().message(),
+                       "; its server does not answer, or is too slow: try "
+                       "again later, or another mirror"));
+    }
     if (!result.ok()) return result.status();
     if (result->exit_code != 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("git ", args[0], ": ",
-                       Explain(absl::StripAsciiWhitespace(result->errors),
-                               login_.has_value(), withheld_)));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "git ", args[0], ": ",
+          Explain(absl::StripAsciiWhitespace(result->errors),
+                  login_.has_value(), withheld_, options_.silence)));
     }
     return std::string(absl::StripTrailingAsciiWhitespace(result->output));
   }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/secret_text.h"
 
@@ -38,6 +39,11 @@ struct FetchOptions {
   // "GIT_AUTH_TOKEN", opens repositories whose URLs name no user; the latter by
   // https, and by http on this host only.
   const std::map<std::string, SecretText>* secrets = nullptr;
+  // A git server that sends nothing for so long is given up; whole seconds.
+  absl::Duration silence = absl::Minutes(2);
+  // Where git finds itself and ssh.
+  std::string path =
+      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 };
 
 // Writes what `url` gives to a file in `directory`, mode 0600, changed when the
@@ -57,7 +63,8 @@ struct GitCheckout {
 // Checks the repository out into the empty `directory`, through the program
 // git, with its submodules; every file has the commit's time. User and password
 // of an http(s) URL are told to its host only, and not kept.
-// FAILED_PRECONDITION if git is not installed; INVALID_ARGUMENT with git's own
+// FAILED_PRECONDITION if git is not installed; DEADLINE_EXCEEDED if the server
+// is silent, or it takes half an hour; INVALID_ARGUMENT with git's own
 // words if it fails, or if the commit is not `checksum` (may be empty).
 absl::StatusOr<GitCheckout> FetchGit(const GitUrl& url,
                                      const std::string& checksum,
