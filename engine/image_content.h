@@ -33,7 +33,8 @@ struct ImageDocuments {
   Image image;
   std::string manifest;  // as it is stored
   std::string config;
-  std::vector<ImageLayer> layers;          // lowest first
+  std::string index;               // that the name stands for; empty: none
+  std::vector<ImageLayer> layers;  // lowest first
   std::vector<ImageHistoryEntry> history;  // oldest first
 };
 

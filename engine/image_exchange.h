@@ -28,6 +28,9 @@ struct PushRequest {
   std::string target;     // the name there; empty: `reference`
   std::optional<RegistryAuth> auth;
   ImageFormat format = ImageFormat::kStored;
+  // The index that the name stands for, with all that it lists, byte for byte;
+  // an image that came without one as it is. `format` is kStored then.
+  bool all_platforms = false;
 };
 
 struct SaveRequest {
@@ -35,6 +38,12 @@ struct SaveRequest {
   // kDocker: a docker-archive, which newer Docker reads as an OCI layout, too;
   // kOci: an OCI layout; kStored: as kDocker.
   ImageFormat format = ImageFormat::kDocker;
+  bool all_platforms = false;  // as in PushRequest
+};
+
+struct IndexRequest {
+  std::string reference;            // the name that the index gets
+  std::vector<std::string> images;  // names or digests, one for each platform
 };
 
 struct ImportRequest {
@@ -80,7 +89,7 @@ class ImageExchange {
 
   // Makes the image present at its registry, and returns the digest that it
   // has there. NOT_FOUND if it is not here. What the registry has is not sent
-  // again.
+  // again. FAILED_PRECONDITION lists the platforms whose content is not here.
   virtual absl::StatusOr<std::string> Push(const PushRequest& request,
                                            const ProgressSink& progress) = 0;
 
@@ -91,6 +100,10 @@ class ImageExchange {
   // An image of one layer from the tar (plain, gzip or zstd) that `fd` reads.
   virtual absl::StatusOr<Image> Import(const ImportRequest& request, int fd,
                                        const ProgressSink& progress) = 0;
+
+  // An index of images that are here, kept under a name: what Push() and Save()
+  // take with `all_platforms`. INVALID_ARGUMENT if two are for one platform.
+  virtual absl::StatusOr<Image> MakeIndex(const IndexRequest& request) = 0;
 
   virtual absl::StatusOr<TagsPage> ListTags(const TagsRequest& request) = 0;
   virtual absl::StatusOr<Referrers> ListReferrers(

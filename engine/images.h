@@ -53,12 +53,19 @@ struct Image {
   int64_t size_bytes = 0;           // of the compressed blobs
   absl::Time create_time;
   std::string platform;  // "linux/amd64"
+  // Of the references that stand for an index: its digest.
+  std::map<std::string, std::string> indexes;
+  // It is kept for other platforms: `digest` is that of the index, and there is
+  // nothing to run. Only List() returns such, and what fetches or removes them.
+  bool is_index = false;
 };
 
 struct PullRequest {
   std::string reference;  // "nginx", "host:5000/app:1.4", "app@sha256:…"
   std::string platform;   // empty: this host's
   std::optional<RegistryAuth> auth;
+  // Of an index fetch and keep everything, also what is for other platforms.
+  bool all_platforms = false;
   bool always = false;  // ask the registry even if the reference is present
   // Ask it even so if the last pull of the name is longer ago than this. If it
   // cannot be asked then, what is present will do.
@@ -144,7 +151,8 @@ class Images {
   virtual absl::StatusOr<Image> Build(const BuildRequest& request,
                                       const ProgressSink& progress) = 0;
 
-  // By reference, or by digest ("sha256:…"). NOT_FOUND if absent.
+  // By reference, or by digest ("sha256:…"). NOT_FOUND if absent, or if what is
+  // kept of an index has no image for this host: the message lists platforms.
   virtual absl::StatusOr<Image> Get(absl::string_view reference) = 0;
   virtual std::vector<Image> List() = 0;
   virtual absl::Status Tag(absl::string_view source,

@@ -40,6 +40,10 @@ class MeasuredExchange final : public engine::ImageExchange {
       const engine::ProgressSink& progress) override {
     return exchange_.Import(request, fd, progress);
   }
+  absl::StatusOr<engine::Image> MakeIndex(
+      const engine::IndexRequest& request) override {
+    return exchange_.MakeIndex(request);
+  }
   absl::StatusOr<engine::TagsPage> ListTags(
       const engine::TagsRequest& request) override {
     return exchange_.ListTags(request);

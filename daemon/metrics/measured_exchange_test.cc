@@ -46,6 +46,10 @@ class Uploading final : public engine::ImageExchange {
                                        const engine::ProgressSink&) override {
     return absl::UnimplementedError("import");
   }
+  absl::StatusOr<engine::Image> MakeIndex(
+      const engine::IndexRequest&) override {
+    return absl::UnimplementedError("index");
+  }
   absl::StatusOr<engine::TagsPage> ListTags(
       const engine::TagsRequest&) override {
     return absl::UnimplementedError("tags");

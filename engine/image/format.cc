@@ -63,6 +63,22 @@ std::string FormatManifest(const Manifest& manifest) {
                    {"layers", std::move(layers)}});
 }
 
+std::string FormatIndex(const std::vector<IndexEntry>& entries) {
+  Json manifests = Json::array();
+  for (const IndexEntry& entry : entries) {
+    Json platform = {{"os", entry.platform.os},
+                     {"architecture", entry.platform.architecture}};
+    Set(&platform, "variant", entry.platform.variant);
+    manifests.push_back(Json{{"mediaType", entry.descriptor.media_type},
+                             {"digest", entry.descriptor.digest},
+                             {"size", entry.descriptor.size},
+                             {"platform", std::move(platform)}});
+  }
+  return Dump(Json{{"schemaVersion", 2},
+                   {"mediaType", kOciIndex},
+                   {"manifests", std::move(manifests)}});
+}
+
 std::string FormatConfig(const ConfigFile& file) {
   const ImageConfig& c = file.config;
   Json config = Json::object();

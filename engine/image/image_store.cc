@@ -87,7 +87,7 @@ absl::Status ImageStore::Load() {
   }
   absl::MutexLock lock(&mu_);
   for (const std::string& digest : StringList(*index, "images")) {
-    absl::StatusOr<Stored> image =
+    absl::StatusOr<StoredImage> image =
         IsDigest(digest) ? Describe(digest) : NotPresent(digest);
     if (image.ok()) {
       images_[digest] = *std::move(image);
@@ -97,11 +97,16 @@ absl::Status ImageStore::Load() {
                {{"digest", digest}, {"error", image.status()}});
     }
   }
+  LoadIndexes(*index);
   for (auto& [name, digest] : StringMap(*index, "references")) {
-    if (images_.count(digest) + damaged_.count(digest) > 0) {
+    if (images_.count(digest) + damaged_.count(digest) > 0 ||
+        book_.Find(digest) != nullptr) {
       references_[name] = digest;
+    } else {
+      book_.Forget(name);
     }
   }
+  book_.Tidy();
   const Json* pulls = image::Find(*index, "pulls");
   if (pulls != nullptr && pulls->is_object()) {
     for (const auto& [name, digest] : references_) {
@@ -115,6 +120,10 @@ absl::Status ImageStore::Load() {
       const int64_t seconds = IntField(*used, digest.c_str());
       if (seconds > 0) image.used = absl::FromUnixSeconds(seconds);
     }
+    for (const auto& [digest, index] : std::map(book_.indexes())) {
+      const int64_t seconds = IntField(*used, digest.c_str());
+      if (seconds > 0) book_.Touch(digest, absl::FromUnixSeconds(seconds));
+    }
   }
   return absl::OkStatus();
 }
@@ -125,6 +134,10 @@ absl::Status ImageStore::Save() {
   for (const auto& [digest, image] : images_) {
     images.push_back(digest);
     const int64_t seconds = absl::ToUnixSeconds(image.used);
+    if (seconds > 0) used[digest] = seconds;
+  }
+  for (const auto& [digest, index] : book_.indexes()) {
+    const int64_t seconds = absl::ToUnixSeconds(index.used);
     if (seconds > 0) used[digest] = seconds;
   }
   Json pulls = Json::object();
@@ -140,6 +153,8 @@ absl::Status ImageStore::Save() {
                 {"images", std::move(images)},
                 {"references", Json(references_)},
                 {"pulls", std::move(pulls)},
+                {"sources", book_.Sources()},
+                {"indexes", book_.Documents()},
                 {"used", std::move(used)}};
   return os::WriteFileDurably(absl::StrCat(state_dir_, "/index.json"),
                               Dump(index));
@@ -167,7 +182,7 @@ void ImageStore::MakeReserve() const {
   }
 }
 
-absl::StatusOr<ImageStore::Stored> ImageStore::Describe(
+absl::StatusOr<StoredImage> ImageStore::Describe(
     absl::string_view manifest_digest) const {
   ASSIGN_OR_RETURN(std::string manifest_text,
                    blobs_->ReadAll(manifest_digest, kMaxManifestBytes));
@@ -180,7 +195,7 @@ absl::StatusOr<ImageStore::Stored> ImageStore::Describe(
         "image ", manifest_digest, " has ", manifest.layers.size(),
         " layers, but its configuration names ", config.diff_ids.size()));
   }
-  Stored stored;
+  StoredImage stored;
   Image& image = stored.image;
   image.digest = std::string(manifest_digest);
   image.config_digest = manifest.config.digest;
@@ -206,25 +221,24 @@ absl::StatusOr<ImageStore::Stored> ImageStore::Describe(
 
 absl::StatusOr<Image> ImageStore::Add(
     absl::string_view manifest_digest,
-    const std::vector<std::string>& references, absl::Time pulled) {
-  ASSIGN_OR_RETURN(Stored stored, Describe(manifest_digest));
+    const std::vector<std::string>& references, const Source& source) {
+  ASSIGN_OR_RETURN(StoredImage stored, Describe(manifest_digest));
   const Image image = stored.image;
+  const KeptIndex index = IndexOf(image.digest, source);
   absl::MutexLock lock(&mu_);
   const auto [place, is_new] = images_.try_emplace(image.digest);
-  Stored before = place->second;
+  StoredImage before = place->second;
   stored.used = before.used;
   place->second = std::move(stored);
   const bool was_damaged = damaged_.erase(image.digest) > 0;
   auto old_references = references_;
   auto old_pulled = pulled_;
-  for (const std::string& name : references) {
-    references_[name] = image.digest;
-    pulled_.erase(name);
-    if (pulled != absl::InfinitePast()) pulled_[name] = pulled;
-  }
+  auto old_book = book_;
+  if (!index.content.empty()) book_.Keep(source.document, index);
+  SetNames(references, image.digest, source);
   // A build of which nothing has changed: the index says all of it already.
   if (!is_new && !was_damaged && references_ == old_references &&
-      pulled_ == old_pulled) {
+      pulled_ == old_pulled && book_ == old_book) {
     return WithReferences(image);
   }
   absl::Status saved = Save();
@@ -236,9 +250,21 @@ absl::StatusOr<Image> ImageStore::Add(
     }
     references_ = std::move(old_references);
     pulled_ = std::move(old_pulled);
+    book_ = std::move(old_book);
     return saved;
   }
   return WithReferences(image);
+}
+
+void ImageStore::SetNames(const std::vector<std::string>& names,
+                          const std::string& digest, const Source& source) {
+  for (const std::string& name : names) {
+    references_[name] = digest;
+    book_.SetSource(name, source.document);
+    pulled_.erase(name);
+    if (source.pulled != absl::InfinitePast()) pulled_[name] = source.pulled;
+  }
+  book_.Tidy();
 }
 
 absl::Time ImageStore::PullTime(absl::string_view reference) const {
@@ -252,21 +278,8 @@ Image ImageStore::WithReferences(const Image& image) const {
   for (const auto& [name, digest] : references_) {
     if (digest == image.digest) result.references.push_back(name);
   }
+  AddIndexes(result);
   return result;
-}
-
-const Image* ImageStore::Find(absl::string_view reference) const {
-  auto name = references_.find(std::string(reference));
-  auto it = images_.find(name != references_.end() ? name->second
-                                                   : std::string(reference));
-  return it == images_.end() ? nullptr : &it->second.image;
-}
-
-absl::StatusOr<Image> ImageStore::Get(absl::string_view reference) const {
-  absl::MutexLock lock(&mu_);
-  const Image* image = Find(reference);
-  if (image == nullptr) return NotPresent(reference);
-  return WithReferences(*image);
 }
 
 std::vector<Image> ImageStore::List() const {
@@ -280,11 +293,13 @@ std::vector<Image> ImageStore::List() const {
     result.push_back(stored.image);
     const auto its = names.find(digest);
     if (its != names.end()) result.back().references = std::move(its->second);
+    AddIndexes(result.back());
   }
+  for (Image& index : BareIndexes()) result.push_back(std::move(index));
   return result;
 }
 
-absl::StatusOr<std::vector<ImageStore::LayerParts>> ImageStore::LayersOf(
+absl::StatusOr<std::vector<LayerParts>> ImageStore::LayersOf(
     absl::string_view digest) const {
   absl::MutexLock lock(&mu_);
   const auto it = images_.find(std::string(digest));
@@ -307,6 +322,7 @@ void ImageStore::Touch(absl::string_view digest, absl::Time now) {
   absl::MutexLock lock(&mu_);
   const auto it = images_.find(std::string(digest));
   if (it != images_.end()) it->second.used = std::max(it->second.used, now);
+  book_.Touch(std::string(digest), now);
 }
 
 absl::Status ImageStore::Untag(absl::string_view reference) {
@@ -317,28 +333,39 @@ absl::Status ImageStore::Untag(absl::string_view reference) {
   }
   absl::MutexLock lock(&mu_);
   auto old_references = references_;
+  auto old_book = book_;
   if (references_.erase(std::string(reference)) == 0) {
     return NotPresent(reference);
   }
+  book_.Forget(std::string(reference));
+  book_.Tidy();
   absl::Status saved = SaveSmaller();
-  if (!saved.ok()) references_ = std::move(old_references);
+  if (!saved.ok()) {
+    references_ = std::move(old_references);
+    book_ = std::move(old_book);
+  }
   return saved;
 }
 
 absl::Status ImageStore::Tag(absl::string_view source,
                              absl::string_view target) {
   absl::MutexLock lock(&mu_);
-  const Image* image = Find(source);
-  if (image == nullptr) return NotPresent(source);
+  ASSIGN_OR_RETURN(const ImagePlace place, Find(source));
+  // What is damaged gets no further name.
+  if (damaged_.count(place.digest) > 0) return NotPresent(source);
   auto old_references = references_;
   auto old_pulled = pulled_;
+  auto old_book = book_;
   std::string& digest = references_[std::string(target)];
-  if (digest != image->digest) pulled_.erase(std::string(target));
-  digest = image->digest;
+  if (digest != place.digest) pulled_.erase(std::string(target));
+  digest = place.digest;
+  book_.SetSource(std::string(target), place.source);
+  book_.Tidy();
   absl::Status saved = Save();
   if (!saved.ok()) {
     references_ = std::move(old_references);
     pulled_ = std::move(old_pulled);
+    book_ = std::move(old_book);
   }
   return saved;
 }

@@ -19,8 +19,10 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/image/blob_store.h"
+#include "engine/image/index_book.h"
 #include "engine/image/layer_store.h"
 #include "engine/image/manifest.h"
+#include "engine/image/stored_image.h"
 #include "engine/images.h"
 
 namespace bulwark::engine::image {
@@ -67,26 +69,30 @@ class ImageStore {
 
   // Makes an image visible: its manifest and configuration must be blobs, and
   // its layers unpacked (else FAILED_PRECONDITION). `references` are full
-  // names and may be none. `pulled`: when a registry said that these names mean
-  // this image; it is kept with them.
+  // names and may be none.
+  using Source = ImageSource;
   absl::StatusOr<Image> Add(absl::string_view manifest_digest,
                             const std::vector<std::string>& references,
-                            absl::Time pulled = absl::InfinitePast());
+                            const Source& source = Source());
+  // The same for an index, `source.document`, of which no image is for this
+  // host.
+  absl::StatusOr<Image> AddIndex(const std::vector<std::string>& references,
+                                 const Source& source);
 
   // When the full name was last pulled; InfinitePast() if never, or if it was
   // given to another image since.
   absl::Time PullTime(absl::string_view reference) const;
 
-  // By full name or manifest digest. NOT_FOUND.
+  // By full name or digest, of an index too. NOT_FOUND, also if what is here
+  // is for other platforms.
   absl::StatusOr<Image> Get(absl::string_view reference) const;
+  // The index or manifest that the name, or digest, stands for. NOT_FOUND;
+  // FAILED_PRECONDITION if that was not noted when it was pulled.
+  absl::StatusOr<std::string> SourceOf(absl::string_view reference) const;
+  std::vector<NamedIndex> Indexes() const;
   std::vector<Image> List() const;
   // The layers of an image by its digest, lowest first; from memory, so also
   // when its documents have rotted. NOT_FOUND.
-  struct LayerParts {
-    std::string blob;
-    std::string diff_id;
-    std::string directory;
-  };
   absl::StatusOr<std::vector<LayerParts>> LayersOf(
       absl::string_view digest) const;
   // Whether an image here says that the blob holds this layer.
@@ -101,8 +107,8 @@ class ImageStore {
   absl::Status Remove(absl::string_view reference,
                       const std::vector<std::string>& in_use);
 
-  // Notes that somebody wanted the image. Durable with the next change of the
-  // index: being forgotten makes it go a little earlier when room is made.
+  // Notes that somebody wanted the image or index. Durable with the next change
+  // of index.json: forgotten, it goes a little earlier when room is made.
   void Touch(absl::string_view digest, absl::Time now);
 
   // Digests of blobs and layers that are kept beside the images: the step
@@ -123,13 +129,8 @@ class ImageStore {
   // the content that nothing needs then.
   absl::Status Drop(const std::vector<Image>& images);
 
-  // Something that could go.
-  struct Unneeded {
-    std::vector<Image> images;
-    bool extra_roots = false;  // and what SetExtraRoots() keeps
-  };
   // The bytes on disk that removing it, and a sweep, would free.
-  absl::StatusOr<int64_t> ContentOf(const Unneeded& unneeded) const;
+  absl::StatusOr<int64_t> ContentOf(const UnneededContent& unneeded) const;
   // All of ImagesUsage but the number of build steps.
   absl::StatusOr<ImagesUsage> Usage(
       const std::vector<std::string>& in_use) const;
@@ -143,18 +144,28 @@ class ImageStore {
   absl::Status SaveSmaller() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string ReservePath() const;
   void MakeReserve() const;
-  struct Stored {
-    Image image;  // without its names
-    std::vector<LayerParts> layers;
-    absl::Time used = absl::InfinitePast();
-  };
   // Names of the blobs and layers that it needs.
-  static void AddContent(const Stored& stored, Roots& content);
-  absl::StatusOr<Stored> Describe(absl::string_view manifest_digest) const;
+  static void AddContent(const StoredImage& stored, Roots& content);
+  absl::StatusOr<StoredImage> Describe(absl::string_view manifest_digest) const;
   Image WithReferences(const Image& image) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool AllPulled(const Image& image) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  const Image* Find(absl::string_view reference) const
+  absl::StatusOr<ImagePlace> Find(absl::string_view reference) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  void SetNames(const std::vector<std::string>& names,
+                const std::string& digest, const Source& source)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The digests, of image and index, that it stood for.
+  std::set<std::string> ForgetName(const std::string& name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // image_index.cc
+  void LoadIndexes(const Json& index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Nothing if the source is the manifest itself, or not known.
+  KeptIndex IndexOf(const std::string& manifest, const Source& source) const;
+  void AddIndexes(Image& image) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // The indexes that no image of List() stands for, as images.
+  std::vector<Image> BareIndexes() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  Image AsImage(const std::string& digest, const KeptIndex& index) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // The layers that go are appended to `aside`, to be removed without the lock.
   absl::Status DropContent(const Roots& extra, std::vector<std::string>* aside)
@@ -169,12 +180,13 @@ class ImageStore {
   std::unique_ptr<LayerStore> layers_;
 
   mutable absl::Mutex mu_;
-  std::map<std::string, Stored> images_ ABSL_GUARDED_BY(mu_);  // by digest
+  std::map<std::string, StoredImage> images_ ABSL_GUARDED_BY(mu_);  // by digest
   // Those whose documents cannot be read. Nothing is swept while there are any:
   // a container may run on their layers.
   std::set<std::string> damaged_ ABSL_GUARDED_BY(mu_);
   // full name -> digest
   std::map<std::string, std::string> references_ ABSL_GUARDED_BY(mu_);
+  IndexBook book_ ABSL_GUARDED_BY(mu_);
   // Full name -> when it was last pulled. Of names that are gone, too, until
   // the index is written.
   std::map<std::string, absl::Time> pulled_ ABSL_GUARDED_BY(mu_);

@@ -27,31 +27,42 @@ absl::Status ImageStore::Remove(absl::string_view reference,
     absl::MutexLock lock(&mu_);
     const std::string key(reference);
     auto old_references = references_;
-    std::string digest = key;
-    if (const auto name = references_.find(key); name != references_.end()) {
-      digest = name->second;
-      references_.erase(name);
-    } else if (images_.count(key) + damaged_.count(key) == 0) {
+    auto old_damaged = damaged_;
+    auto old_book = book_;
+    std::set<std::string> digests = {key};  // of images and indexes
+    if (references_.count(key) > 0) {
+      digests = ForgetName(key);
+    } else if (images_.count(key) + damaged_.count(key) == 0 &&
+               book_.Find(key) == nullptr) {
       return absl::NotFoundError(
           absl::StrCat("image ", reference, " is not present"));
     } else {
-      for (auto it = references_.begin(); it != references_.end();) {
-        it = it->second == key ? references_.erase(it) : ++it;
+      for (const auto& [name, digest] : std::map(references_)) {
+        if (digest == key || book_.SourceOf(name) == key) {
+          digests.merge(ForgetName(name));
+        }
       }
     }
-    const bool wanted =
-        std::find(in_use.begin(), in_use.end(), digest) != in_use.end() ||
-        leased_.count(digest) > 0 ||
-        std::any_of(references_.begin(), references_.end(),
-                    [&](const auto& name) { return name.second == digest; });
-    auto image =
-        wanted ? decltype(images_)::node_type() : images_.extract(digest);
-    const bool was_damaged = !wanted && damaged_.erase(digest) > 0;
+    std::vector<decltype(images_)::node_type> gone;
+    for (const std::string& digest : digests) {
+      const bool wanted =
+          std::find(in_use.begin(), in_use.end(), digest) != in_use.end() ||
+          leased_.count(digest) > 0 || !book_.NamesOf(digest).empty() ||
+          std::any_of(references_.begin(), references_.end(),
+                      [&](const auto& name) { return name.second == digest; });
+      if (wanted) continue;
+      if (auto image = images_.extract(digest); !image.empty()) {
+        gone.push_back(std::move(image));
+      }
+      damaged_.erase(digest);
+      book_.Erase(digest);
+    }
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       references_ = std::move(old_references);
-      if (!image.empty()) images_.insert(std::move(image));
-      if (was_damaged) damaged_.insert(digest);
+      for (auto& image : gone) images_.insert(std::move(image));
+      damaged_ = std::move(old_damaged);
+      book_ = std::move(old_book);
       return saved;
     }
     RETURN_IF_ERROR(DropContent(extra, &aside));
@@ -59,6 +70,16 @@ absl::Status ImageStore::Remove(absl::string_view reference,
   for (const std::string& path : aside) RETURN_IF_ERROR(os::RemoveTree(path));
   MakeReserve();
   return absl::OkStatus();
+}
+
+std::set<std::string> ImageStore::ForgetName(const std::string& name) {
+  std::set<std::string> digests = {references_[name]};
+  if (std::string source = book_.SourceOf(name); !source.empty()) {
+    digests.insert(std::move(source));
+  }
+  references_.erase(name);
+  book_.Forget(name);
+  return digests;
 }
 
 void ImageStore::SetExtraRoots(std::function<Roots()> roots) {
@@ -75,7 +96,7 @@ ImageStore::Roots ImageStore::ExtraRoots() const {
   return roots != nullptr ? roots() : Roots();
 }
 
-void ImageStore::AddContent(const Stored& stored, Roots& content) {
+void ImageStore::AddContent(const StoredImage& stored, Roots& content) {
   content.insert(stored.image.digest);
   content.insert(stored.image.config_digest);
   for (const LayerParts& layer : stored.layers) {
@@ -89,6 +110,9 @@ ImageStore::Roots ImageStore::LiveContent() const {
   for (const auto& [digest, stored] : images_) {
     AddContent(stored, live);
   }
+  for (const auto& [digest, index] : book_.indexes()) {
+    live.insert(index.content.begin(), index.content.end());
+  }
   return live;
 }
 
@@ -96,6 +120,9 @@ absl::Status ImageStore::DropContent(const Roots& extra,
                                      std::vector<std::string>* aside) {
   // What those need that cannot be read is not known: it may be in use.
   if (!damaged_.empty()) return absl::OkStatus();
+  for (const auto& [digest, index] : book_.indexes()) {
+    if (index.damaged) return absl::OkStatus();
+  }
   Roots live = LiveContent();
   live.insert(extra.begin(), extra.end());
   for (const std::string& digest : blobs_->List()) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "engine/image/archive_files.h"
+#include "engine/image/index_content.h"
 #include "engine/image/json.h"
 #include "engine/image/layer_set.h"
 #include "engine/image/manifest.h"
@@ -48,6 +49,7 @@ class Loader {
 
   absl::StatusOr<Image> RunLayout(const std::string& reference,
                                   const std::string& platform) {
+    keep_indexes_ = false;
     ASSIGN_OR_RETURN(std::string text,
                      files_.Text("index.json", kMaxManifestBytes));
     ASSIGN_OR_RETURN(const std::vector<IndexEntry> index, ParseIndex(text));
@@ -154,11 +156,37 @@ class Loader {
     ASSIGN_OR_RETURN(std::string text, Document(entry.descriptor.digest));
     ASSIGN_OR_RETURN(std::string type,
                      DocumentType(text, entry.descriptor.media_type));
+    ImageStore::Source source;
     if (IsIndexType(type)) {
-      ASSIGN_OR_RETURN(std::vector<IndexEntry> inner, ParseIndex(text));
       ASSIGN_OR_RETURN(Platform platform, ParsePlatform(wanted));
-      ASSIGN_OR_RETURN(Descriptor chosen, ChoosePlatform(inner, platform));
-      ASSIGN_OR_RETURN(text, Document(chosen.digest));
+      const absl::StatusOr<ChosenManifest> chosen = ChooseManifest(
+          text, platform,
+          [this](const Descriptor& inner) { return Document(inner.digest); });
+      // A build context is of one platform.
+      if (keep_indexes_) {
+        absl::StatusOr<ImageStore::Source> kept =
+            KeepIndex(entry.descriptor, text);
+        if (kept.ok()) {
+          source = *std::move(kept);
+        } else if (chosen.ok() && !absl::IsDataLoss(kept.status()) &&
+                   !absl::IsResourceExhausted(kept.status())) {
+          // What it lists beside is of no kind that can be kept. The index
+          // itself is, so that nobody takes the one image for all.
+          RETURN_IF_ERROR(
+              Store(BlobName(entry.descriptor.digest), type).status());
+          source.document = entry.descriptor.digest;
+        } else {
+          return kept.status();
+        }
+        const bool here =
+            chosen.ok() && files_.Has(BlobName(chosen->descriptor.digest));
+        if (!here && !source.kept.empty() &&
+            (chosen.ok() || absl::IsNotFound(chosen.status()))) {
+          return store_->AddIndex(names, source);
+        }
+      }
+      RETURN_IF_ERROR(chosen.status());
+      ASSIGN_OR_RETURN(text, Document(chosen->descriptor.digest));
     }
     ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(text));
     ASSIGN_OR_RETURN(std::string config_text, Document(manifest.config.digest));
@@ -170,7 +198,45 @@ class Loader {
                        Store(BlobName(layer.digest), kOciLayer));
       RETURN_IF_ERROR(Same(stored.digest, layer.digest));
     }
-    return Finish(text, manifest, config, names);
+    return Finish(text, manifest, config, names, source);
+  }
+
+  // Takes in the index and what the archive has of what it lists: others leave
+  // platforms out.
+  absl::StatusOr<ImageStore::Source> KeepIndex(const Descriptor& index,
+                                               const std::string& text) {
+    Descriptor root = index;
+    root.size = static_cast<int64_t>(text.size());
+    ASSIGN_OR_RETURN(
+        const IndexTree tree,
+        ReadIndexTree(root, [&](const Descriptor& document) {
+          if (files_.Has(BlobName(document.digest))) {
+            return Document(document.digest);
+          }
+          return absl::StatusOr<std::string>(absl::NotFoundError("left out"));
+        }));
+    for (const IndexNode& node : tree.nodes) {
+      if (node.missing) continue;
+      RETURN_IF_ERROR(KeepBlob(node.descriptor));
+      for (const Descriptor& blob : node.blobs) {
+        if (!files_.Has(BlobName(blob.digest))) continue;
+        RETURN_IF_ERROR(KeepBlob(blob));
+      }
+    }
+    ImageStore::Source source;
+    source.document = root.digest;
+    source.kept = WholeDocuments(store_, &lease_, tree);
+    return source;
+  }
+
+  absl::Status KeepBlob(const Descriptor& blob) {
+    ASSIGN_OR_RETURN(const Descriptor stored,
+                     Store(BlobName(blob.digest), blob.media_type));
+    RETURN_IF_ERROR(Same(stored.digest, blob.digest));
+    if (stored.size == blob.size) return absl::OkStatus();
+    return absl::DataLossError(
+        absl::StrCat("read archive: ", blob.digest, " has ", stored.size,
+                     " bytes, not the ", blob.size, " that its manifest says"));
   }
 
   // A bare tag, as some tools write, names no repository: no name then.
@@ -189,7 +255,8 @@ class Loader {
   absl::StatusOr<Image> Finish(const std::string& manifest_text,
                                const Manifest& manifest,
                                const ConfigFile& config,
-                               const std::vector<std::string>& names) {
+                               const std::vector<std::string>& names,
+                               const ImageStore::Source& source = {}) {
     lease_.Hold(DigestOf(manifest_text));
     ASSIGN_OR_RETURN(std::string digest, store_->blobs().Put(manifest_text));
     RETURN_IF_ERROR(MaterializeLayers(
@@ -199,7 +266,7 @@ class Loader {
               absl::StrCat("blob ", blob.digest, " vanished"));
         },
         reporter_));
-    return store_->Add(digest, names);
+    return store_->Add(digest, names, source);
   }
 
   static absl::Status Same(absl::string_view got, absl::string_view expected) {
@@ -247,6 +314,7 @@ class Loader {
   ArchiveFiles files_;
   Reporter* const reporter_;
   ImageStore::Lease lease_;
+  bool keep_indexes_ = true;
 };
 
 }  // namespace

@@ -110,6 +110,7 @@ class LocalImages final : public Images,
   // local_images_exchange.cc
   absl::StatusOr<std::string> Push(const PushRequest& request,
                                    const ProgressSink& progress) override;
+  absl::StatusOr<Image> MakeIndex(const IndexRequest& request) override;
   absl::StatusOr<TagsPage> ListTags(const TagsRequest& request) override;
   absl::StatusOr<Referrers> ListReferrers(
       const ReferrersRequest& request) override;
@@ -134,6 +135,8 @@ class LocalImages final : public Images,
   std::vector<image::Source> SourcesOf(
       const image::Reference& reference,
       const std::optional<RegistryAuth>& given) const;
+  // The document that a name or digest stands for, index or manifest.
+  absl::StatusOr<std::string> SourceOf(absl::string_view reference);
   void SweepSignatures();
   build::BuilderOptions BuilderOptions();
   absl::StatusOr<Image> Resolve(const PullRequest& request,

@@ -15,13 +15,21 @@ absl::Status LocalImages::Save(const SaveRequest& request, int fd,
                                const ProgressSink& progress) {
   std::vector<image::SaveItem> items;
   for (const std::string& reference : request.references) {
-    ASSIGN_OR_RETURN(const Image image, Get(reference));
+    image::SaveItem found;
+    const absl::StatusOr<Image> image = Get(reference);
+    if (request.all_platforms) {
+      ASSIGN_OR_RETURN(found.digest, SourceOf(reference));
+      if (image.ok()) found.image = image->digest;
+    } else {
+      RETURN_IF_ERROR(image.status());
+      found.digest = image->digest;
+    }
     auto item = std::find_if(items.begin(), items.end(),
-                             [&image](const image::SaveItem& other) {
-                               return other.digest == image.digest;
+                             [&found](const image::SaveItem& other) {
+                               return other.digest == found.digest;
                              });
     if (item == items.end()) {
-      item = items.insert(items.end(), {image.digest, {}});
+      item = items.insert(items.end(), std::move(found));
     }
     if (image::IsDigest(reference)) continue;
     ASSIGN_OR_RETURN(image::Reference name, image::ParseReference(reference));
@@ -36,6 +44,7 @@ absl::Status LocalImages::Save(const SaveRequest& request, int fd,
   }
   image::SaveOptions options;
   options.docker_archive = request.format != ImageFormat::kOci;
+  options.all_platforms = request.all_platforms;
   image::Reporter reporter(progress);
   return image::SaveImages(store_.get(), items, options, fd, &reporter);
 }

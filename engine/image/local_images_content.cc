@@ -48,10 +48,9 @@ std::vector<ImageHistoryEntry> HistoryOf(
 absl::StatusOr<ImageDocuments> LocalImages::Documents(
     absl::string_view reference) {
   ImageDocuments result;
-  ASSIGN_OR_RETURN(result.image, Get(reference));
   image::ImageStore::Lease lease(store_.get());
-  lease.Hold(result.image.digest);
-  ASSIGN_OR_RETURN(result.image, store_->Get(result.image.digest));
+  absl::StatusOr<Image> image = Get(reference);
+  const absl::StatusOr<std::string> source = SourceOf(reference);
   image::BlobStore& blobs = store_->blobs();
   const auto read = [&](const std::string& digest, int64_t max_bytes,
                         std::string& text) -> absl::Status {
@@ -64,6 +63,22 @@ absl::StatusOr<ImageDocuments> LocalImages::Documents(
         absl::StrCat("inspect image ", reference, ": ", data.status().message(),
                      "; `ctl verify --repair` fetches it again"));
   };
+  if (source.ok() && (!image.ok() || *source != image->digest)) {
+    lease.Hold(*source);
+    RETURN_IF_ERROR(read(*source, image::kMaxManifestBytes, result.index));
+  }
+  if (!image.ok() && !result.index.empty()) {
+    for (Image& other : store_->List()) {
+      if (other.is_index && other.digest == *source) {
+        result.image = std::move(other);
+        return result;
+      }
+    }
+  }
+  RETURN_IF_ERROR(image.status());
+  result.image = *std::move(image);
+  lease.Hold(result.image.digest);
+  ASSIGN_OR_RETURN(result.image, store_->Get(result.image.digest));
   RETURN_IF_ERROR(
       read(result.image.digest, image::kMaxManifestBytes, result.manifest));
   RETURN_IF_ERROR(
@@ -87,13 +102,18 @@ absl::StatusOr<std::vector<ImageDamage>> LocalImages::Verify(
     const VerifyRequest& request, const VerifyProgress& progress) {
   image::VerifyOptions options;
   for (const std::string& reference : request.references) {
-    ASSIGN_OR_RETURN(const Image image, Get(reference));
-    options.digests.push_back(image.digest);
+    const absl::StatusOr<Image> image = Get(reference);
+    const absl::StatusOr<std::string> source = SourceOf(reference);
+    if (!source.ok()) RETURN_IF_ERROR(image.status());
+    if (image.ok()) options.digests.push_back(image->digest);
+    if (source.ok()) options.digests.push_back(*source);
   }
   if (request.repair) {
-    options.fetch = [this](const std::string& reference) {
+    options.fetch = [this](const image::Repair& repair) {
       PullRequest pull;
-      pull.reference = reference;
+      pull.reference = repair.reference;
+      pull.all_platforms = repair.all_platforms;
+      pull.platform = repair.platform;
       pull.always = true;
       return Pull(pull, nullptr).status();
     };

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/image/digest.h"
+#include "engine/image/index_maker.h"
 #include "engine/image/local_images.h"
 #include "engine/image/pusher.h"
 #include "engine/image/reference.h"
@@ -12,7 +13,17 @@ namespace bulwark::engine {
 
 absl::StatusOr<std::string> LocalImages::Push(const PushRequest& request,
                                               const ProgressSink& progress) {
-  ASSIGN_OR_RETURN(const Image image, Get(request.reference));
+  std::string document;  // with all that it lists
+  Image image;
+  if (!request.all_platforms) {
+    ASSIGN_OR_RETURN(image, Get(request.reference));
+  } else if (request.format == ImageFormat::kStored) {
+    ASSIGN_OR_RETURN(document, SourceOf(request.reference));
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "push ", request.reference, ": all platforms go byte for byte as they",
+        " are; leave out the format"));
+  }
   const std::string& name =
       request.target.empty() ? request.reference : request.target;
   if (image::IsDigest(name)) {
@@ -23,8 +34,41 @@ absl::StatusOr<std::string> LocalImages::Push(const PushRequest& request,
   ASSIGN_OR_RETURN(target.reference, image::ParseReference(name));
   target.auth = AuthFor(target.reference.registry, request.auth);
   target.options = ClientOptions();
+  if (request.all_platforms) {
+    return image::PushTree(store_.get(), document, request.reference, target,
+                           progress);
+  }
   return image::PushImage(store_.get(), image, request.format, target,
                           progress);
+}
+
+absl::StatusOr<std::string> LocalImages::SourceOf(absl::string_view reference) {
+  std::string key(reference);
+  if (!image::IsDigest(key)) {
+    ASSIGN_OR_RETURN(key, NormalizeReference(reference));
+  }
+  ASSIGN_OR_RETURN(std::string source, store_->SourceOf(key));
+  if (config_.clock != nullptr) store_->Touch(source, config_.clock->Now());
+  return source;
+}
+
+absl::StatusOr<Image> LocalImages::MakeIndex(const IndexRequest& request) {
+  ASSIGN_OR_RETURN(const image::Reference name,
+                   image::ParseReference(request.reference));
+  const std::string what = absl::StrCat("make index ", request.reference);
+  if (!name.digest.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": a new name cannot hold a digest"));
+  }
+  std::vector<std::string> digests;
+  for (const std::string& reference : request.images) {
+    ASSIGN_OR_RETURN(const Image image, Get(reference));
+    digests.push_back(image.digest);
+  }
+  absl::StatusOr<Image> index =
+      image::MakeIndex(store_.get(), digests, name.ToString());
+  if (index.ok()) return index;
+  return Annotate(index.status(), what);
 }
 
 absl::StatusOr<TagsPage> LocalImages::ListTags(const TagsRequest& request) {

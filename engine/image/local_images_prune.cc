@@ -10,7 +10,8 @@ namespace {
 
 void AddNames(const Image& image, std::vector<std::string>& removed) {
   if (image.references.empty()) {
-    removed.push_back(absl::StrCat("image ", image.digest));
+    removed.push_back(
+        absl::StrCat(image.is_index ? "index " : "image ", image.digest));
   }
   for (const std::string& name : image.references) {
     removed.push_back(absl::StrCat("image ", name));
@@ -26,7 +27,7 @@ absl::Status DropStepwise(image::ImageStore& store,
   RETURN_IF_ERROR(store.SweepContent());
   for (const Image& image : unneeded) {
     if (enough()) return absl::OkStatus();
-    image::ImageStore::Unneeded one;
+    image::UnneededContent one;
     one.images = {image};
     ASSIGN_OR_RETURN(const int64_t bytes, store.ContentOf(one));
     RETURN_IF_ERROR(store.Drop(one.images));
@@ -43,7 +44,7 @@ absl::Status DropStepwise(image::ImageStore& store,
 absl::StatusOr<PruneImagesResult> LocalImages::Prune(
     const PruneImagesRequest& request) {
   PruneImagesResult result;
-  image::ImageStore::Unneeded unneeded;
+  image::UnneededContent unneeded;
   const absl::Time since =
       request.min_unused > absl::ZeroDuration() && config_.clock != nullptr
           ? config_.clock->Now() - request.min_unused

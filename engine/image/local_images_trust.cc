@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/image/digest.h"
+#include "engine/image/index_tree.h"
 #include "engine/image/local_images.h"
 #include "engine/image/manifest.h"
 #include "engine/image/reference.h"
@@ -17,12 +18,17 @@ absl::StatusOr<std::string> DigestAt(image::Sources& sources,
   ASSIGN_OR_RETURN(const registry::ManifestDocument document,
                    sources.FetchManifest(reference.Version()));
   if (!image::IsIndexType(document.media_type)) return document.digest;
-  ASSIGN_OR_RETURN(const std::vector<image::IndexEntry> index,
-                   image::ParseIndex(document.text));
   ASSIGN_OR_RETURN(const image::Platform platform, image::ParsePlatform(""));
-  ASSIGN_OR_RETURN(const image::Descriptor chosen,
-                   image::ChoosePlatform(index, platform));
-  return chosen.digest;
+  const auto read =
+      [&sources](
+          const image::Descriptor& inner) -> absl::StatusOr<std::string> {
+    ASSIGN_OR_RETURN(registry::ManifestDocument nested,
+                     sources.FetchManifest(inner.digest));
+    return std::move(nested.text);
+  };
+  ASSIGN_OR_RETURN(const image::ChosenManifest chosen,
+                   image::ChooseManifest(document.text, platform, read));
+  return chosen.descriptor.digest;
 }
 
 }  // namespace

@@ -39,8 +39,7 @@ absl::StatusOr<Descriptor> ParseDescriptor(const Json* object,
 
 absl::Status CheckLayerType(const Descriptor& layer) {
   absl::string_view type = layer.media_type;
-  if (absl::StrContains(type, "foreign") ||
-      absl::StrContains(type, "nondistributable")) {
+  if (IsForeignLayer(layer)) {
     return absl::FailedPreconditionError(
         absl::StrCat("read manifest: layer ", layer.digest,
                      " must be fetched from elsewhere (", type,
@@ -160,7 +159,20 @@ absl::StatusOr<std::string> DocumentType(absl::string_view text,
   return type == kDockerManifest ? type : std::string(kOciManifest);
 }
 
+bool IsForeignLayer(const Descriptor& layer) {
+  return absl::StrContains(layer.media_type, "foreign") ||
+         absl::StrContains(layer.media_type, "nondistributable");
+}
+
 absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
+  ASSIGN_OR_RETURN(Manifest manifest, ParseForeignManifest(text));
+  for (const Descriptor& layer : manifest.layers) {
+    RETURN_IF_ERROR(CheckLayerType(layer));
+  }
+  return manifest;
+}
+
+absl::StatusOr<Manifest> ParseForeignManifest(absl::string_view text) {
   RETURN_IF_ERROR(DocumentType(text, kOciManifest).status());
   ASSIGN_OR_RETURN(Json object, ParseObject(text, "read manifest"));
   Manifest result;
@@ -184,7 +196,6 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
     ASSIGN_OR_RETURN(
         Descriptor layer,
         ParseDescriptor(&item, absl::StrCat("layer ", result.layers.size())));
-    RETURN_IF_ERROR(CheckLayerType(layer));
     result.layers.push_back(std::move(layer));
   }
   return result;

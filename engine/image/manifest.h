@@ -93,6 +93,12 @@ inline bool IsIndexType(absl::string_view type) {
 // Each is INVALID_ARGUMENT with the reason if the text is not such a document,
 // FAILED_PRECONDITION if it needs what we do not support.
 absl::StatusOr<Manifest> ParseManifest(absl::string_view text);
+// The same for a manifest that is only kept or handed on: its layers may be
+// encrypted, or be foreign ones.
+absl::StatusOr<Manifest> ParseForeignManifest(absl::string_view text);
+// Whether the layer is to be fetched from where its manifest says, and not from
+// the registry that has the manifest.
+bool IsForeignLayer(const Descriptor& layer);
 absl::StatusOr<std::vector<IndexEntry>> ParseIndex(absl::string_view text);
 absl::StatusOr<ConfigFile> ParseConfig(absl::string_view text);
 
@@ -111,6 +117,7 @@ absl::StatusOr<Descriptor> ChoosePlatform(const std::vector<IndexEntry>& index,
 // The documents for these parts; the same parts give the same text.
 std::string FormatManifest(const Manifest& manifest);
 std::string FormatConfig(const ConfigFile& config);
+std::string FormatIndex(const std::vector<IndexEntry>& entries);
 
 }  // namespace bulwark::engine::image
 

@@ -1,11 +1,14 @@
 #include "engine/image/puller.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/image/blob_pool.h"
+#include "engine/image/index_tree.h"
 #include "engine/image/layer_set.h"
 #include "engine/image/progress.h"
 #include "engine/image/reference.h"
@@ -24,46 +27,138 @@ class Puller {
         lease_(ports.store) {}
 
   absl::StatusOr<Image> Run(const Reference& reference,
+                            const PullRequest& request,
                             const Platform& platform) {
     reporter_->Report(reference.ToString(), "resolving");
-    const absl::Time begin = ports_.clock->Now();
+    ImageStore::Source source;
+    source.pulled = ports_.clock->Now();
     ASSIGN_OR_RETURN(registry::ManifestDocument document,
                      sources_->FetchManifest(reference.Version()));
     if (!reference.digest.empty()) lease_.Hold(reference.digest);
-    bool chosen_from_index = IsIndexType(document.media_type);
-    std::string index;
-    if (chosen_from_index) {
-      index = document.text;
-      ASSIGN_OR_RETURN(document, ChooseFrom(document, platform));
-    }
+    source.document = document.digest;
     lease_.Hold(document.digest);
+    std::string index;  // that lists the manifest
+    bool runs = true;
+    if (IsIndexType(document.media_type)) {
+      RETURN_IF_ERROR(store_->blobs().Put(document.text).status());
+      if (request.all_platforms) RETURN_IF_ERROR(ReadTree(document));
+      absl::StatusOr<ChosenManifest> chosen = ChooseManifest(
+          document.text, platform,
+          [this](const Descriptor& inner) { return ReadDocument(inner); });
+      // To be kept it need not be for this host.
+      runs = !absl::IsNotFound(chosen.status()) || !request.all_platforms ||
+             !request.platform.empty();
+      if (runs) {
+        RETURN_IF_ERROR(chosen.status());
+        index = std::move(chosen->index);
+        ASSIGN_OR_RETURN(document, FetchChosen(chosen->descriptor));
+      }
+    }
     // Before anything of it is unpacked.
     RETURN_IF_ERROR(ports_.gate->CheckAtRegistry(*sources_, reference,
                                                  document.digest, index));
-    RETURN_IF_ERROR(store_->blobs().Put(document.text).status());
-    ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(document.text));
-    ASSIGN_OR_RETURN(ConfigFile config, FetchConfig(manifest.config));
-    if (!chosen_from_index) {
-      RETURN_IF_ERROR(CheckPlatform(config.platform, platform));
+    if (runs) RETURN_IF_ERROR(FetchImage(document, index.empty(), platform));
+    RETURN_IF_ERROR(FetchBlobs());
+    for (const IndexNode& node : tree_.nodes) {
+      if (node.descriptor.digest != source.document) {
+        source.kept.insert(node.descriptor.digest);
+      }
     }
-    RETURN_IF_ERROR(MaterializeLayers(
-        store_, &lease_, manifest, config.diff_ids,
-        [this](const Descriptor& blob) { return FetchBlob(blob); }, reporter_));
-    return store_->Add(document.digest, {reference.ToString()}, begin);
+    const std::vector<std::string> names = {reference.ToString()};
+    return runs ? store_->Add(document.digest, names, source)
+                : store_->AddIndex(names, source);
   }
 
  private:
-  absl::StatusOr<registry::ManifestDocument> ChooseFrom(
-      const registry::ManifestDocument& document, const Platform& platform) {
-    ASSIGN_OR_RETURN(std::vector<IndexEntry> index, ParseIndex(document.text));
-    ASSIGN_OR_RETURN(Descriptor chosen, ChoosePlatform(index, platform));
-    ASSIGN_OR_RETURN(registry::ManifestDocument result,
-                     sources_->FetchManifest(chosen.digest));
+  absl::StatusOr<registry::ManifestDocument> FetchChosen(
+      const Descriptor& chosen) {
+    lease_.Hold(chosen.digest);
+    registry::ManifestDocument result;
+    if (tree_.nodes.empty()) {
+      ASSIGN_OR_RETURN(result, sources_->FetchManifest(chosen.digest));
+    } else {
+      result.digest = chosen.digest;
+      ASSIGN_OR_RETURN(result.text, ReadDocument(chosen));
+      ASSIGN_OR_RETURN(result.media_type,
+                       DocumentType(result.text, chosen.media_type));
+    }
     if (IsIndexType(result.media_type)) {
       return absl::FailedPreconditionError(
-          "the index holds another index, which is not supported");
+          absl::StrCat("the index says that ", chosen.digest,
+                       " is a manifest, but it is an", " index"));
     }
     return result;
+  }
+
+  // Makes the image that runs here present.
+  absl::Status FetchImage(const registry::ManifestDocument& document,
+                          bool alone, const Platform& platform) {
+    RETURN_IF_ERROR(store_->blobs().Put(document.text).status());
+    ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(document.text));
+    ASSIGN_OR_RETURN(ConfigFile config, FetchConfig(manifest.config));
+    if (alone) RETURN_IF_ERROR(CheckPlatform(config.platform, platform));
+    return MaterializeLayers(
+        store_, &lease_, manifest, config.diff_ids,
+        [this](const Descriptor& blob) { return FetchBlob(blob); }, reporter_);
+  }
+
+  // A document that an index lists; it is in the store then.
+  absl::StatusOr<std::string> ReadDocument(const Descriptor& document) {
+    RETURN_IF_ERROR(reporter_->Check());
+    lease_.Hold(document.digest);
+    if (store_->blobs().Has(document.digest)) {
+      absl::StatusOr<std::string> text =
+          store_->blobs().ReadAll(document.digest, kMaxManifestBytes);
+      // One that has rotted is fetched again.
+      if (text.ok()) return text;
+    }
+    absl::StatusOr<registry::ManifestDocument> fetched =
+        sources_->FetchManifest(document.digest);
+    if (absl::IsNotFound(fetched.status())) {
+      return absl::DataLossError(absl::StrCat(
+          "the index lists ", document.digest,
+          ", which the registry has not: ", fetched.status().message()));
+    }
+    RETURN_IF_ERROR(fetched.status());
+    RETURN_IF_ERROR(store_->blobs().Put(fetched->text).status());
+    return std::move(fetched->text);
+  }
+
+  absl::Status ReadTree(const registry::ManifestDocument& index) {
+    reporter_->Report(index.digest, "reading index");
+    const Descriptor root = {index.media_type, index.digest,
+                             static_cast<int64_t>(index.text.size())};
+    ASSIGN_OR_RETURN(tree_, ReadIndexTree(root, [&](const Descriptor& inner) {
+                       if (inner.digest == root.digest) {
+                         return absl::StatusOr<std::string>(index.text);
+                       }
+                       return ReadDocument(inner);
+                     }));
+    for (const auto& [digest, blob] : tree_.blobs) lease_.Hold(digest);
+    return absl::OkStatus();
+  }
+
+  // All that is not here yet of the tree.
+  absl::Status FetchBlobs() {
+    std::vector<Descriptor> blobs;
+    for (const auto& [digest, blob] : tree_.blobs) blobs.push_back(blob);
+    // The largest first: it would keep one connection busy alone at the end.
+    std::stable_sort(blobs.begin(), blobs.end(),
+                     [](const Descriptor& a, const Descriptor& b) {
+                       return a.size > b.size;
+                     });
+    return ForEachBlob(blobs, reporter_, [this](const Descriptor& blob) {
+      const ImageStore::Claim claim(store_, blob.digest);
+      const absl::StatusOr<int64_t> size = store_->blobs().Size(blob.digest);
+      if (!size.ok()) return FetchBlob(blob);
+      if (*size != blob.size) {
+        return absl::DataLossError(absl::StrCat(
+            "blob ", blob.digest, " has ", *size, " bytes, not the ", blob.size,
+            " that its manifest says"));
+      }
+      reporter_->Report(blob.digest, "present", blob.size, blob.size);
+      return absl::OkStatus();
+    });
   }
 
   absl::StatusOr<ConfigFile> FetchConfig(const Descriptor& descriptor) {
@@ -98,6 +193,7 @@ class Puller {
   Sources* const sources_;
   Reporter* const reporter_;
   ImageStore::Lease lease_;
+  IndexTree tree_;  // empty unless all platforms are wanted
 };
 
 // Whether the last pull of the name is longer ago than is wanted. One in the
@@ -124,7 +220,7 @@ absl::StatusOr<Image> Pull(const PullPorts& ports, const PullRequest& request,
   Sources sources(origin.sources, options);
   const std::string name = reference.ToString();
   absl::StatusOr<Image> present = absl::NotFoundError("");
-  if (!request.always) {
+  if (!request.always && !request.all_platforms) {
     present = ports.store->Get(name);
     if (present.ok() && !request.platform.empty() &&
         present->platform != platform.ToString()) {
@@ -139,7 +235,7 @@ absl::StatusOr<Image> Pull(const PullPorts& ports, const PullRequest& request,
     return present;
   }
   absl::StatusOr<Image> image =
-      Puller(ports, &sources, &reporter).Run(reference, platform);
+      Puller(ports, &sources, &reporter).Run(reference, request, platform);
   if (present.ok() && IsUnreachable(image.status()) &&
       ports.gate->CheckKept(&reference, present->digest).ok()) {
     LOG_WARN("a registry cannot be asked; the image that is present is used",

@@ -1,64 +1,92 @@
 #include "engine/image/pusher.h"
 
-#include <algorithm>
-#include <atomic>
 #include <map>
 #include <set>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "engine/image/blob_pool.h"
+#include "engine/image/index_content.h"
 #include "engine/image/media_types.h"
 #include "engine/image/progress.h"
 
 namespace bulwark::engine::image {
 namespace {
 
-constexpr size_t kParallelBlobs = 3;
 // Repositories that a token is asked for, to mount from them.
 constexpr size_t kMostMountSources = 8;
 // How often a registry may lose a layer between its arrival and the manifest.
 constexpr int kMostRounds = 2;
 
-// The blobs of these manifests that other repositories of the registry have, as
-// far as names here tell: what was pulled from there, or pushed.
-std::map<std::string, std::string> FindMounts(ImageStore* store,
-                                              const Manifest& manifest,
-                                              const Reference& target) {
-  std::set<std::string> wanted;
-  for (const Descriptor& layer : manifest.layers) wanted.insert(layer.digest);
-  std::map<std::string, std::string> mounts;
-  std::set<std::string> repositories;
-  for (const Image& image : store->List()) {
+// Blobs that other repositories of the registry have, as far as names here
+// tell: what was pulled from there, or pushed.
+class MountFinder {
+ public:
+  MountFinder(const std::map<std::string, Descriptor>& wanted,
+              const Reference& target)
+      : wanted_(wanted), target_(target) {}
+
+  // What has these names has these blobs.
+  void Add(const std::vector<std::string>& names,
+           const std::vector<std::string>& blobs) {
     std::string repository;
-    for (const std::string& name : image.references) {
-      absl::StatusOr<Reference> reference = ParseReference(name);
-      if (reference.ok() && reference->registry == target.registry &&
-          reference->repository != target.repository) {
+    for (const std::string& name : names) {
+      const absl::StatusOr<Reference> reference = ParseReference(name);
+      if (reference.ok() && reference->registry == target_.registry &&
+          reference->repository != target_.repository) {
         repository = reference->repository;
         break;
       }
     }
-    if (repository.empty()) continue;
-    absl::StatusOr<std::string> text =
-        store->blobs().ReadAll(image.digest, kMaxManifestBytes);
-    if (!text.ok()) continue;
-    absl::StatusOr<Manifest> other = ParseManifest(*text);
-    if (!other.ok()) continue;
-    for (const Descriptor& layer : other->layers) {
-      if (wanted.count(layer.digest) == 0) continue;
-      if (repositories.count(repository) == 0 &&
-          repositories.size() >= kMostMountSources) {
-        break;
+    if (repository.empty()) return;
+    for (const std::string& blob : blobs) {
+      if (wanted_.count(blob) == 0) continue;
+      if (repositories_.count(repository) == 0 &&
+          repositories_.size() >= kMostMountSources) {
+        return;
       }
-      repositories.insert(repository);
-      mounts.emplace(layer.digest, repository);
+      repositories_.insert(repository);
+      mounts_.emplace(blob, repository);
     }
   }
-  return mounts;
+
+  std::map<std::string, std::string> Take() { return std::move(mounts_); }
+
+ private:
+  const std::map<std::string, Descriptor>& wanted_;
+  const Reference& target_;
+  std::map<std::string, std::string> mounts_;
+  std::set<std::string> repositories_;
+};
+
+std::map<std::string, std::string> FindMounts(
+    ImageStore* store, const std::map<std::string, Descriptor>& wanted,
+    const Reference& target) {
+  MountFinder finder(wanted, target);
+  for (const Image& image : store->List()) {
+    const auto layers = store->LayersOf(image.digest);
+    if (!layers.ok()) continue;
+    std::vector<std::string> blobs;
+    for (const LayerParts& layer : *layers) blobs.push_back(layer.blob);
+    finder.Add(image.references, blobs);
+  }
+  for (const NamedIndex& index : store->Indexes()) {
+    if (index.index.documents.empty()) continue;
+    finder.Add(index.names,
+               {index.index.content.begin(), index.index.content.end()});
+  }
+  return finder.Take();
 }
+
+// A manifest or index on its way.
+struct Outgoing {
+  std::string version;  // the tag or digest to store it under
+  std::string media_type;
+  std::string digest;
+  std::string text;  // empty: as it is in the store
+};
 
 // One push.
 class Pusher {
@@ -70,20 +98,17 @@ class Pusher {
         mounts_(std::move(mounts)),
         reporter_(reporter) {}
 
-  absl::Status Run(const Manifest& manifest, const ManifestText& text,
-                   const std::string& version) {
-    std::set<std::string> seen;
-    for (const Descriptor& layer : manifest.layers) {
-      if (seen.insert(layer.digest).second) blobs_.push_back(layer);
-    }
-    if (seen.insert(manifest.config.digest).second) {
-      blobs_.push_back(manifest.config);
-    }
+  // The documents in this order, when all blobs are there.
+  absl::Status Run(const std::map<std::string, Descriptor>& blobs,
+                   const std::vector<Outgoing>& documents) {
+    std::vector<Descriptor> list;
+    for (const auto& [digest, blob] : blobs) list.push_back(blob);
     absl::Status status;
     for (int round = 0; round < kMostRounds; ++round) {
-      RETURN_IF_ERROR(PushBlobs());
-      reporter_->Report(DigestOf(text.text), "pushing manifest");
-      status = client_->PushManifest(version, text.media_type, text.text);
+      RETURN_IF_ERROR(ForEachBlob(
+          list, reporter_,
+          [this](const Descriptor& blob) { return PushBlob(blob); }));
+      status = PushDocuments(documents);
       if (!absl::IsAborted(status)) break;
     }
     if (absl::IsAborted(status)) {
@@ -94,31 +119,19 @@ class Pusher {
   }
 
  private:
-  absl::Status PushBlobs() {
-    next_ = 0;
-    std::vector<std::thread> threads;
-    const size_t count = std::min(kParallelBlobs, blobs_.size());
-    for (size_t i = 0; i + 1 < count; ++i) {
-      threads.emplace_back([this] { Work(); });
+  absl::Status PushDocuments(const std::vector<Outgoing>& documents) {
+    for (const Outgoing& document : documents) {
+      RETURN_IF_ERROR(reporter_->Check());
+      std::string text = document.text;
+      if (text.empty()) {
+        ASSIGN_OR_RETURN(
+            text, store_->blobs().ReadAll(document.digest, kMaxManifestBytes));
+      }
+      reporter_->Report(document.digest, "pushing manifest");
+      RETURN_IF_ERROR(
+          client_->PushManifest(document.version, document.media_type, text));
     }
-    Work();
-    for (std::thread& thread : threads) thread.join();
-    absl::MutexLock lock(&mu_);
-    RETURN_IF_ERROR(first_error_);
-    return reporter_->Check();
-  }
-
-  void Work() {
-    for (;;) {
-      const size_t i = next_.fetch_add(1);
-      if (i >= blobs_.size() || reporter_->cancelled()) return;
-      absl::Status status = PushBlob(blobs_[i]);
-      if (status.ok()) continue;
-      absl::MutexLock lock(&mu_);
-      if (first_error_.ok()) first_error_ = std::move(status);
-      reporter_->Cancel();
-      return;
-    }
+    return absl::OkStatus();
   }
 
   absl::Status PushBlob(const Descriptor& blob) {
@@ -148,10 +161,6 @@ class Pusher {
   registry::RegistryClient* const client_;
   const std::map<std::string, std::string> mounts_;
   Reporter* const reporter_;
-  std::vector<Descriptor> blobs_;
-  std::atomic<size_t> next_{0};
-  absl::Mutex mu_;
-  absl::Status first_error_ ABSL_GUARDED_BY(mu_);
 };
 
 // The manifest promises sizes, and a store may have lost something.
@@ -174,26 +183,24 @@ absl::Status CheckBlobs(ImageStore* store, const Manifest& manifest) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Push(ImageStore* store, const Image& image,
-                                 ImageFormat format, const PushTarget& target,
+absl::Status CheckDigest(const Reference& name, const std::string& digest) {
+  if (name.digest.empty() || name.digest == digest) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the image has the digest ", digest,
+                   ", and cannot have the one of its name"));
+}
+
+// The last document is what the name is to stand for.
+absl::StatusOr<std::string> Send(ImageStore* store, const PushTarget& target,
+                                 const std::map<std::string, Descriptor>& blobs,
+                                 std::vector<Outgoing> documents,
                                  const ProgressSink& progress) {
-  ImageStore::Lease lease(store);
-  lease.Hold(image.digest);
-  ASSIGN_OR_RETURN(const std::string stored,
-                   store->blobs().ReadAll(image.digest, kMaxManifestBytes));
-  ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(stored));
-  for (const Descriptor& layer : manifest.layers) lease.Hold(layer.digest);
-  lease.Hold(manifest.config.digest);
-  RETURN_IF_ERROR(CheckBlobs(store, manifest));
-  ASSIGN_OR_RETURN(const ManifestText text, WithMediaTypes(stored, format));
-  const std::string digest = DigestOf(text.text);
   const Reference& name = target.reference;
-  if (!name.digest.empty() && name.digest != digest) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the image has the digest ", digest,
-                     ", and cannot have the one of its name"));
-  }
-  std::map<std::string, std::string> mounts = FindMounts(store, manifest, name);
+  const std::string digest = documents.back().digest;
+  RETURN_IF_ERROR(CheckDigest(name, digest));
+  for (Outgoing& document : documents) document.version = document.digest;
+  if (!name.tag.empty()) documents.back().version = name.tag;
+  std::map<std::string, std::string> mounts = FindMounts(store, blobs, name);
   Reporter reporter(progress);
   registry::ClientOptions options = target.options;
   options.push = true;
@@ -203,11 +210,47 @@ absl::StatusOr<std::string> Push(ImageStore* store, const Image& image,
   options.mount_from.assign(from.begin(), from.end());
   registry::RegistryClient client(name.registry, name.repository, target.auth,
                                   options);
-  RETURN_IF_ERROR(
-      Pusher(store, &client, std::move(mounts), &reporter)
-          .Run(manifest, text, name.tag.empty() ? digest : name.tag));
+  RETURN_IF_ERROR(Pusher(store, &client, std::move(mounts), &reporter)
+                      .Run(blobs, documents));
   reporter.Report(digest, "pushed");
   return digest;
+}
+
+absl::StatusOr<std::string> Push(ImageStore* store, const Image& image,
+                                 ImageFormat format, const PushTarget& target,
+                                 const ProgressSink& progress) {
+  ImageStore::Lease lease(store);
+  lease.Hold(image.digest);
+  ASSIGN_OR_RETURN(const std::string stored,
+                   store->blobs().ReadAll(image.digest, kMaxManifestBytes));
+  ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(stored));
+  std::map<std::string, Descriptor> blobs;
+  for (const Descriptor& layer : manifest.layers) {
+    blobs.emplace(layer.digest, layer);
+  }
+  blobs.emplace(manifest.config.digest, manifest.config);
+  for (const auto& [digest, blob] : blobs) lease.Hold(digest);
+  RETURN_IF_ERROR(CheckBlobs(store, manifest));
+  ASSIGN_OR_RETURN(ManifestText text, WithMediaTypes(stored, format));
+  const std::string digest = DigestOf(text.text);
+  return Send(store, target, blobs,
+              {{"", text.media_type, digest, std::move(text.text)}}, progress);
+}
+
+absl::StatusOr<std::string> PushAll(ImageStore* store,
+                                    const std::string& document,
+                                    const std::string& name,
+                                    const PushTarget& target,
+                                    const ProgressSink& progress) {
+  ImageStore::Lease lease(store);
+  ASSIGN_OR_RETURN(const IndexTree tree,
+                   HoldTree(store, &lease, document, name));
+  std::vector<Outgoing> documents;
+  for (const IndexNode& node : tree.nodes) {
+    documents.push_back(
+        {"", node.descriptor.media_type, node.descriptor.digest, ""});
+  }
+  return Send(store, target, tree.blobs, std::move(documents), progress);
 }
 
 }  // namespace
@@ -218,6 +261,18 @@ absl::StatusOr<std::string> PushImage(ImageStore* store, const Image& image,
                                       const ProgressSink& progress) {
   absl::StatusOr<std::string> digest =
       Push(store, image, format, target, progress);
+  if (digest.ok()) return digest;
+  return Annotate(digest.status(),
+                  absl::StrCat("push ", target.reference.ToString()));
+}
+
+absl::StatusOr<std::string> PushTree(ImageStore* store,
+                                     const std::string& document,
+                                     const std::string& name,
+                                     const PushTarget& target,
+                                     const ProgressSink& progress) {
+  absl::StatusOr<std::string> digest =
+      PushAll(store, document, name, target, progress);
   if (digest.ok()) return digest;
   return Annotate(digest.status(),
                   absl::StrCat("push ", target.reference.ToString()));

@@ -29,6 +29,14 @@ absl::StatusOr<std::string> PushImage(ImageStore* store, const Image& image,
                                       const PushTarget& target,
                                       const ProgressSink& progress);
 
+// The same for a document in the store, an index or a manifest, with all that
+// it lists; it comes last, byte for byte. `name` is what messages call it.
+absl::StatusOr<std::string> PushTree(ImageStore* store,
+                                     const std::string& document,
+                                     const std::string& name,
+                                     const PushTarget& target,
+                                     const ProgressSink& progress);
+
 }  // namespace bulwark::engine::image
 
 #endif  // ENGINE_IMAGE_PUSHER_H_

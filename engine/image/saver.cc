@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/image/byte_source.h"
+#include "engine/image/index_content.h"
 #include "engine/image/json.h"
 #include "engine/image/reference.h"
 #include "engine/image/tar_writer.h"
@@ -52,7 +53,8 @@ class Saver {
         Text("index.json", Dump(Json{{"schemaVersion", 2},
                                      {"mediaType", kOciIndex},
                                      {"manifests", std::move(index_)}})));
-    if (options_.docker_archive) {
+    // Without an image for this host it is a layout alone.
+    if (options_.docker_archive && !docker_.empty()) {
       RETURN_IF_ERROR(Text("manifest.json", Dump(docker_)));
     }
     RETURN_IF_ERROR(
@@ -63,31 +65,58 @@ class Saver {
  private:
   // Takes an image in, and holds what it needs.
   absl::Status Add(const SaveItem& item) {
-    lease_.Hold(item.digest);
-    RETURN_IF_ERROR(store_->Get(item.digest).status());
-    ASSIGN_OR_RETURN(const std::string text,
-                     store_->blobs().ReadAll(item.digest, kMaxManifestBytes));
-    ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(text));
-    ASSIGN_OR_RETURN(const std::string type, DocumentType(text, kOciManifest));
-    Json layers = Json::array();
-    RETURN_IF_ERROR(Need(item.digest));
-    RETURN_IF_ERROR(Need(manifest.config.digest));
-    for (const Descriptor& layer : manifest.layers) {
-      RETURN_IF_ERROR(Need(layer.digest));
-      layers.push_back(BlobName(layer.digest));
+    std::string type;
+    if (options_.all_platforms) {
+      ASSIGN_OR_RETURN(type, NeedTree(item));
+    } else {
+      lease_.Hold(item.digest);
+      RETURN_IF_ERROR(store_->Get(item.digest).status());
+      ASSIGN_OR_RETURN(type, NeedImage(item.digest, item.names));
     }
-    Json entry = {
-        {"mediaType", type}, {"digest", item.digest}, {"size", text.size()}};
+    Json entry = {{"mediaType", type},
+                  {"digest", item.digest},
+                  {"size", blobs_[item.digest]}};
     if (item.names.empty()) index_.push_back(entry);
     for (const std::string& name : item.names) {
       ASSIGN_OR_RETURN(const Reference reference, ParseReference(name));
       entry["annotations"] = {{kImageName, name}, {kRefName, reference.tag}};
       index_.push_back(entry);
     }
-    docker_.push_back(Json{{"Config", BlobName(manifest.config.digest)},
-                           {"RepoTags", item.names},
-                           {"Layers", std::move(layers)}});
     return absl::OkStatus();
+  }
+
+  // The media type of what it is.
+  absl::StatusOr<std::string> NeedTree(const SaveItem& item) {
+    const std::string name = item.names.empty() ? item.digest : item.names[0];
+    ASSIGN_OR_RETURN(const IndexTree tree,
+                     HoldTree(store_, &lease_, item.digest, name));
+    for (const IndexNode& node : tree.nodes) {
+      RETURN_IF_ERROR(Need(node.descriptor.digest));
+    }
+    for (const auto& [digest, blob] : tree.blobs) RETURN_IF_ERROR(Need(digest));
+    // Readers of docker-archives find the image that runs here.
+    if (!item.image.empty() && blobs_.count(item.image) > 0) {
+      RETURN_IF_ERROR(NeedImage(item.image, item.names).status());
+    }
+    return tree.nodes.back().descriptor.media_type;
+  }
+
+  absl::StatusOr<std::string> NeedImage(const std::string& digest,
+                                        const std::vector<std::string>& names) {
+    ASSIGN_OR_RETURN(const std::string text,
+                     store_->blobs().ReadAll(digest, kMaxManifestBytes));
+    ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(text));
+    Json layers = Json::array();
+    RETURN_IF_ERROR(Need(digest));
+    RETURN_IF_ERROR(Need(manifest.config.digest));
+    for (const Descriptor& layer : manifest.layers) {
+      RETURN_IF_ERROR(Need(layer.digest));
+      layers.push_back(BlobName(layer.digest));
+    }
+    docker_.push_back(Json{{"Config", BlobName(manifest.config.digest)},
+                           {"RepoTags", names},
+                           {"Layers", std::move(layers)}});
+    return DocumentType(text, kOciManifest);
   }
 
   absl::Status Need(const std::string& digest) {

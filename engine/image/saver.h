@@ -12,14 +12,17 @@
 namespace bulwark::engine::image {
 
 struct SaveItem {
-  std::string digest;              // of the manifest
+  std::string digest;              // of the manifest, or index
   std::vector<std::string> names;  // full, with a tag; may be empty
+  std::string image;  // of an index: the manifest that runs here, if any
 };
 
 struct SaveOptions {
   // Also manifest.json, which Docker before 25 and other readers of
   // docker-archives need.
   bool docker_archive = true;
+  // Items may be indexes, and are written with all that they list.
+  bool all_platforms = false;
 };
 
 // Writes to `fd` as it goes, with no file in between. Blobs that images share

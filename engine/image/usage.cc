@@ -47,6 +47,9 @@ std::vector<Image> ImageStore::FindUnneeded(const PruneImagesRequest& request,
   {
     absl::MutexLock lock(&mu_);
     for (const auto& [digest, stored] : images_) used[digest] = stored.used;
+    for (const auto& [digest, index] : book_.indexes()) {
+      used[digest] = index.used;
+    }
     unneeded.erase(
         std::remove_if(unneeded.begin(), unneeded.end(),
                        [&](const Image& image) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -68,19 +71,36 @@ absl::Status ImageStore::Drop(const std::vector<Image>& images) {
     absl::MutexLock lock(&mu_);
     auto old_images = images_;
     auto old_references = references_;
+    auto old_book = book_;
     for (const Image& image : images) {
-      auto it = images_.find(image.digest);
-      if (it == images_.end() || leased_.count(image.digest) > 0 ||
-          WithReferences(it->second.image).references != image.references) {
+      Image now;
+      now.digest = image.digest;
+      if (leased_.count(image.digest) > 0 ||
+          WithReferences(now).references != image.references) {
         continue;
       }
-      for (const std::string& name : image.references) references_.erase(name);
-      images_.erase(it);
+      if (image.is_index) {
+        // A name may have come by an image since.
+        if (book_.NamesOf(image.digest) == image.references) {
+          for (const std::string& name : image.references) ForgetName(name);
+          book_.Erase(image.digest);
+        }
+        continue;
+      }
+      for (const std::string& name : image.references) {
+        for (const std::string& digest : ForgetName(name)) {
+          if (book_.NamesOf(digest).empty() && leased_.count(digest) == 0) {
+            book_.Erase(digest);
+          }
+        }
+      }
+      images_.erase(image.digest);
     }
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       images_ = std::move(old_images);
       references_ = std::move(old_references);
+      book_ = std::move(old_book);
       return saved;
     }
   }
@@ -110,10 +130,17 @@ absl::StatusOr<int64_t> ImageStore::SizeOf(const Roots& content) const {
   return bytes;
 }
 
-absl::StatusOr<int64_t> ImageStore::ContentOf(const Unneeded& unneeded) const {
+absl::StatusOr<int64_t> ImageStore::ContentOf(
+    const UnneededContent& unneeded) const {
   Digests going;
   for (const Image& image : unneeded.images) going.insert(image.digest);
   const Roots all = AllContent();
+  // Of an index: it goes by itself, or with the last image that has its name.
+  const auto goes =
+      [&](const std::string& name) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+        const auto it = references_.find(name);
+        return it == references_.end() || going.count(it->second) > 0;
+      };
   Roots kept = unneeded.extra_roots ? Roots() : ExtraRoots();
   {
     absl::MutexLock lock(&mu_);
@@ -122,6 +149,15 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(const Unneeded& unneeded) const {
       if (going.count(digest) > 0) continue;
       AddContent(stored, kept);
     }
+    const auto names = book_.Names();
+    for (const auto& [digest, index] : book_.indexes()) {
+      const auto its = names.find(digest);
+      const bool with_names =
+          its != names.end() &&
+          std::all_of(its->second.begin(), its->second.end(), goes);
+      if (with_names || going.count(digest) > 0) continue;
+      kept.insert(index.content.begin(), index.content.end());
+    }
   }
   return SizeOf(Difference(all, kept));
 }
@@ -129,7 +165,7 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(const Unneeded& unneeded) const {
 absl::StatusOr<ImagesUsage> ImageStore::Usage(
     const std::vector<std::string>& in_use) const {
   const Digests wanted(in_use.begin(), in_use.end());
-  Unneeded unneeded;
+  UnneededContent unneeded;
   PruneImagesRequest nameless;
   nameless.in_use = in_use;
   unneeded.images = FindUnneeded(nameless);
@@ -143,6 +179,10 @@ absl::StatusOr<ImagesUsage> ImageStore::Usage(
       ++usage.images.count;
       if (wanted.count(digest) > 0) ++usage.images.active;
     }
+    for (const auto& [digest, index] : book_.indexes()) {
+      of_images.insert(index.content.begin(), index.content.end());
+    }
+    usage.images.count += static_cast<int64_t>(BareIndexes().size());
   }
   const Roots of_cache = Difference(extra, of_images);
   // What nothing needs counts as images: a pull has brought it.

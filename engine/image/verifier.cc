@@ -51,12 +51,12 @@ class Verifier {
 
  private:
   struct Blob {
-    std::set<std::string> images;  // digests
+    std::set<std::string> images;  // digests, of indexes too
     int64_t size = 0;
     bool whole = false;
   };
   struct Layer {
-    ImageStore::LayerParts parts;
+    LayerParts parts;
     std::vector<std::string> below;  // directories, lowest first
     std::set<std::string> images;
   };
@@ -69,16 +69,21 @@ class Verifier {
     std::map<std::pair<std::string, std::string>, size_t> known;
     // Everything is held before it is asked for.
     for (const Image& image : store_->List()) lease_.Hold(image.digest);
+    for (const NamedIndex& index : store_->Indexes()) {
+      lease_.Hold(index.digest);
+      if (wanted.empty() || wanted.count(index.digest) > 0) CollectIndex(index);
+    }
     for (const Image& image : store_->List()) {
       if (!wanted.empty() && wanted.count(image.digest) == 0) continue;
-      absl::StatusOr<std::vector<ImageStore::LayerParts>> layers =
+      absl::StatusOr<std::vector<LayerParts>> layers =
           store_->LayersOf(image.digest);
       if (!layers.ok()) continue;
+      repairs_[image.digest] = {"", image.platform, false};
       names_[image.digest] = image.references;
       blobs_[image.digest].images.insert(image.digest);
       blobs_[image.config_digest].images.insert(image.digest);
       std::vector<std::string> below;
-      for (const ImageStore::LayerParts& parts : *layers) {
+      for (const LayerParts& parts : *layers) {
         blobs_[parts.blob].images.insert(image.digest);
         const auto [it, is_new] =
             known.try_emplace({parts.directory, parts.blob}, layers_.size());
@@ -98,6 +103,21 @@ class Verifier {
     }
     for (const Layer& layer : layers_) total_ += blobs_[layer.parts.blob].size;
     return absl::OkStatus();
+  }
+
+  void CollectIndex(const NamedIndex& index) {
+    names_[index.digest] = index.names;
+    for (const std::string& blob : index.index.content) {
+      blobs_[blob].images.insert(index.digest);
+    }
+    Repair& repair = repairs_[index.digest];
+    repair.all_platforms = !index.index.documents.empty();
+    if (repair.all_platforms) return;
+    // It came with an image for this platform.
+    for (const std::string& name : index.names) {
+      const absl::StatusOr<Image> image = store_->Get(name);
+      if (image.ok()) repair.platform = image->platform;
+    }
   }
 
   bool Tell(int64_t bytes) {
@@ -189,7 +209,9 @@ class Verifier {
     const std::string full = reference.ToString();
     const std::vector<std::string>& names = names_[digest];
     const bool had = std::find(names.begin(), names.end(), full) != names.end();
-    const absl::Status fetched = options_.fetch(full);
+    Repair repair = repairs_[digest];
+    repair.reference = full;
+    const absl::Status fetched = options_.fetch(repair);
     // A pull leaves the name that it was told.
     if (!had) store_->Untag(full).IgnoreError();
     return fetched;
@@ -277,6 +299,7 @@ class Verifier {
   std::map<std::string, Blob> blobs_;
   std::vector<Layer> layers_;
   std::map<std::string, std::vector<std::string>> names_;  // by digest
+  std::map<std::string, Repair> repairs_;  // by digest, without the reference
   std::vector<ImageDamage> damage_;
   int64_t current_ = 0;
   int64_t total_ = 0;

@@ -13,11 +13,18 @@
 
 namespace bulwark::engine::image {
 
+// What is missing of an image or index that is to come again.
+struct Repair {
+  std::string reference;  // "host/app@sha256:…"
+  std::string platform;   // as PullRequest's
+  bool all_platforms = false;
+};
+
 struct VerifyOptions {
-  std::vector<std::string> digests;  // of images; empty: the whole store
-  // Brings what is missing of the image with this name ("host/app@sha256:…")
-  // from its registry. Null: damage is only found.
-  std::function<absl::Status(const std::string& reference)> fetch;
+  // Of images and indexes; empty: the whole store.
+  std::vector<std::string> digests;
+  // Brings it from its registry. Null: damage is only found.
+  std::function<absl::Status(const Repair& repair)> fetch;
 };
 
 // Every blob is hashed. Every unpacked layer is compared with what its blob,

@@ -110,8 +110,8 @@ class VerifierTest : public ::testing::Test {
   std::vector<ImageDamage> Verify(bool repair = false) {
     VerifyOptions options;
     if (repair) {
-      options.fetch = [this](const std::string& name) {
-        fetched_.push_back(name);
+      options.fetch = [this](const Repair& repair) {
+        fetched_.push_back(repair.reference);
         return fetch_ != nullptr ? fetch_()
                                  : absl::UnavailableError("no registry");
       };

@@ -11,6 +11,7 @@ using ::bulwark::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 using ::testing::SizeIs;
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ImagesContractTest);
@@ -119,6 +120,39 @@ TEST_P(ImagesContractTest, WhenDryRun_SaysTheSameAndRemovesNothing) {
   EXPECT_EQ(said.removed, done.removed);
   EXPECT_EQ(said.bytes, done.bytes);
   EXPECT_EQ(before - Usage().images.bytes, said.bytes);
+}
+
+TEST_P(ImagesContractTest, WhenItCameFromAnIndex_TheNameRemembersWhich) {
+  const std::string index = harness_->AddIndex(kOne, true);
+  ASSERT_OK_AND_ASSIGN(const Image one, images().Get(kOne));
+  EXPECT_NE(one.digest, index);
+  EXPECT_FALSE(one.is_index);
+  EXPECT_THAT(one.indexes, ElementsAre(Pair(kOne, index)));
+  ASSERT_OK(images().Tag(kOne, kTwo));
+  EXPECT_EQ(images().Get(kTwo)->indexes.at(kTwo), index);
+  ASSERT_OK(images().Remove(kOne, {}));
+  EXPECT_EQ(images().Get(kTwo)->indexes.at(kTwo), index);
+  // Another image takes the name, and with it goes what it stood for.
+  harness_->Add(kTwo);
+  EXPECT_THAT(images().Get(kTwo)->indexes, IsEmpty());
+}
+
+TEST_P(ImagesContractTest, WhenAnIndexHasNothingForThisHost_IsListedOnly) {
+  const std::string index = harness_->AddIndex(kOne, false);
+  EXPECT_THAT(images().Get(kOne), StatusIs(absl::StatusCode::kNotFound,
+                                           HasSubstr("no image for platform")));
+  ASSERT_THAT(images().List(), SizeIs(1));
+  EXPECT_TRUE(images().List()[0].is_index);
+  EXPECT_EQ(images().List()[0].digest, index);
+  EXPECT_EQ(Usage().images.count, 1);
+  EXPECT_EQ(Usage().images.reclaimable_bytes, 0);
+  ASSERT_OK(images().Tag(kOne, kTwo));
+  ASSERT_OK(images().Untag(kOne));
+  ASSERT_OK_AND_ASSIGN(PruneImagesResult kept, images().Prune(PruneOf(false)));
+  EXPECT_THAT(kept.removed, IsEmpty());
+  ASSERT_OK(images().Remove(kTwo, {}));
+  EXPECT_THAT(images().List(), IsEmpty());
+  EXPECT_EQ(Usage().images.bytes, 0);
 }
 
 TEST_P(ImagesContractTest, WhenTheBuildCacheIsPruned_ImagesStay) {

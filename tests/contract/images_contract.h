@@ -19,6 +19,10 @@ class ImagesHarness {
   virtual Images& images() = 0;
   // An image with content of its own; its digest.
   virtual std::string Add(const std::string& reference) = 0;
+  // As Add() and with all platforms, of an index; its digest. If not
+  // `for_this_host` it lists an image for another platform only.
+  virtual std::string AddIndex(const std::string& reference,
+                               bool for_this_host) = 0;
   // A build that leaves steps in the cache and this image.
   virtual void Build(const std::string& reference) = 0;
 };

@@ -15,6 +15,7 @@
 #include "engine/image/digest.h"
 #include "engine/image/json.h"
 #include "engine/image/local_images.h"
+#include "engine/image/testing/index_builder.h"
 #include "engine/image/testing/tar_builder.h"
 #include "os/files.h"
 
@@ -24,6 +25,7 @@ namespace {
 using image::DigestOf;
 using image::Dump;
 using image::Json;
+using image::testing::IndexBuilder;
 using image::testing::TarBuilder;
 
 class FakeHarness final : public ImagesHarness {
@@ -33,6 +35,16 @@ class FakeHarness final : public ImagesHarness {
     const std::string digest = images_.Publish(reference).digest;
     PullRequest request;
     request.reference = reference;
+    request.always = true;
+    EXPECT_OK(images_.Pull(request, nullptr).status());
+    return digest;
+  }
+  std::string AddIndex(const std::string& reference,
+                       bool for_this_host) override {
+    const std::string digest = images_.PublishIndex(reference, for_this_host);
+    PullRequest request;
+    request.reference = reference;
+    request.all_platforms = true;
     EXPECT_OK(images_.Pull(request, nullptr).status());
     return digest;
   }
@@ -72,12 +84,15 @@ class LocalHarness final : public ImagesHarness {
             .File("config.json", config)
             .File("manifest.json", Dump(Json::array({item})))
             .Build();
-    UniqueFd fd(memfd_create("archive", MFD_CLOEXEC));
-    EXPECT_OK(os::WriteAll(fd.get(), archive, "memfd"));
-    lseek(fd.get(), 0, SEEK_SET);
-    auto loaded = images_->Load(fd.get(), nullptr);
-    EXPECT_OK(loaded.status());
-    return loaded.ok() ? loaded->front().digest : "";
+    return Load(archive);
+  }
+  std::string AddIndex(const std::string& reference,
+                       bool for_this_host) override {
+    IndexBuilder index;
+    if (for_this_host) index.Image("amd64", "here");
+    index.Image("arm64", "elsewhere");
+    Load(index.Layout(reference));
+    return index.Digest();
   }
 
   void Build(const std::string& reference) override {
@@ -92,6 +107,15 @@ class LocalHarness final : public ImagesHarness {
   }
 
  private:
+  std::string Load(const std::string& archive) {
+    UniqueFd fd(memfd_create("archive", MFD_CLOEXEC));
+    EXPECT_OK(os::WriteAll(fd.get(), archive, "memfd"));
+    lseek(fd.get(), 0, SEEK_SET);
+    auto loaded = images_->Load(fd.get(), nullptr);
+    EXPECT_OK(loaded.status());
+    return loaded.ok() ? loaded->front().digest : "";
+  }
+
   bulwark::testing::TempDir dir_;
   RealClock clock_;
   RealEntropy entropy_;

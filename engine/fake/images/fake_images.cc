@@ -28,6 +28,12 @@ absl::Status NotFound(absl::string_view reference) {
       absl::StrCat("get image ", reference, ": no such image"));
 }
 
+absl::Status NoPlatform(absl::string_view reference) {
+  return absl::NotFoundError(absl::StrCat(
+      "get image ", reference, ": there is no image for platform linux/amd64;",
+      " available: linux/arm64"));
+}
+
 }  // namespace
 
 Image FakeImages::Publish(const std::string& reference, int version,
@@ -44,6 +50,22 @@ Image FakeImages::Publish(const std::string& reference, int version,
   registry_[reference] = image;
   published_[image.digest] = image;
   return image;
+}
+
+std::string FakeImages::PublishIndex(const std::string& reference,
+                                     bool for_this_host) {
+  Image image = Publish(reference);
+  const std::string digest = FakeDigest(absl::StrCat("index ", image.digest));
+  if (!for_this_host) {
+    image.digest = digest;
+    image.layers.clear();
+    image.platform = "linux/arm64";
+    image.is_index = true;
+  }
+  image.indexes = {{reference, digest}};
+  absl::MutexLock lock(&mu_);
+  registry_[reference] = image;
+  return digest;
 }
 
 Image FakeImages::Keep(Image image, const std::vector<std::string>& names) {
@@ -137,6 +159,9 @@ absl::StatusOr<Image> FakeImages::Pull(const PullRequest& request,
   auto it =
       from.find(pinned ? request.reference.substr(at + 1) : request.reference);
   if (it == from.end()) return NotFound(request.reference);
+  if (it->second.is_index && !request.all_platforms) {
+    return NoPlatform(request.reference);
+  }
   const absl::Status trusted = TrustOf(it->second.digest);
   if (!trusted.ok()) return trusted;
   if (progress && !progress({it->second.digest, "done", 1000, 1000, ""})) {
@@ -168,7 +193,9 @@ absl::StatusOr<Image> FakeImages::Build(const BuildRequest& request,
 absl::StatusOr<Image> FakeImages::Get(absl::string_view reference) {
   absl::MutexLock lock(&mu_);
   for (const auto& [name, image] : local_) {
-    if (name == reference || image.digest == reference) return image;
+    if (name != reference && image.digest != reference) continue;
+    if (image.is_index) return NoPlatform(reference);
+    return image;
   }
   if (auto it = unnamed_.find(std::string(reference)); it != unnamed_.end()) {
     return it->second;
@@ -192,7 +219,11 @@ absl::Status FakeImages::Tag(absl::string_view source,
   });
   if (it == local_.end()) return NotFound(source);
   Image image = it->second;
+  const bool has_index = image.is_index || image.indexes.count(it->first) > 0;
+  const std::string index = has_index ? image.indexes.begin()->second : "";
   image.references = {std::string(target)};
+  image.indexes.clear();
+  if (has_index) image.indexes[std::string(target)] = index;
   local_[std::string(target)] = image;
   return absl::OkStatus();
 }
@@ -218,8 +249,14 @@ absl::Status FakeImages::Untag(absl::string_view reference) {
     return absl::InvalidArgumentError(
         absl::StrCat("untag ", reference, ": it is a digest, not a name"));
   }
-  ASSIGN_OR_RETURN(const Image image, Get(reference));
-  return Remove(reference, {image.digest});
+  std::string digest;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto it = local_.find(std::string(reference));
+    if (it == local_.end()) return NotFound(reference);
+    digest = it->second.digest;
+  }
+  return Remove(reference, {digest});
 }
 
 std::map<std::string, Image> FakeImages::ByDigest() const {

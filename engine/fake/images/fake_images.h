@@ -21,6 +21,10 @@ class FakeImages final : public Images {
   // `version`.
   Image Publish(const std::string& reference, int version = 1,
                 ImageConfig config = {});
+  // The same for an index that lists this image, or if not `for_this_host`,
+  // only one for another platform. Its digest.
+  std::string PublishIndex(const std::string& reference,
+                           bool for_this_host = true);
   // Puts an image that was made of others into the local store, under these
   // names, with a digest of its own.
   Image Keep(Image image, const std::vector<std::string>& names);

@@ -323,11 +323,23 @@ ServerResponse FakeRegistry::HandleManifest(const std::string& repository,
     --faults_.loses_blobs;
     stored.blobs.clear();
   }
-  absl::StatusOr<image::Manifest> manifest = image::ParseManifest(request.body);
-  if (!manifest.ok()) return Error(400, "MANIFEST_INVALID");
-  for (const image::Descriptor& layer : manifest->layers) {
-    if (stored.blobs.count(layer.digest) == 0) {
-      return Error(400, "MANIFEST_BLOB_UNKNOWN");
+  const absl::StatusOr<std::string> document =
+      image::DocumentType(request.body, type);
+  if (document.ok() && image::IsIndexType(*document)) {
+    const auto index = image::ParseIndex(request.body);
+    if (!index.ok()) return Error(400, "MANIFEST_INVALID");
+    for (const image::IndexEntry& entry : *index) {
+      if (stored.manifests.count(entry.descriptor.digest) == 0) {
+        return Error(400, "MANIFEST_BLOB_UNKNOWN");
+      }
+    }
+  } else {
+    const auto manifest = image::ParseForeignManifest(request.body);
+    if (!manifest.ok()) return Error(400, "MANIFEST_INVALID");
+    for (const image::Descriptor& layer : manifest->layers) {
+      if (stored.blobs.count(layer.digest) == 0) {
+        return Error(400, "MANIFEST_BLOB_UNKNOWN");
+      }
     }
   }
   const std::string digest = DigestOf(request.body);

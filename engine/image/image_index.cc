@@ -1,0 +1,180 @@
+// Indexes in the store: which names stand for one, and what of it is kept.
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engine/image/image_store.h"
+
+namespace bulwark::engine::image {
+namespace {
+
+absl::Status NotPresent(absl::string_view reference) {
+  return absl::NotFoundError(
+      absl::StrCat("image ", reference, " is not present"));
+}
+
+}  // namespace
+
+void ImageStore::LoadIndexes(const Json& index) {
+  std::map<std::string, std::set<std::string>> documents;  // by index
+  const Json* kept = image::Find(index, "indexes");
+  if (kept != nullptr && kept->is_object()) {
+    for (const auto& [digest, list] : kept->items()) {
+      if (!IsDigest(digest)) continue;
+      for (const std::string& document : StringList(*kept, digest.c_str())) {
+        if (IsDigest(document)) documents[digest].insert(document);
+      }
+    }
+  }
+  const auto references = StringMap(index, "references");
+  for (const auto& [name, source] : StringMap(index, "sources")) {
+    if (!IsDigest(source) || references.count(name) == 0) continue;
+    book_.SetSource(name, source);
+    if (images_.count(source) + damaged_.count(source) == 0) documents[source];
+  }
+  for (const auto& [digest, list] : documents) {
+    const KeptIndex described = DescribeIndex(*blobs_, digest, list);
+    if (described.damaged) {
+      LOG_WARN("an index of images is damaged on disk, pull it again",
+               {{"digest", digest}});
+    }
+    book_.Keep(digest, described);
+  }
+}
+
+KeptIndex ImageStore::IndexOf(const std::string& manifest,
+                              const Source& source) const {
+  if (source.document.empty() || source.document == manifest) return {};
+  KeptIndex index = DescribeIndex(*blobs_, source.document, source.kept);
+  index.used = source.pulled;
+  return index;
+}
+
+absl::StatusOr<Image> ImageStore::AddIndex(
+    const std::vector<std::string>& references, const Source& source) {
+  const KeptIndex index = IndexOf("", source);
+  if (index.damaged || !blobs_->Has(source.document)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "index ", source.document, ": some of its manifests are not here"));
+  }
+  absl::MutexLock lock(&mu_);
+  auto old_references = references_;
+  auto old_pulled = pulled_;
+  auto old_book = book_;
+  book_.Keep(source.document, index);
+  SetNames(references, source.document, source);
+  absl::Status saved = Save();
+  if (!saved.ok()) {
+    references_ = std::move(old_references);
+    pulled_ = std::move(old_pulled);
+    book_ = std::move(old_book);
+    return saved;
+  }
+  return AsImage(source.document, index);
+}
+
+absl::StatusOr<ImagePlace> ImageStore::Find(absl::string_view reference) const {
+  const std::string key(reference);
+  if (const auto name = references_.find(key); name != references_.end()) {
+    return ImagePlace{name->second, book_.SourceOf(key)};
+  }
+  if (images_.count(key) > 0) return ImagePlace{key, ""};
+  const KeptIndex* index = book_.Find(key);
+  if (index == nullptr) return NotPresent(reference);
+  for (const std::string& name : book_.NamesOf(key)) {
+    const auto it = references_.find(name);
+    if (it != references_.end()) return ImagePlace{it->second, key};
+  }
+  // It has lost its names; perhaps an image of it is still here.
+  ASSIGN_OR_RETURN(const Platform host, ParsePlatform(""));
+  for (const std::string& document : index->documents) {
+    const auto it = images_.find(document);
+    if (it == images_.end()) continue;
+    const absl::StatusOr<Platform> platform =
+        ParsePlatform(it->second.image.platform);
+    if (platform.ok() && Runs(*platform, host)) {
+      return ImagePlace{document, key};
+    }
+  }
+  return ImagePlace{key, key};
+}
+
+absl::StatusOr<Image> ImageStore::Get(absl::string_view reference) const {
+  absl::MutexLock lock(&mu_);
+  ASSIGN_OR_RETURN(const ImagePlace place, Find(reference));
+  const auto it = images_.find(place.digest);
+  if (it != images_.end()) return WithReferences(it->second.image);
+  const KeptIndex* index = book_.Find(place.digest);
+  if (index == nullptr) return NotPresent(reference);
+  ASSIGN_OR_RETURN(const Platform host, ParsePlatform(""));
+  return absl::NotFoundError(absl::StrCat(
+      "image ", reference, " is kept for others: there is no image for",
+      " platform ", host.ToString(), "; available: ",
+      index->platforms.empty() ? "none"
+                               : absl::StrJoin(index->platforms, ", ")));
+}
+
+absl::StatusOr<std::string> ImageStore::SourceOf(
+    absl::string_view reference) const {
+  absl::MutexLock lock(&mu_);
+  ASSIGN_OR_RETURN(const ImagePlace place, Find(reference));
+  if (!place.source.empty()) return place.source;
+  if (pulled_.count(std::string(reference)) == 0) return place.digest;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "image ", reference, " was pulled when indexes were not kept yet;",
+      " `ctl pull --all-platforms ", reference, "` fetches all of it"));
+}
+
+std::vector<NamedIndex> ImageStore::Indexes() const {
+  absl::MutexLock lock(&mu_);
+  std::vector<NamedIndex> result;
+  for (const auto& [digest, index] : book_.indexes()) {
+    result.push_back({digest, book_.NamesOf(digest), index});
+  }
+  return result;
+}
+
+void ImageStore::AddIndexes(Image& image) const {
+  for (const std::string& name : image.references) {
+    std::string source = book_.SourceOf(name);
+    if (source.empty() || book_.Find(source) == nullptr) continue;
+    image.indexes.emplace(name, std::move(source));
+  }
+}
+
+Image ImageStore::AsImage(const std::string& digest,
+                          const KeptIndex& index) const {
+  Image image;
+  image.digest = digest;
+  image.size_bytes = index.size_bytes;
+  image.create_time = absl::UnixEpoch();
+  image.platform = absl::StrJoin(index.platforms, ",");
+  image.is_index = true;
+  return WithReferences(image);
+}
+
+std::vector<Image> ImageStore::BareIndexes() const {
+  std::vector<Image> result;
+  const auto names = book_.Names();
+  for (const auto& [digest, index] : book_.indexes()) {
+    const auto its = names.find(digest);
+    // Others are represented by the images that have their names.
+    const bool bare = its == names.end() ||
+                      std::any_of(its->second.begin(), its->second.end(),
+                                  [&](const std::string& name)
+                                      ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+                                        const auto it = references_.find(name);
+                                        return it != references_.end() &&
+                                               it->second == digest;
+                                      });
+    if (bare) result.push_back(AsImage(digest, index));
+  }
+  return result;
+}
+
+}  // namespace bulwark::engine::image
