@@ -3,14 +3,23 @@
 // passes now and then. A departure of bulwark-oci needs a word in docs/oci.md
 // as well.
 #include "tests/conformance/runtimes.h"
+#include "tests/conformance/workspace.h"
 
 namespace bulwark::conformance {
 namespace {
+
+enum class Where {
+  kAnywhere,
+  kOnVersion2,  // hosts that have no control groups of version 1
+};
+
+constexpr char kLeavesGroup[] = "refuses it, and leaves the group";
 
 struct Deviation {
   const char* runtime;
   const char* test;
   const char* reason;
+  Where where = Where::kAnywhere;
 };
 
 constexpr Deviation kDeviations[] = {
@@ -40,6 +49,10 @@ constexpr Deviation kDeviations[] = {
      "refuses it, and leaves the control groups of the failed container"},
     {"runc", "RlimitTest.WhenATypeIsTwice_ThenCreateFails",
      "1.1 takes the last of them"},
+    {"crun", "RlimitTest.WhenATypeIsUnknown_ThenCreateFails", kLeavesGroup,
+     Where::kOnVersion2},
+    {"crun", "RlimitTest.WhenTheSoftLimitIsAboveTheHardOne_ThenItFails",
+     kLeavesGroup, Where::kOnVersion2},
     {"crun", "PriorityTest.WhenASchedulerIsGiven_ThenTheProcessHasIt",
      "1.8.1 has no scheduler"},
     {"runc", "PriorityTest.WhenASchedulerIsGiven_ThenTheProcessHasIt",
@@ -57,14 +70,11 @@ constexpr Deviation kDeviations[] = {
     {"runc", "PriorityTest.WhenTheIoPriorityIsUnknown_ThenItFails",
      "1.1 has no ioPriority"},
     {"crun", "NamespacesTest.WhenThePathIsOfAnotherType_ThenCreateFails",
-     "sometimes: refuses it, and leaves the group where there is only version "
-     "2"},
+     kLeavesGroup, Where::kOnVersion2},
     {"crun", "NamespacesTest.WhenThePathIsNoNamespace_ThenCreateFails",
-     "sometimes: refuses it, and leaves the group where there is only version "
-     "2"},
-    {"crun", "NamespacesTest.WhenATypeIsUnknown_ThenCreateFails",
-     "sometimes: refuses it, and leaves the group where there is only version "
-     "2"},
+     kLeavesGroup, Where::kOnVersion2},
+    {"crun", "NamespacesTest.WhenATypeIsUnknown_ThenCreateFails", kLeavesGroup,
+     Where::kOnVersion2},
     {"crun",
      "MountOptionTest.WhenAMandatoryOptionIsRare_ThenItIsKnownAllTheSame",
      "1.8.1 does not know silent"},
@@ -81,6 +91,10 @@ constexpr Deviation kDeviations[] = {
     {"crun",
      "RecursiveOptionTest.WhenSymlinksAreNotFollowed_ThenTheKernelSaysSo",
      "1.8.1 does not pass nosymfollow on"},
+    {"crun", "MappedMountTest.WhenThereIsNothingToMapBy_ThenCreateFails",
+     kLeavesGroup, Where::kOnVersion2},
+    {"crun", "MappedMountTest.WhenOnlyOneMappingIsGiven_ThenCreateFails",
+     kLeavesGroup, Where::kOnVersion2},
     {"runc", "MappedMountTest.WhenMapped_ThenOwnersAreOthersInside",
      "1.1 has no mapped mounts"},
     {"runc", "MappedMountTest.WhenThereIsNothingToMapBy_ThenCreateFails",
@@ -184,7 +198,9 @@ constexpr Deviation kDeviations[] = {
 std::optional<std::string> KnownDeviation(const std::string& runtime,
                                           const std::string& test) {
   for (const Deviation& d : kDeviations) {
-    if (runtime == d.runtime && test == d.test) return d.reason;
+    if (runtime != d.runtime || test != d.test) continue;
+    if (d.where == Where::kOnVersion2 && !Workspace::pure_v2()) continue;
+    return d.reason;
   }
   return std::nullopt;
 }
