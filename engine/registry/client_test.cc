@@ -9,20 +9,17 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
 #include "engine/image/digest.h"
+#include "engine/registry/testing/client_fixture.h"
 #include "engine/registry/testing/fake_registry.h"
 #include "engine/registry/testing/http_server.h"
 
 namespace bulwark::engine::registry {
 namespace {
 
-using ::bulwark::testing::FakeClock;
 using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
-using ::bulwark::testing::TempDir;
 using image::DigestOf;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -34,12 +31,9 @@ using testing::ServerResponse;
 const char kManifest[] =
     R"({"schemaVersion":2,"config":{"digest":"sha256:x"},"layers":[]})";
 
-class RegistryClientTest : public ::testing::Test {
+class RegistryClientTest : public testing::ClientFixture {
  protected:
-  RegistryClientTest() : blobs_(*image::BlobStore::Open(dir_.path())) {
-    options_.clock = &clock_;
-    options_.entropy = &entropy_;
-  }
+  RegistryClientTest() : blobs_(*image::BlobStore::Open(dir_.path())) {}
 
   void Serve(HttpServer::Handler handler) {
     server_ =
@@ -71,10 +65,6 @@ class RegistryClientTest : public ::testing::Test {
     return n;
   }
 
-  TempDir dir_;
-  FakeClock clock_;
-  SeededEntropy entropy_{7};
-  ClientOptions options_;
   std::unique_ptr<image::BlobStore> blobs_;
   std::unique_ptr<HttpServer> server_;
 };

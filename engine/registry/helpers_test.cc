@@ -13,20 +13,17 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/clock.h"
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
 #include "engine/image/digest.h"
 #include "engine/registry/client.h"
+#include "engine/registry/testing/client_fixture.h"
 #include "engine/registry/testing/fake_registry.h"
 
 namespace bulwark::engine::registry {
 namespace {
 
-using ::bulwark::testing::FakeClock;
 using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
-using ::bulwark::testing::TempDir;
 using image::DigestOf;
 using testing::FakeRegistry;
 using ::testing::HasSubstr;
@@ -54,12 +51,10 @@ ServerResponse Ranged(const std::string& data, const std::string& range) {
           -1};
 }
 
-class HelpersTest : public ::testing::Test {
+class HelpersTest : public testing::ClientFixture {
  protected:
   HelpersTest() : blobs_(*image::BlobStore::Open(dir_.path())) {
     for (int i = 0; data_.size() < 4 * kMiB; ++i) absl::StrAppend(&data_, i);
-    options_.clock = &clock_;
-    options_.entropy = &entropy_;
     options_.ranges = {kMiB, kMiB / 4, 3, absl::ZeroDuration()};
     // Or else the first connection has it all before there are others.
     faults_.pace = 8 * kMiB;
@@ -99,10 +94,6 @@ class HelpersTest : public ::testing::Test {
   }
   int Requests() const { return registry_->Count("GET", "/v2/app/blobs/"); }
 
-  TempDir dir_;
-  FakeClock clock_;
-  SeededEntropy entropy_{7};
-  ClientOptions options_;
   RegistryFaults faults_;
   std::string data_;
   std::atomic<int64_t> told_{0};

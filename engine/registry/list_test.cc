@@ -5,17 +5,16 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "engine/image/digest.h"
 #include "engine/image/json.h"
 #include "engine/registry/client.h"
+#include "engine/registry/testing/client_fixture.h"
 #include "engine/registry/testing/fake_registry.h"
 
 namespace bulwark::engine::registry {
 namespace {
 
-using ::bulwark::testing::FakeClock;
 using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
 using image::DigestOf;
@@ -30,12 +29,8 @@ using testing::ServerRequest;
 using testing::ServerResponse;
 using ::testing::SizeIs;
 
-class ListTest : public ::testing::Test {
+class ListTest : public testing::ClientFixture {
  protected:
-  ListTest() {
-    options_.clock = &clock_;
-    options_.entropy = &entropy_;
-  }
   RegistryClient Client(const std::string& address) {
     return RegistryClient(address, "app", std::nullopt, options_);
   }
@@ -46,10 +41,6 @@ class ListTest : public ::testing::Test {
           return handler(request);
         });
   }
-
-  FakeClock clock_;
-  SeededEntropy entropy_{7};
-  ClientOptions options_;
 };
 
 TEST_F(ListTest, WhenTagsComeInPages_AllAreFollowed) {

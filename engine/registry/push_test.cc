@@ -9,22 +9,19 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
 #include "engine/image/digest.h"
 #include "engine/image/manifest.h"
 #include "engine/registry/client.h"
+#include "engine/registry/testing/client_fixture.h"
 #include "engine/registry/testing/fake_registry.h"
 #include "os/files.h"
 
 namespace bulwark::engine::registry {
 namespace {
 
-using ::bulwark::testing::FakeClock;
 using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
-using ::bulwark::testing::TempDir;
 using image::DigestOf;
 using ::testing::AllOf;
 using testing::FakeRegistry;
@@ -37,13 +34,11 @@ using testing::ServerResponse;
 
 constexpr int64_t kMiB = 1 << 20;
 
-class PushTest : public ::testing::Test {
+class PushTest : public testing::ClientFixture {
  protected:
   PushTest() {
     for (int i = 0; i < 3 * kMiB; ++i)
       data_.push_back(static_cast<char>(i / 7));
-    options_.clock = &clock_;
-    options_.entropy = &entropy_;
     options_.push = true;
     options_.largest_piece = kMiB;
   }
@@ -57,9 +52,7 @@ class PushTest : public ::testing::Test {
 
   absl::StatusOr<BlobOutcome> Push(const std::string& data,
                                    const std::string& mount_from = "") {
-    const std::string path = dir_ / "blob";
-    EXPECT_OK(os::WriteFileDurably(path, data));
-    UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const UniqueFd fd = OpenBlob(data);
     sent_ = 0;
     return Client().PushBlob({{"", DigestOf(data_.substr(0, data.size())),
                                static_cast<int64_t>(data.size())},
@@ -77,10 +70,6 @@ class PushTest : public ::testing::Test {
     return image::FormatManifest(manifest);
   }
 
-  TempDir dir_;
-  FakeClock clock_;
-  SeededEntropy entropy_{7};
-  ClientOptions options_;
   std::string data_;
   int64_t sent_ = 0;
   std::unique_ptr<FakeRegistry> registry_;

@@ -1,54 +1,40 @@
 // How often a registry is asked that does not answer as it should, and when.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
-#include "base/testing/temp_dir.h"
 #include "engine/image/digest.h"
 #include "engine/registry/client.h"
+#include "engine/registry/testing/client_fixture.h"
 #include "engine/registry/testing/http_server.h"
-#include "os/files.h"
 
 namespace bulwark::engine::registry {
 namespace {
 
-using ::bulwark::testing::FakeClock;
 using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
-using ::bulwark::testing::TempDir;
 using image::DigestOf;
 using ::testing::HasSubstr;
 using testing::HttpServer;
 using testing::ServerRequest;
 using testing::ServerResponse;
 
-class RetriesTest : public ::testing::Test {
+class RetriesTest : public testing::ClientFixture {
  protected:
   RetriesTest() {
-    options_.clock = &clock_;
-    options_.entropy = &entropy_;
     // The only waits of length are those that the registry asks for.
     options_.backoff = {absl::Milliseconds(1), absl::Milliseconds(1), 0};
   }
 
   absl::StatusOr<BlobOutcome> Push(const HttpServer& server) {
-    const std::string path = dir_ / "blob";
-    EXPECT_OK(os::WriteFileDurably(path, "data"));
-    UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const UniqueFd fd = OpenBlob("data");
     options_.push = true;
     RegistryClient client(server.address(), "app", std::nullopt, options_);
     return client.PushBlob({{"", DigestOf("data"), 4}, fd.get(), ""}, nullptr);
   }
-
-  TempDir dir_;
-  FakeClock clock_;
-  SeededEntropy entropy_{7};
-  ClientOptions options_;
 };
 
 TEST_F(RetriesTest, WhenTheRegistryItselfIsBusy_WaitsAsLongAsItSays) {
