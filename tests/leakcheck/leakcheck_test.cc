@@ -139,6 +139,14 @@ TEST_F(PlantedTest, WhenFilesOfAContainerArePlanted_FindsThem) {
   EXPECT_THAT(Kinds(), ElementsAre("input"));
 }
 
+TEST_F(PlantedTest, WhenSecretsOfABuildArePlanted_FindsThem) {
+  const std::string folder = options_.runtime_dir + "/build-secrets";
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  EXPECT_THAT(Kinds(), IsEmpty());
+  ASSERT_EQ(mkdir((folder + "/1").c_str(), 0700), 0);
+  EXPECT_THAT(Kinds(), ElementsAre("build-secret"));
+}
+
 TEST_F(PlantedTest, WhenACgroupIsPlanted_FindsItInEachTree) {
   int trees = 0;
   for (const char* type : {"cgroup", "cgroup2"}) {

@@ -195,6 +195,9 @@ absl::Status ScanInputs(const Options& options, std::vector<Item>* items) {
   for (const std::string& name : List(options.runtime_dir + "/inputs")) {
     items->push_back({"input", name, "secrets or configs of a container"});
   }
+  for (const std::string& name : List(options.runtime_dir + "/build-secrets")) {
+    items->push_back({"build-secret", name, "secrets of a build"});
+  }
   return absl::OkStatus();
 }
 

@@ -36,7 +36,7 @@ bool HasInstance(absl::string_view text, absl::string_view instance);
 bool IsBelow(absl::string_view path, absl::string_view directory);
 
 // All of it, sorted. Kinds: cgroup, process, mount, netns, link, nft-table,
-// nft-element, loop, input.
+// nft-element, loop, input, build-secret.
 absl::StatusOr<std::vector<Item>> Scan(const Options& options);
 
 // The parts; each appends what it finds.
@@ -49,7 +49,8 @@ absl::Status ScanProcesses(const Options& options, std::vector<Item>* items);
 // Of this mount namespace: at, or backed by something, below the directories.
 absl::Status ScanMounts(const Options& options, std::vector<Item>* items);
 absl::Status ScanLoopDevices(const Options& options, std::vector<Item>* items);
-// What is laid out in memory for containers: entries of <runtime_dir>/inputs.
+// What is laid out in memory for containers and builds: entries of
+// <runtime_dir>/inputs and <runtime_dir>/build-secrets.
 absl::Status ScanInputs(const Options& options, std::vector<Item>* items);
 // Entries of <runtime_dir>/netns, whether a namespace is still pinned there or
 // only the file is left.
