@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -125,6 +126,15 @@ class Measurement {
 absl::StatusOr<TreeUsage> MeasureTree(const std::string& path,
                                       int64_t max_entries) {
   return Measurement(path, max_entries).Run();
+}
+
+absl::StatusOr<int64_t> FreeBytes(const std::string& path) {
+  struct statvfs disk = {};
+  if (statvfs(path.c_str(), &disk) != 0) {
+    return ErrnoStatus("measure the disk of", path);
+  }
+  return static_cast<int64_t>(disk.f_bavail) *
+         static_cast<int64_t>(disk.f_frsize);
 }
 
 }  // namespace bulwark::os

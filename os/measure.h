@@ -22,6 +22,9 @@ struct TreeUsage {
 absl::StatusOr<TreeUsage> MeasureTree(const std::string& path,
                                       int64_t max_entries = INT64_MAX);
 
+// What users without privileges may still write on the disk of `path`.
+absl::StatusOr<int64_t> FreeBytes(const std::string& path);
+
 }  // namespace bulwark::os
 
 #endif  // OS_MEASURE_H_

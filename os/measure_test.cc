@@ -92,5 +92,14 @@ TEST_F(MeasureTreeTest, TakesManyLevelsWithFewDescriptors) {
   EXPECT_OK(RemoveTree(tree_));
 }
 
+TEST(FreeBytesTest, WhenThereIsNoSuchFile_NamesIt) {
+  testing::TempDir dir;
+  ASSERT_OK_AND_ASSIGN(const int64_t bytes, FreeBytes(dir.path()));
+  EXPECT_GT(bytes, 0);
+  EXPECT_THAT(FreeBytes(dir / "none"),
+              testing::StatusIs(absl::StatusCode::kNotFound,
+                                ::testing::HasSubstr(dir / "none")));
+}
+
 }  // namespace
 }  // namespace bulwark::os

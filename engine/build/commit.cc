@@ -1,7 +1,5 @@
 #include "engine/build/commit.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -93,17 +91,12 @@ absl::StatusOr<Image> Run(const BuilderOptions& options,
 absl::Status CheckRoomToCommit(const std::string& state_dir,
                                const std::string& upper_dir) {
   ASSIGN_OR_RETURN(const os::TreeUsage usage, os::MeasureTree(upper_dir));
-  struct statvfs disk;
-  if (statvfs(state_dir.c_str(), &disk) != 0) {
-    return ErrnoStatus("measure the disk of", state_dir);
-  }
+  ASSIGN_OR_RETURN(const int64_t available, os::FreeBytes(state_dir));
   // The layer, unless its files share their blocks with the container's, and
   // the archive of it, which may be no smaller.
   const int64_t needed = os::CanReflink(state_dir) && os::CanReflink(upper_dir)
                              ? usage.bytes
                              : 2 * usage.bytes;
-  const int64_t available =
-      static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize);
   if (available - needed >= kSpareBytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
       "commit: what the container has written takes ", FormatBytes(usage.bytes),

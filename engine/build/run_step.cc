@@ -1,7 +1,5 @@
 #include "engine/build/run_step.h"
 
-#include <sys/statvfs.h>
-
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -16,6 +14,7 @@
 #include "engine/build/mount_points.h"
 #include "engine/standard_mounts.h"
 #include "os/files.h"
+#include "os/measure.h"
 
 namespace bulwark::engine::build {
 namespace {
@@ -28,8 +27,8 @@ constexpr int64_t kMaxResolvConfBytes = 64 << 10;
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 // With less left on the disk, a command may have failed for that. The store has
 // a reserve, which it may have given up meanwhile.
-constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kLittleSpace = 64 * kMiB;
+constexpr int64_t kMiB = 1 << 20;
+constexpr int64_t kLittleSpace = 64 * kMiB;
 
 void Discard(Engine* engine, const std::string& id) {
   absl::Status status = engine->Kill(id);
@@ -92,14 +91,13 @@ absl::Status StatusOfExit(const ExitInfo& exit) {
 // there, too.
 absl::Status WithSpaceLeft(const absl::Status& status,
                            const std::string& directory) {
-  struct statvfs disk = {};
-  if (status.ok() || statvfs(directory.c_str(), &disk) != 0) return status;
-  const uint64_t left = uint64_t{disk.f_bavail} * disk.f_frsize;
-  if (left >= kLittleSpace) return status;
+  if (status.ok()) return status;
+  const absl::StatusOr<int64_t> left = os::FreeBytes(directory);
+  if (!left.ok() || *left >= kLittleSpace) return status;
   return absl::Status(
       status.code(),
       absl::StrCat(status.message(), "; the disk of the images has ",
-                   left / kMiB, " MiB left: free some space there"));
+                   *left / kMiB, " MiB left: free some space there"));
 }
 
 // "nameserver" and "search" lines of the host's resolv.conf (resolv.conf(5)).
