@@ -12,88 +12,59 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "base/check.h"
 #include "base/status.h"
 
 namespace bulwark::engine::build {
 
+using image::TarEntry;
+
 TarWriter::TarWriter(Write write, absl::Time latest)
-    : write_(std::move(write)),
-      latest_(latest == absl::InfiniteFuture()
+    : latest_(latest == absl::InfiniteFuture()
                   ? std::numeric_limits<int64_t>::max()
                   : absl::ToUnixSeconds(latest)),
-      archive_(archive_write_new()) {
-  CHECK(archive_ != nullptr);
-  archive_write_set_format_pax_restricted(archive_.get());
-  archive_write_set_options(archive_.get(),
-                            "xattrheader=SCHILY,hdrcharset=BINARY");
-  archive_write_add_filter_none(archive_.get());
-  archive_write_set_bytes_in_last_block(archive_.get(), 1);
-  CHECK(archive_write_open(archive_.get(), this, nullptr, &TarWriter::OnData,
-                           nullptr) == ARCHIVE_OK);
-}
+      archive_(std::move(write)) {}
 
-la_ssize_t TarWriter::OnData(archive* a, void* self, const void* data,
-                             size_t size) {
-  auto* writer = static_cast<TarWriter*>(self);
-  writer->status_ =
-      writer->write_(absl::string_view(static_cast<const char*>(data), size));
-  if (writer->status_.ok()) return size;
-  archive_set_error(a, EIO, "sink failed");
-  return -1;
-}
-
-absl::Status TarWriter::Error(const std::string& path) const {
-  if (!status_.ok()) return status_;
-  const char* text = archive_error_string(archive_.get());
-  return absl::InternalError(
-      absl::StrCat("pack /", path, ": ", text != nullptr ? text : "error"));
-}
-
-TarWriter::Entry TarWriter::NewEntry(const std::string& path,
-                                     const struct stat& st) const {
-  Entry entry(archive_entry_new());
-  archive_entry_copy_pathname(entry.get(), path.c_str());
-  archive_entry_set_mode(entry.get(), st.st_mode);
-  archive_entry_set_uid(entry.get(), st.st_uid);
-  archive_entry_set_gid(entry.get(), st.st_gid);
-  archive_entry_set_mtime(entry.get(),
-                          std::min<int64_t>(st.st_mtim.tv_sec, latest_), 0);
-  archive_entry_set_size(entry.get(), 0);
+TarEntry TarWriter::NewEntry(TarEntry::Type type, const std::string& path,
+                             const struct stat& st) const {
+  TarEntry entry;
+  entry.type = type;
+  entry.path = path;
+  entry.mode = st.st_mode & 07777;
+  entry.uid = st.st_uid;
+  entry.gid = st.st_gid;
+  entry.mtime.tv_sec = std::min<int64_t>(st.st_mtim.tv_sec, latest_);
   return entry;
 }
 
-absl::Status TarWriter::WriteHeader(const Entry& entry,
-                                    const std::string& path) {
+absl::Status TarWriter::Begin(const TarEntry& entry) {
   ++entries_;
-  int result = archive_write_header(archive_.get(), entry.get());
-  return result >= ARCHIVE_WARN ? absl::OkStatus() : Error(path);
+  return archive_.Begin(entry);
 }
 
 absl::Status TarWriter::Mark(const std::string& path, const struct stat& like) {
   struct stat st = like;
-  st.st_mode = S_IFREG;
+  st.st_mode = 0;
   st.st_uid = st.st_gid = 0;
-  return WriteHeader(NewEntry(path, st), path);
+  return Begin(NewEntry(TarEntry::Type::kFile, path, st));
 }
 
 absl::StatusOr<bool> TarWriter::Directory(const std::string& path,
                                           const struct stat& st, int fd) {
-  Entry entry = NewEntry(path + "/", st);
-  ASSIGN_OR_RETURN(bool opaque, AddXattrs(fd, path, entry));
-  RETURN_IF_ERROR(WriteHeader(entry, path));
+  TarEntry entry = NewEntry(TarEntry::Type::kDirectory, path + "/", st);
+  ASSIGN_OR_RETURN(const bool opaque, AddXattrs(fd, path, entry));
+  RETURN_IF_ERROR(Begin(entry));
   return opaque;
 }
 
 absl::Status TarWriter::Symlink(const std::string& path, const struct stat& st,
                                 const std::string& target) {
-  Entry entry = NewEntry(path, st);
-  archive_entry_copy_symlink(entry.get(), target.c_str());
-  return WriteHeader(entry, path);
+  TarEntry entry = NewEntry(TarEntry::Type::kSymlink, path, st);
+  entry.link = target;
+  return Begin(entry);
 }
 
 absl::Status TarWriter::Fifo(const std::string& path, const struct stat& st) {
-  return WriteHeader(NewEntry(path, st), path);
+  return Begin(NewEntry(TarEntry::Type::kFifo, path, st));
 }
 
 absl::StatusOr<bool> TarWriter::HardLink(const std::string& path,
@@ -102,18 +73,18 @@ absl::StatusOr<bool> TarWriter::HardLink(const std::string& path,
   auto [it, inserted] =
       links_.emplace(std::make_pair(st.st_dev, st.st_ino), path);
   if (inserted) return false;
-  Entry entry = NewEntry(path, st);
-  archive_entry_copy_hardlink(entry.get(), it->second.c_str());
-  RETURN_IF_ERROR(WriteHeader(entry, path));
+  TarEntry entry = NewEntry(TarEntry::Type::kHardlink, path, st);
+  entry.link = it->second;
+  RETURN_IF_ERROR(Begin(entry));
   return true;
 }
 
 absl::Status TarWriter::File(const std::string& path, const struct stat& st,
                              int fd) {
-  Entry entry = NewEntry(path, st);
-  archive_entry_set_size(entry.get(), st.st_size);
+  TarEntry entry = NewEntry(TarEntry::Type::kFile, path, st);
+  entry.size = st.st_size;
   RETURN_IF_ERROR(AddXattrs(fd, path, entry).status());
-  RETURN_IF_ERROR(WriteHeader(entry, path));
+  RETURN_IF_ERROR(Begin(entry));
   std::vector<char> buffer(std::min<int64_t>(st.st_size + 1, 128 << 10));
   int64_t left = st.st_size;
   while (left > 0) {
@@ -122,9 +93,8 @@ absl::Status TarWriter::File(const std::string& path, const struct stat& st,
     if (n == 0) break;
     n = std::min<int64_t>(n, left);
     left -= n;
-    if (archive_write_data(archive_.get(), buffer.data(), n) != n) {
-      return Error(path);
-    }
+    RETURN_IF_ERROR(archive_.Data(
+        absl::string_view(buffer.data(), static_cast<size_t>(n))));
   }
   if (left > 0) {
     return absl::AbortedError(
@@ -133,13 +103,8 @@ absl::Status TarWriter::File(const std::string& path, const struct stat& st,
   return absl::OkStatus();
 }
 
-absl::Status TarWriter::Finish() {
-  if (archive_write_close(archive_.get()) != ARCHIVE_OK) return Error("");
-  return absl::OkStatus();
-}
-
 absl::StatusOr<bool> TarWriter::AddXattrs(int fd, const std::string& path,
-                                          const Entry& entry) {
+                                          TarEntry& entry) {
   std::vector<char> names(64 << 10);
   ssize_t size = flistxattr(fd, names.data(), names.size());
   if (size < 0) {
@@ -164,7 +129,8 @@ absl::StatusOr<bool> TarWriter::AddXattrs(int fd, const std::string& path,
     if (key == "security.capability" ||
         (absl::StartsWith(key, "user.") &&
          !absl::StartsWith(key, "user.overlay."))) {
-      archive_entry_xattr_add_entry(entry.get(), key.c_str(), value.data(), n);
+      entry.xattrs.emplace_back(
+          key, std::string(value.data(), static_cast<size_t>(n)));
     }
   }
   return opaque;

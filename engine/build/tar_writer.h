@@ -1,15 +1,13 @@
-// Entries of pax archives, for layers and for exported file systems.
+// Files of this host as entries of tar archives, for layers and for exported
+// file systems.
 #ifndef ENGINE_BUILD_TAR_WRITER_H_
 #define ENGINE_BUILD_TAR_WRITER_H_
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <sys/stat.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,6 +15,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "engine/image/tar_entry.h"
+#include "engine/image/tar_writer.h"
 
 namespace bulwark::engine::build {
 
@@ -46,35 +46,22 @@ class TarWriter {
   absl::StatusOr<bool> HardLink(const std::string& path, const struct stat& st);
 
   // Ends the archive; call once.
-  absl::Status Finish();
+  absl::Status Finish() { return archive_.Finish(); }
 
   int64_t entries() const { return entries_; }
 
  private:
-  struct FreeArchive {
-    void operator()(archive* a) const { archive_write_free(a); }
-  };
-  struct FreeEntry {
-    void operator()(archive_entry* e) const { archive_entry_free(e); }
-  };
-  using Entry = std::unique_ptr<archive_entry, FreeEntry>;
-
-  static la_ssize_t OnData(archive* a, void* self, const void* data,
-                           size_t size);
-  absl::Status Error(const std::string& path) const;
-  Entry NewEntry(const std::string& path, const struct stat& st) const;
-  absl::Status WriteHeader(const Entry& entry, const std::string& path);
+  image::TarEntry NewEntry(image::TarEntry::Type type, const std::string& path,
+                           const struct stat& st) const;
+  absl::Status Begin(const image::TarEntry& entry);
   // Copies what layers may have; true if the directory is opaque.
   static absl::StatusOr<bool> AddXattrs(int fd, const std::string& path,
-                                        const Entry& entry);
+                                        image::TarEntry& entry);
 
-  const Write write_;
   const int64_t latest_;  // in seconds
-  absl::Status status_;
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
   int64_t entries_ = 0;
-  // Goes first: its end calls OnData() once more.
-  std::unique_ptr<archive, FreeArchive> archive_;
+  image::TarWriter archive_;
 };
 
 }  // namespace bulwark::engine::build
