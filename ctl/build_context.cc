@@ -195,6 +195,11 @@ absl::Status OpenFolder(Context& context, const BuildFlags& flags,
     if (file.path.has_value()) {
       ASSIGN_OR_RETURN(*options.mutable_dockerfile_text(),
                        ReadText(*file.path));
+      // Without a text the daemon would look into the context.
+      if (options.dockerfile_text().empty()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(file.path->string(), ":1: it holds no instructions"));
+      }
       beside = file.path->string() + ".dockerignore";
     }
     RETURN_IF_ERROR(Filter(flags.context, file.name, beside, *tar));

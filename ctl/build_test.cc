@@ -133,6 +133,10 @@ TEST_F(CtlBuildTest, WhenTheDockerfileComesFromElsewhere_ItsTextIsSent) {
   EXPECT_EQ(server_.last_build().remote_context(),
             "https://example.com/a.git#v1");
   EXPECT_EQ(Ctl({"build", "-f", "-", "-"}), kExitUsage);
+  const std::string empty = dir_ / "Nothing";
+  std::ofstream(empty).flush();
+  EXPECT_EQ(Ctl({"build", "-f", empty, context_}), kExitError);
+  EXPECT_THAT(err_, HasSubstr("Nothing:1: it holds no instructions"));
 }
 
 TEST_F(CtlBuildTest, WhenFlagsAreGiven_TheOptionsHoldThem) {
@@ -285,8 +289,9 @@ TEST_F(CtlBuildTest, WhenItIsDone_ScriptsFindTheDigest) {
   image.set_digest("sha256:abc");
   image.set_config_digest("sha256:def");
   image.add_references("app:1");
+  image.add_references("docker.io/shop/earlier:7");
   server_.set_progress({done});
-  EXPECT_EQ(Ctl({"build", context_, "--iidfile", dir_ / "iid",
+  EXPECT_EQ(Ctl({"build", context_, "-t", "app:1", "--iidfile", dir_ / "iid",
                  "--metadata-file", dir_ / "meta", "-q"}),
             kExitOk);
   EXPECT_EQ(ReadAll(dir_ / "iid"), "sha256:abc");
@@ -294,6 +299,10 @@ TEST_F(CtlBuildTest, WhenItIsDone_ScriptsFindTheDigest) {
               AllOf(HasSubstr("\"containerimage.digest\": \"sha256:abc\""),
                     HasSubstr("\"image.name\": \"app:1\"")));
   EXPECT_EQ(err_, "");
+  // Names that were not given are not theirs to expect.
+  EXPECT_EQ(out_, "app:1 sha256:abc\n");
+  EXPECT_EQ(Ctl({"build", context_, "-q"}), kExitOk);
+  EXPECT_EQ(out_, "sha256:abc\n");
 }
 
 TEST_F(CtlBuildTest, WhenStepsRun_EachLineSaysWhose) {

@@ -34,6 +34,10 @@ absl::Status CheckImagesOutput(const std::string& output);
 void PrintImages(Context& context, const std::vector<v1::ImageInfo>& images,
                  const std::string& output);
 
+// Leaves an image those of its names that are in `wanted`: it may have others,
+// which a script that gave one does not expect.
+void KeepNames(const std::vector<std::string>& wanted, v1::ImageInfo& image);
+
 // "NAMES DIGEST" lines.
 void PrintImages(Context& context, const std::vector<v1::ImageInfo>& images);
 

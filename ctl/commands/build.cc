@@ -137,13 +137,15 @@ absl::StatusOr<int> Run(Context& context, const BuildFlags& flags) {
   RETURN_IF_ERROR(received);
   RETURN_IF_ERROR(status);
   RETURN_IF_ERROR(result->Finish());
-  RETURN_IF_ERROR(WriteIdFiles(flags, printer.images()));
+  std::vector<v1::ImageInfo> images = printer.images();
+  for (v1::ImageInfo& image : images) KeepNames(flags.tags, image);
+  RETURN_IF_ERROR(WriteIdFiles(flags, images));
   if (flags.check) {
     if (!warned) context.io.Err("nothing to warn of\n");
     return warned ? kExitError : kExitOk;
   }
   if (output.kind != BuildOutput::Kind::kStdout) {
-    PrintImages(context, printer.images());
+    PrintImages(context, images);
   }
   return kExitOk;
 }

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -14,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/references.h"
 #include "ctl/registry_auth.h"
 #include "manifest/codec.h"
 
@@ -27,6 +29,16 @@ absl::Status PullImage(Context& context, const v1::PullImageRequest& request,
   printer.Finish();
   if (images != nullptr) *images = printer.images();
   return status;
+}
+
+void KeepNames(const std::vector<std::string>& wanted, v1::ImageInfo& image) {
+  std::set<std::string> full;
+  for (const std::string& name : wanted) full.insert(FullReference(name));
+  std::vector<std::string> kept;
+  for (const std::string& name : image.references()) {
+    if (full.count(FullReference(name)) > 0) kept.push_back(name);
+  }
+  image.mutable_references()->Assign(kept.begin(), kept.end());
 }
 
 void PrintImages(Context& context, const std::vector<v1::ImageInfo>& images) {
@@ -123,8 +135,12 @@ absl::StatusOr<int> Pull(Context& context, const Flags& flags) {
     std::vector<v1::ImageInfo> images;
     RETURN_IF_ERROR(PullImage(context, request,
                               flags.quiet || !flags.output.empty(), &images));
-    if (flags.output.empty()) PrintImages(context, images);
     all.insert(all.end(), images.begin(), images.end());
+    if (!flags.output.empty()) continue;
+    if (!flags.all_tags) {
+      for (v1::ImageInfo& image : images) KeepNames({reference}, image);
+    }
+    PrintImages(context, images);
   }
   if (!flags.output.empty()) PrintImages(context, all, flags.output);
   return kExitOk;
