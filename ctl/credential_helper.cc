@@ -34,8 +34,7 @@ bool IsName(const std::string& name) {
 // What the program prints until it closes its output; an error if that takes
 // too long.
 absl::StatusOr<std::string> ReadAll(int fd, const std::string& program,
-                                    absl::Duration timeout, Clock& clock) {
-  const absl::Duration end = clock.Steady() + timeout;
+                                    absl::Duration end, Clock& clock) {
   std::string text;
   char buffer[4096];
   for (;;) {
@@ -56,6 +55,22 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& program,
       return absl::FailedPreconditionError(
           absl::StrCat("run ", program, ": it prints too much"));
     }
+  }
+}
+
+// Its exit status, once it has ended by itself.
+absl::StatusOr<int> AwaitExit(pid_t pid, const std::string& program,
+                              absl::Duration end, Clock& clock) {
+  int status = 0;
+  for (;;) {
+    const pid_t reaped = waitpid(pid, &status, WNOHANG);
+    if (reaped == pid) return status;
+    if (reaped < 0 && errno != EINTR) return ErrnoStatus("wait for", program);
+    if (clock.Steady() >= end) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "run ", program, ": it closes its output, and does not end"));
+    }
+    clock.Sleep(absl::Milliseconds(5));
   }
 }
 
@@ -98,14 +113,17 @@ absl::StatusOr<std::string> AskCredentialHelper(const std::string& name,
         absl::StrCat("run ", program, ": ", std::strerror(error)));
   }
   to.Reset();
-  absl::StatusOr<std::string> text =
-      ReadAll(from.get(), program, timeout, clock);
-  if (!text.ok()) kill(pid, SIGKILL);
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  const absl::Duration end = clock.Steady() + timeout;
+  absl::StatusOr<std::string> text = ReadAll(from.get(), program, end, clock);
+  const absl::StatusOr<int> status =
+      text.ok() ? AwaitExit(pid, program, end, clock) : text.status();
+  if (!status.ok()) {
+    kill(pid, SIGKILL);
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return status.status();
   }
-  if (!text.ok()) return text;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return text;
+  if (WIFEXITED(*status) && WEXITSTATUS(*status) == 0) return text;
   // What it says in place of credentials.
   if (absl::StrContains(*text, "not found")) {
     return absl::NotFoundError(absl::StrCat(program, " has none"));

@@ -165,6 +165,11 @@ TEST_F(HelperTest, WhenAProgramHangsOrFloods_ItIsEnded) {
                 .status()
                 .code(),
             absl::StatusCode::kDeadlineExceeded);
+  File("docker-credential-test", "#!/bin/sh\nexec >&-\nexec sleep 600\n");
+  EXPECT_THAT(AskCredentialHelper("test", "r", absl::Milliseconds(200), clock)
+                  .status()
+                  .message(),
+              HasSubstr("does not end"));
   File("docker-credential-test", "#!/bin/sh\nexec yes\n");
   EXPECT_THAT(AskCredentialHelper("test", "r", absl::Seconds(20), clock)
                   .status()
