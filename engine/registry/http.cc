@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <malloc.h>
+#include <openssl/x509_vfy.h>
 #include <string.h>
 
 #include <algorithm>
@@ -195,6 +196,26 @@ int OnProgress(void* self, curl_off_t, curl_off_t received, curl_off_t,
   return 1;
 }
 
+// What mends that a registry's certificate is not believed.
+std::string CertificateAdvice(CURL* curl) {
+  long found = X509_V_OK;
+  curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &found);
+  switch (found) {
+    case X509_V_ERR_UNSPECIFIED:  // what libcurl leaves if a name is wrong
+      return "; name the registry as its certificate does, or have it made for"
+             " this name";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return "; renew the registry's certificate, and look whether the clocks"
+             " of both hosts are right";
+    default:
+      return "; put its certificate authority into"
+             " /etc/bulwark/certs.d/HOST:PORT/ca.crt or among the host's"
+             " trusted ones (/usr/local/share/ca-certificates), or list the"
+             " registry as insecure if it speaks plain http";
+  }
+}
+
 absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
                             const std::string& url) {
   std::string reason =
@@ -210,12 +231,8 @@ absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-      return absl::FailedPreconditionError(absl::StrCat(
-          message,
-          "; put its certificate authority into"
-          " /etc/bulwark/certs.d/HOST:PORT/ca.crt or among the host's trusted"
-          " ones (/usr/local/share/ca-certificates), or list the registry"
-          " as insecure if it speaks plain http"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(message, CertificateAdvice(curl)));
     case CURLE_SSL_CERTPROBLEM:
       return absl::FailedPreconditionError(
           absl::StrCat(message, "; check the client certificate and its key"));

@@ -25,9 +25,11 @@ using ::bulwark::testing::RealRegistry;
 using ::bulwark::testing::RunToEnd;
 using ::bulwark::testing::StatusIs;
 using image::testing::TarBuilder;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class PushTest : public RegistrySuite {
  protected:
@@ -158,6 +160,23 @@ TEST_F(PushTest, WhenTheRegistryHasItsOwnAuthority_ItsFileIsUsed) {
   Trust(*registry, false);
   EXPECT_OK(Push("app:1", target, Password()));
   EXPECT_OK(Pull(target, Password()));
+}
+
+TEST_F(PushTest, WhenTheRegistrysCertificateIsNoGood_SaysWhatMendsIt) {
+  Load("app:1", {"a"});
+  RealRegistry::Options expired, foreign;
+  expired.tls = foreign.tls = true;
+  expired.expired = true;
+  foreign.name = "DNS:registry.example";
+  const std::pair<RealRegistry::Options, const char*> cases[] = {
+      {expired, "expired; renew"}, {foreign, "name the registry as its"}};
+  for (const auto& [options, advice] : cases) {
+    auto registry = Start(options);
+    Trust(*registry, false);
+    EXPECT_THAT(Push("app:1", registry->address() + "/app:1"),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         AllOf(HasSubstr(advice), Not(HasSubstr("ca.crt")))));
+  }
 }
 
 TEST_F(PushTest, WhenTheRegistryWantsACertificate_ItIsShown) {

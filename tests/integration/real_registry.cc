@@ -88,7 +88,16 @@ RealRegistry::RealRegistry(std::string dir, Clock& clock,
       dir_, "/data}}\nhttp:\n  addr: ", address_, "\n");
   if (options.tls) {
     MakeCertificate(authority(), dir_ + "/server.key",
-                    "subjectAltName=IP:127.0.0.1");
+                    "subjectAltName=" + options.name);
+    if (options.expired) {
+      const std::string old = dir_ + "/old.crt";
+      EXPECT_EQ(RunToEnd({"sh", "-c",
+                          absl::StrCat(
+                              "openssl x509 -in ", authority(), " -signkey ",
+                              dir_, "/server.key -days -1 -out ", old,
+                              " 2>/dev/null && mv ", old, " ", authority())}),
+                0);
+    }
     absl::StrAppend(&text, "  tls:\n    certificate: ", authority(),
                     "\n    key: ", dir_, "/server.key\n");
   }

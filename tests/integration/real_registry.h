@@ -22,9 +22,11 @@ class RealRegistry {
   static constexpr char kPassword[] = "closed-registry-d41c7a90f2-password";
 
   struct Options {
-    bool password = false;            // kUser with kPassword
-    bool tls = false;                 // with an authority of its own
-    bool client_certificate = false;  // with `tls`
+    bool password = false;              // kUser with kPassword
+    bool tls = false;                   // with an authority of its own
+    bool client_certificate = false;    // with `tls`
+    bool expired = false;               // its certificate; with `tls`
+    std::string name = "IP:127.0.0.1";  // of its certificate
   };
 
   static bool IsInstalled();
