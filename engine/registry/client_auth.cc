@@ -77,7 +77,11 @@ absl::Status RegistryClient::CheckCredentials() {
   ASSIGN_OR_RETURN(const HttpResponse answer,
                    WithRetries("", make, [] { return false; }));
   if (answer.status == 200) return absl::OkStatus();
-  return StatusOf(answer, "log in");
+  if (answer.status != 401) return StatusOf(answer, "log in");
+  // Who logs in needs no advice to do so.
+  return absl::UnauthenticatedError(
+      absl::StrCat(registry_, " refuses these credentials", Explanation(answer),
+                   "; check the name and the password"));
 }
 
 // What the registry says is needed, and what we are going to need: a push asks

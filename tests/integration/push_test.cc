@@ -142,6 +142,11 @@ TEST_F(PushTest, WhenTheRegistryWantsAPassword_ItIsGiven) {
   EXPECT_THAT(Push("app:1", target, RegistryAuth{"user", SecretText("wrong")}),
               StatusIs(absl::StatusCode::kUnauthenticated,
                        HasSubstr("refuses these credentials")));
+  EXPECT_THAT(images_->CheckCredentials(registry->address(),
+                                        {"user", SecretText("wrong")}),
+              StatusIs(absl::StatusCode::kUnauthenticated,
+                       AllOf(HasSubstr("refuses these credentials"),
+                             Not(HasSubstr("ctl login")))));
   EXPECT_OK(Push("app:1", target, Password()));
   EXPECT_OK(Pull(target, Password()));
   EXPECT_THAT(Pull(target), StatusIs(absl::StatusCode::kUnauthenticated));
