@@ -90,6 +90,8 @@ inline constexpr AccessRule kAccessRules[] = {
      Audited::kAroundAlways},
     {"/bulwark.v1.Images/Tag", Right::kImages, Scope::kAnywhere,
      Audited::kAround},
+    {"/bulwark.v1.Images/MakeIndex", Right::kImages, Scope::kAnywhere,
+     Audited::kAround},
     {"/bulwark.v1.Images/Import", Right::kImages, Scope::kAnywhere,
      Audited::kAround},
     {"/bulwark.v1.Images/Push", Right::kImages, Scope::kAnywhere,

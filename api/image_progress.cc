@@ -29,6 +29,10 @@ v1::ImageInfo ToImageInfo(const engine::Image& image) {
   info.set_size_bytes(image.size_bytes);
   *info.mutable_create_time() = ToTimestamp(image.create_time);
   info.set_platform(image.platform);
+  for (const auto& [name, index] : image.indexes) {
+    (*info.mutable_index_digests())[name] = index;
+  }
+  info.set_is_index(image.is_index);
   return info;
 }
 

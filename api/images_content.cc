@@ -46,6 +46,7 @@ grpc::Status ImagesService::Inspect(grpc::ServerContext* context,
         *response->mutable_image() = ToImageInfo(documents.image);
         response->set_manifest(std::move(documents.manifest));
         response->set_config(std::move(documents.config));
+        response->set_index(std::move(documents.index));
         for (const engine::ImageLayer& layer : documents.layers) {
           ToMessage(layer, *response->add_layers());
         }

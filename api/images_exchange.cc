@@ -35,6 +35,7 @@ absl::Status ImagesService::SaveChecked(
         "save images: ", request.references_size(), " are more than the ",
         kMostReferences, " that one archive may hold"));
   }
+  save.all_platforms = request.all_platforms();
   if (request.format() == "oci") {
     save.format = engine::ImageFormat::kOci;
   } else if (!request.format().empty() && request.format() != "docker") {
@@ -52,6 +53,27 @@ absl::Status ImagesService::SaveChecked(
       [&](std::string data) {
         message.set_data(std::move(data));
         return writer.Write(message);
+      });
+}
+
+grpc::Status ImagesService::MakeIndex(grpc::ServerContext* context,
+                                      const v1::MakeIndexRequest* request,
+                                      v1::MakeIndexResponse* response) {
+  return env_.gate.Run(
+      *context, "/bulwark.v1.Images/MakeIndex", *request,
+      [&](const v1::Identity&) -> absl::Status {
+        ASSIGN_OR_RETURN(engine::ImageExchange * exchange, Exchange());
+        engine::IndexRequest wanted;
+        wanted.reference = request->reference();
+        wanted.images.assign(request->images().begin(),
+                             request->images().end());
+        ASSIGN_OR_RETURN(const std::string name,
+                         env_.registries.reference(wanted.reference));
+        ASSIGN_OR_RETURN(const engine::Image image,
+                         exchange->MakeIndex(wanted));
+        const auto index = image.indexes.find(name);
+        if (index != image.indexes.end()) response->set_digest(index->second);
+        return absl::OkStatus();
       });
 }
 

@@ -47,6 +47,7 @@ absl::StatusOr<std::vector<engine::PullRequest>> ImagesService::PullsOf(
   engine::PullRequest pull;
   pull.reference = request.reference();
   pull.platform = request.platform();
+  pull.all_platforms = request.all_platforms();
   pull.always = true;
   pull.auth = AuthOf(request);
   std::vector<engine::PullRequest> pulls;
@@ -97,6 +98,7 @@ absl::StatusOr<std::vector<engine::PushRequest>> ImagesService::PushesOf(
   engine::PushRequest push;
   push.reference = request.reference();
   push.target = request.target();
+  push.all_platforms = request.all_platforms();
   push.auth = AuthOf(request);
   ASSIGN_OR_RETURN(push.format, FormatOf(request.format()));
   std::vector<engine::PushRequest> pushes;
@@ -145,9 +147,10 @@ grpc::Status ImagesService::Push(
               for (const engine::PushRequest& push : pushes) {
                 ASSIGN_OR_RETURN(const std::string digest,
                                  exchange->Push(push, sink));
-                // What the registry has, by its name there.
-                ASSIGN_OR_RETURN(engine::Image image,
-                                 env_.images.Get(push.reference));
+                // What the registry has, by its name there. Of an index
+                // nothing may be for this host.
+                engine::Image image =
+                    env_.images.Get(push.reference).value_or(engine::Image());
                 image.digest = digest;
                 image.references = {push.target.empty() ? push.reference
                                                         : push.target};

@@ -83,6 +83,9 @@ class ImagesService final : public v1::Images::Service {
   grpc::Status Save(
       grpc::ServerContext* context, const v1::SaveImagesRequest* request,
       grpc::ServerWriter<v1::SaveImagesResponse>* writer) override;
+  grpc::Status MakeIndex(grpc::ServerContext* context,
+                         const v1::MakeIndexRequest* request,
+                         v1::MakeIndexResponse* response) override;
   grpc::Status Import(
       grpc::ServerContext* context,
       grpc::ServerReaderWriter<v1::ImageProgress, v1::ImportImageRequest>*

@@ -23,6 +23,13 @@ absl::Status SaveImages(Client& client, const v1::SaveImagesRequest& request,
   return impl.ToStatus(reader->Finish());
 }
 
+absl::StatusOr<v1::MakeIndexResponse> MakeIndex(
+    Client& client, const v1::MakeIndexRequest& request) {
+  return client.impl()
+      .Call<v1::Images::Stub, v1::MakeIndexRequest, v1::MakeIndexResponse>(
+          *client.impl().images, &v1::Images::Stub::MakeIndex, request);
+}
+
 absl::Status ImportImage(Client& client, const v1::ImportImageOptions& options,
                          const Client::Source& source,
                          const Client::OnProgress& on_progress) {

@@ -15,6 +15,8 @@ namespace bulwark::ctl {
 absl::Status SaveImages(Client& client, const v1::SaveImagesRequest& request,
                         const Client::OnData& on_data);
 // `source` gives the archive.
+absl::StatusOr<v1::MakeIndexResponse> MakeIndex(
+    Client& client, const v1::MakeIndexRequest& request);
 absl::Status ImportImage(Client& client, const v1::ImportImageOptions& options,
                          const Client::Source& source,
                          const Client::OnProgress& on_progress);

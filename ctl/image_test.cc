@@ -33,6 +33,21 @@ TEST_F(ImageTest, WhenSavedToAFile_ItIsThereWhole) {
   EXPECT_THAT(server_.calls(), ElementsAre("Save oci a:1 b:2"));
 }
 
+TEST_F(ImageTest, WhenAllPlatformsAreWanted_SaveSaysSo) {
+  server_.set_archive("an archive");
+  EXPECT_EQ(Ctl({"save", "--all-platforms", "--format", "oci", "a:1"}), 0);
+  EXPECT_THAT(server_.calls(), ElementsAre("Save oci a:1 platforms"));
+}
+
+TEST_F(ImageTest, WhenAnIndexIsMade_PrintsItsDigest) {
+  EXPECT_EQ(Ctl({"image", "index", "app:1", "app:1-amd64", "app:1-arm64"}), 0)
+      << err_;
+  EXPECT_EQ(out_, "app:1 sha256:i\n");
+  EXPECT_THAT(server_.calls(),
+              ElementsAre("MakeIndex app:1 app:1-amd64 app:1-arm64"));
+  EXPECT_EQ(Ctl({"image", "index", "app:1"}), kExitUsage);
+}
+
 TEST_F(ImageTest, WhenSavingBreaks_AnOlderFileStays) {
   server_.set_archive("an archive");
   server_.FailNext("Save",

@@ -41,11 +41,32 @@ TEST_F(PushTest, WhenPushed_PrintsWhatIsThere) {
   EXPECT_EQ(Ctl({"push", "-a", "-o", "json", "app"}), kExitOk);
   EXPECT_THAT(out_, HasSubstr("\"sha256:abc\""));
   EXPECT_THAT(server_.calls(), Contains("Push app   all"));
+  EXPECT_EQ(Ctl({"push", "--all-platforms", "app:1", "r:5000/app:1"}), kExitOk);
+  EXPECT_THAT(server_.calls(), Contains("Push app:1 r:5000/app:1  platforms"));
+  EXPECT_EQ(Ctl({"push", "--all-platforms", "--format", "oci", "app"}),
+            kExitUsage);
+  EXPECT_EQ(Ctl({"pull", "--all-platforms", "app:1"}), kExitOk);
+  EXPECT_THAT(server_.calls(), Contains("Pull app:1 platforms"));
   EXPECT_EQ(Ctl({"push", "--format", "zip", "app"}), kExitUsage);
   server_.FailNext("Push", grpc::Status(grpc::StatusCode::PERMISSION_DENIED,
                                         "push app: forbidden"));
   EXPECT_EQ(Ctl({"push", "app"}), kExitError);
   EXPECT_THAT(err_, HasSubstr("forbidden"));
+}
+
+TEST_F(PushTest, WhenWhatIsHereIsForOthers_RunSaysSoOrAsksTheRegistry) {
+  v1::ImageInfo image;
+  image.add_references("docker.io/library/far:latest");
+  image.set_is_index(true);
+  image.set_platform("linux/arm64,linux/s390x");
+  server_.set_images({image});
+  EXPECT_EQ(Ctl({"run", "--pull", "never", "far"}), kExitNoStatus);
+  EXPECT_THAT(err_, HasSubstr("available: linux/arm64,linux/s390x"));
+  server_.FailNext("Pull", grpc::Status(grpc::StatusCode::NOT_FOUND,
+                                        "there is none for this host"));
+  EXPECT_EQ(Ctl({"run", "far"}), kExitNoStatus);
+  EXPECT_THAT(err_, HasSubstr("there is none for this host"));
+  EXPECT_THAT(server_.calls(), Contains("Pull far"));
 }
 
 TEST_F(PushTest, WhenTagsAreListed_SaysHowToGoOn) {

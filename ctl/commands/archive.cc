@@ -25,6 +25,7 @@ struct Flags {
   std::string format;
   std::string message;
   std::string platform;
+  bool all_platforms = false;
   bool quiet = false;
 };
 
@@ -57,6 +58,7 @@ absl::StatusOr<int> Save(Context& context, const Flags& flags) {
   v1::SaveImagesRequest request;
   for (const std::string& name : flags.references) request.add_references(name);
   request.set_format(flags.format);
+  request.set_all_platforms(flags.all_platforms);
   std::optional<OutputFile> file;
   if (!standard) {
     ASSIGN_OR_RETURN(OutputFile made,
@@ -117,6 +119,8 @@ void AddArchive(CLI::App& app, Context& context) {
       .Option("--format", flags->format,
               "docker (default): a docker-archive, also an OCI layout; oci: an "
               "OCI layout alone")
+      .Flag("--all-platforms", flags->all_platforms,
+            "The indexes that they stand for, with all that these list")
       .Flag("-q,--quiet", flags->quiet, "No progress")
       .Action([flags](Context& c) { return Save(c, *flags); });
   flags = std::make_shared<Flags>();

@@ -90,10 +90,21 @@ absl::StatusOr<int> History(Context& context, const Flags& flags) {
   return kExitOk;
 }
 
+absl::StatusOr<int> Index(Context& context, const Flags& flags) {
+  v1::MakeIndexRequest request;
+  request.set_reference(flags.reference);
+  for (const std::string& name : flags.references) request.add_images(name);
+  ASSIGN_OR_RETURN(const v1::MakeIndexResponse response,
+                   MakeIndex(context.client(), request));
+  context.io.Out(absl::StrCat(flags.reference, " ", response.digest(), "\n"));
+  return kExitOk;
+}
+
 absl::StatusOr<int> Inspect(Context& context, const Flags& flags) {
-  if (!flags.raw.empty() && flags.raw != "manifest" && flags.raw != "config") {
+  if (!flags.raw.empty() && flags.raw != "manifest" && flags.raw != "config" &&
+      flags.raw != "index") {
     return UsageError(
-        absl::StrCat("--raw ", flags.raw, ": manifest or config"));
+        absl::StrCat("--raw ", flags.raw, ": manifest, config or index"));
   }
   for (const std::string& reference : flags.references) {
     v1::InspectImageRequest request;
@@ -102,10 +113,16 @@ absl::StatusOr<int> Inspect(Context& context, const Flags& flags) {
                      InspectImage(context.client(), request));
     if (flags.raw.empty()) {
       context.io.Out(FormatInspectedImage(response));
-    } else {
-      context.io.Out(flags.raw == "config" ? response.config()
-                                           : response.manifest());
+      continue;
     }
+    const std::string& document = flags.raw == "config"  ? response.config()
+                                  : flags.raw == "index" ? response.index()
+                                                         : response.manifest();
+    if (document.empty()) {
+      return absl::NotFoundError(
+          absl::StrCat("inspect image ", reference, ": it has no ", flags.raw));
+    }
+    context.io.Out(document);
   }
   return kExitOk;
 }
@@ -166,11 +183,20 @@ std::string FormatInspectedImage(const v1::InspectImageResponse& response) {
   for (const v1::ImageLayer& layer : response.layers()) {
     layers.push_back(Json(layer));
   }
+  std::string text =
+      absl::StrCat("{\n\"image\": ", Json(response.image()), ",\n\"layers\": [",
+                   absl::StrJoin(layers, ",\n"), "]");
   // Documents that are JSON themselves stand as they are.
-  return absl::StrCat("{\n\"image\": ", Json(response.image()),
-                      ",\n\"layers\": [", absl::StrJoin(layers, ",\n"),
-                      "],\n\"manifest\": ", response.manifest(),
-                      ",\n\"config\": ", response.config(), "\n}\n");
+  for (const auto& [name, document] :
+       {std::pair<const char*, const std::string&>("manifest",
+                                                   response.manifest()),
+        {"config", response.config()},
+        {"index", response.index()}}) {
+    if (!document.empty()) {
+      absl::StrAppend(&text, ",\n\"", name, "\": ", document);
+    }
+  }
+  return absl::StrCat(text, "\n}\n");
 }
 
 void AddImage(CLI::App& app, Context& context) {
@@ -180,8 +206,14 @@ void AddImage(CLI::App& app, Context& context) {
           "Print an image's names, layers, manifest and configuration, as JSON")
       .Words("IMAGE", flags->references, "Images", Command::kRequired)
       .Option("--raw", flags->raw,
-              "Only the manifest or the config, byte for byte")
+              "Only the manifest, the config or the index, byte for byte")
       .Action([flags](Context& c) { return Inspect(c, *flags); });
+  flags = std::make_shared<Flags>();
+  Command(group.Group(), context, "index",
+          "Make an index of images here, one for each platform")
+      .Word("NAME", flags->reference, "The index's name", Command::kRequired)
+      .Words("IMAGE", flags->references, "Images", Command::kRequired)
+      .Action([flags](Context& c) { return Index(c, *flags); });
   flags = std::make_shared<Flags>();
   Command(app, context, "history",
           "List what an image was made of, the last step first")

@@ -19,6 +19,7 @@ namespace {
 struct Flags {
   std::string output;
   bool quiet = false;
+  bool digests = false;
   std::vector<std::string> references;
   std::string source;
   std::string target;
@@ -43,7 +44,10 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
   if (!flags.output.empty()) {
     return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
   }
-  Table table({"IMAGE", "DIGEST", "PLATFORM", "SIZE", "CREATED"});
+  std::vector<std::string> columns = {"IMAGE", "DIGEST", "PLATFORM", "SIZE",
+                                      "CREATED"};
+  if (flags.digests) columns.insert(columns.begin() + 2, "INDEX");
+  Table table(columns);
   for (const v1::ImageInfo& image : response.images()) {
     std::vector<std::string> names(image.references().begin(),
                                    image.references().end());
@@ -51,9 +55,19 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
     for (const std::string& name : names) {
       if (flags.quiet) context.io.Out(absl::StrCat(name, "\n"));
       const std::string age = Age(image.create_time(), context.clock.Now());
-      table.Add({name, ShortDigest(image.digest()), image.platform(),
-                 HumanSize(image.size_bytes()),
-                 age.empty() ? "" : absl::StrCat(age, " ago")});
+      std::vector<std::string> row = {
+          name, flags.digests ? image.digest() : ShortDigest(image.digest()),
+          image.platform(), HumanSize(image.size_bytes()),
+          age.empty() || image.create_time().seconds() == 0
+              ? ""
+              : absl::StrCat(age, " ago")};
+      if (flags.digests) {
+        const auto index = image.index_digests().find(name);
+        row.insert(row.begin() + 2, index == image.index_digests().end()
+                                        ? std::string()
+                                        : index->second);
+      }
+      table.Add(row);
     }
   }
   if (!flags.quiet) context.io.Out(table.Take());
@@ -94,6 +108,8 @@ void AddImages(CLI::App& app, Context& context) {
   auto flags = std::make_shared<Flags>();
   Command(app, context, "images", "List the images on this host")
       .Option("-o,--output", flags->output, "json, yaml")
+      .Flag("--digests", flags->digests,
+            "Whole digests, and those of the indexes that names stand for")
       .Flag("-q,--quiet", flags->quiet, "Print names only")
       .Action([flags](Context& c) { return List(c, *flags); });
   Command(app, context, "rmi", "Remove images")

@@ -85,6 +85,7 @@ struct Flags {
   std::string file = "-";
   std::string output;
   bool all_tags = false;
+  bool all_platforms = false;
   bool quiet = false;
 };
 
@@ -117,6 +118,7 @@ absl::StatusOr<int> Pull(Context& context, const Flags& flags) {
   v1::PullImageRequest request;
   request.set_platform(flags.platform);
   request.set_all_tags(flags.all_tags);
+  request.set_all_platforms(flags.all_platforms);
   const bool given =
       !flags.login.username.empty() || flags.login.password_stdin;
   if (given) {
@@ -186,6 +188,8 @@ void AddPull(CLI::App& app, Context& context) {
               "OS/ARCH[/VARIANT]; default the host's")
       .Flag("-a,--all-tags", flags->all_tags,
             "Every tag of the repositories that are named")
+      .Flag("--all-platforms", flags->all_platforms,
+            "Also what is for other platforms, to be pushed or saved")
       .Option("-u,--username", flags->login.username, "Name at the registry")
       .Flag("--password-stdin", flags->login.password_stdin,
             "Read the password from standard input")

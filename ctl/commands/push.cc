@@ -27,6 +27,7 @@ struct Flags {
   RegistryLogin login;
   int64_t limit = 0;
   bool all_tags = false;
+  bool all_platforms = false;
   bool quiet = false;
 };
 
@@ -48,11 +49,16 @@ absl::StatusOr<int> Push(Context& context, const Flags& flags) {
     return UsageError(
         absl::StrCat("--format ", flags.format, ": oci or docker"));
   }
+  if (!flags.format.empty() && flags.all_platforms) {
+    return UsageError(
+        "--all-platforms sends everything byte for byte, without --format");
+  }
   v1::PushImageRequest request;
   request.set_reference(flags.reference);
   request.set_target(flags.target);
   request.set_format(flags.format);
   request.set_all_tags(flags.all_tags);
+  request.set_all_platforms(flags.all_platforms);
   RETURN_IF_ERROR(SetCredentials(
       context, flags, flags.target.empty() ? flags.reference : flags.target,
       request));
@@ -136,6 +142,8 @@ void AddPush(CLI::App& app, Context& context) {
       .Word("TARGET", flags->target, "Its name there; default IMAGE")
       .Flag("-a,--all-tags", flags->all_tags,
             "All tags here of the repository IMAGE")
+      .Flag("--all-platforms", flags->all_platforms,
+            "The index that IMAGE stands for, with all that it lists")
       .Option("--format", flags->format,
               "Media types, oci or docker; default as they are here")
       .Flag("-q,--quiet", flags->quiet, "No progress");

@@ -20,23 +20,33 @@ namespace {
 
 constexpr absl::Duration kStartTimeout = absl::Minutes(2);
 
-absl::StatusOr<bool> IsPresent(Context& context, const std::string& image) {
+// Null: it is not here. What is an index is here for other platforms only.
+absl::StatusOr<std::optional<v1::ImageInfo>> FindImage(
+    Context& context, const std::string& image) {
   ASSIGN_OR_RETURN(v1::ListImagesResponse images,
                    context.client().ListImages());
   const std::string wanted = FullReference(image);
-  for (const v1::ImageInfo& info : images.images()) {
-    if (info.digest() == image) return true;
+  for (v1::ImageInfo& info : *images.mutable_images()) {
+    if (info.digest() == image) return std::move(info);
     for (const std::string& name : info.references()) {
-      if (FullReference(name) == wanted) return true;
+      if (FullReference(name) == wanted) return std::move(info);
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 absl::Status PullIfMissing(Context& context, const RunFlags& flags) {
+  std::optional<v1::ImageInfo> here;
   if (flags.pull != "always") {
-    ASSIGN_OR_RETURN(const bool present, IsPresent(context, flags.image));
-    if (present) return absl::OkStatus();
+    ASSIGN_OR_RETURN(here, FindImage(context, flags.image));
+    if (here.has_value() && !here->is_index()) return absl::OkStatus();
+  }
+  if (flags.pull == "never" && here.has_value()) {
+    return WithRemedy(
+        absl::NotFoundError(absl::StrCat(
+            "run ", flags.image, ": there is no image for this host's platform",
+            "; available: ", here->platform())),
+        "leave --pull never out, or use an image that is made for it");
   }
   if (flags.pull == "never") {
     return WithRemedy(

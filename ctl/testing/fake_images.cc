@@ -18,7 +18,9 @@ class Images final : public v1::Images::Service {
 
   Status Pull(ServerContext*, const v1::PullImageRequest* request,
               ServerWriter<v1::ImageProgress>* writer) override {
-    state_.Note(absl::StrCat("Pull ", request->reference(), By(*request)));
+    state_.Note(absl::StrCat("Pull ", request->reference(),
+                             request->all_platforms() ? " platforms" : "",
+                             By(*request)));
     if (Status s = state_.Take("Pull"); !s.ok()) return s;
     WriteProgress(*writer);
     return Status::OK;
@@ -62,9 +64,10 @@ class Images final : public v1::Images::Service {
 
   Status Push(ServerContext*, const v1::PushImageRequest* request,
               ServerWriter<v1::ImageProgress>* writer) override {
-    state_.Note(absl::StrCat("Push ", request->reference(), " ",
-                             request->target(), " ", request->format(),
-                             request->all_tags() ? " all" : "", By(*request)));
+    state_.Note(absl::StrCat(
+        "Push ", request->reference(), " ", request->target(), " ",
+        request->format(), request->all_tags() ? " all" : "",
+        request->all_platforms() ? " platforms" : "", By(*request)));
     if (Status s = state_.Take("Push"); !s.ok()) return s;
     WriteProgress(*writer);
     return Status::OK;
@@ -91,6 +94,13 @@ class Images final : public v1::Images::Service {
     return state_.Take("ListReferrers");
   }
 
+  Status MakeIndex(ServerContext*, const v1::MakeIndexRequest* request,
+                   v1::MakeIndexResponse* response) override {
+    state_.Note(absl::StrCat("MakeIndex ", request->reference(), " ",
+                             absl::StrJoin(request->images(), " ")));
+    response->set_digest("sha256:i");
+    return state_.Take("MakeIndex");
+  }
   Status List(ServerContext*, const v1::ListImagesRequest*,
               v1::ListImagesResponse* response) override {
     absl::MutexLock lock(&state_.mu);
@@ -107,7 +117,8 @@ class Images final : public v1::Images::Service {
   Status Save(ServerContext*, const v1::SaveImagesRequest* request,
               ServerWriter<v1::SaveImagesResponse>* writer) override {
     state_.Note(absl::StrCat("Save ", request->format(), " ",
-                             absl::StrJoin(request->references(), " ")));
+                             absl::StrJoin(request->references(), " "),
+                             request->all_platforms() ? " platforms" : ""));
     absl::MutexLock lock(&state_.mu);
     const size_t half = state_.archive.size() / 2;
     v1::SaveImagesResponse response;

@@ -101,6 +101,96 @@ TEST_F(ImagesTest, WhenPushed_OthersFindItThere) {
   EXPECT_THAT(CtlFails({"push", "nobody:1"}).err, HasSubstr("is not present"));
 }
 
+// What the registry has under a name, byte for byte.
+std::string Raw(const std::string& name) {
+  const Result raw = Run(
+      {"skopeo", "inspect", "--raw", "--tls-verify=false", "docker://" + name});
+  EXPECT_TRUE(raw.ok()) << raw.ToString();
+  return raw.out;
+}
+
+void CopyAll(const std::string& from, const std::string& to) {
+  const Result copied =
+      Run({"skopeo", "--insecure-policy", "copy", "--all", "--quiet",
+           "--preserve-digests", "--src-tls-verify=false",
+           "--dest-tls-verify=false", from, to});
+  EXPECT_TRUE(copied.ok()) << copied.ToString();
+}
+
+TEST_F(ImagesTest, WhenItIsForSeveralPlatforms_TheIndexGoesThroughUnchanged) {
+  const std::string host = busybox().substr(0, busybox().find('/'));
+  const std::string context = world().Path("several");
+  std::filesystem::create_directories(context);
+  WriteFile(context + "/file", "content\n");
+  WriteFile(context + "/Dockerfile", "FROM scratch\nCOPY file /file\n");
+  Ctl({"build", "-q", "--platform", "linux/arm64", "-t", "box:arm64", context});
+  Ctl({"pull", "-q", busybox()});
+  Ctl({"tag", busybox(), "box:amd64"});
+  // Made by us, pushed, and taken by skopeo with all that it lists.
+  EXPECT_THAT(Ctl({"image", "index", "box:both", "box:amd64", "box:arm64"}).out,
+              MatchesRegex("box:both sha256:[0-9a-f]{64}\n"));
+  const std::string made = host + "/several/made:1";
+  Ctl({"push", "-q", "--all-platforms", "box:both", made});
+  EXPECT_EQ(Raw(made),
+            Ctl({"image", "inspect", "--raw", "index", "box:both"}).out);
+  const std::string copied = host + "/copied/box:1";
+  CopyAll("docker://" + made, "docker://" + copied);
+  EXPECT_EQ(Raw(copied), Raw(made));
+
+  // In from there for this host alone: it runs, and is not all.
+  for (const char* name : {"box:both", "box:amd64", "box:arm64"}) {
+    Ctl({"rmi", name});
+  }
+  Ctl({"pull", "-q", copied});
+  EXPECT_EQ(Ctl({"run", "--pull", "never", copied, "echo", "runs"}).out,
+            "runs\n");
+  const std::string mirror = host + "/mirror/box:1";
+  EXPECT_THAT(CtlFails({"push", "--all-platforms", copied, mirror}).err,
+              AllOf(HasSubstr("linux/arm64"),
+                    HasSubstr("ctl pull --all-platforms " + copied)));
+  // With all, and out again.
+  Ctl({"pull", "-q", "--all-platforms", copied});
+  Ctl({"push", "-q", "--all-platforms", copied, mirror});
+  EXPECT_EQ(Raw(mirror), Raw(made));
+  const std::string archive = world().Path("several.tar");
+  Ctl({"save", "-q", "--all-platforms", "--format", "oci", "-o", archive,
+       copied});
+  const std::string unpacked = host + "/archive/box:1";
+  CopyAll("oci-archive:" + archive, "docker://" + unpacked);
+  EXPECT_EQ(Raw(unpacked), Raw(made));
+  Ctl({"rmi", copied});
+  Ctl({"load", "-q", "-i", archive});
+  Ctl({"push", "-q", "--all-platforms", copied, host + "/loaded/box:1"});
+  EXPECT_EQ(Raw(host + "/loaded/box:1"), Raw(made));
+  Ctl({"rmi", copied});
+  EXPECT_THAT(Ctl({"images"}).out, Not(HasSubstr("several")));
+}
+
+TEST_F(ImagesTest, WhenNothingIsForThisHost_ItIsMirroredAndNotRun) {
+  const std::string host = busybox().substr(0, busybox().find('/'));
+  const std::string context = world().Path("foreign");
+  std::filesystem::create_directories(context);
+  WriteFile(context + "/file", "far away\n");
+  WriteFile(context + "/Dockerfile", "FROM scratch\nCOPY file /file\n");
+  Ctl({"build", "-q", "--platform", "linux/s390x", "-t", "far:1", context});
+  Ctl({"image", "index", "far:all", "far:1"});
+  const std::string there = host + "/far/app:1";
+  Ctl({"push", "-q", "--all-platforms", "far:all", there});
+  Ctl({"rmi", "far:all", "far:1"});
+  EXPECT_THAT(CtlFails({"pull", there}).err, HasSubstr("linux/s390x"));
+  Ctl({"pull", "-q", "--all-platforms", there});
+  EXPECT_THAT(
+      CtlFails({"run", "--pull", "never", there, "true"}, 125).err,
+      AllOf(HasSubstr("no image for this host"), HasSubstr("linux/s390x")));
+  EXPECT_THAT(CtlFails({"run", there, "true"}, 125).err,
+              HasSubstr("linux/s390x"));
+  EXPECT_THAT(Ctl({"images", "--digests"}).out, HasSubstr(there));
+  EXPECT_THAT(Ctl({"image", "inspect", there}).out, HasSubstr("\"index\": {"));
+  Ctl({"push", "-q", "--all-platforms", there, host + "/far/copy:1"});
+  EXPECT_EQ(Raw(host + "/far/copy:1"), Raw(there));
+  Ctl({"rmi", there});
+}
+
 TEST_F(ImagesTest, WhenBuiltAndPushed_OthersFindItThere) {
   const std::string host = busybox().substr(0, busybox().find('/'));
   const std::string there = host + "/built/box:1";

@@ -84,6 +84,53 @@ TEST_F(ImagesExchangeTest, WhenPushed_ProgressAndTheDigestThereCome) {
   EXPECT_EQ(scripted_.pushes[0].auth->password.Reveal(), "secret");
 }
 
+TEST_F(ImagesExchangeTest, WhenAllPlatformsAreWanted_TheEngineIsToldSo) {
+  const std::string index = images_.PublishIndex("host/far:1", false);
+  v1::PullImageRequest pull;
+  pull.set_reference("host/far:1");
+  EXPECT_THAT(Pull(pull), StatusIs(absl::StatusCode::kNotFound));
+  pull.set_all_platforms(true);
+  ASSERT_OK_AND_ASSIGN(auto messages, Pull(pull));
+  EXPECT_TRUE(messages.back().images(0).is_index());
+  EXPECT_EQ(messages.back().images(0).index_digests().at("host/far:1"), index);
+  // Nothing of it runs here, and still it can go.
+  v1::PushImageRequest push;
+  push.set_reference("host/far:1");
+  push.set_all_platforms(true);
+  ASSERT_OK_AND_ASSIGN(messages, Push(push));
+  EXPECT_EQ(messages.back().images(0).digest(), kDigest);
+  EXPECT_TRUE(scripted_.pushes.back().all_platforms);
+  v1::SaveImagesRequest save;
+  save.add_references("host/far:1");
+  save.set_all_platforms(true);
+  {
+    grpc::ClientContext context;
+    auto reader = stub_->Save(&context, save);
+    ASSERT_OK(Collect<v1::SaveImagesResponse>(*reader));
+  }
+  EXPECT_TRUE(scripted_.save.all_platforms);
+}
+
+TEST_F(ImagesExchangeTest, WhenAnIndexIsMade_ItsDigestComes) {
+  v1::MakeIndexRequest request;
+  request.set_reference("app:1");
+  request.add_images("app:1-amd64");
+  request.add_images("app:1-arm64");
+  v1::MakeIndexResponse response;
+  {
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub_->MakeIndex(&context, request, &response).ok());
+  }
+  EXPECT_EQ(response.digest(), kDigest);
+  EXPECT_EQ(scripted_.index.reference, "app:1");
+  EXPECT_THAT(scripted_.index.images,
+              ElementsAre("app:1-amd64", "app:1-arm64"));
+  scripted_.result = absl::InvalidArgumentError("two are for one");
+  grpc::ClientContext context;
+  EXPECT_EQ(stub_->MakeIndex(&context, request, &response).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ImagesExchangeTest, WhenAllTagsArePushed_EachOfTheRepositoryIs) {
   Have("host/app:1");
   Have("host/app:2");
