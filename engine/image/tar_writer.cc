@@ -45,7 +45,9 @@ TarWriter::TarWriter(Sink sink)
     : sink_(std::move(sink)), archive_(archive_write_new()) {
   CHECK(archive_ != nullptr);
   archive_write_set_format_pax_restricted(archive_);
-  archive_write_set_options(archive_, "xattrheader=SCHILY,hdrcharset=BINARY");
+  // Names are bytes. Those that are not ASCII are marked as such by themselves,
+  // since no program of ours sets a locale (hence ARCHIVE_WARN below).
+  archive_write_set_options(archive_, "xattrheader=SCHILY");
   archive_write_add_filter_none(archive_);
   archive_write_set_bytes_per_block(archive_, kBlock);
   archive_write_set_bytes_in_last_block(archive_, 1);

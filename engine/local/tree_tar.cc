@@ -55,8 +55,7 @@ class Writer {
       : options_(options), sink_(sink), archive_(archive_write_new()) {
     CHECK(archive_ != nullptr);
     archive_write_set_format_pax_restricted(archive_.get());
-    archive_write_set_options(archive_.get(),
-                              "xattrheader=SCHILY,hdrcharset=BINARY");
+    archive_write_set_options(archive_.get(), "xattrheader=SCHILY");
     archive_write_add_filter_none(archive_.get());
     archive_write_set_bytes_per_block(archive_.get(), 64 << 10);
     archive_write_set_bytes_in_last_block(archive_.get(), 1);
