@@ -1,7 +1,6 @@
 #include "engine/image/signature/evidence.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -48,9 +47,9 @@ Verdict Judge(const SignatureRule& rule, const Reference* name,
     return {kOtherKey, absl::StrCat("it is by none of the keys ",
                                     rule.KeyNames(), ", or was altered")};
   }
-  const bool by_index = !signature.index.empty() &&
-                        claim->digest == DigestOf(signature.index) &&
-                        ListsManifest(signature.index, digest);
+  const bool by_index = signature.index != nullptr &&
+                        claim->digest == signature.index->digest() &&
+                        signature.index->Lists(digest);
   if (claim->digest != digest && !by_index) {
     return {kOtherImage,
             absl::StrCat("it is that of another image, ", claim->digest)};
@@ -130,12 +129,13 @@ absl::StatusOr<SignedClaim> ParsePayload(absl::string_view payload) {
   return claim;
 }
 
-bool ListsManifest(absl::string_view index, absl::string_view digest) {
-  const absl::StatusOr<std::vector<IndexEntry>> entries = ParseIndex(index);
-  return entries.ok() && std::any_of(entries->begin(), entries->end(),
-                                     [digest](const IndexEntry& entry) {
-                                       return entry.descriptor.digest == digest;
-                                     });
+SignedIndex::SignedIndex(std::string text)
+    : text_(std::move(text)), digest_(DigestOf(text_)) {
+  const absl::StatusOr<std::vector<IndexEntry>> entries = ParseIndex(text_);
+  if (!entries.ok()) return;
+  for (const IndexEntry& entry : *entries) {
+    listed_.insert(entry.descriptor.digest);
+  }
 }
 
 absl::Status CheckSignatures(const SignatureRule& rule, const Reference* name,

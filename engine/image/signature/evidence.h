@@ -4,6 +4,8 @@
 #define ENGINE_IMAGE_SIGNATURE_EVIDENCE_H_
 
 #include <cstdint>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,11 +52,30 @@ struct SignedClaim {
 // INVALID_ARGUMENT if it is not such a payload.
 absl::StatusOr<SignedClaim> ParsePayload(absl::string_view payload);
 
+// An index through which an image may be signed. It may have megabytes: it is
+// hashed and read once, and all signatures share it. Immutable.
+class SignedIndex {
+ public:
+  explicit SignedIndex(std::string text);
+
+  const std::string& text() const { return text_; }
+  const std::string& digest() const { return digest_; }
+  // Whether it is an index that lists the manifest `digest`.
+  bool Lists(absl::string_view digest) const {
+    return listed_.count(std::string(digest)) > 0;
+  }
+
+ private:
+  const std::string text_;
+  const std::string digest_;
+  std::set<std::string> listed_;
+};
+
 struct Signature {
   std::string payload;
   std::string signature;  // DER
-  // The document that was signed, if it is an index that lists the image.
-  std::string index;
+  // The document that was signed, if it is not the image itself; else null.
+  std::shared_ptr<const SignedIndex> index;
 };
 
 // Whether one of `signatures` satisfies `rule` for the image `digest` in the
@@ -63,9 +84,6 @@ struct Signature {
 absl::Status CheckSignatures(const SignatureRule& rule, const Reference* name,
                              absl::string_view digest,
                              const std::vector<Signature>& signatures);
-
-// Whether `index` is an index that lists the manifest `digest`.
-bool ListsManifest(absl::string_view index, absl::string_view digest);
 
 }  // namespace bulwark::engine::image
 

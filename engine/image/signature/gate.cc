@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,8 @@ std::vector<Signature> Choose(const SignatureRule& rule, const Reference& name,
       found = true;
       chosen.insert(chosen.begin(), std::move(signature));
     } else if (chosen.size() < kKeptOfRepository &&
-               signature.index.size() <= kMaxSpareIndex) {
+               (signature.index == nullptr ||
+                signature.index->text().size() <= kMaxSpareIndex)) {
       chosen.push_back(std::move(signature));
     }
   }
@@ -42,25 +44,28 @@ bool MayPass(const absl::Status& status) {
          absl::IsResourceExhausted(status);
 }
 
+using Index = std::shared_ptr<const SignedIndex>;
+
 // What was found so far, and what it is worth.
 class Inquiry {
  public:
   Inquiry(const SignatureRule& rule, const Reference& name, std::string digest)
       : rule_(rule), name_(name), digest_(std::move(digest)) {}
 
-  // Take what one way has found, of the image or, unless it is empty, of the
+  // Take what one way has found, of the image or, unless it is null, of the
   // `index` that lists it. An error ends the search; what cannot be read, today
   // or tomorrow, does not, since another way may do.
   absl::Status TakeTagged(absl::StatusOr<std::vector<Signature>> found,
-                          const std::string& index) {
+                          const Index& index) {
     return Take(std::move(found), index, tag_trouble_);
   }
   absl::Status TakeReferring(absl::StatusOr<std::vector<Signature>> found,
-                             const std::string& index) {
+                             const Index& index) {
     return Take(std::move(found), index, list_trouble_);
   }
 
-  const std::vector<Signature>& signatures() const { return signatures_; }
+  // Call last.
+  std::vector<Signature> TakeSignatures() { return std::move(signatures_); }
   // Whether one of them will do.
   bool holds() const { return holds_; }
 
@@ -80,7 +85,7 @@ class Inquiry {
 
  private:
   absl::Status Take(absl::StatusOr<std::vector<Signature>> found,
-                    const std::string& index, absl::Status& trouble) {
+                    const Index& index, absl::Status& trouble) {
     if (!found.ok()) {
       if (MayPass(found.status())) return found.status();
       trouble.Update(found.status());
@@ -103,19 +108,20 @@ class Inquiry {
   absl::Status tag_trouble_, list_trouble_;
 };
 
-// The index through which the image was chosen; "" if there is none.
-absl::StatusOr<std::string> IndexOf(Sources& sources, const Reference& name,
-                                    const std::string& digest,
-                                    const std::string& known) {
+// The index through which the image was chosen; null if there is none.
+absl::StatusOr<Index> IndexOf(Sources& sources, const Reference& name,
+                              const std::string& digest,
+                              const std::string& known) {
   std::string document = known;
   if (document.empty() && name.Version() != digest) {
     absl::StatusOr<registry::ManifestDocument> found =
         sources.FetchManifest(name.Version());
-    if (absl::IsNotFound(found.status())) return std::string();
+    if (absl::IsNotFound(found.status())) return Index();
     if (!found.ok()) return found.status();
     document = std::move(found->text);
   }
-  return ListsManifest(document, digest) ? document : std::string();
+  auto index = std::make_shared<const SignedIndex>(std::move(document));
+  return index->Lists(digest) ? index : Index();
 }
 
 }  // namespace
@@ -142,27 +148,27 @@ absl::Status SignatureGate::CheckAtRegistry(Sources& sources,
   const std::string image(digest);
   SignatureSearch search(&sources, blobs_);
   Inquiry inquiry(*rule, name, image);
-  RETURN_IF_ERROR(inquiry.TakeTagged(search.ByTag(image), ""));
-  std::string document;
+  RETURN_IF_ERROR(inquiry.TakeTagged(search.ByTag(image), nullptr));
+  Index listing;
   if (!inquiry.holds()) {
     // Signing an index signs what it lists.
-    ASSIGN_OR_RETURN(document, IndexOf(sources, name, image, index));
-    if (!document.empty()) {
+    ASSIGN_OR_RETURN(listing, IndexOf(sources, name, image, index));
+    if (listing != nullptr) {
       RETURN_IF_ERROR(
-          inquiry.TakeTagged(search.ByTag(DigestOf(document)), document));
+          inquiry.TakeTagged(search.ByTag(listing->digest()), listing));
     }
   }
   // Last, since most registries have nothing there.
   if (!inquiry.holds()) {
-    RETURN_IF_ERROR(inquiry.TakeReferring(search.ByReferrers(image), ""));
+    RETURN_IF_ERROR(inquiry.TakeReferring(search.ByReferrers(image), nullptr));
   }
-  if (!inquiry.holds() && !document.empty()) {
-    RETURN_IF_ERROR(inquiry.TakeReferring(
-        search.ByReferrers(DigestOf(document)), document));
+  if (!inquiry.holds() && listing != nullptr) {
+    RETURN_IF_ERROR(
+        inquiry.TakeReferring(search.ByReferrers(listing->digest()), listing));
   }
   RETURN_IF_ERROR(inquiry.Conclude());
   return Annotate(
-      kept_.Keep(digest, Choose(*rule, name, digest, inquiry.signatures())),
+      kept_.Keep(digest, Choose(*rule, name, digest, inquiry.TakeSignatures())),
       "keep its signatures");
 }
 

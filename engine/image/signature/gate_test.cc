@@ -2,6 +2,8 @@
 // the truth and in others.
 #include "engine/image/signature/gate.h"
 
+#include <sys/resource.h>
+
 #include <memory>
 
 #include "absl/strings/match.h"
@@ -316,6 +318,34 @@ TEST_F(GateTest, WhenTheIndexIsReferredTo_HoldsForWhatItLists) {
   const std::string other = index_of(DigestOf("other"));
   Refer({Signed(team_, DigestOf(other))}, DigestOf(other));
   EXPECT_EQ(RefusalOf(Check(registry_.address(), other)), kSignatureMissing);
+}
+
+// Peak resident bytes of this process.
+int64_t PeakMemory() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} << 10;
+}
+
+TEST_F(GateTest, WhenALargeIndexHasManySignatures_TheyShareIt) {
+  const std::string index = Dump(
+      Json{{"schemaVersion", 2},
+           {"mediaType", kOciIndex},
+           {"annotations", {{"padding", std::string(1 << 20, ' ')}}},
+           {"manifests",
+            {{{"mediaType", kOciManifest}, {"digest", image_}, {"size", 9}}}}});
+  // The team's own, of another image.
+  const std::vector<SignedPayload> replayed(
+      1000, Signed(team_, DigestOf("other image")));
+  Tag(replayed, DigestOf(index));
+  std::vector<SignedPayload> referring(300, replayed[0]);
+  Refer(referring, DigestOf(index));
+  const int64_t before = PeakMemory();
+  EXPECT_EQ(RefusalOf(Check(registry_.address(), index)), kSignatureInvalid);
+  referring.push_back(Signed(team_, DigestOf(index)));
+  Refer(referring, DigestOf(index));
+  EXPECT_OK(Check(registry_.address(), index));
+  EXPECT_LT(PeakMemory() - before, int64_t{400} << 20);
 }
 
 TEST_F(GateTest, WhenAMirrorHasNoReferrers_TheRegistryIsAsked) {

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -57,6 +59,7 @@ std::vector<Signature> KeptSignatures::Get(absl::string_view digest) const {
              {{"path", path}});
     return {};
   }
+  std::map<std::string, std::shared_ptr<const SignedIndex>> indexes;
   for (const Json& item : *list) {
     Signature signature;
     if (!item.is_object() ||
@@ -66,7 +69,12 @@ std::vector<Signature> KeptSignatures::Get(absl::string_view digest) const {
                               &signature.signature)) {
       continue;
     }
-    signature.index = StringField(item, "index");
+    const std::string index = StringField(item, "index");
+    if (!index.empty()) {
+      std::shared_ptr<const SignedIndex>& known = indexes[index];
+      if (known == nullptr) known = std::make_shared<SignedIndex>(index);
+      signature.index = known;
+    }
     result.push_back(std::move(signature));
   }
   return result;
@@ -86,11 +94,13 @@ absl::Status KeptSignatures::Keep(absl::string_view digest,
   Json list = Json::array();
   size_t bytes = 0;
   for (const Signature& signature : signatures) {
-    bytes += 2 * signature.payload.size() + signature.index.size();
+    const std::string index =
+        signature.index == nullptr ? "" : signature.index->text();
+    bytes += 2 * signature.payload.size() + index.size();
     if (list.size() >= kMaxKept || bytes > kMaxKeptBytes) break;
     Json item = {{"payload", absl::Base64Escape(signature.payload)},
                  {"signature", absl::Base64Escape(signature.signature)}};
-    if (!signature.index.empty()) item["index"] = signature.index;
+    if (!index.empty()) item["index"] = index;
     list.push_back(std::move(item));
   }
   RETURN_IF_ERROR(os::MakeDirs(directory_, 0700));

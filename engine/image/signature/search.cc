@@ -95,7 +95,7 @@ absl::Status SignatureSearch::Add(const std::vector<SignatureLayer>& layers,
       it = payloads_.emplace(key, *std::move(payload)).first;
     }
     ++budget.signatures;
-    to.push_back({it->second, layer.signature, ""});
+    to.push_back({it->second, layer.signature, nullptr});
   }
   return absl::OkStatus();
 }
