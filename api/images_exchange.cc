@@ -72,7 +72,11 @@ grpc::Status ImagesService::MakeIndex(grpc::ServerContext* context,
         ASSIGN_OR_RETURN(const engine::Image image,
                          exchange->MakeIndex(wanted));
         const auto index = image.indexes.find(name);
-        if (index != image.indexes.end()) response->set_digest(index->second);
+        if (index == image.indexes.end()) {
+          return absl::InternalError(
+              absl::StrCat("make index ", name, ": it has gone already"));
+        }
+        response->set_digest(index->second);
         return absl::OkStatus();
       });
 }

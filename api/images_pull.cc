@@ -118,6 +118,12 @@ absl::StatusOr<std::vector<engine::PushRequest>> ImagesService::PushesOf(
       if (!absl::StartsWith(name, prefix)) continue;
       const std::string tag = name.substr(prefix.size());
       if (tag.find('@') != std::string::npos) continue;
+      if (image.is_index && !push.all_platforms) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "push ", name,
+            ": it stands for an index of which nothing here is"
+            " for this host; push all platforms (--all-platforms)"));
+      }
       push.reference = name;
       if (!request.target().empty()) {
         push.target = absl::StrCat(request.target(), ":", tag);
@@ -140,24 +146,28 @@ grpc::Status ImagesService::Push(
         ASSIGN_OR_RETURN(engine::ImageExchange * exchange, Exchange());
         ASSIGN_OR_RETURN(const std::vector<engine::PushRequest> pushes,
                          PushesOf(*request));
-        return WithProgress(
-            *context, *writer,
-            [&](const engine::ProgressSink& sink) -> ImagesOr {
-              std::vector<engine::Image> images;
-              for (const engine::PushRequest& push : pushes) {
-                ASSIGN_OR_RETURN(const std::string digest,
-                                 exchange->Push(push, sink));
-                // What the registry has, by its name there. Of an index
-                // nothing may be for this host.
-                engine::Image image =
-                    env_.images.Get(push.reference).value_or(engine::Image());
-                image.digest = digest;
-                image.references = {push.target.empty() ? push.reference
+        return WithProgress(*context, *writer,
+                            [&](const engine::ProgressSink& sink) -> ImagesOr {
+                              std::vector<engine::Image> images;
+                              for (const engine::PushRequest& push : pushes) {
+                                ASSIGN_OR_RETURN(const std::string digest,
+                                                 exchange->Push(push, sink));
+                                // What the registry has, by its name there.
+                                absl::StatusOr<engine::Image> found =
+                                    env_.images.Get(push.reference);
+                                // Of an index nothing may be for this host.
+                                if (absl::IsNotFound(found.status()))
+                                  found = engine::Image();
+                                if (!found.ok()) return found.status();
+                                engine::Image image = *std::move(found);
+                                image.digest = digest;
+                                image.references = {push.target.empty()
+                                                        ? push.reference
                                                         : push.target};
-                images.push_back(std::move(image));
-              }
-              return images;
-            });
+                                images.push_back(std::move(image));
+                              }
+                              return images;
+                            });
       });
 }
 

@@ -1,5 +1,5 @@
-// Network namespaces: made and entered on one dedicated thread, kept alive by
-// a bind mount ("pin") of their nsfs file.
+// Network namespaces: made and entered on dedicated threads, kept alive by a
+// bind mount ("pin") of their nsfs file.
 #ifndef OS_NETNS_H_
 #define OS_NETNS_H_
 
@@ -16,7 +16,7 @@
 
 namespace bulwark::os {
 
-// The only thread of the process that changes its network namespace.
+// A thread that changes its network namespace; no other one does.
 // Thread-safe: calls run one after the other.
 class NetnsWorker {
  public:

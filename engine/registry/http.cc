@@ -197,7 +197,11 @@ int OnProgress(void* self, curl_off_t, curl_off_t received, curl_off_t,
 }
 
 // What mends that a registry's certificate is not believed.
-std::string CertificateAdvice(CURL* curl) {
+std::string CertificateAdvice(CURL* curl, CURLcode code) {
+  if (code == CURLE_SSL_CACERT_BADFILE) {
+    return "; look whether the files of /etc/bulwark/certs.d/HOST:PORT are"
+           " certificates in PEM";
+  }
   long found = X509_V_OK;
   curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &found);
   switch (found) {
@@ -232,7 +236,7 @@ absl::Status TransportError(CURL* curl, CURLcode code, absl::string_view detail,
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
       return absl::FailedPreconditionError(
-          absl::StrCat(message, CertificateAdvice(curl)));
+          absl::StrCat(message, CertificateAdvice(curl, code)));
     case CURLE_SSL_CERTPROBLEM:
       return absl::FailedPreconditionError(
           absl::StrCat(message, "; check the client certificate and its key"));

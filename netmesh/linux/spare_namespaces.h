@@ -43,7 +43,7 @@ class SpareNamespaces {
   ~SpareNamespaces();
 
   // One that belongs to users of that range; makes it if none is spare. Errors
-  // as those of MakeUserNamespace.
+  // as those of MakeUserNamespace and MapUserNamespace.
   absl::StatusOr<SandboxNamespace> Take(const os::IdRange& ids);
 
   // For tests: blocks until as many are spare as are kept, or no more can be

@@ -71,12 +71,6 @@ class SpareNamespacesTest : public ::testing::Test {
   std::unique_ptr<SpareNamespaces> spares_;
 };
 
-TEST_F(SpareNamespacesTest, WhenNoneIsTaken_NoneIsMade) {
-  const size_t before = OpenFiles();
-  spares_->AwaitFull();
-  EXPECT_EQ(OpenFiles(), before);
-}
-
 TEST_F(SpareNamespacesTest, WhenTaken_ASpareIsAsOneMadeAtOnce) {
   for (uint32_t n = 0; n < 2; ++n) {
     ASSERT_OK_AND_ASSIGN(SandboxNamespace taken, spares_->Take(Range(n)));

@@ -155,6 +155,24 @@ TEST_F(ImagesExchangeTest, WhenAllTagsArePushed_EachOfTheRepositoryIs) {
   EXPECT_THAT(Push(request), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_F(ImagesExchangeTest, WhenATagIsABareIndex_AllTagsGoOnlyWhole) {
+  Have("host/app:1");
+  images_.PublishIndex("host/app:2", /*for_this_host=*/false);
+  v1::PullImageRequest pull;
+  pull.set_reference("host/app:2");
+  pull.set_all_platforms(true);
+  ASSERT_OK(Pull(pull));
+  v1::PushImageRequest request;
+  request.set_reference("host/app");
+  request.set_all_tags(true);
+  EXPECT_THAT(Push(request), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                      HasSubstr("host/app:2")));
+  EXPECT_THAT(scripted_.pushes, SizeIs(0));  // not half of it
+  request.set_all_platforms(true);
+  EXPECT_OK(Push(request));
+  EXPECT_THAT(scripted_.pushes, SizeIs(2));
+}
+
 TEST_F(ImagesExchangeTest, WhenPushFails_ItsErrorComes) {
   Have("host/app:1");
   scripted_.result = absl::PermissionDeniedError("read only");
