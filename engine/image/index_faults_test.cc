@@ -119,6 +119,34 @@ TEST_F(IndexTest, WhenAPartRots_VerifyNamesItAndBringsItBack) {
   }
 }
 
+TEST_F(IndexTest, WhenAnImageNamesNoPlatform_ItIsRepaired) {
+  FakeRegistry registry;
+  IndexBuilder index;
+  index.Image("", "for whatever");
+  index.Entry(0).erase("platform");
+  Publish(registry, "app", "index", index);
+  registry.PutManifest("app", "plain",
+                       index.documents().at(index.ManifestOf("")),
+                       image::kOciManifest);
+  for (const char* tag : {"index", "plain"}) {
+    const std::string name = absl::StrCat(registry.address(), "/app:", tag);
+    ASSERT_OK_AND_ASSIGN(const Image image, Pull(name, false));
+    EXPECT_EQ(image.platform, "linux/");
+    std::vector<std::string> digests = {index.LayerOf(""), image.digest};
+    if (!image.indexes.empty()) digests.push_back(index.Digest());
+    for (const std::string& digest : digests) {
+      ASSERT_OK(os::WriteFileDurably(BlobPath(digest), "rotten"));
+      VerifyRequest request;
+      request.repair = true;
+      ASSERT_OK_AND_ASSIGN(const std::vector<ImageDamage> damage,
+                           images_->Verify(request, nullptr));
+      ASSERT_THAT(damage, SizeIs(1)) << tag;
+      EXPECT_TRUE(damage[0].repaired) << tag << damage[0].repair_error;
+    }
+    ASSERT_OK(images_->Remove(name, {}));
+  }
+}
+
 TEST_F(IndexTest, WhenIndexesLieInAnIndex_TheyAreReadToADepth) {
   FakeRegistry registry;
   IndexBuilder inner = TwoPlatforms();

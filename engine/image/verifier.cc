@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "engine/image/byte_source.h"
+#include "engine/image/manifest.h"
 #include "engine/image/reference.h"
 #include "engine/image/tree_diff.h"
 
@@ -31,6 +32,12 @@ std::string Summary(const std::vector<TreeDifference>& differences) {
   }
   if (differences.size() > kNamedDifferences) absl::StrAppend(&text, "; …");
   return text;
+}
+
+// What to pull for an image that says it is for `platform`. A configuration may
+// name none, or half of one, which no pull takes.
+std::string PlatformToFetch(const std::string& platform) {
+  return ParsePlatform(platform).ok() ? platform : "";
 }
 
 // One look at the store.
@@ -78,7 +85,7 @@ class Verifier {
       absl::StatusOr<std::vector<LayerParts>> layers =
           store_->LayersOf(image.digest);
       if (!layers.ok()) continue;
-      repairs_[image.digest] = {"", image.platform, false};
+      repairs_[image.digest] = {"", PlatformToFetch(image.platform), false};
       names_[image.digest] = image.references;
       blobs_[image.digest].images.insert(image.digest);
       blobs_[image.config_digest].images.insert(image.digest);
@@ -116,7 +123,7 @@ class Verifier {
     // It came with an image for this platform.
     for (const std::string& name : index.names) {
       const absl::StatusOr<Image> image = store_->Get(name);
-      if (image.ok()) repair.platform = image->platform;
+      if (image.ok()) repair.platform = PlatformToFetch(image->platform);
     }
   }
 
