@@ -214,6 +214,20 @@ TEST_F(IndexTest, WhenTheIndexLies_NothingIsKept) {
   const int asked = registry.Count("GET", "/v2/app/manifests/");
   expect("many", index, kFailedPrecondition, "lists 10000 manifests");
   EXPECT_EQ(registry.Count("GET", "/v2/app/manifests/"), asked + 1);
+  // Each may be as large as one, not all of them.
+  index = IndexBuilder();
+  for (int i = 0; i < 20; ++i) {
+    index.Fake(absl::StrCat(i)).Entry(i)["size"] = image::kMaxManifestBytes;
+  }
+  const int before = registry.Count("GET", "/v2/app/manifests/");
+  expect("documents", index, kFailedPrecondition, "manifests have more than");
+  EXPECT_EQ(registry.Count("GET", "/v2/app/manifests/"), before + 1);
+  index = good;
+  index.Entry(1)["mediaType"] = std::string(256, 'x');
+  expect("type", index, kDataLoss, "media type of manifest 1 has 256 bytes");
+  index = good;
+  index.Entry(1)["platform"]["variant"] = std::string(256, 'x');
+  expect("platform", index, kDataLoss, "platform of manifest 1 has 256 bytes");
   index = good;
   index.Image("s390x", "huge", int64_t{1} << 62);
   expect("huge", index, kFailedPrecondition, "has more than");

@@ -75,9 +75,24 @@ class TreeReader {
                                   " manifests, and ", kMaxIndexDocuments,
                                   " are supported"));
     }
+    RETURN_IF_ERROR(AddDocuments(entries));
     for (const IndexEntry& entry : entries) {
       RETURN_IF_ERROR(
           Visit(entry.descriptor, entry.platform.ToString(), depth + 1));
+    }
+    return absl::OkStatus();
+  }
+
+  // By what the index says; what turns out to be larger is refused one by one.
+  absl::Status AddDocuments(const std::vector<IndexEntry>& entries) {
+    for (const IndexEntry& entry : entries) {
+      const Descriptor& document = entry.descriptor;
+      if (!counted_.insert(document.digest).second) continue;
+      if (document.size > kMaxIndexDocumentBytes - document_bytes_) {
+        return TooMuch(absl::StrCat("its manifests have more than ",
+                                    kMaxIndexDocumentBytes, " bytes"));
+      }
+      document_bytes_ += document.size;
     }
     return absl::OkStatus();
   }
@@ -110,7 +125,9 @@ class TreeReader {
   const DocumentReader& read_;
   IndexTree tree_;
   std::set<std::string> seen_;
+  std::set<std::string> counted_;  // documents, for document_bytes_
   std::map<std::string, int64_t> sizes_;
+  int64_t document_bytes_ = 0;
   int64_t bytes_ = 0;
 };
 

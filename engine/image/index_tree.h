@@ -17,6 +17,8 @@ namespace bulwark::engine::image {
 
 // Of one index, with all that it lists.
 inline constexpr size_t kMaxIndexDocuments = 1000;
+// Together: they are read again for each push, and at each start.
+inline constexpr int64_t kMaxIndexDocumentBytes = 64 << 20;
 inline constexpr size_t kMaxIndexBlobs = 20'000;
 inline constexpr int64_t kMaxIndexBytes = int64_t{1} << 40;
 // An index, an index in it, and so on.
@@ -42,7 +44,8 @@ using DocumentReader =
     std::function<absl::StatusOr<std::string>(const Descriptor& document)>;
 
 // Reads what `root` refers to: a manifest, or an index. What occurs twice is
-// there once. FAILED_PRECONDITION beyond the limits above; DATA_LOSS if a size
+// there once. FAILED_PRECONDITION beyond the limits above, which are looked at
+// before anything of the index in question is read; DATA_LOSS if a size
 // is not as it is said, or is said in two ways; INVALID_ARGUMENT for what is no
 // such document. Each names the digest.
 absl::StatusOr<IndexTree> ReadIndexTree(const Descriptor& root,

@@ -13,6 +13,17 @@
 namespace bulwark::engine::image {
 namespace {
 
+// A media type, or a part of a platform. Those of an index are kept for each of
+// its entries.
+constexpr size_t kMaxWordBytes = 255;
+
+absl::Status CheckWord(absl::string_view word, absl::string_view what) {
+  if (word.size() <= kMaxWordBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "read manifest: ", what, " has ", word.size(), " bytes, and ",
+      kMaxWordBytes, " are supported: \"", word.substr(0, 20), "…\""));
+}
+
 absl::StatusOr<Descriptor> ParseDescriptor(const Json* object,
                                            absl::string_view what) {
   if (object == nullptr || !object->is_object()) {
@@ -23,6 +34,8 @@ absl::StatusOr<Descriptor> ParseDescriptor(const Json* object,
   result.media_type = StringField(*object, "mediaType");
   result.digest = StringField(*object, "digest");
   result.size = IntField(*object, "size");
+  RETURN_IF_ERROR(
+      CheckWord(result.media_type, absl::StrCat("media type of ", what)));
   if (!IsDigest(result.digest)) {
     return absl::InvalidArgumentError(
         absl::StrCat("read manifest: digest of ", what,
@@ -221,6 +234,12 @@ absl::StatusOr<std::vector<IndexEntry>> ParseIndex(absl::string_view text) {
       entry.platform.os = StringField(*platform, "os");
       entry.platform.architecture = StringField(*platform, "architecture");
       entry.platform.variant = StringField(*platform, "variant");
+      for (const std::string& part :
+           {entry.platform.os, entry.platform.architecture,
+            entry.platform.variant}) {
+        RETURN_IF_ERROR(CheckWord(
+            part, absl::StrCat("platform of manifest ", result.size())));
+      }
     }
     if (const Json* notes = Find(item, "annotations")) {
       entry.ref_name = StringField(*notes, "org.opencontainers.image.ref.name");

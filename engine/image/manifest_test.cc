@@ -1,10 +1,14 @@
 #include "engine/image/manifest.h"
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/testing/status_matchers.h"
+#include "engine/image/digest.h"
+#include "engine/image/index_tree.h"
 
 namespace bulwark::engine::image {
 namespace {
@@ -230,6 +234,44 @@ TEST(ParseConfigTest, WhenFieldsHaveWrongTypes_TheyAreLeftOut) {
 TEST(ParseConfigTest, WhenAValueHoldsNul_IsRefused) {
   EXPECT_THAT(ParseConfig(R"({"config":{"Cmd":["a\u0000b"]}})"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("NUL")));
+}
+
+TEST(ReadIndexTreeTest, WhenNestedDocumentsAreLargeTogether_IsRefused) {
+  const auto index_of = [](const std::vector<Descriptor>& listed) {
+    std::vector<IndexEntry> entries;
+    for (const Descriptor& descriptor : listed) {
+      entries.push_back({descriptor, {}, "", ""});
+    }
+    return FormatIndex(entries);
+  };
+  std::map<std::string, std::string> texts;
+  const auto add = [&texts](const std::string& text) -> Descriptor {
+    texts[DigestOf(text)] = text;
+    return {kOciIndex, DigestOf(text), static_cast<int64_t>(text.size())};
+  };
+  const auto large = [](int from) {
+    std::vector<Descriptor> listed;
+    for (int i = from; i < from + 10; ++i) {
+      listed.push_back(
+          {kOciManifest, DigestOf(absl::StrCat(i)), kMaxManifestBytes});
+    }
+    return listed;
+  };
+  const auto read =
+      [&texts](const Descriptor& document) -> absl::StatusOr<std::string> {
+    const auto it = texts.find(document.digest);
+    if (it == texts.end()) return absl::NotFoundError("");
+    return it->second;
+  };
+  const Descriptor first = add(index_of(large(0)));
+  EXPECT_OK(ReadIndexTree(first, read));
+  EXPECT_THAT(
+      ReadIndexTree(add(index_of({first, add(index_of(large(10)))})), read),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               HasSubstr("manifests have more than 67108864 bytes")));
+  // What two of them list counts once.
+  EXPECT_OK(
+      ReadIndexTree(add(index_of({first, add(index_of(large(1)))})), read));
 }
 
 TEST(ParseConfigTest, WhenADiffIdIsAPath_IsRefused) {
