@@ -147,6 +147,22 @@ TEST_F(IndexTest, WhenAnImageNamesNoPlatform_ItIsRepaired) {
   }
 }
 
+TEST_F(IndexTest, WhenTheCallerGoesWhileTheIndexIsRead_ThePullEnds) {
+  FakeRegistry registry;
+  Publish(registry, "app", "1", TwoPlatforms());
+  PullRequest request;
+  request.reference = registry.address() + "/app:1";
+  request.all_platforms = true;
+  int reports = 0;
+  EXPECT_THAT(images_->Pull(request,
+                            [&reports](const Progress& progress) {
+                              reports += progress.status == "reading index";
+                              return reports < 2;
+                            }),
+              StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_EQ(registry.Count("GET", "/v2/app/manifests/"), 1);
+}
+
 TEST_F(IndexTest, WhenIndexesLieInAnIndex_TheyAreReadToADepth) {
   FakeRegistry registry;
   IndexBuilder inner = TwoPlatforms();

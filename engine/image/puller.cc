@@ -126,12 +126,16 @@ class Puller {
 
   absl::Status ReadTree(const registry::ManifestDocument& index) {
     reporter_->Report(index.digest, "reading index");
+    int64_t read = 0;
     const Descriptor root = {index.media_type, index.digest,
                              static_cast<int64_t>(index.text.size())};
     ASSIGN_OR_RETURN(tree_, ReadIndexTree(root, [&](const Descriptor& inner) {
                        if (inner.digest == root.digest) {
                          return absl::StatusOr<std::string>(index.text);
                        }
+                       // That the caller has gone is seen by a report alone.
+                       reporter_->Report(index.digest, "reading index", read);
+                       read += inner.size;
                        return ReadDocument(inner);
                      }));
     for (const auto& [digest, blob] : tree_.blobs) lease_.Hold(digest);
