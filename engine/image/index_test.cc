@@ -81,6 +81,11 @@ TEST_F(IndexTest, WhenPulledForAll_ItIsPushedByteForByte) {
   ExpectThere(from, "other", "1", index);
   // By digest it can only become what it is.
   EXPECT_OK(PushAll(name, to.address() + "/mine@" + index.Digest()));
+  // As a name that is not kept, but has the digest.
+  const std::string by_digest = from.address() + "/app@" + index.Digest();
+  EXPECT_OK(PushAll(by_digest, to.address() + "/mine:4"));
+  EXPECT_OK(SaveAll(by_digest, ImageFormat::kOci));
+  EXPECT_EQ(images_->Documents(by_digest)->index, index.Text());
   EXPECT_THAT(PushAll(name, to.address() + "/mine@" + image.digest),
               StatusIs(absl::StatusCode::kInvalidArgument));
   PushRequest request;

@@ -250,16 +250,22 @@ absl::StatusOr<Image> LocalImages::Resolve(const PullRequest& request,
   return by_digest ? trusted : image.status();
 }
 
-absl::StatusOr<Image> LocalImages::Get(absl::string_view reference) {
+absl::StatusOr<std::vector<std::string>> LocalImages::KeysOf(
+    absl::string_view reference) {
   ASSIGN_OR_RETURN(std::string key, KeyOf(reference));
-  absl::StatusOr<Image> image = store_->Get(key);
-  if (!image.ok() && !image::IsDigest(key)) {
-    // The same content may be here under another name.
-    ASSIGN_OR_RETURN(image::Reference parsed, image::ParseReference(key));
-    if (!parsed.digest.empty()) {
-      absl::StatusOr<Image> by_digest = store_->Get(parsed.digest);
-      if (by_digest.ok()) image = std::move(by_digest);
-    }
+  std::vector<std::string> keys = {key};
+  if (image::IsDigest(key)) return keys;
+  ASSIGN_OR_RETURN(const image::Reference parsed, image::ParseReference(key));
+  if (!parsed.digest.empty()) keys.push_back(parsed.digest);
+  return keys;
+}
+
+absl::StatusOr<Image> LocalImages::Get(absl::string_view reference) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> keys, KeysOf(reference));
+  absl::StatusOr<Image> image = store_->Get(keys.front());
+  if (!image.ok() && keys.size() > 1) {
+    absl::StatusOr<Image> by_digest = store_->Get(keys.back());
+    if (by_digest.ok()) image = std::move(by_digest);
   }
   if (image.ok() && config_.clock != nullptr) {
     store_->Touch(image->digest, config_.clock->Now());

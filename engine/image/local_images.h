@@ -135,6 +135,10 @@ class LocalImages final : public Images,
   std::vector<image::Source> SourcesOf(
       const image::Reference& reference,
       const std::optional<RegistryAuth>& given) const;
+  // By which the store may know it, the first of them best: as it is said, and
+  // by the digest in it, since the same content may be here under another name.
+  static absl::StatusOr<std::vector<std::string>> KeysOf(
+      absl::string_view reference);
   // The document that a name or digest stands for, index or manifest.
   absl::StatusOr<std::string> SourceOf(absl::string_view reference);
   void SweepSignatures();

@@ -43,12 +43,15 @@ absl::StatusOr<std::string> LocalImages::Push(const PushRequest& request,
 }
 
 absl::StatusOr<std::string> LocalImages::SourceOf(absl::string_view reference) {
-  std::string key(reference);
-  if (!image::IsDigest(key)) {
-    ASSIGN_OR_RETURN(key, NormalizeReference(reference));
+  ASSIGN_OR_RETURN(const std::vector<std::string> keys, KeysOf(reference));
+  absl::StatusOr<std::string> source = store_->SourceOf(keys.front());
+  if (absl::IsNotFound(source.status()) && keys.size() > 1) {
+    absl::StatusOr<std::string> by_digest = store_->SourceOf(keys.back());
+    if (by_digest.ok()) source = std::move(by_digest);
   }
-  ASSIGN_OR_RETURN(std::string source, store_->SourceOf(key));
-  if (config_.clock != nullptr) store_->Touch(source, config_.clock->Now());
+  if (source.ok() && config_.clock != nullptr) {
+    store_->Touch(*source, config_.clock->Now());
+  }
   return source;
 }
 
