@@ -33,8 +33,9 @@ struct ImageDocuments {
   Image image;
   std::string manifest;  // as it is stored
   std::string config;
-  std::string index;               // that the name stands for; empty: none
-  std::vector<ImageLayer> layers;  // lowest first
+  // That the name stands for. Empty: there is none, or it is damaged.
+  std::string index;
+  std::vector<ImageLayer> layers;          // lowest first
   std::vector<ImageHistoryEntry> history;  // oldest first
 };
 
@@ -61,7 +62,8 @@ class ImageContent {
  public:
   virtual ~ImageContent() = default;
 
-  // By reference or digest. NOT_FOUND; DATA_LOSS if a document is damaged.
+  // By reference or digest. NOT_FOUND; DATA_LOSS if a document is damaged
+  // that the image needs.
   virtual absl::StatusOr<ImageDocuments> Documents(
       absl::string_view reference) = 0;
 

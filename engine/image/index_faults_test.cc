@@ -147,6 +147,30 @@ TEST_F(IndexTest, WhenAnImageNamesNoPlatform_ItIsRepaired) {
   }
 }
 
+TEST_F(IndexTest, WhenTheIndexOfAnImageRots_TheImageIsTold) {
+  FakeRegistry registry;
+  const IndexBuilder index = TwoPlatforms();
+  Publish(registry, "app", "1", index);
+  IndexBuilder far;
+  far.Image("s390x", "far");
+  Publish(registry, "app", "far", far);
+  const std::string name = registry.address() + "/app:1";
+  ASSERT_OK(Pull(name, false));
+  ASSERT_OK(Pull(registry.address() + "/app:far", true));
+  for (const std::string& digest : {index.Digest(), far.Digest()}) {
+    ASSERT_OK(os::WriteFileDurably(BlobPath(digest), "rotten"));
+  }
+  ASSERT_OK_AND_ASSIGN(const ImageDocuments documents,
+                       images_->Documents(name));
+  EXPECT_THAT(documents.index, IsEmpty());
+  EXPECT_EQ(documents.manifest,
+            index.documents().at(index.ManifestOf("amd64")));
+  EXPECT_THAT(documents.image.indexes, Contains(Pair(name, index.Digest())));
+  // Of this one there is nothing else.
+  EXPECT_THAT(images_->Documents(registry.address() + "/app:far"),
+              StatusIs(kDataLoss, HasSubstr("ctl verify --repair")));
+}
+
 TEST_F(IndexTest, WhenTheCallerGoesWhileTheIndexIsRead_ThePullEnds) {
   FakeRegistry registry;
   Publish(registry, "app", "1", TwoPlatforms());

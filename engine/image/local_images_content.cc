@@ -65,7 +65,10 @@ absl::StatusOr<ImageDocuments> LocalImages::Documents(
   };
   if (source.ok() && (!image.ok() || *source != image->digest)) {
     lease.Hold(*source);
-    RETURN_IF_ERROR(read(*source, image::kMaxManifestBytes, result.index));
+    const absl::Status readable =
+        read(*source, image::kMaxManifestBytes, result.index);
+    // An image does not need it to run, and is told without it.
+    if (!image.ok()) RETURN_IF_ERROR(readable);
   }
   if (!image.ok() && !result.index.empty()) {
     for (Image& other : store_->List()) {

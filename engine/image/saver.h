@@ -28,9 +28,10 @@ struct SaveOptions {
 // Writes to `fd` as it goes, with no file in between. Blobs that images share
 // are written once, and the same images give the same bytes. Everything is
 // looked for before the first byte is written: NOT_FOUND for an image,
-// DATA_LOSS for content that is missing, or later for what turns out to be
-// damaged: the archive is cut short then. When the reader goes it is CANCELLED
-// (the process must ignore SIGPIPE). Thread-safe.
+// DATA_LOSS for content that is missing (FAILED_PRECONDITION, with the
+// platforms, if all of them are wanted), or DATA_LOSS later for what turns out
+// to be damaged: the archive is cut short then. When the reader goes it is
+// CANCELLED (the process must ignore SIGPIPE). Thread-safe.
 absl::Status SaveImages(ImageStore* store, const std::vector<SaveItem>& items,
                         const SaveOptions& options, int fd, Reporter* reporter);
 
