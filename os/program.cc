@@ -74,31 +74,33 @@ absl::Duration Now() {
 
 // What one process has done so far: it has read, written and computed.
 struct Deeds {
-  int64_t group = 0;
   bool waits_for_disk = false;
   uint64_t sum = 0;
 };
 
-std::optional<Deeds> DeedsOf(const std::string& process) {
+// Nothing if it has ended, or is not of that group.
+std::optional<Deeds> DeedsOf(const std::string& process, int64_t of_group) {
   const absl::StatusOr<std::string> stat =
       ReadFile(absl::StrCat("/proc/", process, "/stat"), kMaxProcFile);
-  if (!stat.ok()) return std::nullopt;  // it has ended
+  if (!stat.ok()) return std::nullopt;
   // Behind the name, which may hold anything: state, parent, group and so on.
   const size_t name_end = stat->rfind(')');
   if (name_end == std::string::npos) return std::nullopt;
   const std::vector<absl::string_view> fields = absl::StrSplit(
       absl::string_view(*stat).substr(name_end + 1), ' ', absl::SkipEmpty());
   constexpr size_t kState = 0, kGroup = 2, kUserTime = 11, kSystemTime = 12;
-  Deeds deeds;
+  int64_t group = 0;
   if (fields.size() <= kSystemTime ||
-      !absl::SimpleAtoi(fields[kGroup], &deeds.group)) {
+      !absl::SimpleAtoi(fields[kGroup], &group) || group != of_group) {
     return std::nullopt;
   }
+  Deeds deeds;
   deeds.waits_for_disk = fields[kState] == "D";
   for (const size_t field : {kUserTime, kSystemTime}) {
     uint64_t ticks = 0;
     if (absl::SimpleAtoi(fields[field], &ticks)) deeds.sum += ticks;
   }
+  // Waits while the process executes another program: so not for strangers.
   const absl::StatusOr<std::string> io =
       ReadFile(absl::StrCat("/proc/", process, "/io"), kMaxProcFile);
   if (!io.ok()) return deeds;
@@ -138,8 +140,8 @@ class Watch {
     bool busy = false;
     for (const std::string& name : *names) {
       if (!absl::ascii_isdigit(name[0])) continue;
-      const std::optional<Deeds> deeds = DeedsOf(name);
-      if (!deeds.has_value() || deeds->group != group_) continue;
+      const std::optional<Deeds> deeds = DeedsOf(name, group_);
+      if (!deeds.has_value()) continue;
       now[name] = deeds->sum;
       busy = busy || deeds->waits_for_disk;
     }

@@ -35,6 +35,10 @@ class SilentServer {
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const timeval patience = {30, 0};  // of accept(2)
+    EXPECT_EQ(setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience,
+                         sizeof(patience)),
+              0);
     socklen_t size = sizeof(address);
     auto* raw = reinterpret_cast<sockaddr*>(&address);
     EXPECT_EQ(bind(fd_.get(), raw, size), 0);
