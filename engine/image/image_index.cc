@@ -34,8 +34,9 @@ void ImageStore::LoadIndexes(const Json& index) {
   const auto references = StringMap(index, "references");
   for (const auto& [name, source] : StringMap(index, "sources")) {
     if (!IsDigest(source) || references.count(name) == 0) continue;
-    book_.SetSource(name, source);
-    if (images_.count(source) + damaged_.count(source) == 0) documents[source];
+    record_.book.SetSource(name, source);
+    if (images_.count(source) + record_.damaged.count(source) > 0) continue;
+    documents[source];
   }
   for (const auto& [digest, list] : documents) {
     const KeptIndex described = DescribeIndex(*blobs_, digest, list);
@@ -43,7 +44,7 @@ void ImageStore::LoadIndexes(const Json& index) {
       LOG_WARN("an index of images is damaged on disk, pull it again",
                {{"digest", digest}});
     }
-    book_.Keep(digest, described);
+    record_.book.Keep(digest, described);
   }
 }
 
@@ -63,16 +64,12 @@ absl::StatusOr<Image> ImageStore::AddIndex(
         "index ", source.document, ": some of its manifests are not here"));
   }
   absl::MutexLock lock(&mu_);
-  auto old_references = references_;
-  auto old_pulled = pulled_;
-  auto old_book = book_;
-  book_.Keep(source.document, index);
+  NameRecord old_record = record_;
+  record_.book.Keep(source.document, index);
   SetNames(references, source.document, source);
   absl::Status saved = Save();
   if (!saved.ok()) {
-    references_ = std::move(old_references);
-    pulled_ = std::move(old_pulled);
-    book_ = std::move(old_book);
+    record_ = std::move(old_record);
     return saved;
   }
   return AsImage(source.document, index);
@@ -80,15 +77,16 @@ absl::StatusOr<Image> ImageStore::AddIndex(
 
 absl::StatusOr<ImagePlace> ImageStore::Find(absl::string_view reference) const {
   const std::string key(reference);
-  if (const auto name = references_.find(key); name != references_.end()) {
-    return ImagePlace{name->second, book_.SourceOf(key)};
+  if (const auto name = record_.references.find(key);
+      name != record_.references.end()) {
+    return ImagePlace{name->second, record_.book.SourceOf(key)};
   }
   if (images_.count(key) > 0) return ImagePlace{key, ""};
-  const KeptIndex* index = book_.Find(key);
+  const KeptIndex* index = record_.book.Find(key);
   if (index == nullptr) return NotPresent(reference);
-  for (const std::string& name : book_.NamesOf(key)) {
-    const auto it = references_.find(name);
-    if (it != references_.end()) return ImagePlace{it->second, key};
+  for (const std::string& name : record_.book.NamesOf(key)) {
+    const auto it = record_.references.find(name);
+    if (it != record_.references.end()) return ImagePlace{it->second, key};
   }
   // It has lost its names; perhaps an image of it is still here.
   ASSIGN_OR_RETURN(const Platform host, ParsePlatform(""));
@@ -109,7 +107,7 @@ absl::StatusOr<Image> ImageStore::Get(absl::string_view reference) const {
   ASSIGN_OR_RETURN(const ImagePlace place, Find(reference));
   const auto it = images_.find(place.digest);
   if (it != images_.end()) return WithReferences(it->second.image);
-  const KeptIndex* index = book_.Find(place.digest);
+  const KeptIndex* index = record_.book.Find(place.digest);
   if (index == nullptr) return NotPresent(reference);
   ASSIGN_OR_RETURN(const Platform host, ParsePlatform(""));
   return absl::NotFoundError(absl::StrCat(
@@ -124,7 +122,7 @@ absl::StatusOr<std::string> ImageStore::SourceOf(
   absl::MutexLock lock(&mu_);
   ASSIGN_OR_RETURN(const ImagePlace place, Find(reference));
   if (!place.source.empty()) return place.source;
-  if (pulled_.count(std::string(reference)) == 0) return place.digest;
+  if (record_.pulled.count(std::string(reference)) == 0) return place.digest;
   return absl::FailedPreconditionError(absl::StrCat(
       "image ", reference, " was pulled when indexes were not kept yet;",
       " `ctl pull --all-platforms ", reference, "` fetches all of it"));
@@ -133,16 +131,16 @@ absl::StatusOr<std::string> ImageStore::SourceOf(
 std::vector<NamedIndex> ImageStore::Indexes() const {
   absl::MutexLock lock(&mu_);
   std::vector<NamedIndex> result;
-  for (const auto& [digest, index] : book_.indexes()) {
-    result.push_back({digest, book_.NamesOf(digest), index});
+  for (const auto& [digest, index] : record_.book.indexes()) {
+    result.push_back({digest, record_.book.NamesOf(digest), index});
   }
   return result;
 }
 
 void ImageStore::AddIndexes(Image& image) const {
   for (const std::string& name : image.references) {
-    std::string source = book_.SourceOf(name);
-    if (source.empty() || book_.Find(source) == nullptr) continue;
+    std::string source = record_.book.SourceOf(name);
+    if (source.empty() || record_.book.Find(source) == nullptr) continue;
     image.indexes.emplace(name, std::move(source));
   }
 }
@@ -160,18 +158,18 @@ Image ImageStore::AsImage(const std::string& digest,
 
 std::vector<Image> ImageStore::BareIndexes() const {
   std::vector<Image> result;
-  const auto names = book_.Names();
-  for (const auto& [digest, index] : book_.indexes()) {
+  const auto names = record_.book.Names();
+  for (const auto& [digest, index] : record_.book.indexes()) {
     const auto its = names.find(digest);
     // Others are represented by the images that have their names.
-    const bool bare = its == names.end() ||
-                      std::any_of(its->second.begin(), its->second.end(),
-                                  [&](const std::string& name)
-                                      ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-                                        const auto it = references_.find(name);
-                                        return it != references_.end() &&
-                                               it->second == digest;
-                                      });
+    const bool bare =
+        its == names.end() ||
+        std::any_of(
+            its->second.begin(), its->second.end(),
+            [&](const std::string& name) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+              const auto it = record_.references.find(name);
+              return it != record_.references.end() && it->second == digest;
+            });
     if (bare) result.push_back(AsImage(digest, index));
   }
   return result;

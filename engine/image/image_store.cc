@@ -92,26 +92,26 @@ absl::Status ImageStore::Load() {
     if (image.ok()) {
       images_[digest] = *std::move(image);
     } else {
-      if (IsDigest(digest)) damaged_.insert(digest);
+      if (IsDigest(digest)) record_.damaged.insert(digest);
       LOG_WARN("an image is damaged on disk, pull it again",
                {{"digest", digest}, {"error", image.status()}});
     }
   }
   LoadIndexes(*index);
   for (auto& [name, digest] : StringMap(*index, "references")) {
-    if (images_.count(digest) + damaged_.count(digest) > 0 ||
-        book_.Find(digest) != nullptr) {
-      references_[name] = digest;
+    if (images_.count(digest) + record_.damaged.count(digest) > 0 ||
+        record_.book.Find(digest) != nullptr) {
+      record_.references[name] = digest;
     } else {
-      book_.Forget(name);
+      record_.book.Forget(name);
     }
   }
-  book_.Tidy();
+  record_.book.Tidy();
   const Json* pulls = image::Find(*index, "pulls");
   if (pulls != nullptr && pulls->is_object()) {
-    for (const auto& [name, digest] : references_) {
+    for (const auto& [name, digest] : record_.references) {
       const int64_t seconds = IntField(*pulls, name.c_str());
-      if (seconds > 0) pulled_[name] = absl::FromUnixSeconds(seconds);
+      if (seconds > 0) record_.pulled[name] = absl::FromUnixSeconds(seconds);
     }
   }
   const Json* used = image::Find(*index, "used");
@@ -120,30 +120,31 @@ absl::Status ImageStore::Load() {
       const int64_t seconds = IntField(*used, digest.c_str());
       if (seconds > 0) image.used = absl::FromUnixSeconds(seconds);
     }
-    for (const auto& [digest, index] : std::map(book_.indexes())) {
+    for (const auto& [digest, index] : std::map(record_.book.indexes())) {
       const int64_t seconds = IntField(*used, digest.c_str());
-      if (seconds > 0) book_.Touch(digest, absl::FromUnixSeconds(seconds));
+      if (seconds <= 0) continue;
+      record_.book.Touch(digest, absl::FromUnixSeconds(seconds));
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status ImageStore::Save() {
-  Json images(damaged_);
+  Json images(record_.damaged);
   Json used = Json::object();
   for (const auto& [digest, image] : images_) {
     images.push_back(digest);
     const int64_t seconds = absl::ToUnixSeconds(image.used);
     if (seconds > 0) used[digest] = seconds;
   }
-  for (const auto& [digest, index] : book_.indexes()) {
+  for (const auto& [digest, index] : record_.book.indexes()) {
     const int64_t seconds = absl::ToUnixSeconds(index.used);
     if (seconds > 0) used[digest] = seconds;
   }
   Json pulls = Json::object();
-  for (auto it = pulled_.begin(); it != pulled_.end();) {
-    if (references_.count(it->first) == 0) {
-      it = pulled_.erase(it);
+  for (auto it = record_.pulled.begin(); it != record_.pulled.end();) {
+    if (record_.references.count(it->first) == 0) {
+      it = record_.pulled.erase(it);
       continue;
     }
     pulls[it->first] = absl::ToUnixSeconds(it->second);
@@ -151,10 +152,10 @@ absl::Status ImageStore::Save() {
   }
   Json index = {{"version", kVersion},
                 {"images", std::move(images)},
-                {"references", Json(references_)},
+                {"references", Json(record_.references)},
                 {"pulls", std::move(pulls)},
-                {"sources", book_.Sources()},
-                {"indexes", book_.Documents()},
+                {"sources", record_.book.Sources()},
+                {"indexes", record_.book.Documents()},
                 {"used", std::move(used)}};
   return os::WriteFileDurably(absl::StrCat(state_dir_, "/index.json"),
                               Dump(index));
@@ -230,15 +231,12 @@ absl::StatusOr<Image> ImageStore::Add(
   StoredImage before = place->second;
   stored.used = before.used;
   place->second = std::move(stored);
-  const bool was_damaged = damaged_.erase(image.digest) > 0;
-  auto old_references = references_;
-  auto old_pulled = pulled_;
-  auto old_book = book_;
-  if (!index.content.empty()) book_.Keep(source.document, index);
+  NameRecord old_record = record_;
+  record_.damaged.erase(image.digest);
+  if (!index.content.empty()) record_.book.Keep(source.document, index);
   SetNames(references, image.digest, source);
   // A build of which nothing has changed: the index says all of it already.
-  if (!is_new && !was_damaged && references_ == old_references &&
-      pulled_ == old_pulled && book_ == old_book) {
+  if (!is_new && record_ == old_record) {
     return WithReferences(image);
   }
   absl::Status saved = Save();
@@ -248,9 +246,7 @@ absl::StatusOr<Image> ImageStore::Add(
     } else {
       place->second = std::move(before);
     }
-    references_ = std::move(old_references);
-    pulled_ = std::move(old_pulled);
-    book_ = std::move(old_book);
+    record_ = std::move(old_record);
     return saved;
   }
   return WithReferences(image);
@@ -259,23 +255,24 @@ absl::StatusOr<Image> ImageStore::Add(
 void ImageStore::SetNames(const std::vector<std::string>& names,
                           const std::string& digest, const Source& source) {
   for (const std::string& name : names) {
-    references_[name] = digest;
-    book_.SetSource(name, source.document);
-    pulled_.erase(name);
-    if (source.pulled != absl::InfinitePast()) pulled_[name] = source.pulled;
+    record_.references[name] = digest;
+    record_.book.SetSource(name, source.document);
+    record_.pulled.erase(name);
+    if (source.pulled == absl::InfinitePast()) continue;
+    record_.pulled[name] = source.pulled;
   }
-  book_.Tidy();
+  record_.book.Tidy();
 }
 
 absl::Time ImageStore::PullTime(absl::string_view reference) const {
   absl::MutexLock lock(&mu_);
-  auto it = pulled_.find(std::string(reference));
-  return it == pulled_.end() ? absl::InfinitePast() : it->second;
+  auto it = record_.pulled.find(std::string(reference));
+  return it == record_.pulled.end() ? absl::InfinitePast() : it->second;
 }
 
 Image ImageStore::WithReferences(const Image& image) const {
   Image result = image;
-  for (const auto& [name, digest] : references_) {
+  for (const auto& [name, digest] : record_.references) {
     if (digest == image.digest) result.references.push_back(name);
   }
   AddIndexes(result);
@@ -286,7 +283,9 @@ std::vector<Image> ImageStore::List() const {
   absl::MutexLock lock(&mu_);
   // Not by WithReferences(): all names of all images would be read for each.
   std::map<absl::string_view, std::vector<std::string>> names;
-  for (const auto& [name, digest] : references_) names[digest].push_back(name);
+  for (const auto& [name, digest] : record_.references) {
+    names[digest].push_back(name);
+  }
   std::vector<Image> result;
   result.reserve(images_.size());
   for (const auto& [digest, stored] : images_) {
@@ -322,7 +321,7 @@ void ImageStore::Touch(absl::string_view digest, absl::Time now) {
   absl::MutexLock lock(&mu_);
   const auto it = images_.find(std::string(digest));
   if (it != images_.end()) it->second.used = std::max(it->second.used, now);
-  book_.Touch(std::string(digest), now);
+  record_.book.Touch(std::string(digest), now);
 }
 
 absl::Status ImageStore::Untag(absl::string_view reference) {
@@ -332,17 +331,15 @@ absl::Status ImageStore::Untag(absl::string_view reference) {
                      ": a digest is no name; `ctl rmi` removes images"));
   }
   absl::MutexLock lock(&mu_);
-  auto old_references = references_;
-  auto old_book = book_;
-  if (references_.erase(std::string(reference)) == 0) {
+  NameRecord old_record = record_;
+  if (record_.references.erase(std::string(reference)) == 0) {
     return NotPresent(reference);
   }
-  book_.Forget(std::string(reference));
-  book_.Tidy();
+  record_.book.Forget(std::string(reference));
+  record_.book.Tidy();
   absl::Status saved = SaveSmaller();
   if (!saved.ok()) {
-    references_ = std::move(old_references);
-    book_ = std::move(old_book);
+    record_ = std::move(old_record);
   }
   return saved;
 }
@@ -352,20 +349,16 @@ absl::Status ImageStore::Tag(absl::string_view source,
   absl::MutexLock lock(&mu_);
   ASSIGN_OR_RETURN(const ImagePlace place, Find(source));
   // What is damaged gets no further name.
-  if (damaged_.count(place.digest) > 0) return NotPresent(source);
-  auto old_references = references_;
-  auto old_pulled = pulled_;
-  auto old_book = book_;
-  std::string& digest = references_[std::string(target)];
-  if (digest != place.digest) pulled_.erase(std::string(target));
+  if (record_.damaged.count(place.digest) > 0) return NotPresent(source);
+  NameRecord old_record = record_;
+  std::string& digest = record_.references[std::string(target)];
+  if (digest != place.digest) record_.pulled.erase(std::string(target));
   digest = place.digest;
-  book_.SetSource(std::string(target), place.source);
-  book_.Tidy();
+  record_.book.SetSource(std::string(target), place.source);
+  record_.book.Tidy();
   absl::Status saved = Save();
   if (!saved.ok()) {
-    references_ = std::move(old_references);
-    pulled_ = std::move(old_pulled);
-    book_ = std::move(old_book);
+    record_ = std::move(old_record);
   }
   return saved;
 }

@@ -181,15 +181,7 @@ class ImageStore {
 
   mutable absl::Mutex mu_;
   std::map<std::string, StoredImage> images_ ABSL_GUARDED_BY(mu_);  // by digest
-  // Those whose documents cannot be read. Nothing is swept while there are any:
-  // a container may run on their layers.
-  std::set<std::string> damaged_ ABSL_GUARDED_BY(mu_);
-  // full name -> digest
-  std::map<std::string, std::string> references_ ABSL_GUARDED_BY(mu_);
-  IndexBook book_ ABSL_GUARDED_BY(mu_);
-  // Full name -> when it was last pulled. Of names that are gone, too, until
-  // the index is written.
-  std::map<std::string, absl::Time> pulled_ ABSL_GUARDED_BY(mu_);
+  NameRecord record_ ABSL_GUARDED_BY(mu_);
   std::multiset<std::string> leased_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> claimed_ ABSL_GUARDED_BY(mu_);
   std::function<Roots()> extra_roots_ ABSL_GUARDED_BY(mu_);

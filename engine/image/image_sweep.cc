@@ -26,19 +26,17 @@ absl::Status ImageStore::Remove(absl::string_view reference,
   {
     absl::MutexLock lock(&mu_);
     const std::string key(reference);
-    auto old_references = references_;
-    auto old_damaged = damaged_;
-    auto old_book = book_;
+    NameRecord old_record = record_;
     std::set<std::string> digests = {key};  // of images and indexes
-    if (references_.count(key) > 0) {
+    if (record_.references.count(key) > 0) {
       digests = ForgetName(key);
-    } else if (images_.count(key) + damaged_.count(key) == 0 &&
-               book_.Find(key) == nullptr) {
+    } else if (images_.count(key) + record_.damaged.count(key) == 0 &&
+               record_.book.Find(key) == nullptr) {
       return absl::NotFoundError(
           absl::StrCat("image ", reference, " is not present"));
     } else {
-      for (const auto& [name, digest] : std::map(references_)) {
-        if (digest == key || book_.SourceOf(name) == key) {
+      for (const auto& [name, digest] : std::map(record_.references)) {
+        if (digest == key || record_.book.SourceOf(name) == key) {
           digests.merge(ForgetName(name));
         }
       }
@@ -47,22 +45,20 @@ absl::Status ImageStore::Remove(absl::string_view reference,
     for (const std::string& digest : digests) {
       const bool wanted =
           std::find(in_use.begin(), in_use.end(), digest) != in_use.end() ||
-          leased_.count(digest) > 0 || !book_.NamesOf(digest).empty() ||
-          std::any_of(references_.begin(), references_.end(),
+          leased_.count(digest) > 0 || !record_.book.NamesOf(digest).empty() ||
+          std::any_of(record_.references.begin(), record_.references.end(),
                       [&](const auto& name) { return name.second == digest; });
       if (wanted) continue;
       if (auto image = images_.extract(digest); !image.empty()) {
         gone.push_back(std::move(image));
       }
-      damaged_.erase(digest);
-      book_.Erase(digest);
+      record_.damaged.erase(digest);
+      record_.book.Erase(digest);
     }
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
-      references_ = std::move(old_references);
+      record_ = std::move(old_record);
       for (auto& image : gone) images_.insert(std::move(image));
-      damaged_ = std::move(old_damaged);
-      book_ = std::move(old_book);
       return saved;
     }
     RETURN_IF_ERROR(DropContent(extra, &aside));
@@ -73,12 +69,12 @@ absl::Status ImageStore::Remove(absl::string_view reference,
 }
 
 std::set<std::string> ImageStore::ForgetName(const std::string& name) {
-  std::set<std::string> digests = {references_[name]};
-  if (std::string source = book_.SourceOf(name); !source.empty()) {
+  std::set<std::string> digests = {record_.references[name]};
+  if (std::string source = record_.book.SourceOf(name); !source.empty()) {
     digests.insert(std::move(source));
   }
-  references_.erase(name);
-  book_.Forget(name);
+  record_.references.erase(name);
+  record_.book.Forget(name);
   return digests;
 }
 
@@ -110,7 +106,7 @@ ImageStore::Roots ImageStore::LiveContent() const {
   for (const auto& [digest, stored] : images_) {
     AddContent(stored, live);
   }
-  for (const auto& [digest, index] : book_.indexes()) {
+  for (const auto& [digest, index] : record_.book.indexes()) {
     live.insert(index.content.begin(), index.content.end());
   }
   return live;
@@ -119,8 +115,8 @@ ImageStore::Roots ImageStore::LiveContent() const {
 absl::Status ImageStore::DropContent(const Roots& extra,
                                      std::vector<std::string>* aside) {
   // What those need that cannot be read is not known: it may be in use.
-  if (!damaged_.empty()) return absl::OkStatus();
-  for (const auto& [digest, index] : book_.indexes()) {
+  if (!record_.damaged.empty()) return absl::OkStatus();
+  for (const auto& [digest, index] : record_.book.indexes()) {
     if (index.damaged) return absl::OkStatus();
   }
   Roots live = LiveContent();

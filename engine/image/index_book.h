@@ -80,6 +80,21 @@ class IndexBook {
   std::map<std::string, KeptIndex> indexes_;    // by digest
 };
 
+// What the store writes down beside its images: in one piece, so that a change
+// that cannot be written is undone in one piece.
+struct NameRecord {
+  // Images whose documents cannot be read. Nothing is swept while there are
+  // any: a container may run on their layers.
+  std::set<std::string> damaged;
+  std::map<std::string, std::string> references;  // full name -> digest
+  IndexBook book;
+  // Full name -> when it was last pulled. Of names that are gone, too, until
+  // it is written.
+  std::map<std::string, absl::Time> pulled;
+
+  bool operator==(const NameRecord&) const = default;
+};
+
 }  // namespace bulwark::engine::image
 
 #endif  // ENGINE_IMAGE_INDEX_BOOK_H_

@@ -30,7 +30,7 @@ Digests Difference(const Digests& a, const Digests& b) {
 bool ImageStore::AllPulled(const Image& image) const {
   return std::all_of(image.references.begin(), image.references.end(),
                      [&](const std::string& name) ABSL_SHARED_LOCKS_REQUIRED(
-                         mu_) { return pulled_.count(name) > 0; });
+                         mu_) { return record_.pulled.count(name) > 0; });
 }
 
 std::vector<Image> ImageStore::FindUnneeded(const PruneImagesRequest& request,
@@ -47,7 +47,7 @@ std::vector<Image> ImageStore::FindUnneeded(const PruneImagesRequest& request,
   {
     absl::MutexLock lock(&mu_);
     for (const auto& [digest, stored] : images_) used[digest] = stored.used;
-    for (const auto& [digest, index] : book_.indexes()) {
+    for (const auto& [digest, index] : record_.book.indexes()) {
       used[digest] = index.used;
     }
     unneeded.erase(
@@ -70,8 +70,7 @@ absl::Status ImageStore::Drop(const std::vector<Image>& images) {
   {
     absl::MutexLock lock(&mu_);
     auto old_images = images_;
-    auto old_references = references_;
-    auto old_book = book_;
+    NameRecord old_record = record_;
     for (const Image& image : images) {
       Image now;
       now.digest = image.digest;
@@ -81,16 +80,17 @@ absl::Status ImageStore::Drop(const std::vector<Image>& images) {
       }
       if (image.is_index) {
         // A name may have come by an image since.
-        if (book_.NamesOf(image.digest) == image.references) {
+        if (record_.book.NamesOf(image.digest) == image.references) {
           for (const std::string& name : image.references) ForgetName(name);
-          book_.Erase(image.digest);
+          record_.book.Erase(image.digest);
         }
         continue;
       }
       for (const std::string& name : image.references) {
         for (const std::string& digest : ForgetName(name)) {
-          if (book_.NamesOf(digest).empty() && leased_.count(digest) == 0) {
-            book_.Erase(digest);
+          if (record_.book.NamesOf(digest).empty() &&
+              leased_.count(digest) == 0) {
+            record_.book.Erase(digest);
           }
         }
       }
@@ -99,8 +99,7 @@ absl::Status ImageStore::Drop(const std::vector<Image>& images) {
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       images_ = std::move(old_images);
-      references_ = std::move(old_references);
-      book_ = std::move(old_book);
+      record_ = std::move(old_record);
       return saved;
     }
   }
@@ -138,8 +137,8 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(
   // Of an index: it goes by itself, or with the last image that has its name.
   const auto goes =
       [&](const std::string& name) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-        const auto it = references_.find(name);
-        return it == references_.end() || going.count(it->second) > 0;
+        const auto it = record_.references.find(name);
+        return it == record_.references.end() || going.count(it->second) > 0;
       };
   Roots kept = unneeded.extra_roots ? Roots() : ExtraRoots();
   {
@@ -149,8 +148,8 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(
       if (going.count(digest) > 0) continue;
       AddContent(stored, kept);
     }
-    const auto names = book_.Names();
-    for (const auto& [digest, index] : book_.indexes()) {
+    const auto names = record_.book.Names();
+    for (const auto& [digest, index] : record_.book.indexes()) {
       const auto its = names.find(digest);
       const bool with_names =
           its != names.end() &&
@@ -179,7 +178,7 @@ absl::StatusOr<ImagesUsage> ImageStore::Usage(
       ++usage.images.count;
       if (wanted.count(digest) > 0) ++usage.images.active;
     }
-    for (const auto& [digest, index] : book_.indexes()) {
+    for (const auto& [digest, index] : record_.book.indexes()) {
       of_images.insert(index.content.begin(), index.content.end());
     }
     usage.images.count += static_cast<int64_t>(BareIndexes().size());
