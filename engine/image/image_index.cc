@@ -52,6 +52,20 @@ KeptIndex ImageStore::IndexOf(const std::string& manifest,
                               const Source& source) const {
   if (source.document.empty() || source.document == manifest) return {};
   KeptIndex index = DescribeIndex(*blobs_, source.document, source.kept);
+  if (!index.damaged) {
+    std::set<std::string> all = source.kept;
+    {
+      absl::MutexLock lock(&mu_);
+      const KeptIndex* kept = record_.book.Find(source.document);
+      if (kept != nullptr) {
+        all.insert(kept->documents.begin(), kept->documents.end());
+      }
+    }
+    // Parts of one index may come one after the other.
+    if (all != source.kept) {
+      index = DescribeIndex(*blobs_, source.document, all);
+    }
+  }
   index.used = source.pulled;
   return index;
 }
@@ -59,7 +73,8 @@ KeptIndex ImageStore::IndexOf(const std::string& manifest,
 absl::StatusOr<Image> ImageStore::AddIndex(
     const std::vector<std::string>& references, const Source& source) {
   const KeptIndex index = IndexOf("", source);
-  if (index.damaged || !blobs_->Has(source.document)) {
+  if ((index.damaged && index.documents == source.kept) ||
+      !blobs_->Has(source.document)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "index ", source.document, ": some of its manifests are not here"));
   }

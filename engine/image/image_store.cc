@@ -226,6 +226,12 @@ absl::StatusOr<Image> ImageStore::Add(
   ASSIGN_OR_RETURN(StoredImage stored, Describe(manifest_digest));
   const Image image = stored.image;
   const KeptIndex index = IndexOf(image.digest, source);
+  // Not if the damage is in what was kept of it before: the image is sound.
+  if (index.damaged && index.documents == source.kept) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "index ", source.document, " of image ", image.digest,
+        ": some of its manifests cannot be read; pull or load it again"));
+  }
   absl::MutexLock lock(&mu_);
   const auto [place, is_new] = images_.try_emplace(image.digest);
   StoredImage before = place->second;

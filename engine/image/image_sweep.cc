@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "engine/image/image_store.h"
 #include "os/files.h"
@@ -55,6 +56,7 @@ absl::Status ImageStore::Remove(absl::string_view reference,
       record_.damaged.erase(digest);
       record_.book.Erase(digest);
     }
+    record_.book.Tidy();
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       record_ = std::move(old_record);
@@ -115,14 +117,25 @@ ImageStore::Roots ImageStore::LiveContent() const {
 absl::Status ImageStore::DropContent(const Roots& extra,
                                      std::vector<std::string>* aside) {
   // What those need that cannot be read is not known: it may be in use.
-  if (!record_.damaged.empty()) return absl::OkStatus();
-  for (const auto& [digest, index] : record_.book.indexes()) {
-    if (index.damaged) return absl::OkStatus();
+  if (!record_.damaged.empty()) {
+    LOG_WARN("nothing is swept while an image is damaged: pull or remove it",
+             {{"digest", *record_.damaged.begin()}});
+    return absl::OkStatus();
   }
   Roots live = LiveContent();
   live.insert(extra.begin(), extra.end());
-  for (const std::string& digest : blobs_->List()) {
-    if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
+  // Indexes need no layers.
+  const auto& indexes = record_.book.indexes();
+  const auto damaged =
+      std::find_if(indexes.begin(), indexes.end(),
+                   [](const auto& index) { return index.second.damaged; });
+  if (damaged != indexes.end()) {
+    LOG_WARN("no blob is swept while an index is damaged: pull or remove it",
+             {{"digest", damaged->first}});
+  } else {
+    for (const std::string& digest : blobs_->List()) {
+      if (live.count(digest) == 0) RETURN_IF_ERROR(blobs_->Remove(digest));
+    }
   }
   for (const std::string& name : layers_->List()) {
     if (live.count(name) > 0) continue;

@@ -104,10 +104,12 @@ void IndexBook::Keep(const std::string& digest, const KeptIndex& index) {
   kept.documents.insert(index.documents.begin(), index.documents.end());
   kept.content.insert(index.content.begin(), index.content.end());
   kept.platforms.insert(index.platforms.begin(), index.platforms.end());
-  kept.size_bytes = std::max(kept.size_bytes, index.size_bytes);
   kept.used = std::max(kept.used, index.used);
-  // What was damaged has come again if all of it has.
-  if (more) kept.damaged = index.damaged;
+  if (more) {
+    // What was damaged has come again if all of it has.
+    kept.damaged = index.damaged;
+    kept.size_bytes = index.size_bytes;
+  }
 }
 
 const KeptIndex* IndexBook::Find(absl::string_view digest) const {

@@ -9,11 +9,15 @@
 namespace bulwark::engine {
 namespace {
 
+using ::bulwark::testing::IsOkAndHolds;
 using ::bulwark::testing::StatusIs;
 using image::Json;
 using image::testing::IndexBuilder;
+using registry::testing::FakeRegistry;
+using ::testing::ElementsAre;
 using testing::IndexTest;
 using ::testing::IsEmpty;
+using testing::Publish;
 using ::testing::SizeIs;
 using testing::TwoPlatforms;
 
@@ -120,6 +124,156 @@ TEST_F(IndexRoomTest, WhenTheRecordCannotBeWritten_AllIsAsItWas) {
   EXPECT_THAT(images_->Remove("app:1", {}), StatusIs(kResourceExhausted));
   expect_same();
   EXPECT_THAT(Layers(), SizeIs(1));
+}
+
+// What is larger than the store reads cannot be kept, or nothing would be
+// swept from then on.
+TEST_F(IndexRoomTest, WhenAnArchivePadsItsManifests_ItIsRefusedAndAllGoes) {
+  const std::string blanks(5 << 20, ' ');
+  IndexBuilder padded = TwoPlatforms();
+  std::string manifest = padded.documents().at(padded.ManifestOf("arm64"));
+  padded.Raw(manifest.insert(1, blanks));
+  EXPECT_THAT(Load(padded.Layout("app:1")), StatusIs(kResourceExhausted));
+  IndexBuilder large = TwoPlatforms();
+  large.Pad(blanks.size());
+  EXPECT_THAT(Load(large.Layout("app:1")), StatusIs(kResourceExhausted));
+  EXPECT_THAT(images_->List(), IsEmpty());
+  ASSERT_OK(Load(TwoPlatforms("good").Layout("app:1")));
+  EXPECT_THAT(Prune(true).removed, SizeIs(1));
+  EXPECT_THAT(Blobs(), IsEmpty());
+}
+
+TEST_F(IndexRoomTest, WhenAnIndexIsDamaged_LayersGoAndWhatIsToldIsTrue) {
+  const IndexBuilder index = TwoPlatforms();
+  IndexBuilder far;
+  far.Image("arm64", "far");
+  ASSERT_OK(Load(far.Layout("far:1")));
+  ASSERT_OK(Load(index.Layout("app:1")));
+  ASSERT_OK(os::WriteFileDurably(BlobPath(far.ManifestOf("arm64")), "rotten"));
+  Open();
+  const size_t blobs = Blobs().size();
+  const int64_t before = images_->Usage({})->images.bytes;
+  PruneImagesRequest request;
+  request.images = request.all = true;
+  int asked = 0;
+  request.enough = [&asked] { return ++asked > 1; };
+  ASSERT_OK_AND_ASSIGN(const PruneImagesResult some, images_->Prune(request));
+  EXPECT_THAT(some.removed, ElementsAre("image docker.io/library/app:1"));
+  EXPECT_THAT(os::ListDir(dir_ / "state/layers"), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(Blobs(), SizeIs(blobs));
+  EXPECT_EQ(before - images_->Usage({})->images.bytes, some.bytes);
+  // It is damaged no more when it is gone.
+  ASSERT_OK(images_->Remove("far:1", {}));
+  Prune(true);
+  EXPECT_THAT(Blobs(), IsEmpty());
+}
+
+TEST_F(IndexRoomTest, WhenAnIndexHasANameByAnImage_ItGoesAfterIt) {
+  FakeRegistry registry;
+  IndexBuilder index;
+  index.Image("arm64", "foreign").Image("s390x", "far");
+  Publish(registry, "app", "1", index);
+  Publish(registry, "app", "2", index);
+  const std::string one = registry.address() + "/app:1";
+  const std::string two = registry.address() + "/app:2";
+  const auto fetch = [&] {
+    ASSERT_OK(Pull(one, true));
+    clock_.Advance(absl::Minutes(1));
+    ASSERT_OK(Pull(two, false, "linux/arm64"));
+  };
+  fetch();
+  PruneImagesRequest request;
+  request.images = request.all = true;
+  // In use: neither goes, and neither is told.
+  request.in_use = {index.ManifestOf("arm64")};
+  for (const bool dry_run : {true, false}) {
+    request.dry_run = dry_run;
+    ASSERT_OK_AND_ASSIGN(const auto none, images_->Prune(request));
+    EXPECT_THAT(none.removed, IsEmpty());
+    EXPECT_EQ(none.bytes, 0);
+  }
+  request.in_use.clear();
+  EXPECT_THAT(Prune(true).removed, ElementsAre("image " + two, "image " + one));
+  EXPECT_THAT(Blobs(), IsEmpty());
+  fetch();
+  request.enough = [] { return false; };
+  ASSERT_OK_AND_ASSIGN(const auto all, images_->Prune(request));
+  EXPECT_THAT(all.removed, ElementsAre("image " + two, "image " + one));
+  EXPECT_THAT(Blobs(), IsEmpty());
+  EXPECT_THAT(images_->List(), IsEmpty());
+}
+
+TEST_F(IndexRoomTest, WhenAnIndexGetsANameOrAUserMeanwhile_ItIsNotToldAsGone) {
+  FakeRegistry registry;
+  IndexBuilder index;
+  index.Image("arm64", "foreign");
+  Publish(registry, "app", "1", index);
+  const std::string name = registry.address() + "/app:1";
+  ASSERT_OK(Pull(name, true));
+  PruneImagesRequest request;
+  request.images = request.all = true;
+  request.enough = [&] {
+    EXPECT_OK(images_->Tag(name, "other:1"));
+    return false;
+  };
+  ASSERT_OK_AND_ASSIGN(const auto none, images_->Prune(request));
+  EXPECT_THAT(none.removed, IsEmpty());
+  EXPECT_EQ(none.bytes, 0);
+  ASSERT_OK(images_->Untag("other:1"));
+  // While it is sent.
+  PushRequest push;
+  push.reference = name;
+  push.target = registry.address() + "/copy:1";
+  push.all_platforms = true;
+  request.enough = nullptr;
+  int told = 0;
+  ASSERT_OK(images_->Push(push, [&](const Progress&) {
+    const auto pruned = images_->Prune(request);
+    EXPECT_OK(pruned);
+    if (pruned.ok()) {
+      EXPECT_THAT(pruned->removed, IsEmpty());
+    }
+    ++told;
+    return true;
+  }));
+  EXPECT_GT(told, 0);
+  EXPECT_OK(PushAll(name, registry.address() + "/copy:2"));
+  ExpectThere(registry, "copy", "2", index);
+}
+
+TEST_F(IndexRoomTest, WhenRemovedWhileItIsRead_NoIndexStaysWithoutAName) {
+  FakeRegistry registry;
+  Publish(registry, "app", "1", TwoPlatforms());
+  const std::string name = registry.address() + "/app:1";
+  ASSERT_OK(Pull(name, false));
+  bool removed = false;
+  ASSERT_OK(images_->Verify({}, [&](int64_t, int64_t) {
+    if (!removed) {
+      removed = true;
+      EXPECT_OK(images_->Remove(name, {}));
+    }
+    return true;
+  }));
+  ASSERT_TRUE(removed);
+  for (const Image& image : images_->List()) EXPECT_FALSE(image.is_index);
+}
+
+TEST_F(IndexRoomTest, WhenTwoPartsOfOneIndexCome_TheirSizesAreAdded) {
+  const IndexBuilder index = TwoPlatforms();
+  for (const char* missing : {"arm64", "amd64"}) {
+    ASSERT_OK(Load(index.Layout(
+        "app:1", {index.LayerOf(missing), index.ManifestOf(missing)})));
+  }
+  const auto size = [this] {
+    for (const Image& image : images_->List()) {
+      if (image.is_index) return image.size_bytes;
+    }
+    return int64_t{0};
+  };
+  const int64_t now = size();
+  EXPECT_GT(now, 0);
+  Open();
+  EXPECT_EQ(now, size());
 }
 
 }  // namespace

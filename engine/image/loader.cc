@@ -189,7 +189,8 @@ class Loader {
       ASSIGN_OR_RETURN(text, Document(chosen->descriptor.digest));
     }
     ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(text));
-    ASSIGN_OR_RETURN(std::string config_text, Document(manifest.config.digest));
+    ASSIGN_OR_RETURN(std::string config_text,
+                     Document(manifest.config.digest, kMaxConfigBytes));
     ASSIGN_OR_RETURN(ConfigFile config, ParseConfig(config_text));
     RETURN_IF_ERROR(
         Store(BlobName(manifest.config.digest), kOciConfig).status());
@@ -276,10 +277,12 @@ class Loader {
                      expected, ", got ", got));
   }
 
-  // A document of the layout, its digest checked.
-  absl::StatusOr<std::string> Document(const std::string& digest) {
+  // A document of the layout, its digest checked. No larger than the store
+  // reads it afterwards.
+  absl::StatusOr<std::string> Document(
+      const std::string& digest, int64_t max_bytes = kMaxManifestBytes) const {
     ASSIGN_OR_RETURN(std::string text,
-                     files_.Text(BlobName(digest), kMaxConfigBytes));
+                     files_.Text(BlobName(digest), max_bytes));
     RETURN_IF_ERROR(Same(DigestOf(text), digest));
     return text;
   }

@@ -18,6 +18,11 @@ void AddNames(const Image& image, std::vector<std::string>& removed) {
   }
 }
 
+// It may have got a name or a user since it was found unneeded.
+bool IsHere(const image::ImageStore& store, const Image& image) {
+  return store.SourceOf(image.digest).ok();
+}
+
 // One after the other, while the caller wants more to go.
 absl::Status DropStepwise(image::ImageStore& store,
                           const std::vector<Image>& unneeded,
@@ -31,8 +36,7 @@ absl::Status DropStepwise(image::ImageStore& store,
     one.images = {image};
     ASSIGN_OR_RETURN(const int64_t bytes, store.ContentOf(one));
     RETURN_IF_ERROR(store.Drop(one.images));
-    // It may have got a name or a user since.
-    if (store.Get(image.digest).ok()) continue;
+    if (IsHere(store, image)) continue;
     result.bytes += bytes;
     AddNames(image, result.removed);
   }
@@ -60,29 +64,33 @@ absl::StatusOr<PruneImagesResult> LocalImages::Prune(
   }
   unneeded.extra_roots = request.build_cache;
   ASSIGN_OR_RETURN(result.bytes, store_->ContentOf(unneeded));
-  for (const Image& image : unneeded.images) AddNames(image, result.removed);
+  std::vector<std::string> of_builds;
   const int64_t steps = request.build_cache ? cache_->Count() : 0;
   const int64_t mounts = request.build_cache ? cache_mounts_->Count() : 0;
   if (mounts > 0) {
     result.bytes += cache_mounts_->Bytes();
-    result.removed.push_back(absl::StrCat(
-        mounts, " cache director", mounts == 1 ? "y" : "ies", " of builds"));
+    of_builds.push_back(absl::StrCat(mounts, " cache director",
+                                     mounts == 1 ? "y" : "ies", " of builds"));
   }
   if (steps > 0) {
-    result.removed.push_back(
+    of_builds.push_back(
         absl::StrCat(steps, " build step", steps == 1 ? "" : "s"));
   }
-  if (request.dry_run) return result;
-  if (request.build_cache) {
+  if (request.build_cache && !request.dry_run) {
     RETURN_IF_ERROR(cache_->Clear());
     RETURN_IF_ERROR(cache_mounts_->Clear().status());
   }
-  if (request.images) {
-    RETURN_IF_ERROR(store_->Drop(unneeded.images));
-  } else {
-    RETURN_IF_ERROR(store_->SweepContent());
+  if (!request.dry_run) {
+    RETURN_IF_ERROR(request.images ? store_->Drop(unneeded.images)
+                                   : store_->SweepContent());
   }
-  SweepSignatures();
+  for (const Image& image : unneeded.images) {
+    if (!request.dry_run && IsHere(*store_, image)) continue;
+    AddNames(image, result.removed);
+  }
+  result.removed.insert(result.removed.end(), of_builds.begin(),
+                        of_builds.end());
+  if (!request.dry_run) SweepSignatures();
   return result;
 }
 

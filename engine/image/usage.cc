@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/image/digest.h"
 #include "engine/image/image_store.h"
@@ -18,11 +19,41 @@ namespace {
 
 using Digests = std::set<std::string>;
 
+constexpr char kBlobs[] = "/blobs/sha256/";
+constexpr char kLayers[] = "/layers/";
+
 Digests Difference(const Digests& a, const Digests& b) {
   Digests result;
   std::set_difference(a.begin(), a.end(), b.begin(), b.end(),
                       std::inserter(result, result.end()));
   return result;
+}
+
+// Of what has these names there.
+absl::StatusOr<int64_t> MeasureAt(const std::string& folder,
+                                  const Digests& content) {
+  int64_t bytes = 0;
+  for (const std::string& digest : content) {
+    ASSIGN_OR_RETURN(const os::TreeUsage size,
+                     os::MeasureTree(absl::StrCat(folder, HexOf(digest))));
+    bytes += size.bytes;
+  }
+  return bytes;
+}
+
+// The images that names of this index stand for.
+Digests ImagesOf(const std::string& index,
+                 const std::map<std::string, std::vector<std::string>>& names,
+                 const std::map<std::string, std::string>& references) {
+  Digests digests;
+  const auto its = names.find(index);
+  if (its == names.end()) return digests;
+  for (const std::string& name : its->second) {
+    const auto it = references.find(name);
+    if (it != references.end()) digests.insert(it->second);
+  }
+  digests.erase(index);
+  return digests;
 }
 
 }  // namespace
@@ -50,12 +81,34 @@ std::vector<Image> ImageStore::FindUnneeded(const PruneImagesRequest& request,
     for (const auto& [digest, index] : record_.book.indexes()) {
       used[digest] = index.used;
     }
+    const auto names = record_.book.Names();
+    // An index goes when no image needs it: after them, and with all of them.
+    for (const Image& image : unneeded) {
+      if (!image.is_index) continue;
+      absl::Time& last = used[image.digest];
+      for (const std::string& other :
+           ImagesOf(image.digest, names, record_.references)) {
+        last = std::max(last, used[other]);
+      }
+    }
     unneeded.erase(
         std::remove_if(unneeded.begin(), unneeded.end(),
                        [&](const Image& image) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
                          return leased_.count(image.digest) > 0 ||
                                 used[image.digest] >= unused_since ||
                                 (request.only_pulled && !AllPulled(image));
+                       }),
+        unneeded.end());
+    Digests going;
+    for (const Image& image : unneeded) going.insert(image.digest);
+    unneeded.erase(
+        std::remove_if(unneeded.begin(), unneeded.end(),
+                       [&](const Image& image) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+                         return image.is_index &&
+                                !Difference(ImagesOf(image.digest, names,
+                                                     record_.references),
+                                            going)
+                                     .empty();
                        }),
         unneeded.end());
   }
@@ -71,31 +124,32 @@ absl::Status ImageStore::Drop(const std::vector<Image>& images) {
     absl::MutexLock lock(&mu_);
     auto old_images = images_;
     NameRecord old_record = record_;
-    for (const Image& image : images) {
-      Image now;
-      now.digest = image.digest;
-      if (leased_.count(image.digest) > 0 ||
-          WithReferences(now).references != image.references) {
-        continue;
-      }
-      if (image.is_index) {
-        // A name may have come by an image since.
-        if (record_.book.NamesOf(image.digest) == image.references) {
-          for (const std::string& name : image.references) ForgetName(name);
-          record_.book.Erase(image.digest);
+    // Images first: an index stays while one has a name of it.
+    for (const bool indexes : {false, true}) {
+      for (const Image& image : images) {
+        Image now;
+        now.digest = image.digest;
+        if (image.is_index != indexes || leased_.count(image.digest) > 0 ||
+            WithReferences(now).references != image.references) {
+          continue;
         }
-        continue;
-      }
-      for (const std::string& name : image.references) {
-        for (const std::string& digest : ForgetName(name)) {
-          if (record_.book.NamesOf(digest).empty() &&
-              leased_.count(digest) == 0) {
-            record_.book.Erase(digest);
+        // A name may have come by an image since.
+        if (indexes && record_.book.NamesOf(image.digest) != image.references) {
+          continue;
+        }
+        for (const std::string& name : image.references) {
+          for (const std::string& digest : ForgetName(name)) {
+            if (record_.book.NamesOf(digest).empty() &&
+                leased_.count(digest) == 0) {
+              record_.book.Erase(digest);
+            }
           }
         }
+        if (indexes) record_.book.Erase(image.digest);
+        images_.erase(image.digest);
       }
-      images_.erase(image.digest);
     }
+    record_.book.Tidy();
     absl::Status saved = SaveSmaller();
     if (!saved.ok()) {
       images_ = std::move(old_images);
@@ -117,23 +171,20 @@ ImageStore::Roots ImageStore::AllContent() const {
 
 // A digest may name a blob, a layer, or both.
 absl::StatusOr<int64_t> ImageStore::SizeOf(const Roots& content) const {
-  int64_t bytes = 0;
-  for (const std::string& digest : content) {
-    const std::string hex(HexOf(digest));
-    for (const char* place : {"/blobs/sha256/", "/layers/"}) {
-      ASSIGN_OR_RETURN(const os::TreeUsage size,
-                       os::MeasureTree(state_dir_ + place + hex));
-      bytes += size.bytes;
-    }
-  }
-  return bytes;
+  ASSIGN_OR_RETURN(const int64_t blobs,
+                   MeasureAt(state_dir_ + kBlobs, content));
+  ASSIGN_OR_RETURN(const int64_t layers,
+                   MeasureAt(state_dir_ + kLayers, content));
+  return blobs + layers;
 }
 
+// What a sweep leaves that it may not touch is not told: see DropContent().
 absl::StatusOr<int64_t> ImageStore::ContentOf(
     const UnneededContent& unneeded) const {
   Digests going;
   for (const Image& image : unneeded.images) going.insert(image.digest);
   const Roots all = AllContent();
+  bool blobs_stay = false;
   // Of an index: it goes by itself, or with the last image that has its name.
   const auto goes =
       [&](const std::string& name) ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -143,6 +194,7 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(
   Roots kept = unneeded.extra_roots ? Roots() : ExtraRoots();
   {
     absl::MutexLock lock(&mu_);
+    if (!record_.damaged.empty()) return 0;
     kept.insert(leased_.begin(), leased_.end());
     for (const auto& [digest, stored] : images_) {
       if (going.count(digest) > 0) continue;
@@ -151,14 +203,19 @@ absl::StatusOr<int64_t> ImageStore::ContentOf(
     const auto names = record_.book.Names();
     for (const auto& [digest, index] : record_.book.indexes()) {
       const auto its = names.find(digest);
-      const bool with_names =
-          its != names.end() &&
-          std::all_of(its->second.begin(), its->second.end(), goes);
-      if (with_names || going.count(digest) > 0) continue;
+      const bool index_goes =
+          leased_.count(digest) == 0 &&
+          (its == names.end()
+               ? going.count(digest) > 0
+               : std::all_of(its->second.begin(), its->second.end(), goes));
+      if (index_goes) continue;
       kept.insert(index.content.begin(), index.content.end());
+      blobs_stay |= index.damaged;
     }
   }
-  return SizeOf(Difference(all, kept));
+  const Roots freed = Difference(all, kept);
+  if (!blobs_stay) return SizeOf(freed);
+  return MeasureAt(state_dir_ + kLayers, freed);
 }
 
 absl::StatusOr<ImagesUsage> ImageStore::Usage(
