@@ -96,7 +96,7 @@ absl::StatusOr<ImagePlace> ImageStore::Find(absl::string_view reference) const {
       name != record_.references.end()) {
     return ImagePlace{name->second, record_.book.SourceOf(key)};
   }
-  if (images_.count(key) > 0) return ImagePlace{key, ""};
+  if (images_.count(key) > 0) return ImagePlace{key, key};
   const KeptIndex* index = record_.book.Find(key);
   if (index == nullptr) return NotPresent(reference);
   for (const std::string& name : record_.book.NamesOf(key)) {
@@ -137,10 +137,12 @@ absl::StatusOr<std::string> ImageStore::SourceOf(
   absl::MutexLock lock(&mu_);
   ASSIGN_OR_RETURN(const ImagePlace place, Find(reference));
   if (!place.source.empty()) return place.source;
-  if (record_.pulled.count(std::string(reference)) == 0) return place.digest;
   return absl::FailedPreconditionError(absl::StrCat(
-      "image ", reference, " was pulled when indexes were not kept yet;",
-      " `ctl pull --all-platforms ", reference, "` fetches all of it"));
+      "image ", reference,
+      " is of a time when indexes were not kept yet, so it",
+      " may be one of several platforms; `ctl pull --all-platforms ", reference,
+      "` fetches all of it; if it was made here, `ctl tag ", place.digest, " ",
+      reference, "` says that it is all"));
 }
 
 std::vector<NamedIndex> ImageStore::Indexes() const {

@@ -262,7 +262,9 @@ void ImageStore::SetNames(const std::vector<std::string>& names,
                           const std::string& digest, const Source& source) {
   for (const std::string& name : names) {
     record_.references[name] = digest;
-    record_.book.SetSource(name, source.document);
+    // Where no registry or archive had another, it is the manifest itself.
+    record_.book.SetSource(name,
+                           source.document.empty() ? digest : source.document);
     record_.pulled.erase(name);
     if (source.pulled == absl::InfinitePast()) continue;
     record_.pulled[name] = source.pulled;

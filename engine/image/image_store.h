@@ -87,7 +87,7 @@ class ImageStore {
   // is for other platforms.
   absl::StatusOr<Image> Get(absl::string_view reference) const;
   // The index or manifest that the name, or digest, stands for. NOT_FOUND;
-  // FAILED_PRECONDITION if that was not noted when it was pulled.
+  // FAILED_PRECONDITION if that was not noted, in a store of before.
   absl::StatusOr<std::string> SourceOf(absl::string_view reference) const;
   std::vector<NamedIndex> Indexes() const;
   std::vector<Image> List() const;
@@ -160,7 +160,7 @@ class ImageStore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // image_index.cc
   void LoadIndexes(const Json& index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Nothing if the source is the manifest itself, or not known.
+  // Nothing if the source is the manifest itself. With what was kept before.
   KeptIndex IndexOf(const std::string& manifest, const Source& source) const;
   void AddIndexes(Image& image) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // The indexes that no image of List() stands for, as images.

@@ -67,9 +67,16 @@ TEST_F(IndexTest, WhenTheStoreIsOfBefore_ItIsReadAndAllIsPulledAgain) {
   Open();
   ASSERT_OK_AND_ASSIGN(const Image image, images_->Get(name));
   EXPECT_THAT(image.indexes, IsEmpty());
-  // Not the one platform that is here under the name of all.
-  EXPECT_THAT(PushAll(name, registry.address() + "/copy:1"),
-              StatusIs(kFailedPrecondition, HasSubstr("--all-platforms")));
+  // Not the one platform that is here under the name of all, nor a copy of it.
+  ASSERT_OK(images_->Tag(name, "copy:1"));
+  for (const std::string& of_before : {name, std::string("copy:1")}) {
+    EXPECT_THAT(PushAll(of_before, registry.address() + "/copy:1"),
+                StatusIs(kFailedPrecondition, HasSubstr("--all-platforms")));
+  }
+  // Unless somebody says that it is all.
+  ASSERT_OK(images_->Tag(image.digest, "copy:1"));
+  EXPECT_THAT(PushAll("copy:1", registry.address() + "/copy:0"),
+              IsOkAndHolds(image.digest));
   ASSERT_OK(Pull(name, true));
   EXPECT_OK(PushAll(name, registry.address() + "/copy:1"));
 }

@@ -27,7 +27,8 @@ struct StoredImage {
 struct ImageSource {
   // When a registry said that they mean this image.
   absl::Time pulled = absl::InfinitePast();
-  // The manifest or index that it has under these names; empty: not known.
+  // The manifest or index that it has under these names; empty: the
+  // manifest itself.
   std::string document = {};
   // If that is an index: what of it stays, as KeptIndex::documents.
   std::set<std::string> kept = {};
