@@ -276,5 +276,37 @@ TEST_F(IndexRoomTest, WhenTwoPartsOfOneIndexCome_TheirSizesAreAdded) {
   EXPECT_EQ(now, size());
 }
 
+// Not as if the archive had no other platform.
+TEST_F(IndexRoomTest, WhenAPartCannotBeStored_TheLoadFails) {
+  MakeDisk();
+  const IndexBuilder index = TwoPlatforms();
+  ASSERT_OK(Load(index.Layout("app:1", {index.LayerOf("arm64")})));
+  // Nothing can be moved to there any more.
+  const std::string blobs = dir_ / "disk/state/blobs/sha256";
+  ASSERT_EQ(mount(blobs.c_str(), blobs.c_str(), nullptr, MS_BIND, nullptr), 0);
+  EXPECT_FALSE(Load(index.Layout("app:1")).ok());
+  ASSERT_EQ(umount(blobs.c_str()), 0);
+  EXPECT_OK(Load(index.Layout("app:1")));
+}
+
+TEST_F(IndexRoomTest, WhenAnArchiveHasManyNamesOfOneIndex_AllAreGiven) {
+  ASSERT_OK(Load(TwoPlatforms().Layout("app:0")));
+  SaveRequest save;
+  save.all_platforms = true;
+  save.format = ImageFormat::kOci;
+  for (int i = 0; i < 50; ++i) {
+    save.references.push_back(absl::StrCat("app:", i));
+    ASSERT_OK(images_->Tag("app:0", save.references.back()));
+  }
+  const UniqueFd fd(memfd_create("archive", MFD_CLOEXEC));
+  ASSERT_OK(images_->Save(save, fd.get(), nullptr));
+  lseek(fd.get(), 0, SEEK_SET);
+  Open("other");
+  ASSERT_OK_AND_ASSIGN(const auto loaded, images_->Load(fd.get(), nullptr));
+  ASSERT_THAT(loaded, SizeIs(1));
+  EXPECT_THAT(loaded[0].references, SizeIs(50));
+  EXPECT_THAT(loaded[0].indexes, SizeIs(50));
+}
+
 }  // namespace
 }  // namespace bulwark::engine

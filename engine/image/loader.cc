@@ -1,6 +1,7 @@
 #include "engine/image/loader.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -128,11 +129,22 @@ class Loader {
     ASSIGN_OR_RETURN(std::string text,
                      files_.Text("index.json", kMaxManifestBytes));
     ASSIGN_OR_RETURN(std::vector<IndexEntry> index, ParseIndex(text));
+    // What has several names has an entry for each.
+    std::vector<IndexEntry> entries;
+    std::map<std::string, std::vector<std::string>> names;  // by digest
+    for (IndexEntry& entry : index) {
+      ASSIGN_OR_RETURN(const std::vector<std::string> its, NamesOf(entry));
+      const auto [it, is_new] = names.try_emplace(entry.descriptor.digest);
+      it->second.insert(it->second.end(), its.begin(), its.end());
+      if (is_new) entries.push_back(std::move(entry));
+    }
     std::vector<Image> result;
-    for (const IndexEntry& entry : index) {
-      ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesOf(entry));
-      ASSIGN_OR_RETURN(Image image, LoadOciImage(entry, "", names));
-      // An image with several names has an entry for each.
+    for (const IndexEntry& entry : entries) {
+      RETURN_IF_ERROR(reporter_->Check());
+      ASSIGN_OR_RETURN(
+          Image image,
+          LoadOciImage(entry, "", names.at(entry.descriptor.digest)));
+      // Several indexes may have one image for this host.
       const auto same = std::find_if(result.begin(), result.end(),
                                      [&image](const Image& other) {
                                        return other.digest == image.digest;
@@ -168,8 +180,8 @@ class Loader {
             KeepIndex(entry.descriptor, text);
         if (kept.ok()) {
           source = *std::move(kept);
-        } else if (chosen.ok() && !absl::IsDataLoss(kept.status()) &&
-                   !absl::IsResourceExhausted(kept.status())) {
+        } else if (chosen.ok() && (absl::IsInvalidArgument(kept.status()) ||
+                                   absl::IsFailedPrecondition(kept.status()))) {
           // What it lists beside is of no kind that can be kept. The index
           // itself is, so that nobody takes the one image for all.
           RETURN_IF_ERROR(
