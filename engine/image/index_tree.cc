@@ -142,11 +142,14 @@ absl::StatusOr<ChosenManifest> Choose(const std::string& index,
       return TooMuch("there are too many indexes in it");
     }
     ASSIGN_OR_RETURN(const std::string text, read(inner));
-    return Choose(text, wanted, read, depth + 1, nested);
+    ASSIGN_OR_RETURN(ChosenManifest found,
+                     Choose(text, wanted, read, depth + 1, nested));
+    found.indexes.insert(found.indexes.begin(), index);
+    return found;
   };
   const absl::StatusOr<Descriptor> chosen = ChoosePlatform(entries, wanted);
   if (chosen.ok() && IsIndexType(chosen->media_type)) return look_into(*chosen);
-  if (chosen.ok()) return ChosenManifest{*chosen, index};
+  if (chosen.ok()) return ChosenManifest{*chosen, {index}};
   for (const IndexEntry& entry : entries) {
     if (!IsIndexType(entry.descriptor.media_type)) continue;
     absl::StatusOr<ChosenManifest> inner = look_into(entry.descriptor);

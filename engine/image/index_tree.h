@@ -51,10 +51,11 @@ using DocumentReader =
 absl::StatusOr<IndexTree> ReadIndexTree(const Descriptor& root,
                                         const DocumentReader& read);
 
-// What ChooseManifest() has found, and the index that lists it.
+// What ChooseManifest() has found, and the indexes that lead to it: the one
+// that it was given, one that this lists, and so on.
 struct ChosenManifest {
   Descriptor descriptor;
-  std::string index;
+  std::vector<std::string> indexes;
 };
 // The manifest that fits `wanted` best, also one that indexes in this one list.
 // Reads only those. NOT_FOUND lists the platforms.

@@ -47,7 +47,7 @@ absl::Status LocalImages::CheckTrust(const TrustRequest& request) {
   }
   image::Sources sources(SourcesOf(reference, std::nullopt), options);
   return Annotate(
-      gate_->CheckAtRegistry(sources, reference, request.digest, ""),
+      gate_->CheckAtRegistry(sources, reference, request.digest, {}),
       absl::StrCat("check ", reference.ToString()));
 }
 

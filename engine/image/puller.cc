@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
@@ -37,7 +38,7 @@ class Puller {
     if (!reference.digest.empty()) lease_.Hold(reference.digest);
     source.document = document.digest;
     lease_.Hold(document.digest);
-    std::string index;  // that lists the manifest
+    std::vector<std::string> indexes;  // that lead to the manifest
     bool runs = true;
     if (IsIndexType(document.media_type)) {
       RETURN_IF_ERROR(store_->blobs().Put(document.text).status());
@@ -50,14 +51,14 @@ class Puller {
              !request.platform.empty();
       if (runs) {
         RETURN_IF_ERROR(chosen.status());
-        index = std::move(chosen->index);
+        indexes = std::move(chosen->indexes);
         ASSIGN_OR_RETURN(document, FetchChosen(chosen->descriptor));
       }
     }
     // Before anything of it is unpacked.
     RETURN_IF_ERROR(ports_.gate->CheckAtRegistry(*sources_, reference,
-                                                 document.digest, index));
-    if (runs) RETURN_IF_ERROR(FetchImage(document, index.empty(), platform));
+                                                 document.digest, indexes));
+    if (runs) RETURN_IF_ERROR(FetchImage(document, indexes.empty(), platform));
     RETURN_IF_ERROR(FetchBlobs());
     for (const IndexNode& node : tree_.nodes) {
       if (node.descriptor.digest != source.document) {
@@ -234,7 +235,7 @@ absl::StatusOr<Image> Pull(const PullPorts& ports, const PullRequest& request,
   if (present.ok() && !IsStale(ports, name, request.max_age)) {
     if (!ports.gate->CheckKept(&reference, present->digest).ok()) {
       RETURN_IF_ERROR(
-          ports.gate->CheckAtRegistry(sources, reference, present->digest, ""));
+          ports.gate->CheckAtRegistry(sources, reference, present->digest, {}));
     }
     return present;
   }

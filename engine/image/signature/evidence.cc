@@ -129,12 +129,22 @@ absl::StatusOr<SignedClaim> ParsePayload(absl::string_view payload) {
   return claim;
 }
 
-SignedIndex::SignedIndex(std::string text)
-    : text_(std::move(text)), digest_(DigestOf(text_)) {
-  const absl::StatusOr<std::vector<IndexEntry>> entries = ParseIndex(text_);
-  if (!entries.ok()) return;
-  for (const IndexEntry& entry : *entries) {
-    listed_.insert(entry.descriptor.digest);
+SignedIndex::SignedIndex(std::vector<std::string> chain)
+    : chain_(std::move(chain)), digest_(DigestOf(chain_.front())) {
+  for (const std::string& text : chain_) bytes_ += text.size();
+  for (size_t i = 0; i < chain_.size(); ++i) {
+    const absl::StatusOr<std::vector<IndexEntry>> entries =
+        ParseIndex(chain_[i]);
+    if (!entries.ok()) return;
+    std::set<std::string> listed;
+    for (const IndexEntry& entry : *entries) {
+      listed.insert(entry.descriptor.digest);
+    }
+    if (i + 1 == chain_.size()) {
+      listed_ = std::move(listed);
+    } else if (listed.count(DigestOf(chain_[i + 1])) == 0) {
+      return;
+    }
   }
 }
 

@@ -56,18 +56,22 @@ absl::StatusOr<SignedClaim> ParsePayload(absl::string_view payload);
 // hashed and read once, and all signatures share it. Immutable.
 class SignedIndex {
  public:
-  explicit SignedIndex(std::string text);
+  // `chain` is not empty: the index itself, then those through which it lists
+  // the image, if it lies deeper, each listed by the one before it.
+  explicit SignedIndex(std::vector<std::string> chain);
 
-  const std::string& text() const { return text_; }
+  const std::vector<std::string>& chain() const { return chain_; }
+  size_t bytes() const { return bytes_; }  // of the chain
   const std::string& digest() const { return digest_; }
-  // Whether it is an index that lists the manifest `digest`.
+  // Whether the chain holds, and its end lists the manifest `digest`.
   bool Lists(absl::string_view digest) const {
     return listed_.count(std::string(digest)) > 0;
   }
 
  private:
-  const std::string text_;
+  const std::vector<std::string> chain_;
   const std::string digest_;
+  size_t bytes_ = 0;
   std::set<std::string> listed_;
 };
 

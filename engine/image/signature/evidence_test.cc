@@ -127,12 +127,12 @@ TEST_F(EvidenceTest, WhenTheIndexWasSigned_HoldsForWhatItLists) {
       kDigest, R"(","platform":{"os":"linux","architecture":"amd64"}}]})");
   Signature signature = Signed(team_, PayloadOf(kName, DigestOf(index)));
   ExpectRefused(signature, "another image");
-  signature.index = std::make_shared<SignedIndex>(index);
+  signature.index = std::make_shared<SignedIndex>(std::vector{index});
   EXPECT_OK(Check({signature}));
   const Reference name = Name();
   EXPECT_FALSE(CheckSignatures(rule_, &name, kOtherDigest, {signature}).ok());
   // Another index than the signed one.
-  signature.index = std::make_shared<SignedIndex>(index + " ");
+  signature.index = std::make_shared<SignedIndex>(std::vector{index + " "});
   EXPECT_FALSE(Check({signature}).ok());
 }
 
@@ -334,7 +334,8 @@ TEST_F(KeptTest, WhenTheFileIsDamaged_CountsAsAbsentAndIsReplaced) {
 
 TEST_F(KeptTest, WhenManyAreKept_TheFileStaysSmall) {
   std::vector<Signature> many(20, app_);
-  const auto large = std::make_shared<SignedIndex>(std::string(1 << 20, 'x'));
+  const auto large =
+      std::make_shared<SignedIndex>(std::vector{std::string(1 << 20, 'x')});
   for (Signature& s : many) s.index = large;
   ASSERT_OK(kept_.Keep(kDigest, many));
   EXPECT_THAT(kept_.Get(kDigest), SizeIs(::testing::Lt(9)));

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "engine/image/digest.h"
+#include "engine/image/index_tree.h"
 #include "engine/image/manifest.h"
 #include "engine/image/signature/search.h"
 #include "engine/image_refusal.h"
@@ -18,6 +18,8 @@ namespace {
 
 constexpr size_t kKeptOfRepository = 8;
 constexpr size_t kMaxSpareIndex = 256 << 10;
+// Indexes in an index that are looked into for one image.
+constexpr int kMostNested = 16;
 
 // Which to keep: the one that holds, and a few for keys that may come.
 std::vector<Signature> Choose(const SignatureRule& rule, const Reference& name,
@@ -31,7 +33,7 @@ std::vector<Signature> Choose(const SignatureRule& rule, const Reference& name,
       chosen.insert(chosen.begin(), std::move(signature));
     } else if (chosen.size() < kKeptOfRepository &&
                (signature.index == nullptr ||
-                signature.index->text().size() <= kMaxSpareIndex)) {
+                signature.index->bytes() <= kMaxSpareIndex)) {
       chosen.push_back(std::move(signature));
     }
   }
@@ -108,20 +110,60 @@ class Inquiry {
   absl::Status tag_trouble_, list_trouble_;
 };
 
-// The index through which the image was chosen; null if there is none.
-absl::StatusOr<Index> IndexOf(Sources& sources, const Reference& name,
-                              const std::string& digest,
-                              const std::string& known) {
-  std::string document = known;
-  if (document.empty() && name.Version() != digest) {
+// Appends to `chain`, whose end is an index, those in it that lead to the
+// manifest `digest`, and tells whether there are any. Errors are the
+// registry's.
+absl::StatusOr<bool> Follow(Sources& sources, const std::string& digest,
+                            std::vector<std::string>& chain, int& fetched) {
+  const absl::StatusOr<std::vector<IndexEntry>> entries =
+      ParseIndex(chain.back());
+  if (!entries.ok()) return false;
+  for (const IndexEntry& entry : *entries) {
+    if (entry.descriptor.digest == digest) return true;
+  }
+  if (chain.size() >= kMaxIndexDepth) return false;
+  for (const IndexEntry& entry : *entries) {
+    if (!IsIndexType(entry.descriptor.media_type)) continue;
+    if (++fetched > kMostNested) return false;
+    absl::StatusOr<registry::ManifestDocument> inner =
+        sources.FetchManifest(entry.descriptor.digest);
+    // Another one may lead there.
+    if (absl::IsNotFound(inner.status()) || absl::IsDataLoss(inner.status()) ||
+        absl::IsInvalidArgument(inner.status())) {
+      continue;
+    }
+    RETURN_IF_ERROR(inner.status());
+    chain.push_back(std::move(inner->text));
+    ASSIGN_OR_RETURN(const bool leads, Follow(sources, digest, chain, fetched));
+    if (leads) return true;
+    chain.pop_back();
+  }
+  return false;
+}
+
+// The indexes through which the image was chosen, the innermost first.
+absl::StatusOr<std::vector<Index>> IndexesOf(
+    Sources& sources, const Reference& name, const std::string& digest,
+    const std::vector<std::string>& known) {
+  std::vector<Index> result;
+  std::vector<std::string> chain = known;
+  if (chain.empty() && name.Version() != digest) {
     absl::StatusOr<registry::ManifestDocument> found =
         sources.FetchManifest(name.Version());
-    if (absl::IsNotFound(found.status())) return Index();
-    if (!found.ok()) return found.status();
-    document = std::move(found->text);
+    if (absl::IsNotFound(found.status())) return result;
+    RETURN_IF_ERROR(found.status());
+    if (found->digest == digest) return result;
+    chain.push_back(std::move(found->text));
+    int fetched = 0;
+    ASSIGN_OR_RETURN(const bool leads, Follow(sources, digest, chain, fetched));
+    if (!leads) return result;
   }
-  auto index = std::make_shared<const SignedIndex>(std::move(document));
-  return index->Lists(digest) ? index : Index();
+  for (auto from = chain.rbegin(); from != chain.rend(); ++from) {
+    auto index = std::make_shared<const SignedIndex>(
+        std::vector<std::string>(from.base() - 1, chain.end()));
+    if (index->Lists(digest)) result.push_back(std::move(index));
+  }
+  return result;
 }
 
 }  // namespace
@@ -139,32 +181,32 @@ absl::Status SignatureGate::CheckKept(const Reference* name,
   return CheckSignatures(*rule, name, digest, kept_.Get(digest));
 }
 
-absl::Status SignatureGate::CheckAtRegistry(Sources& sources,
-                                            const Reference& name,
-                                            absl::string_view digest,
-                                            const std::string& index) {
+absl::Status SignatureGate::CheckAtRegistry(
+    Sources& sources, const Reference& name, absl::string_view digest,
+    const std::vector<std::string>& indexes) {
   const SignatureRule* rule = policy_.Find(name.registry, name.repository);
   if (rule == nullptr) return absl::OkStatus();
   const std::string image(digest);
   SignatureSearch search(&sources, blobs_);
   Inquiry inquiry(*rule, name, image);
   RETURN_IF_ERROR(inquiry.TakeTagged(search.ByTag(image), nullptr));
-  Index listing;
+  std::vector<Index> listing;
   if (!inquiry.holds()) {
     // Signing an index signs what it lists.
-    ASSIGN_OR_RETURN(listing, IndexOf(sources, name, image, index));
-    if (listing != nullptr) {
-      RETURN_IF_ERROR(
-          inquiry.TakeTagged(search.ByTag(listing->digest()), listing));
-    }
+    ASSIGN_OR_RETURN(listing, IndexesOf(sources, name, image, indexes));
+  }
+  for (const Index& index : listing) {
+    if (inquiry.holds()) break;
+    RETURN_IF_ERROR(inquiry.TakeTagged(search.ByTag(index->digest()), index));
   }
   // Last, since most registries have nothing there.
   if (!inquiry.holds()) {
     RETURN_IF_ERROR(inquiry.TakeReferring(search.ByReferrers(image), nullptr));
   }
-  if (!inquiry.holds() && listing != nullptr) {
+  for (const Index& index : listing) {
+    if (inquiry.holds()) break;
     RETURN_IF_ERROR(
-        inquiry.TakeReferring(search.ByReferrers(listing->digest()), listing));
+        inquiry.TakeReferring(search.ByReferrers(index->digest()), index));
   }
   RETURN_IF_ERROR(inquiry.Conclude());
   return Annotate(

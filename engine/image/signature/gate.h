@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -29,12 +30,13 @@ class SignatureGate {
 
   // With the signatures that the registry has now, by tag and, if none of those
   // will do, by referrers; they are kept if they will do. `sources` are those
-  // of the image's repository. `index`: the document through which the image
-  // was chosen, empty if there was none or it is not known, when the registry
-  // is asked for it. Other errors are the registry's.
+  // of the image's repository. `indexes`: those through which the image was
+  // chosen, each listed by the one before it; empty if there was none or they
+  // are not known, when the registry is asked for them. Other errors are the
+  // registry's.
   absl::Status CheckAtRegistry(Sources& sources, const Reference& name,
                                absl::string_view digest,
-                               const std::string& index);
+                               const std::vector<std::string>& indexes);
 
   // See KeptSignatures.
   void Sweep(const std::set<std::string>& digests, absl::Time now) {

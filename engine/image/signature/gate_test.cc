@@ -49,7 +49,8 @@ class GateTest : public ::testing::Test {
   }
 
   // The gate's answer for an image of `address`; it has kept nothing before.
-  absl::Status Check(const std::string& address, const std::string& index = "",
+  absl::Status Check(const std::string& address,
+                     const std::vector<std::string>& indexes = {},
                      const std::string& mirror = "") {
     auto policy =
         SignaturePolicy::Parse({absl::StrCat(address, "=", dir_ / "team.pub")});
@@ -62,15 +63,15 @@ class GateTest : public ::testing::Test {
     Sources sources(from, options_);
     const Reference name = Name(address);
     const absl::Status status =
-        gate_->CheckAtRegistry(sources, name, image_, index);
+        gate_->CheckAtRegistry(sources, name, image_, indexes);
     // What will do is kept, and nothing else.
     EXPECT_EQ(gate_->CheckKept(&name, image_).ok(), status.ok()) << status;
     return status;
   }
   absl::Status Check() { return Check(registry_.address()); }
 
-  static Reference Name(const std::string& address) {
-    return *ParseReference(absl::StrCat(address, "/app@", DigestOf("image")));
+  Reference Name(const std::string& address) const {
+    return *ParseReference(absl::StrCat(address, "/app", version_));
   }
   SignedPayload Signed(const Signer& by, const std::string& digest) {
     const std::string payload =
@@ -121,6 +122,7 @@ class GateTest : public ::testing::Test {
   int ListsAsked() { return registry_.Count("GET", "/v2/app/referrers"); }
 
   const std::string image_ = DigestOf("image");
+  std::string version_ = "@" + image_;
   TempDir dir_;
   FakeClock clock_;
   SeededEntropy entropy_{7};
@@ -314,10 +316,10 @@ TEST_F(GateTest, WhenTheIndexIsReferredTo_HoldsForWhatItLists) {
   const std::string index = index_of(image_);
   Refer({Signed(team_, DigestOf(index))}, DigestOf(index));
   EXPECT_EQ(RefusalOf(Check()), kSignatureMissing);
-  EXPECT_OK(Check(registry_.address(), index));
+  EXPECT_OK(Check(registry_.address(), {index}));
   const std::string other = index_of(DigestOf("other"));
   Refer({Signed(team_, DigestOf(other))}, DigestOf(other));
-  EXPECT_EQ(RefusalOf(Check(registry_.address(), other)), kSignatureMissing);
+  EXPECT_EQ(RefusalOf(Check(registry_.address(), {other})), kSignatureMissing);
 }
 
 // Peak resident bytes of this process.
@@ -341,17 +343,51 @@ TEST_F(GateTest, WhenALargeIndexHasManySignatures_TheyShareIt) {
   std::vector<SignedPayload> referring(300, replayed[0]);
   Refer(referring, DigestOf(index));
   const int64_t before = PeakMemory();
-  EXPECT_EQ(RefusalOf(Check(registry_.address(), index)), kSignatureInvalid);
+  EXPECT_EQ(RefusalOf(Check(registry_.address(), {index})), kSignatureInvalid);
   referring.push_back(Signed(team_, DigestOf(index)));
   Refer(referring, DigestOf(index));
-  EXPECT_OK(Check(registry_.address(), index));
+  EXPECT_OK(Check(registry_.address(), {index}));
   EXPECT_LT(PeakMemory() - before, int64_t{400} << 20);
+}
+
+TEST_F(GateTest, WhenTheIndexLiesInASignedOne_ItHoldsForWhatItLists) {
+  const auto index_of = [](const std::string& digest, const char* type) {
+    return Dump(Json{{"schemaVersion", 2},
+                     {"mediaType", kOciIndex},
+                     {"manifests",
+                      {{{"mediaType", type}, {"digest", digest}, {"size", 9}},
+                       {{"mediaType", kOciIndex},
+                        {"digest", DigestOf("gone")},
+                        {"size", 9}}}}});
+  };
+  const std::string inner = index_of(image_, kOciManifest);
+  const std::string middle = index_of(DigestOf(inner), kOciIndex);
+  const std::string outer = index_of(DigestOf(middle), kOciIndex);
+  const std::string stranger = index_of(DigestOf("other"), kOciIndex);
+  const std::string& address = registry_.address();
+  Tag({Signed(team_, DigestOf(stranger))}, DigestOf(stranger));
+  EXPECT_FALSE(Check(address, {outer, middle, inner}).ok());
+  // What a signed index does not list is not signed by it.
+  EXPECT_FALSE(Check(address, {stranger, inner}).ok());
+  EXPECT_FALSE(Check(address, {stranger, middle, inner}).ok());
+  Tag({Signed(team_, DigestOf(outer))}, DigestOf(outer));
+  EXPECT_OK(Check(address, {outer, middle, inner}));
+  EXPECT_FALSE(Check(address, {outer, inner}).ok());
+  // Where the caller does not know them, the registry is asked.
+  for (const std::string& text : {middle, inner}) {
+    registry_.PutManifest("app", DigestOf(text), text, kOciIndex);
+  }
+  registry_.PutManifest("app", "1", outer, kOciIndex);
+  version_ = ":1";
+  EXPECT_OK(Check());
+  registry_.PutManifest("app", "1", stranger, kOciIndex);
+  EXPECT_FALSE(Check().ok());
 }
 
 TEST_F(GateTest, WhenAMirrorHasNoReferrers_TheRegistryIsAsked) {
   Refer({Good()});
   FakeRegistry mirror;
-  EXPECT_OK(Check(registry_.address(), "", mirror.address()));
+  EXPECT_OK(Check(registry_.address(), {}, mirror.address()));
   EXPECT_EQ(mirror.Count("GET", "/v2/app/referrers"), 1);
 }
 

@@ -59,7 +59,8 @@ std::vector<Signature> KeptSignatures::Get(absl::string_view digest) const {
              {{"path", path}});
     return {};
   }
-  std::map<std::string, std::shared_ptr<const SignedIndex>> indexes;
+  std::map<std::vector<std::string>, std::shared_ptr<const SignedIndex>>
+      indexes;
   for (const Json& item : *list) {
     Signature signature;
     if (!item.is_object() ||
@@ -71,8 +72,10 @@ std::vector<Signature> KeptSignatures::Get(absl::string_view digest) const {
     }
     const std::string index = StringField(item, "index");
     if (!index.empty()) {
-      std::shared_ptr<const SignedIndex>& known = indexes[index];
-      if (known == nullptr) known = std::make_shared<SignedIndex>(index);
+      std::vector<std::string> chain = StringList(item, "through");
+      chain.insert(chain.begin(), index);
+      std::shared_ptr<const SignedIndex>& known = indexes[chain];
+      if (known == nullptr) known = std::make_shared<SignedIndex>(chain);
       signature.index = known;
     }
     result.push_back(std::move(signature));
@@ -94,13 +97,20 @@ absl::Status KeptSignatures::Keep(absl::string_view digest,
   Json list = Json::array();
   size_t bytes = 0;
   for (const Signature& signature : signatures) {
-    const std::string index =
-        signature.index == nullptr ? "" : signature.index->text();
-    bytes += 2 * signature.payload.size() + index.size();
+    const SignedIndex* index = signature.index.get();
+    bytes +=
+        2 * signature.payload.size() + (index == nullptr ? 0 : index->bytes());
     if (list.size() >= kMaxKept || bytes > kMaxKeptBytes) break;
     Json item = {{"payload", absl::Base64Escape(signature.payload)},
                  {"signature", absl::Base64Escape(signature.signature)}};
-    if (!index.empty()) item["index"] = index;
+    if (index != nullptr) {
+      const std::vector<std::string>& chain = index->chain();
+      item["index"] = chain.front();
+      if (chain.size() > 1) {
+        item["through"] =
+            std::vector<std::string>(chain.begin() + 1, chain.end());
+      }
+    }
     list.push_back(std::move(item));
   }
   RETURN_IF_ERROR(os::MakeDirs(directory_, 0700));
