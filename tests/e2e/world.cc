@@ -268,9 +268,10 @@ std::vector<ReplicaInfo> World::Replicas(const std::string& service) {
     info.ready = At(status, "ready").is_boolean() && At(status, "ready");
     info.revision = Integer(At(spec, "revision"));
     info.slot = static_cast<int>(Integer(At(spec, "slot")));
-    const Json& containers = At(status, "containers");
-    if (containers.is_array() && !containers.empty()) {
-      info.pid = static_cast<int>(Integer(At(containers[0], "pid")));
+    // Of the first that runs: init containers have ended.
+    for (const Json& container : At(status, "containers")) {
+      if (info.pid > 0) break;
+      info.pid = static_cast<int>(Integer(At(container, "pid")));
     }
     replicas.push_back(info);
   }
