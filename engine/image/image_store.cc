@@ -17,7 +17,7 @@ namespace bulwark::engine::image {
 namespace {
 
 constexpr int kVersion = 1;
-constexpr int64_t kMaxIndexBytes = 64 << 20;
+constexpr int64_t kMaxRecordBytes = 64 << 20;
 // Given up when the index cannot be written while images are removed.
 constexpr int64_t kReserveBytes = 512 << 10;
 
@@ -75,7 +75,7 @@ absl::StatusOr<std::unique_ptr<ImageStore>> ImageStore::Open(
 
 absl::Status ImageStore::Load() {
   std::string path = absl::StrCat(state_dir_, "/index.json");
-  absl::StatusOr<std::string> text = os::ReadFile(path, kMaxIndexBytes);
+  absl::StatusOr<std::string> text = os::ReadFile(path, kMaxRecordBytes);
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
   if (!text.ok()) return text.status();
   absl::StatusOr<Json> index = ParseObject(*text, path);
