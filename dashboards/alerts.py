@@ -88,6 +88,13 @@ ALERTS = [
           "{{ $labels.volume }} is old",
           "It is older than two days: look after what makes it.",
           "old_backup"),
+    Alert("BulwarkBackupFailed",
+          'bulwark_volume_condition{condition="BackupFailed"} == 1', "0s",
+          "warning",
+          "The last attempt to back up volume {{ $labels.project }}/"
+          "{{ $labels.volume }} failed",
+          "`ctl describe volume {{ $labels.volume }}` says why. Backups that "
+          "were made before are still there.", "backup"),
     Alert("BulwarkProxyDown", "bulwark_proxy_up == 0", "1m", "critical",
           "The proxy does not answer the daemon",
           "dataplane.log in the state directory says more. Published ports "

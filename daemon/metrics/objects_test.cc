@@ -157,6 +157,22 @@ TEST(ObjectsTest, AVolumeWithoutUsageTellsNone) {
           Pair("bulwark_volume_backup_time_seconds" + of + "}", 50)));
 }
 
+TEST(ObjectsTest, WhenABackupFailed_TheLastGoodOneIsStillTold) {
+  const std::string of = "{project=\"default\",volume=\"data\"";
+  EXPECT_THAT(
+      Of(R"(volume { metadata { name: "data" } status {
+        conditions { type: "BackedUp" status: TRUE
+                     last_transition_time { seconds: 50 } }
+        conditions { type: "BackupFailed" status: TRUE
+                     last_transition_time { seconds: 70 } } } })"),
+      UnorderedElementsAre(
+          Pair("bulwark_volume_snapshots" + of + "}", 0),
+          Pair("bulwark_volume_condition" + of + ",condition=\"BackedUp\"}", 1),
+          Pair("bulwark_volume_condition" + of + ",condition=\"BackupFailed\"}",
+               1),
+          Pair("bulwark_volume_backup_time_seconds" + of + "}", 50)));
+}
+
 TEST(ObjectsTest, JobsTellTheirEnds) {
   const std::string job = "{project=\"default\",job_name=\"j\"";
   EXPECT_THAT(

@@ -1,6 +1,7 @@
 // Backups of volumes.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -49,21 +50,41 @@ absl::Status CheckPath(const std::string& path) {
                    "\" is not an absolute path of the host"));
 }
 
-v1::Condition BackedUp(const absl::StatusOr<volumes::BackupInfo>& backup,
+// The last good one: one that fails later takes nothing away from it.
+v1::Condition BackedUp(const volumes::BackupInfo& backup,
                        const std::string& path) {
   v1::Condition condition;
   condition.set_type("BackedUp");
-  condition.set_status(backup.ok() ? v1::Condition::TRUE
-                                   : v1::Condition::FALSE);
-  condition.set_reason(backup.ok() ? "Complete" : "BackupFailed");
+  condition.set_status(v1::Condition::TRUE);
+  condition.set_reason("Complete");
   condition.set_message(
-      backup.ok() ? absl::StrCat(
-                        "backup ", backup->id, " in ", path, ", ",
-                        FormatBytes(backup->size_bytes), ", of ",
-                        absl::FormatTime(absl::RFC3339_sec, backup->create_time,
-                                         absl::UTCTimeZone()))
-                  : std::string(backup.status().message()));
+      absl::StrCat("backup ", backup.id, " in ", path, ", ",
+                   FormatBytes(backup.size_bytes), ", of ",
+                   absl::FormatTime(absl::RFC3339_sec, backup.create_time,
+                                    absl::UTCTimeZone())));
   return condition;
+}
+
+// Whether the last attempt failed.
+v1::Condition BackupFailed(const absl::Status& status) {
+  v1::Condition condition;
+  condition.set_type("BackupFailed");
+  condition.set_status(status.ok() ? v1::Condition::FALSE
+                                   : v1::Condition::TRUE);
+  condition.set_reason(status.ok() ? "Complete" : "BackupFailed");
+  condition.set_message(std::string(status.message()));
+  return condition;
+}
+
+// With the time of this attempt, for who watches that backups are made.
+void SetWithTime(v1::VolumeStatus& status, const v1::Condition& condition,
+                 absl::Time now) {
+  SetCondition(*status.mutable_conditions(), condition, now);
+  for (v1::Condition& c : *status.mutable_conditions()) {
+    if (c.type() == condition.type()) {
+      SetTime(c.mutable_last_transition_time(), now);
+    }
+  }
 }
 
 }  // namespace
@@ -175,21 +196,22 @@ absl::Status VolumeActions::Backup(const v1::BackupVolumeRequest& request,
     busy_.erase(uid);
   }
   if (absl::IsCancelled(backup.status())) return backup.status();
-  const v1::Condition condition = BackedUp(backup, repository.path);
+  const v1::Condition failed = BackupFailed(backup.status());
+  std::string outcome = failed.message();
+  std::optional<v1::Condition> good;
+  if (backup.ok()) {
+    good = BackedUp(*backup, repository.path);
+    outcome = good->message();
+  }
   RETURN_IF_ERROR(controller_.UpdateStatus(
       store::KeyOf(object), uid, [&](v1::VolumeStatus& status) {
-        SetCondition(*status.mutable_conditions(), condition,
-                     ports_.clock.Now());
-        // The time of the last one, for who watches that they are made.
-        for (v1::Condition& c : *status.mutable_conditions()) {
-          if (c.type() != condition.type()) continue;
-          SetTime(c.mutable_last_transition_time(), ports_.clock.Now());
-        }
+        const absl::Time now = ports_.clock.Now();
+        if (good.has_value()) SetWithTime(status, *good, now);
+        SetWithTime(status, failed, now);
       }));
-  controller_.Tell(
-      volume, backup.ok() ? "BackedUp" : "BackupFailed",
-      absl::StrCat("volume ", request.volume(), ": ", condition.message()),
-      backup.ok() ? v1::Event::NORMAL : v1::Event::WARNING);
+  controller_.Tell(volume, backup.ok() ? "BackedUp" : "BackupFailed",
+                   absl::StrCat("volume ", request.volume(), ": ", outcome),
+                   backup.ok() ? v1::Event::NORMAL : v1::Event::WARNING);
   RETURN_IF_ERROR(Annotate(backup.status(),
                            absl::StrCat("back up volume ", request.volume())));
   v1::VolumeProgress last;

@@ -1,3 +1,4 @@
+#include "scheduler/times.h"
 #include "scheduler/volumes/actions.h"
 #include "scheduler/volumes/testing/fixture.h"
 
@@ -21,6 +22,17 @@ class BackupTest : public VolumeControllerTest {
                               if (progress.has_backup()) last_ = progress;
                               return true;
                             });
+  }
+  bool IsTrue(const std::string& type) {
+    const v1::Volume volume = Get("data");
+    const v1::Condition* c = FindCondition(volume.status().conditions(), type);
+    return c != nullptr && c->status() == v1::Condition::TRUE;
+  }
+  absl::Time TimeOf(const std::string& type) {
+    const v1::Volume volume = Get("data");
+    const v1::Condition* c = FindCondition(volume.status().conditions(), type);
+    return c == nullptr ? absl::InfinitePast()
+                        : ToTime(c->last_transition_time());
   }
 
   v1::BackupVolumeRequest request_;
@@ -46,8 +58,27 @@ TEST_F(BackupTest, WhenAKnownRepositoryIsGone_NoNewOneIsMade) {
   ASSERT_OK(Backup());
   backups_.Lose("/backup/repo");
   EXPECT_THAT(Backup(), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_EQ(ConditionOf("data", "BackedUp"), "BackupFailed");
   EXPECT_THAT(Backup(), StatusIs(absl::StatusCode::kNotFound));
+}
+
+// Who watches the age of the last good backup has to see it grow.
+TEST_F(BackupTest, WhenOneFails_TheLastGoodOneIsStillKnown) {
+  ASSERT_OK(Backup());
+  EXPECT_FALSE(IsTrue("BackupFailed"));
+  const absl::Time made = TimeOf("BackedUp");
+  clock_.Advance(absl::Hours(1));
+  backups_.Lose("/backup/repo");
+  EXPECT_THAT(Backup(), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_TRUE(IsTrue("BackedUp"));
+  EXPECT_EQ(TimeOf("BackedUp"), made);
+  EXPECT_TRUE(IsTrue("BackupFailed"));
+  EXPECT_EQ(TimeOf("BackupFailed"), clock_.Now());
+  // One that is made again ends that.
+  clock_.Advance(absl::Hours(1));
+  request_.mutable_repository()->set_path("/backup/other");
+  ASSERT_OK(Backup());
+  EXPECT_EQ(TimeOf("BackedUp"), clock_.Now());
+  EXPECT_FALSE(IsTrue("BackupFailed"));
 }
 
 TEST_F(BackupTest, WhenTheRequestIsWrong_SaysWhat) {

@@ -154,6 +154,7 @@ void Faults::DeclareBaseline() {
 
 void Faults::MakeAll() {
   FillVolume();
+  FailBackup();
   GrowStore();
   FailJobs();
   FailServices();
@@ -213,6 +214,17 @@ void Faults::FillVolume() {
   Exec("keeper",
        "for i in $(seq 100); do touch /data/$i; done; "
        "dd if=/dev/zero of=/data/big bs=1M count=100; sync; test -s /data/big");
+}
+
+// After a good one, which stays known.
+void Faults::FailBackup() {
+  const std::string file = world_.Path("no-directory");
+  EXPECT_TRUE(Run({"touch", file}).ok());
+  const Result result = world_.Ctl(
+      {"volume", "backup", kVolume, "--repository",
+       absl::StrCat(file, "/repository"), "--password-secret", "backups"},
+      absl::Seconds(60));
+  EXPECT_FALSE(result.ok()) << result.ToString();
 }
 
 void Faults::LoadDisk() { Exec("disk", kGo); }

@@ -52,6 +52,7 @@ class Faults {
   void FailServices();
   void FailJobs();
   void FillVolume();
+  void FailBackup();
   void LoadDisk();
   void GrowStore();
   void Push();
