@@ -133,6 +133,14 @@ absl::StatusOr<v1::DeleteSnapshotResponse> VolumeActions::DeleteSnapshot(
         absl::StrCat("delete snapshot ", request.snapshot(), " of volume ",
                      request.volume(), ": the volume is restored from it now"));
   }
+  ASSIGN_OR_RETURN(const std::vector<StoredWork> clones,
+                   ClonesOf(ports_.store, request.project(), uid));
+  for (const StoredWork& clone : clones) {
+    if (clone.work.snapshot() != request.snapshot()) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "delete snapshot ", request.snapshot(), " of volume ", request.volume(),
+        ": volume ", clone.key.name, " is made from it now"));
+  }
   RETURN_IF_ERROR(ports_.volumes.DeleteSnapshot(uid, request.snapshot()));
   ASSIGN_OR_RETURN(const std::vector<volumes::SnapshotInfo> all,
                    ports_.volumes.ListSnapshots(uid));

@@ -147,7 +147,7 @@ absl::StatusOr<volumes::BackupInfo> VolumeActions::RunBackup(
   RETURN_IF_ERROR(Prepare(volume, repository));
   RETURN_IF_ERROR(ports_.volumes.Ensure(DriverSpec(volume)).status());
   say("taking a snapshot", {});
-  const VolumeController::OwnName own(controller_, "backup");
+  const VolumeController::OwnName own(controller_, uid, "backup");
   Rollback remove;
   remove.Add([&] {
     // What cannot be removed now, the next start removes.

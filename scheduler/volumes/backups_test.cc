@@ -81,6 +81,21 @@ TEST_F(BackupTest, WhenOneFails_TheLastGoodOneIsStillKnown) {
   EXPECT_FALSE(IsTrue("BackupFailed"));
 }
 
+TEST_F(BackupTest, WhenDeletedMeanwhile_TheVolumeStaysUntilItIsMade) {
+  bool deleted = false;
+  ASSERT_OK(actions_->Backup(request_, caller_, [&](const auto& progress) {
+    if (deleted || progress.status() != "copying") return true;
+    deleted = true;
+    MarkDeleted("data");
+    Look("data");
+    EXPECT_TRUE(Exists("data"));
+    return true;
+  }));
+  ASSERT_TRUE(deleted);
+  Look("data");
+  EXPECT_FALSE(Exists("data"));
+}
+
 TEST_F(BackupTest, WhenTheRequestIsWrong_SaysWhat) {
   request_.mutable_repository()->set_path("relative");
   EXPECT_THAT(Backup(), StatusIs(absl::StatusCode::kInvalidArgument));

@@ -284,11 +284,12 @@ absl::Status VolumeController::Sweep(const v1::Volume& volume) {
 }
 
 VolumeController::OwnName::OwnName(VolumeController& controller,
+                                   const std::string& uid,
                                    absl::string_view purpose)
     : controller_(controller),
       name_(OwnSnapshot(purpose, NewUid(controller.ports_.entropy))) {
   absl::MutexLock lock(&controller_.mu_);
-  controller_.own_.insert(name_);
+  controller_.own_.emplace(name_, uid);
 }
 
 VolumeController::OwnName::~OwnName() {
@@ -360,11 +361,26 @@ absl::StatusOr<std::set<std::string>> VolumeController::UsersOf(
   return users;
 }
 
+absl::StatusOr<bool> VolumeController::IsCopied(const v1::Volume& volume) {
+  const std::string& uid = volume.metadata().uid();
+  {
+    absl::MutexLock lock(&mu_);
+    for (const auto& [name, of] : own_) {
+      if (of == uid) return true;
+    }
+  }
+  ASSIGN_OR_RETURN(const std::vector<StoredWork> clones,
+                   ClonesOf(ports_.store, volume.metadata().project(), uid));
+  return !clones.empty();
+}
+
 absl::StatusOr<Result> VolumeController::Delete(const v1::Object& object) {
   const v1::Volume& volume = object.volume();
   const store::Key key = store::KeyOf(object);
   ASSIGN_OR_RETURN(const std::set<std::string> users, UsersOf(key));
-  if (!users.empty()) return Result{kUsersPoll};
+  // A copy would lack what is removed under it.
+  ASSIGN_OR_RETURN(const bool copied, IsCopied(volume));
+  if (!users.empty() || copied) return Result{kUsersPoll};
   RETURN_IF_ERROR(ports_.volumes.Delete(volume.metadata().uid()));
   // The record goes last: until then it says what may still be there.
   RETURN_IF_ERROR(

@@ -60,11 +60,13 @@ class VolumeController {
   // False: nobody waits any more. An empty message only asks.
   using Progress = std::function<bool(const v1::VolumeProgress&)>;
 
-  // The name of a snapshot that bulwarkd makes for its own work. While this
-  // object lives it is not taken for one that an earlier process left.
+  // The name of a snapshot of volume `uid` that bulwarkd makes for its own
+  // work. While this object lives it is not taken for one that an earlier
+  // process left, and the volume is not removed.
   class OwnName {
    public:
-    OwnName(VolumeController& controller, absl::string_view purpose);
+    OwnName(VolumeController& controller, const std::string& uid,
+            absl::string_view purpose);
     OwnName(const OwnName&) = delete;
     OwnName& operator=(const OwnName&) = delete;
     ~OwnName();
@@ -122,6 +124,8 @@ class VolumeController {
                           const v1::VolumeStatus& status, bool durable);
   // The owners ("service/web") of replicas that have not ended and mount it.
   absl::StatusOr<std::set<std::string>> UsersOf(const store::Key& volume);
+  // Whether a backup or clone of it is being made.
+  absl::StatusOr<bool> IsCopied(const v1::Volume& volume);
 
   // Works.
   absl::StatusOr<Result> ReconcileWork(StoredWork work);
@@ -152,8 +156,9 @@ class VolumeController {
   std::set<std::string> deleting_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> working_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> all_ ABSL_GUARDED_BY(mu_);
-  std::set<std::string> swept_ ABSL_GUARDED_BY(mu_);            // uids
-  std::set<std::string> own_ ABSL_GUARDED_BY(mu_);              // see OwnName
+  std::set<std::string> swept_ ABSL_GUARDED_BY(mu_);  // uids
+  // Uids by the names of snapshots; see OwnName.
+  std::map<std::string, std::string> own_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Waiter> waiters_ ABSL_GUARDED_BY(mu_);  // by token
 
   Informer volumes_;

@@ -70,15 +70,7 @@ TEST_F(VolumeControllerTest, WhenDeleted_WaitsForItsLastReplica) {
   PutUser("data", v1::ReplicaStatus::STOPPING);
   Look("data");
   EXPECT_THAT(Get("data").status().users(), ElementsAre("service/web"));
-  v1::Object object;
-  ASSERT_OK_AND_ASSIGN(
-      object,
-      store::GetObject(store_, store::ObjectKey("volume", "default", "data")));
-  object.mutable_volume()
-      ->mutable_metadata()
-      ->mutable_delete_time()
-      ->set_seconds(1);
-  Put(object);
+  MarkDeleted("data");
   Look("data");
   EXPECT_TRUE(Exists("data"));
   EXPECT_EQ(volumes_.List().size(), 1u);
@@ -197,13 +189,7 @@ TEST_F(VolumeControllerTest, WhenDeleted_WaitsForTheJobThatMountsIt) {
   PutVolume("data");
   Look("data");
   PutJob("data");
-  v1::Object object;
-  *object.mutable_volume() = Get("data");
-  object.mutable_volume()
-      ->mutable_metadata()
-      ->mutable_delete_time()
-      ->set_seconds(1);
-  Put(object);
+  MarkDeleted("data");
   Look("data");
   EXPECT_TRUE(Exists("data"));
   PutJob("data", v1::ReplicaStatus::FAILED);
@@ -276,6 +262,34 @@ TEST_F(VolumeControllerTest, ClonesAsItIsOrAsItWas) {
               StatusIs(absl::StatusCode::kNotFound));
   EXPECT_FALSE(Exists("third"));
   EXPECT_FALSE(GetWork("third").has_value());
+}
+
+TEST_F(VolumeControllerTest, WhileItIsCloned_NeitherItNorTheSnapshotGoes) {
+  SnapshotAndDamage();
+  StoredWork work;
+  work.key = WorkKey("default", "copy");
+  work.work.set_token("token");
+  work.work.set_volume_uid("uid-data");
+  work.work.set_snapshot("s");
+  v1::Metadata& target = *work.work.mutable_target()->mutable_metadata();
+  target.set_project("default");
+  target.set_name("copy");
+  target.set_uid("uid-copy");
+  ASSERT_OK(controller_->Begin(work));
+  v1::DeleteSnapshotRequest remove;
+  remove.set_volume("data");
+  remove.set_snapshot("s");
+  EXPECT_THAT(actions_->DeleteSnapshot(remove, caller_),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("volume copy is made from it")));
+  MarkDeleted("data");
+  Look("data");
+  EXPECT_TRUE(Exists("data"));
+  Look("copy");
+  EXPECT_EQ(volumes_.Read("uid-copy"), "good");
+  Look("data");
+  EXPECT_FALSE(Exists("data"));
+  EXPECT_EQ(volumes_.List().size(), 1u);
 }
 
 TEST_F(VolumeControllerTest, WhenKilledDuringABackup_ItsSnapshotIsRemoved) {

@@ -18,6 +18,13 @@ absl::StatusOr<Work> Parse(const store::Record& record) {
       absl::StrCat("read ", record.key.ToString(), ": damaged"));
 }
 
+store::Filter AllWorks(const std::string& project) {
+  store::Filter filter;
+  filter.kind = kVolumeWork;
+  filter.project = project.empty() ? "default" : project;
+  return filter;
+}
+
 }  // namespace
 
 store::Key WorkKey(const std::string& project, const std::string& volume) {
@@ -43,12 +50,25 @@ absl::Status SaveWork(store::MetadataStore& store, StoredWork& work) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<StoredWork>> ClonesOf(
+    store::MetadataStore& store, const std::string& project,
+    const std::string& volume_uid) {
+  ASSIGN_OR_RETURN(const store::Listing listing, store.List(AllWorks(project)));
+  std::vector<StoredWork> clones;
+  for (const store::Record& record : listing.records) {
+    absl::StatusOr<Work> work = Parse(record);
+    // Nobody goes on with one that is damaged.
+    if (!work.ok()) continue;
+    if (work->has_target() && work->volume_uid() == volume_uid) {
+      clones.push_back({record.key, *std::move(work), record.revision});
+    }
+  }
+  return clones;
+}
+
 absl::StatusOr<std::set<std::string>> HeldVolumes(store::MetadataStore& store,
                                                   const std::string& project) {
-  store::Filter filter;
-  filter.kind = kVolumeWork;
-  filter.project = project.empty() ? "default" : project;
-  ASSIGN_OR_RETURN(const store::Listing listing, store.List(filter));
+  ASSIGN_OR_RETURN(const store::Listing listing, store.List(AllWorks(project)));
   std::set<std::string> held;
   for (const store::Record& record : listing.records) {
     ASSIGN_OR_RETURN(const Work work, Parse(record));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,11 @@ absl::StatusOr<std::optional<StoredWork>> FindWork(store::MetadataStore& store,
 
 // Durable. ABORTED if somebody else has changed it; a new one: if there is one.
 absl::Status SaveWork(store::MetadataStore& store, StoredWork& work);
+
+// The clones that are being made of the volume of that uid.
+absl::StatusOr<std::vector<StoredWork>> ClonesOf(store::MetadataStore& store,
+                                                 const std::string& project,
+                                                 const std::string& volume_uid);
 
 // Volumes of the project that no replica may mount now.
 absl::StatusOr<std::set<std::string>> HeldVolumes(store::MetadataStore& store,

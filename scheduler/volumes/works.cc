@@ -234,7 +234,7 @@ absl::StatusOr<Result> VolumeController::DoClone(StoredWork& work) {
   Say(work.work.token(), "copying");
   absl::Status made;
   if (work.work.snapshot().empty()) {
-    const OwnName own(*this, "clone");
+    const OwnName own(*this, source, "clone");
     made = ports_.volumes.Snapshot(source, own.name(), wanted).status();
     if (made.ok()) {
       made =

@@ -61,6 +61,11 @@ std::string LocalVolumes::SnapshotPath(absl::string_view id,
   return absl::StrCat(SnapshotsOf(id), "/", name);
 }
 
+// No id either, since those have no slash.
+std::string LocalVolumes::SnapshotsLock(absl::string_view id) {
+  return absl::StrCat(id, "/snapshots");
+}
+
 std::string LocalVolumes::StagePath(absl::string_view id,
                                     absl::string_view token) const {
   return absl::StrCat(staging_, "/", id, ".", token);
@@ -124,6 +129,7 @@ absl::Status LocalVolumes::CleanTrash() {
 
 absl::Status LocalVolumes::Delete(absl::string_view id) {
   RETURN_IF_ERROR(Check(id));
+  IdLocks::Hold unread(locks_, SnapshotsLock(id));
   IdLocks::Hold hold(locks_, id);
   RETURN_IF_ERROR(DropStageLocked(id));
   RETURN_IF_ERROR(Bury(SnapshotsOf(id), trash_));
@@ -211,6 +217,7 @@ absl::Status LocalVolumes::DeleteSnapshot(absl::string_view id,
                                           absl::string_view name) {
   RETURN_IF_ERROR(Check(id));
   RETURN_IF_ERROR(CheckVolumeId(name));
+  IdLocks::Hold unread(locks_, SnapshotsLock(id));
   IdLocks::Hold hold(locks_, id);
   return Remove(SnapshotPath(id, name));
 }
@@ -248,6 +255,9 @@ absl::StatusOr<VolumeInfo> LocalVolumes::Clone(absl::string_view source,
                                                absl::string_view snapshot,
                                                const VolumeSpec& target,
                                                const Wanted& wanted) {
+  // A copy takes files that vanish for normal: under it they must not. The
+  // source's own lock stays free, so that its containers can start.
+  IdLocks::Hold read(locks_, SnapshotsLock(source));
   ASSIGN_OR_RETURN(const std::unique_ptr<ContentView> from,
                    OpenSnapshot(source, snapshot));
   RETURN_IF_ERROR(Check(target.id));
@@ -268,11 +278,11 @@ absl::StatusOr<std::unique_ptr<ContentView>> LocalVolumes::Stage(
     const Wanted& wanted) {
   RETURN_IF_ERROR(CheckExists(id));
   RETURN_IF_ERROR(CheckVolumeId(token));
+  IdLocks::Hold hold(locks_, id);
   std::unique_ptr<ContentView> from;
   if (!snapshot.empty()) {
     ASSIGN_OR_RETURN(from, OpenSnapshot(id, snapshot));
   }
-  IdLocks::Hold hold(locks_, id);
   RETURN_IF_ERROR(DropStageLocked(id));
   ASSIGN_OR_RETURN(const std::string work, NewWork(id));
   absl::Status made;

@@ -59,6 +59,9 @@ class LocalVolumes final : public Volumes {
   std::string Path(absl::string_view id) const;
   std::string SnapshotsOf(absl::string_view id) const;
   std::string SnapshotPath(absl::string_view id, absl::string_view name) const;
+  // Held while snapshots of the volume are read without its lock, or removed;
+  // taken before any volume's lock.
+  static std::string SnapshotsLock(absl::string_view id);
   std::string StagePath(absl::string_view id, absl::string_view token) const;
   VolumeInfo InfoOf(absl::string_view id) const;
   absl::Status Check(absl::string_view id) const;

@@ -6,7 +6,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
+#include <thread>
 
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 
@@ -76,6 +81,47 @@ TEST_F(LocalVolumesTest, WhenDeleted_FollowsNoLink) {
   EXPECT_FALSE(fs::exists(info.path));
   EXPECT_TRUE(fs::exists(dir_ / "precious"));
   EXPECT_TRUE(fs::is_empty(dir_ / "volumes/.trash"));
+}
+
+// What is removed under a copy must not be missing from it.
+TEST_F(LocalVolumesTest, WhenItsSourceIsRemovedMeanwhile_ACloneIsWhole) {
+  constexpr int kFiles = 50;
+  const struct {
+    const char* what;
+    std::function<absl::Status()> remove;
+  } cases[] = {
+      {"snapshot", [&] { return volumes_.DeleteSnapshot("data", "s"); }},
+      {"volume", [&] { return volumes_.Delete("data"); }}};
+  ASSERT_OK(volumes_.Open());
+  for (const auto& c : cases) {
+    ASSERT_OK_AND_ASSIGN(VolumeInfo info, volumes_.Ensure({.id = "data"}));
+    for (int i = 0; i < kFiles; ++i) {
+      std::ofstream(absl::StrCat(info.path, "/", i)) << "text";
+    }
+    ASSERT_OK(volumes_.Snapshot("data", "s", nullptr));
+    absl::Notification removed;
+    std::thread remover;
+    const auto wanted = [&] {
+      if (remover.joinable()) return true;
+      remover = std::thread([&] {
+        EXPECT_OK(c.remove());
+        removed.Notify();
+      });
+      // It either waits for the copy, or does its harm now.
+      removed.WaitForNotificationWithTimeout(absl::Milliseconds(300));
+      return true;
+    };
+    const absl::StatusOr<VolumeInfo> made =
+        volumes_.Clone("data", "s", {.id = "copy"}, wanted);
+    ASSERT_TRUE(remover.joinable());
+    remover.join();
+    ASSERT_OK(made);
+    const fs::directory_iterator copied(made->path);
+    EXPECT_EQ(std::distance(begin(copied), end(copied)), kFiles) << c.what;
+    EXPECT_THAT(volumes_.Clone("data", "s", {.id = "late"}, nullptr).status(),
+                StatusIs(absl::StatusCode::kNotFound));
+    ASSERT_OK(volumes_.Delete("copy"));
+  }
 }
 
 TEST_F(LocalVolumesTest, WhenARemovalWasCutShort_OpenFinishesIt) {

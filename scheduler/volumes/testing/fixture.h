@@ -64,6 +64,13 @@ class VolumeControllerTest : public ::testing::Test {
     if (driver == v1::VolumeSpec::IMAGE) volume.mutable_spec()->set_size(1000);
     Put(object);
   }
+  void MarkDeleted(const std::string& name) {
+    v1::Object object;
+    *object.mutable_volume() = Get(name);
+    v1::Metadata& metadata = *object.mutable_volume()->mutable_metadata();
+    metadata.mutable_delete_time()->set_seconds(1);
+    Put(object);
+  }
   // A service with one live replica that mounts the volume.
   void PutUser(const std::string& volume,
                v1::ReplicaStatus::State state = v1::ReplicaStatus::RUNNING) {
