@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -29,6 +30,16 @@ constexpr char kBytesTag[] = "bytes=";
 // Quick commands; a repository on a dead network drive must not hold us.
 constexpr absl::Duration kQuick = absl::Minutes(2);
 
+// Of `restic backup`: a part could not be read, the rest was backed up.
+constexpr int kIncomplete = 3;
+
+// One name for each repository, however its path is written.
+std::string LockName(const Repository& repository) {
+  const std::string normal =
+      std::filesystem::path(repository.path + "/").lexically_normal();
+  return normal;
+}
+
 std::string OwnerTag(const std::string& owner) {
   return absl::StrCat(kOwnerTag, owner);
 }
@@ -53,6 +64,16 @@ std::string Complaint(absl::string_view errors) {
     if (!line.empty()) return std::string(line);
   }
   return "restic gives no reason";
+}
+
+// What `restic backup --json` could not read, as it says on standard error.
+std::string Unread(absl::string_view errors) {
+  for (absl::string_view line : absl::StrSplit(errors, '\n')) {
+    const Json json = Json::parse(line.begin(), line.end(), nullptr, false);
+    std::string item = Text(json, "item");
+    if (!item.empty()) return item;
+  }
+  return "a part of the volume";
 }
 
 absl::Status ToStatus(const Repository& repository, const std::string& verb,
@@ -115,6 +136,9 @@ std::optional<BackupInfo> ParseSnapshot(const Json& json) {
   return info;
 }
 
+// The command of a program of Command(): what follows its options.
+std::string VerbOf(const os::Program& program) { return program.args.at(5); }
+
 }  // namespace
 
 os::Program ResticBackups::Command(const Repository& repository,
@@ -132,22 +156,26 @@ os::Program ResticBackups::Command(const Repository& repository,
   return program;
 }
 
-absl::StatusOr<os::ProgramResult> ResticBackups::Run(
+absl::StatusOr<os::ProgramResult> ResticBackups::RunAny(
     const Repository& repository, const os::Program& program) const {
-  // The command: what follows the options above.
-  const std::string verb = program.args.at(5);
   if (repository.password.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        verb, " repository ", repository.path, ": its password is empty"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(VerbOf(program), " repository ", repository.path,
+                     ": its password is empty"));
   }
   absl::StatusOr<os::ProgramResult> result = os::RunProgram(program);
   if (absl::IsNotFound(result.status())) {
     return absl::FailedPreconditionError(
         "backups need the program restic: install the package restic");
   }
-  if (!result.ok()) return result.status();
-  if (result->exit_code != 0) return ToStatus(repository, verb, *result);
   return result;
+}
+
+absl::StatusOr<os::ProgramResult> ResticBackups::Run(
+    const Repository& repository, const os::Program& program) const {
+  ASSIGN_OR_RETURN(os::ProgramResult result, RunAny(repository, program));
+  if (result.exit_code == 0) return result;
+  return ToStatus(repository, VerbOf(program), result);
 }
 
 absl::Status ResticBackups::Unlock(const Repository& repository) const {
@@ -157,9 +185,14 @@ absl::Status ResticBackups::Unlock(const Repository& repository) const {
 }
 
 absl::Status ResticBackups::Prepare(const Repository& repository) {
-  os::Program look = Command(repository, {"cat", "config"});
+  os::Program look = Command(repository, {"cat", "config", "--no-lock"});
   look.timeout = kQuick;
-  const absl::Status found = Run(repository, look).status();
+  absl::Status found = Run(repository, look).status();
+  if (!absl::IsNotFound(found)) return found;
+  // Somebody else may be making it now.
+  ASSIGN_OR_RETURN(const RepositoryLocks::Hold hold,
+                   locks_.TakeAlone(LockName(repository), nullptr));
+  found = Run(repository, look).status();
   if (!absl::IsNotFound(found)) return found;
   os::Program init = Command(repository, {"init"});
   init.timeout = kQuick;
@@ -196,6 +229,12 @@ absl::StatusOr<BackupInfo> ResticBackups::Backup(
     const std::string& owner, int keep,
     const std::function<void(const BackupProgress&)>& on_progress,
     const Wanted& wanted) {
+  std::optional<RepositoryLocks::Hold> hold;
+  {
+    ASSIGN_OR_RETURN(RepositoryLocks::Hold shared,
+                     locks_.Share(LockName(repository), wanted));
+    hold.emplace(std::move(shared));
+  }
   RETURN_IF_ERROR(Unlock(repository));
   ASSIGN_OR_RETURN(const std::vector<BackupInfo> before,
                    List(repository, owner));
@@ -222,8 +261,15 @@ absl::StatusOr<BackupInfo> ResticBackups::Backup(
       on_progress({Number(json, "bytes_done"), Number(json, "total_bytes")});
     }
   };
-  RETURN_IF_ERROR(Run(repository, backup).status());
+  ASSIGN_OR_RETURN(const os::ProgramResult result, RunAny(repository, backup));
+  hold.reset();
+  if (result.exit_code == kIncomplete && !id.empty()) {
+    return Withdraw(repository, id, result.errors, wanted);
+  }
+  if (result.exit_code != 0) return ToStatus(repository, "backup", result);
   if (keep > 0) {
+    ASSIGN_OR_RETURN(const RepositoryLocks::Hold alone,
+                     locks_.TakeAlone(LockName(repository), wanted));
     os::Program forget =
         Command(repository, {"forget", "--tag", OwnerTag(owner), "--group-by",
                              "", "--keep-last", absl::StrCat(keep), "--prune"});
@@ -242,11 +288,33 @@ absl::StatusOr<BackupInfo> ResticBackups::Backup(
                                           " is not there afterwards"));
 }
 
+absl::Status ResticBackups::Withdraw(const Repository& repository,
+                                     const std::string& id,
+                                     const std::string& errors,
+                                     const Wanted& wanted) {
+  const std::string why = absl::StrCat("backup to repository ", repository.path,
+                                       ": cannot read ", Unread(errors));
+  const absl::StatusOr<RepositoryLocks::Hold> alone =
+      locks_.TakeAlone(LockName(repository), wanted);
+  absl::Status removed = alone.status();
+  if (removed.ok()) {
+    os::Program forget = Command(repository, {"forget", id});
+    forget.timeout = kQuick;
+    removed = Run(repository, forget).status();
+  }
+  if (removed.ok()) return absl::DataLossError(why);
+  return absl::DataLossError(absl::StrCat(
+      why, "; backup ", id, " lacks that and stays (", removed.message(),
+      "): remove it with `restic forget ", id, "`"));
+}
+
 absl::Status ResticBackups::Restore(const Repository& repository,
                                     const std::string& owner,
                                     const std::string& id,
                                     const std::string& parent,
                                     const Wanted& wanted) {
+  ASSIGN_OR_RETURN(const RepositoryLocks::Hold hold,
+                   locks_.Share(LockName(repository), wanted));
   RETURN_IF_ERROR(Unlock(repository));
   ASSIGN_OR_RETURN(const std::vector<BackupInfo> backups,
                    List(repository, owner));

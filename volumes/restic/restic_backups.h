@@ -7,12 +7,14 @@
 
 #include "os/program.h"
 #include "volumes/backup.h"
+#include "volumes/restic/repository_locks.h"
 
 namespace bulwark::volumes {
 
 // Runs the program restic (0.14 and later), which gets the password through a
 // pipe. Its own locks in the repository are taken away when it is ended, and
-// those of a killed one before the next run.
+// those of a killed one before the next run. Calls about one repository wait
+// for each other where restic's locks would refuse.
 class ResticBackups final : public Backups {
  public:
   // `work_dir`, which exists, takes its temporary files.
@@ -37,10 +39,18 @@ class ResticBackups final : public Backups {
   // OK only if it exits with 0.
   absl::StatusOr<os::ProgramResult> Run(const Repository& repository,
                                         const os::Program& program) const;
+  // Whatever it exits with.
+  absl::StatusOr<os::ProgramResult> RunAny(const Repository& repository,
+                                           const os::Program& program) const;
+  // Removes a backup that lacks what could not be read, and returns why it was
+  // none.
+  absl::Status Withdraw(const Repository& repository, const std::string& id,
+                        const std::string& errors, const Wanted& wanted);
   // Takes away locks whose owner is dead.
   absl::Status Unlock(const Repository& repository) const;
 
   const std::string work_dir_;
+  RepositoryLocks locks_;
 };
 
 }  // namespace bulwark::volumes

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -167,6 +168,51 @@ TEST_F(ResticBackupsTest, WhenTheTargetIsFull_SaysSoAndRecovers) {
   ASSERT_OK(Backup("default/a"));
   EXPECT_THAT(*backups_.List(repository_, "default/a"), SizeIs(1));
   ASSERT_OK(os::UnmountBelow(dir_ / "small"));
+}
+
+// restic makes a backup of the rest, and says so with its exit status.
+TEST_F(ResticBackupsTest, WhenAPartCannotBeRead_NoHalfBackupStays) {
+  ASSERT_OK(backups_.Prepare(repository_));
+  Write("whole");
+  ASSERT_OK_AND_ASSIGN(const BackupInfo good, Backup("default/a", 1));
+  Write("half");
+  const std::string bad = dir_ / "source/data/bad";
+  std::ofstream(bad) << "";
+  ASSERT_OK(os::Mount("/proc/self/mem", bad, "", MS_BIND, ""));
+  EXPECT_THAT(Backup("default/a", 1).status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("data/bad")));
+  ASSERT_OK(os::Unmount(bad));
+  ASSERT_OK_AND_ASSIGN(const std::vector<BackupInfo> all,
+                       backups_.List(repository_, "default/a"));
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0].id, good.id);
+  ASSERT_OK(Restore("default/a", ""));
+  EXPECT_EQ(Restored(), "whole");
+  EXPECT_THAT(Locks(), IsEmpty());
+}
+
+// restic itself refuses to remove backups while others are made.
+TEST_F(ResticBackupsTest, WhenSeveralAreMadeAtOnce_EachIsMadeAndKept) {
+  constexpr int kOwners = 3;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kOwners; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string owner = absl::StrCat("default/", i);
+      Repository repository = repository_;
+      if (i == 1) repository.path += "/";
+      EXPECT_OK(backups_.Prepare(repository));
+      for (int round = 0; round < 2; ++round) {
+        EXPECT_OK(backups_.Backup(repository, dir_ / "source", owner, 1,
+                                  nullptr, kWanted));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < kOwners; ++i) {
+    EXPECT_THAT(*backups_.List(repository_, absl::StrCat("default/", i)),
+                SizeIs(1));
+  }
+  EXPECT_THAT(Locks(), IsEmpty());
 }
 
 TEST_F(ResticBackupsTest, WhenNobodyWaits_EndsAndLeavesNoLock) {
