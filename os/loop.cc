@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -29,8 +30,8 @@ std::string SysFile(absl::string_view name, absl::string_view file) {
 }
 
 // A host without devtmpfs has no nodes for devices that are new.
-absl::StatusOr<std::string> NodeOf(int number, const std::string& node_dir) {
-  const std::string name = absl::StrCat("loop", number);
+absl::StatusOr<std::string> NodeOf(const std::string& name,
+                                   const std::string& node_dir) {
   const std::string usual = absl::StrCat("/dev/", name);
   struct stat info;
   if (stat(usual.c_str(), &info) == 0 && S_ISBLK(info.st_mode)) return usual;
@@ -49,6 +50,17 @@ absl::StatusOr<std::string> NodeOf(int number, const std::string& node_dir) {
     return ErrnoStatus("make device node", own);
   }
   return own;
+}
+
+// Asks the device itself, which knows the file whatever it is called. Nothing
+// if it cannot be asked.
+std::optional<bool> Has(const std::string& device, const struct stat& wanted) {
+  UniqueFd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  loop_info64 info = {};
+  if (!fd.ok() || ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) {
+    return std::nullopt;
+  }
+  return info.lo_inode == wanted.st_ino && info.lo_device == wanted.st_dev;
 }
 
 // EBUSY: somebody else was faster.
@@ -79,7 +91,8 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& file, bool read_only,
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
     if (number < 0) return ErrnoStatus("get a free loop device for", file);
-    ASSIGN_OR_RETURN(std::string path, NodeOf(number, node_dir));
+    ASSIGN_OR_RETURN(std::string path,
+                     NodeOf(absl::StrCat("loop", number), node_dir));
     UniqueFd device(open(path.c_str(), mode));
     if (!device.ok()) return ErrnoStatus("open", path);
     const int error = Configure(device.get(), backing.get(), read_only);
@@ -100,20 +113,24 @@ absl::StatusOr<std::string> LoopBackingFile(const std::string& device) {
   return file;
 }
 
-absl::StatusOr<std::string> FindLoop(const std::string& file) {
+absl::StatusOr<std::string> FindLoop(const std::string& file,
+                                     const std::string& node_dir) {
   struct stat wanted;
   if (stat(file.c_str(), &wanted) != 0) return ErrnoStatus("look at", file);
   ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDir("/sys/block"));
   for (const std::string& name : names) {
     // Only those in use have this.
     if (access(SysFile(name, "loop/backing_file").c_str(), F_OK) != 0) continue;
-    const std::string device = absl::StrCat("/dev/", name);
-    UniqueFd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
-    loop_info64 info = {};
-    if (!fd.ok() || ioctl(fd.get(), LOOP_GET_STATUS64, &info) != 0) continue;
-    if (info.lo_inode == wanted.st_ino && info.lo_device == wanted.st_dev) {
-      return device;
+    const absl::StatusOr<std::string> node = NodeOf(name, node_dir);
+    const std::string device = node.value_or(absl::StrCat("/dev/", name));
+    std::optional<bool> has;
+    if (node.ok()) has = Has(device, wanted);
+    // One that may not be opened here is known by its file's name.
+    if (!has.has_value()) {
+      const absl::StatusOr<std::string> backing = LoopBackingFile(device);
+      has = backing.ok() && *backing == file;
     }
+    if (*has) return device;
   }
   return std::string();
 }

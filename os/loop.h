@@ -29,8 +29,9 @@ absl::StatusOr<std::string> LoopBackingFile(const std::string& device);
 
 // The device that has `file` now, under whatever name; empty: none. A file
 // that is mounted must not be attached a second time: its two devices would
-// not know of each other's writes.
-absl::StatusOr<std::string> FindLoop(const std::string& file);
+// not know of each other's writes. `node_dir` as for AttachLoop().
+absl::StatusOr<std::string> FindLoop(const std::string& file,
+                                     const std::string& node_dir);
 
 // Tells the device that its file has grown.
 absl::Status RefreshLoopSize(const std::string& device);

@@ -194,13 +194,38 @@ TEST(LoopTest, WhenItsLastUserGoes_TheDeviceIsFree) {
     EXPECT_EQ(file, dir / "file");
     // Whatever the file is called by now.
     fs::rename(dir / "file", dir / "renamed");
-    ASSERT_OK_AND_ASSIGN(const std::string found, FindLoop(dir / "renamed"));
+    ASSERT_OK_AND_ASSIGN(const std::string found,
+                         FindLoop(dir / "renamed", dir.path()));
     EXPECT_EQ(found, path);
   }
-  ASSERT_OK_AND_ASSIGN(const std::string found, FindLoop(dir / "renamed"));
+  ASSERT_OK_AND_ASSIGN(const std::string found,
+                       FindLoop(dir / "renamed", dir.path()));
   EXPECT_EQ(found, "");
   EXPECT_THAT(AttachLoop(dir / "none", false, dir.path()).status(),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+// A host, or container, whose /dev shows no devices that are new.
+TEST(LoopTest, WhenDevHasNoNodes_ADeviceIsFoundAllTheSame) {
+  testing::TempDir dir;
+  UniqueFd fd(open((dir / "file").c_str(), O_RDWR | O_CREAT, 0600));
+  ASSERT_EQ(ftruncate(fd.get(), 1 << 20), 0);
+  struct stat control {};
+  ASSERT_EQ(stat("/dev/loop-control", &control), 0);
+  ASSERT_OK(Mount("none", "/dev", "tmpfs", 0, "mode=755"));
+  ASSERT_EQ(mknod("/dev/loop-control", S_IFCHR | 0600, control.st_rdev), 0);
+  {
+    ASSERT_OK_AND_ASSIGN(const LoopDevice loop,
+                         AttachLoop(dir / "file", false, dir.path()));
+    EXPECT_EQ(loop.path.rfind(dir.path(), 0), 0u) << loop.path;
+    ASSERT_OK_AND_ASSIGN(std::string found, FindLoop(dir / "file", dir.path()));
+    EXPECT_EQ(found, loop.path);
+    // Where no node can be made, sysfs still names the file.
+    ASSERT_EQ(unlink(loop.path.c_str()), 0);
+    ASSERT_OK_AND_ASSIGN(found, FindLoop(dir / "file", dir / "none"));
+    EXPECT_NE(found, "");
+  }
+  EXPECT_OK(Unmount("/dev"));
 }
 
 class ProgramTest : public ::testing::Test {

@@ -191,13 +191,13 @@ absl::Status MountImage(const std::string& path, const std::string& mount_point,
   const unsigned long flags =
       MS_NOSUID | MS_NODEV | MS_NOATIME | (read_only ? MS_RDONLY : 0);
   const std::string options = read_only ? "noload" : "errors=remount-ro";
-  ASSIGN_OR_RETURN(const std::string alive, os::FindLoop(path));
+  ASSIGN_OR_RETURN(const std::string alive, os::FindLoop(path, node_dir));
   if (!alive.empty()) {
     const absl::Status joined =
         os::Mount(alive, mount_point, "ext4", flags, options);
     if (joined.ok()) return joined;
     // Its last user may have gone just now.
-    ASSIGN_OR_RETURN(const std::string still, os::FindLoop(path));
+    ASSIGN_OR_RETURN(const std::string still, os::FindLoop(path, node_dir));
     if (!still.empty()) return joined;
   }
   ASSIGN_OR_RETURN(const os::LoopDevice loop,
@@ -205,8 +205,9 @@ absl::Status MountImage(const std::string& path, const std::string& mount_point,
   return os::Mount(loop.path, mount_point, "ext4", flags, options);
 }
 
-absl::StatusOr<bool> IsInUse(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string device, os::FindLoop(path));
+absl::StatusOr<bool> IsInUse(const std::string& path,
+                             const std::string& node_dir) {
+  ASSIGN_OR_RETURN(const std::string device, os::FindLoop(path, node_dir));
   return !device.empty();
 }
 

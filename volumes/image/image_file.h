@@ -43,7 +43,8 @@ absl::Status AllocateImage(const std::string& path, int64_t size);
 absl::Status CheckImage(const std::string& path);
 
 // Whether some mount of it is alive, here or in another namespace.
-absl::StatusOr<bool> IsInUse(const std::string& path);
+absl::StatusOr<bool> IsInUse(const std::string& path,
+                             const std::string& node_dir);
 
 // Mounts the image on a directory that is made for it; nothing if it is mounted
 // there already. FAILED_PRECONDITION if something else is. An image that lives

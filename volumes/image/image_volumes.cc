@@ -129,7 +129,7 @@ absl::Status ImageVolumes::MakeNew(const VolumeSpec& spec) {
 }
 
 absl::Status ImageVolumes::MountContent(absl::string_view id) {
-  ASSIGN_OR_RETURN(const bool in_use, IsInUse(ImagePath(id)));
+  ASSIGN_OR_RETURN(const bool in_use, IsInUse(ImagePath(id), views_));
   if (!in_use) RETURN_IF_ERROR(CheckImage(ImagePath(id)));
   return MountImage(ImagePath(id), MountPoint(id), false, views_);
 }
@@ -147,7 +147,7 @@ absl::StatusOr<bool> ImageVolumes::Grow(absl::string_view id) {
   ASSIGN_OR_RETURN(const std::string device, DeviceMountedAt(MountPoint(id)));
   ASSIGN_OR_RETURN(bool in_use, os::IsMountedElsewhere(device));
   if (in_use || !os::Unmount(MountPoint(id)).ok()) return false;
-  ASSIGN_OR_RETURN(in_use, IsInUse(path));
+  ASSIGN_OR_RETURN(in_use, IsInUse(path, views_));
   absl::Status status = in_use ? absl::OkStatus() : GrowUnmounted(path);
   status.Update(MountContent(id));
   RETURN_IF_ERROR(status);
