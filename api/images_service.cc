@@ -11,21 +11,27 @@
 #include "api/images_progress.h"
 #include "base/status.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::api {
 
 absl::StatusOr<std::vector<std::string>> DigestsInUse(
     store::MetadataStore& store) {
   std::set<std::string> digests;
-  ASSIGN_OR_RETURN(const store::ObjectListing revisions,
-                   store::ListObjects(store, "revision"));
+  ASSIGN_OR_RETURN(const store::ReadableListing revisions,
+                   store::ListReadable(store, "revision"));
+  ASSIGN_OR_RETURN(const store::ReadableListing replicas,
+                   store::ListReadable(store, "replica"));
+  // What runs stands in both: where one kind can be read, it is known.
+  if (!revisions.unreadable.empty() && !replicas.unreadable.empty()) {
+    return Annotate(replicas.unreadable.front().why,
+                    "find out which images are needed");
+  }
   for (const v1::Object& object : revisions.objects) {
     for (const auto& [image, digest] : object.revision().image_digests()) {
       digests.insert(digest);
     }
   }
-  ASSIGN_OR_RETURN(const store::ObjectListing replicas,
-                   store::ListObjects(store, "replica"));
   for (const v1::Object& object : replicas.objects) {
     for (const auto& container : object.replica().status().containers()) {
       if (!container.image_digest().empty()) {

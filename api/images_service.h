@@ -157,8 +157,8 @@ class ImagesService final : public v1::Images::Service {
   const Limits limits_;
 };
 
-// Digests that revisions or replicas need: their content stays. Errors are the
-// store's.
+// Digests that revisions or replicas need: their content stays. DATA_LOSS if
+// records of both cannot be read; other errors are the store's.
 absl::StatusOr<std::vector<std::string>> DigestsInUse(
     store::MetadataStore& store);
 

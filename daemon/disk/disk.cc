@@ -15,6 +15,7 @@
 #include "os/measure.h"
 #include "scheduler/names.h"
 #include "store/objects.h"
+#include "store/readable.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -89,12 +90,17 @@ std::vector<std::string> EndedContainers(
   return ended;
 }
 
-absl::StatusOr<std::vector<std::string>> Disk::NeededImages() {
+absl::StatusOr<std::vector<std::string>> Disk::NeededImages(bool for_good) {
   ASSIGN_OR_RETURN(std::vector<std::string> digests, api::DigestsInUse(store_));
   std::set<std::string> names;
   for (const char* kind : {"service", "job", "cron-job"}) {
-    ASSIGN_OR_RETURN(const store::ObjectListing listing,
-                     store::ListObjects(store_, kind));
+    ASSIGN_OR_RETURN(const store::ReadableListing listing,
+                     store::ListReadable(store_, kind));
+    if (for_good && !listing.unreadable.empty()) {
+      return Annotate(listing.unreadable.front().why,
+                      "remove images with a name (a record that cannot be read "
+                      "may need some; without --all the others go)");
+    }
     for (const v1::Object& object : listing.objects) {
       AddDeclaredOf(object.service().spec(), names);
       AddDeclared(object.service().spec().sidecars(), names);
@@ -112,8 +118,14 @@ absl::StatusOr<std::vector<std::string>> Disk::NeededImages() {
 absl::StatusOr<std::vector<std::string>> Disk::Ended() {
   // First the containers: a replica that is made later has none of these.
   const std::vector<engine::ContainerInfo> containers = engine_.List();
-  ASSIGN_OR_RETURN(const store::ObjectListing replicas,
-                   store::ListObjects(store_, "replica"));
+  ASSIGN_OR_RETURN(const store::ReadableListing replicas,
+                   store::ListReadable(store_, "replica"));
+  if (!replicas.unreadable.empty()) {
+    return Annotate(replicas.unreadable.front().why,
+                    "remove ended containers (a record that cannot be read may "
+                    "have some; --type images --type build-cache removes the "
+                    "rest)");
+  }
   return EndedContainers(containers, replicas.objects);
 }
 
@@ -122,16 +134,24 @@ std::string Disk::ContainerDir(const std::string& id) const {
 }
 
 absl::Status Disk::AddImages(v1::DiskUsageResponse& response) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> needed, NeededImages());
-  ASSIGN_OR_RETURN(const engine::ImagesUsage usage, images_.Usage(needed));
+  const absl::StatusOr<std::vector<std::string>> needed = NeededImages(false);
+  if (!needed.ok() && !absl::IsDataLoss(needed.status())) {
+    return needed.status();
+  }
+  ASSIGN_OR_RETURN(engine::ImagesUsage usage,
+                   images_.Usage(needed.value_or(std::vector<std::string>())));
+  // Nothing is removed while it is not known what is needed.
+  if (!needed.ok()) usage.images.reclaimable_bytes = 0;
   Add(response, "images", usage.images);
   Add(response, "build-cache", usage.build_cache);
   return absl::OkStatus();
 }
 
 absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> ended, Ended());
-  const std::set<std::string> removable(ended.begin(), ended.end());
+  const absl::StatusOr<std::vector<std::string>> ended = Ended();
+  if (!ended.ok() && !absl::IsDataLoss(ended.status())) return ended.status();
+  std::set<std::string> removable;
+  if (ended.ok()) removable.insert(ended->begin(), ended->end());
   engine::DiskShare layers, logs;
   for (const engine::ContainerInfo& info : engine_.List()) {
     const std::string dir = ContainerDir(info.id);
@@ -167,14 +187,20 @@ absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
 }
 
 absl::Status Disk::AddVolumes(v1::DiskUsageResponse& response) {
-  ASSIGN_OR_RETURN(const store::ObjectListing listing,
-                   store::ListObjects(store_, "volume"));
+  ASSIGN_OR_RETURN(const store::ReadableListing listing,
+                   store::ListReadable(store_, "volume"));
+  std::map<std::string, int64_t> measured;  // bytes by uid
+  for (const v1::Object& object : listing.objects) {
+    measured[object.volume().metadata().uid()] =
+        object.volume().status().used_bytes();
+  }
   engine::DiskShare share;
   int64_t snapshots = 0, snapshot_bytes = 0;
   for (const volumes::VolumeInfo& info : volumes_.List()) {
     ++share.count;
-    ASSIGN_OR_RETURN(const volumes::Usage usage, volumes_.GetUsage(info.id));
-    share.bytes += usage.used_bytes;
+    const absl::StatusOr<volumes::Usage> usage = volumes_.GetUsage(info.id);
+    // One that is damaged, or that goes just now, hides no others.
+    share.bytes += usage.ok() ? usage->used_bytes : measured[info.id];
   }
   for (const v1::Object& object : listing.objects) {
     const v1::VolumeStatus& status = object.volume().status();
@@ -225,7 +251,7 @@ absl::StatusOr<int64_t> Disk::PruneImages(const v1::PruneRequest& request,
   prune.build_cache = Wants(request, "build-cache");
   prune.dry_run = request.validate_only();
   if (!prune.images && !prune.build_cache) return int64_t{0};
-  ASSIGN_OR_RETURN(prune.in_use, NeededImages());
+  ASSIGN_OR_RETURN(prune.in_use, NeededImages(request.all()));
   ASSIGN_OR_RETURN(const engine::PruneImagesResult result,
                    images_.Prune(prune));
   for (const std::string& what : result.removed) response.add_removed(what);
@@ -286,7 +312,7 @@ absl::StatusOr<Collected> Disk::Collect(const Watermarks& marks) {
   for (engine::PruneImagesRequest* request : {&nameless, &cache, &named}) {
     if (request != &nameless && enough()) break;
     // Anew each time: what was needed by nothing may be by now.
-    ASSIGN_OR_RETURN(request->in_use, NeededImages());
+    ASSIGN_OR_RETURN(request->in_use, NeededImages(false));
     request->min_unused = kMinUnused;
     if (request != &cache) request->enough = enough;
     ASSIGN_OR_RETURN(const engine::PruneImagesResult pruned,

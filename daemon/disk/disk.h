@@ -68,8 +68,11 @@ class Disk {
   void SetUsedPercent(UsedPercent used) { used_percent_ = std::move(used); }
 
  private:
-  // Digests of images that something declared or running needs.
-  absl::StatusOr<std::vector<std::string>> NeededImages();
+  // Digests of images that something declared or running needs. DATA_LOSS if
+  // they are not all known. What cannot be read and does not run counts only if
+  // what is removed may be lost for good.
+  absl::StatusOr<std::vector<std::string>> NeededImages(bool for_good);
+  // DATA_LOSS if a replica's record cannot be read.
   absl::StatusOr<std::vector<std::string>> Ended();
   std::string ContainerDir(const std::string& id) const;
   absl::Status AddImages(v1::DiskUsageResponse& response);

@@ -15,7 +15,9 @@ namespace bulwark::daemon {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::StatusIs;
 using ::testing::UnorderedElementsAre;
 
 class DiskTest : public ::testing::Test {
@@ -24,6 +26,12 @@ class DiskTest : public ::testing::Test {
     store::Batch batch;
     batch.Put(store::KeyOf(object), store::Encode(object));
     ASSERT_OK(store_.Commit(batch).status());
+  }
+  void Spoil(const std::string& kind, const std::string& name) {
+    ASSERT_OK(store_
+                  .Commit(store::Batch().Put(
+                      store::ObjectKey(kind, "default", name), "\xff\xff no"))
+                  .status());
   }
   void PutReplica(const std::string& uid, v1::ReplicaStatus::State state) {
     v1::Object object;
@@ -145,6 +153,75 @@ TEST_F(DiskTest, WhenPruned_KeepsWhatRevisionsReplicasAndServicesNeed) {
   EXPECT_EQ(estimate_, 1000);
   EXPECT_THAT(Prune({"images"}, true), ElementsAre("image idle"));
   EXPECT_EQ(images_.List().size(), 4u);
+}
+
+TEST_F(DiskTest, WhenAVolumeCannotBeMeasured_CountsWhatItHeldLast) {
+  v1::Object object;
+  object.mutable_volume()->mutable_metadata()->set_name("data");
+  object.mutable_volume()->mutable_metadata()->set_uid("v1");
+  object.mutable_volume()->mutable_status()->set_used_bytes(700);
+  Put(object);
+  ASSERT_OK(volumes_.Ensure({.id = "v1"}).status());
+  ASSERT_OK(volumes_.Ensure({.id = "v2"}).status());
+  volumes::Usage usage;
+  usage.used_bytes = 50;
+  volumes_.SetUsage("v2", usage);
+  volumes_.FailUsage("v1", absl::FailedPreconditionError("not mounted"));
+  ASSERT_OK_AND_ASSIGN(const v1::DiskUsageResponse response, disk_.Usage());
+  for (const v1::DiskUsageItem& item : response.items()) {
+    if (item.type() != "volumes") continue;
+    EXPECT_EQ(item.count(), 2);
+    EXPECT_EQ(item.size_bytes(), 750);
+  }
+}
+
+// One record that means nothing does not let the disk fill.
+TEST_F(DiskTest, WhenARecordCannotBeRead_TheRestIsCountedAndRemoved) {
+  for (const char* kind : {"service", "job", "cron-job", "volume"}) {
+    Spoil(kind, "bad");
+  }
+  Pull("idle");
+  ASSERT_OK(disk_.Usage().status());
+  EXPECT_THAT(Prune({"images", "build-cache", "containers"}), IsEmpty());
+  // What the bad ones need may be nowhere else.
+  v1::PruneRequest request;
+  request.add_types("images");
+  request.set_all(true);
+  EXPECT_THAT(disk_.Prune(request).status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--all")));
+  EXPECT_EQ(images_.List().size(), 1u);
+  // This can be pulled again.
+  disk_.SetUsedPercent([] { return 99; });
+  ASSERT_OK_AND_ASSIGN(const Collected collected, disk_.Collect({85, 80}));
+  EXPECT_EQ(collected.removed.size(), 1u);
+}
+
+TEST_F(DiskTest, WhenAReplicaCannotBeRead_WhatItMayHaveStays) {
+  StartContainer("gone-a", "gone");
+  ASSERT_OK(engine_.Exit("gone-a", 1));
+  const std::string kept = Pull("of-revision");
+  v1::Object revision;
+  revision.mutable_revision()->mutable_metadata()->set_name("web-1");
+  (*revision.mutable_revision()->mutable_image_digests())["x"] = kept;
+  Put(revision);
+  Spoil("replica", "bad");
+  ASSERT_OK(disk_.Usage().status());
+  v1::PruneRequest request;
+  request.add_types("containers");
+  EXPECT_THAT(disk_.Prune(request).status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--type")));
+  EXPECT_EQ(engine_.List().size(), 1u);
+  disk_.SetUsedPercent([] { return 99; });
+  Pull("idle");
+  ASSERT_OK_AND_ASSIGN(const Collected collected, disk_.Collect({85, 80}));
+  EXPECT_EQ(collected.removed.size(), 1u);
+  EXPECT_EQ(images_.List().size(), 1u);
+  // What runs may be known to nobody now.
+  Spoil("revision", "web-1");
+  ASSERT_OK(disk_.Usage().status());
+  EXPECT_THAT(disk_.Collect({85, 80}).status(),
+              StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(images_.List().size(), 1u);
 }
 
 TEST_F(DiskTest, WhenTheDiskIsNotTooFull_NothingIsCollected) {

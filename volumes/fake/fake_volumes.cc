@@ -66,6 +66,13 @@ void FakeVolumes::SetUsage(absl::string_view id, Usage usage) {
   it->second.usage = usage;
 }
 
+void FakeVolumes::FailUsage(absl::string_view id, absl::Status why) {
+  absl::MutexLock lock(&mu_);
+  auto it = volumes_.find(id);
+  CHECK(it != volumes_.end());
+  it->second.usage_error = std::move(why);
+}
+
 std::optional<VolumeSpec> FakeVolumes::SpecOf(absl::string_view id) {
   absl::MutexLock lock(&mu_);
   auto it = volumes_.find(id);
@@ -150,6 +157,7 @@ std::vector<VolumeInfo> FakeVolumes::List() {
 absl::StatusOr<Usage> FakeVolumes::GetUsage(absl::string_view id) {
   absl::MutexLock lock(&mu_);
   ASSIGN_OR_RETURN(Volume * volume, Find(id));
+  RETURN_IF_ERROR(volume->usage_error);
   return volume->usage;
 }
 

@@ -31,6 +31,8 @@ class FakeVolumes final : public Volumes {
   void FillStage(absl::string_view id, std::string content);
   // What GetUsage() says of it.
   void SetUsage(absl::string_view id, Usage usage);
+  // Or that it cannot be measured.
+  void FailUsage(absl::string_view id, absl::Status why);
   std::optional<VolumeSpec> SpecOf(absl::string_view id);
   bool HasStage(absl::string_view id);
 
@@ -73,6 +75,7 @@ class FakeVolumes final : public Volumes {
     std::vector<Kept> snapshots;
     std::optional<Staged> stage;
     Usage usage;
+    absl::Status usage_error;
   };
 
   absl::Status Begin(absl::string_view id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
