@@ -50,7 +50,8 @@ void PlanRelease(const std::vector<v1::Replica>& replicas,
 }  // namespace
 
 ReapPlan PlanReap(const v1::Service* service,
-                  const std::vector<v1::Replica>& replicas, absl::Time now) {
+                  const std::vector<v1::Replica>& replicas, absl::Time now,
+                  std::optional<int> scaled) {
   ReapPlan plan;
   std::map<int, std::vector<const v1::Replica*>> failed;  // by slot
   for (const v1::Replica& r : replicas) {
@@ -63,7 +64,7 @@ ReapPlan PlanReap(const v1::Service* service,
     }
   }
   if (service == nullptr) return plan;
-  const RolloutSettings settings = SettingsOf(*service);
+  const RolloutSettings settings = SettingsOf(*service, nullptr, scaled);
   for (auto& [slot, list] : failed) {
     std::sort(list.begin(), list.end(),
               [](const v1::Replica* a, const v1::Replica* b) {

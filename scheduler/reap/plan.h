@@ -2,6 +2,7 @@
 #ifndef SCHEDULER_REAP_PLAN_H_
 #define SCHEDULER_REAP_PLAN_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,10 @@ struct ReapPlan {
 // the slot is its. With the service everything goes. A replacement takes the
 // lowest free slot, at times another than that of the replica which it
 // replaces: what nobody comes back for would keep addresses from those who need
-// them.
+// them. `scaled`: the count that the autoscaler has recorded (SettingsOf()).
 ReapPlan PlanReap(const v1::Service* service,
-                  const std::vector<v1::Replica>& replicas, absl::Time now);
+                  const std::vector<v1::Replica>& replicas, absl::Time now,
+                  std::optional<int> scaled = std::nullopt);
 
 // Executions kept of each outcome while the job exists, for their logs.
 inline constexpr int kKeptExecutions = 5;

@@ -134,6 +134,25 @@ TEST(PlanReapTest, WhenNobodyComesBackToASlot_ItsAddressIsReleased) {
               UnorderedElementsAre("a"));
 }
 
+// Its replacement waits for the back-off, and comes to the same slot.
+TEST(PlanReapTest, WhenScaledByTheAutoscaler_ItsSlotsKeepTheirAddresses) {
+  v1::Service web = Web();
+  web.mutable_spec()->mutable_autoscale()->set_min_replicas(1);
+  web.mutable_spec()->mutable_autoscale()->set_max_replicas(5);
+  std::vector<v1::Replica> replicas;
+  for (int slot = 0; slot < 4; ++slot) {
+    replicas.push_back(
+        WithAddress(Ended(absl::StrCat("r", slot), slot, absl::Minutes(1),
+                          v1::ReplicaStatus::RUNNING)));
+  }
+  replicas.push_back(WithAddress(Ended("failed", 4, absl::Seconds(1))));
+  EXPECT_THAT(PlanReap(&web, replicas, kNow, 5).release, IsEmpty());
+  EXPECT_THAT(PlanReap(&web, replicas, kNow, 4).release,
+              UnorderedElementsAre("failed"));
+  EXPECT_THAT(PlanReap(&web, replicas, kNow).release,
+              UnorderedElementsAre("failed"));
+}
+
 TEST(PlanReapTest, WhenTheServiceGoes_EverythingThatEndedGoes) {
   v1::Service web = Web();
   SetTime(web.mutable_metadata()->mutable_delete_time(), kNow);

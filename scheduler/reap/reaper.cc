@@ -88,8 +88,10 @@ absl::StatusOr<ReapPlan> Reaper::Plan(const store::Key& owner,
                          replicas);
   }
   ASSIGN_OR_RETURN(replicas, ListReplicas(store_, owner.project, owner.name));
-  return PlanReap(object.has_value() ? &object->service() : nullptr, replicas,
-                  clock_.Now());
+  if (!object.has_value()) return PlanReap(nullptr, replicas, clock_.Now());
+  ASSIGN_OR_RETURN(const std::optional<v1::Scale> scale,
+                   FindScale(store_, object->service()));
+  return PlanReap(&object->service(), replicas, clock_.Now(), CountOf(scale));
 }
 
 absl::StatusOr<Result> Reaper::Reconcile(const std::string& key) {
