@@ -1,8 +1,11 @@
 #include "api/validate_writers.h"
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,26 +17,103 @@ namespace {
 
 using Entry = World::Entry;
 
-// The volumes that a service's containers share.
-std::set<store::Key> SharedVolumes(const v1::Service& service) {
+using Containers = google::protobuf::RepeatedPtrField<v1::Container>;
+using Dependencies = google::protobuf::RepeatedPtrField<v1::Dependency>;
+
+const v1::JobSpec& JobSpecOf(const v1::Object& object) {
+  return object.has_job() ? object.job().spec()
+                          : object.cron_job().spec().job();
+}
+
+bool IsUser(const v1::Object& object) {
+  if (object.has_service() || object.has_cron_job()) return true;
+  // The jobs of a cron job are counted as that.
+  if (!object.has_job() || object.job().metadata().has_owner()) return false;
+  const auto& conditions = object.job().status().conditions();
+  return std::none_of(
+      conditions.begin(), conditions.end(), [](const v1::Condition& c) {
+        return (c.type() == "Complete" || c.type() == "Failed") &&
+               c.status() == v1::Condition::TRUE;
+      });
+}
+
+// The volumes that the containers of a service or job share.
+std::set<store::Key> SharedVolumes(const v1::Object& object) {
+  std::vector<const Containers*> lists;
+  if (object.has_service()) {
+    const v1::ServiceSpec& spec = object.service().spec();
+    lists = {&spec.containers(), &spec.init_containers(), &spec.sidecars()};
+  } else {
+    const v1::JobSpec& spec = JobSpecOf(object);
+    lists = {&spec.containers(), &spec.init_containers()};
+  }
   std::set<store::Key> keys;
-  const v1::ServiceSpec& spec = service.spec();
-  for (const auto* list :
-       {&spec.containers(), &spec.init_containers(), &spec.sidecars()}) {
+  for (const Containers* list : lists) {
     for (const v1::Container& container : *list) {
       for (const v1::VolumeMount& mount : container.volumes()) {
         if (mount.volume().empty() || mount.per_replica()) continue;
-        keys.insert(store::ObjectKey("volume", service.metadata().project(),
-                                     mount.volume()));
+        keys.insert(store::ObjectKey(
+            "volume", store::MetadataOf(object).project(), mount.volume()));
       }
     }
   }
   return keys;
 }
 
-int MostReplicas(const v1::ServiceSpec& spec) {
-  if (spec.has_autoscale()) return spec.autoscale().max_replicas();
-  return spec.has_replicas() ? spec.replicas() : 1;
+// Where an object says that several of it may run at once.
+struct Several {
+  const char* field;
+  std::string what;  // "2 replicas"
+  const char* help;
+};
+
+std::optional<Several> SeveralOf(const v1::ServiceSpec& spec) {
+  const bool scaled = spec.has_autoscale();
+  const int most = scaled                ? spec.autoscale().max_replicas()
+                   : spec.has_replicas() ? spec.replicas()
+                                         : 1;
+  if (most <= 1) return std::nullopt;
+  return Several{scaled ? "spec.autoscale.maxReplicas" : "spec.replicas",
+                 absl::StrCat(most, " replicas"),
+                 "declare one replica, mount it with `perReplica: true`, or "
+                 "declare the volume with `access: shared`"};
+}
+
+std::optional<Several> SeveralOf(const v1::Object& object) {
+  if (object.has_service()) return SeveralOf(object.service().spec());
+  const v1::JobSpec& spec = JobSpecOf(object);
+  const int most = std::min(std::max(1, spec.parallelism()),
+                            std::max(1, spec.completions()));
+  if (most > 1) {
+    return Several{
+        object.has_job() ? "spec.parallelism" : "spec.job.parallelism",
+        absl::StrCat(most, " executions"),
+        "declare a parallelism of 1, or the volume with `access: shared`"};
+  }
+  if (!object.has_cron_job()) return std::nullopt;
+  const auto concurrency = object.cron_job().spec().concurrency();
+  if (concurrency == v1::CronJobSpec::FORBID ||
+      concurrency == v1::CronJobSpec::REPLACE) {
+    return std::nullopt;
+  }
+  return Several{"spec.concurrency", "jobs of several times",
+                 "declare `concurrency: forbid` or `replace`, or the volume "
+                 "with `access: shared`"};
+}
+
+const Dependencies& DependenciesOf(const v1::Object& object) {
+  return object.has_service() ? object.service().spec().depends_on()
+                              : JobSpecOf(object).depends_on();
+}
+
+// Whether `later` begins only when the job `earlier` has ended.
+bool WaitsFor(const v1::Object& later, const v1::Object& earlier) {
+  if (!earlier.has_job()) return false;
+  const Dependencies& all = DependenciesOf(later);
+  return std::any_of(all.begin(), all.end(), [&](const v1::Dependency& d) {
+    return d.condition() == v1::Dependency::COMPLETED &&
+           d.service() == earlier.job().metadata().name();
+  });
 }
 
 class Writers {
@@ -47,8 +127,8 @@ class Writers {
       }
     }
     for (const Entry& entry : world.entries) {
-      if (!entry.object->has_service()) continue;
-      for (const store::Key& key : SharedVolumes(entry.object->service())) {
+      if (!IsUser(*entry.object)) continue;
+      for (const store::Key& key : SharedVolumes(*entry.object)) {
         if (single_.count(key) > 0) users_[key].push_back(&entry);
       }
     }
@@ -57,60 +137,67 @@ class Writers {
   void Run() {
     for (const auto& [key, users] : users_) {
       const Entry& volume = *single_.at(key);
-      for (const Entry* user : users) CheckReplicas(volume, *user);
-      if (users.size() > 1) CheckAlone(volume, users);
+      for (const Entry* user : users) CheckSeveral(volume, *user);
+      CheckAlone(volume, users);
     }
   }
 
  private:
-  void CheckReplicas(const Entry& volume, const Entry& user) {
-    const v1::ServiceSpec& spec = user.object->service().spec();
-    if (MostReplicas(spec) <= 1) return;
+  void CheckSeveral(const Entry& volume, const Entry& user) {
+    const std::optional<Several> several = SeveralOf(*user.object);
+    if (!several.has_value()) return;
     const std::string& name = volume.object->volume().metadata().name();
     if (user.index >= 0) {
       report_.SetObject(user.index);
-      report_.Refuse(
-          spec.has_autoscale() ? "spec.autoscale.maxReplicas" : "spec.replicas",
-          absl::StrCat("volume ", name, " is for one writer, and ",
-                       MostReplicas(spec), " replicas would mount it"),
-          "declare one replica, mount it with `perReplica: true`, or declare "
-          "the volume with `access: shared`");
+      report_.Refuse(several->field,
+                     absl::StrCat("volume ", name, " is for one writer, and ",
+                                  several->what, " would mount it"),
+                     several->help);
     } else if (volume.index >= 0) {
       report_.SetObject(volume.index);
-      report_.Refuse("spec.access",
-                     absl::StrCat(NameOf(*user.object), " mounts it with ",
-                                  MostReplicas(spec), " replicas"),
-                     "scale that service to one replica first");
+      report_.Refuse(
+          "spec.access",
+          absl::StrCat(NameOf(*user.object), " mounts it with ", several->what),
+          "let no more than one of it run first");
     }
   }
 
-  // The last one of the request is told; of none, the volume.
+  // Two that may mount it at the same time: of the request's the later one is
+  // told, of none the volume.
   void CheckAlone(const Entry& volume, const std::vector<const Entry*>& users) {
-    const Entry* told = nullptr;
-    for (const Entry* user : users) {
-      if (user->index >= 0 && (told == nullptr || told->index < user->index)) {
-        told = user;
-      }
-    }
     const std::string& name = volume.object->volume().metadata().name();
-    for (const Entry* other : users) {
-      if (other == told) continue;
-      if (told != nullptr) {
-        report_.SetObject(told->index);
-        report_.Refuse("spec.containers",
-                       absl::StrCat("volume ", name, " is for one writer, and ",
-                                    NameOf(*other->object), " mounts it"),
-                       "use another volume, or declare this one with "
-                       "`access: shared`");
+    for (size_t i = 0; i < users.size(); ++i) {
+      for (size_t j = 0; j < i; ++j) {
+        const Entry* told = users[i];
+        const Entry* other = users[j];
+        if (WaitsFor(*told->object, *other->object) ||
+            WaitsFor(*other->object, *told->object)) {
+          continue;
+        }
+        if (told->index < other->index) std::swap(told, other);
+        if (told->index >= 0) {
+          report_.SetObject(told->index);
+          report_.Refuse(
+              told->object->has_cron_job() ? "spec.job.containers"
+                                           : "spec.containers",
+              absl::StrCat("volume ", name, " is for one writer, and ",
+                           NameOf(*other->object), " mounts it"),
+              told->object->has_service() && other->object->has_service()
+                  ? "use another volume, or declare this one with "
+                    "`access: shared`"
+                  : "use another volume, let it wait for the end of a job "
+                    "(dependsOn with `completed`), or declare this one with "
+                    "`access: shared`");
+          return;
+        }
+        if (volume.index < 0) continue;
+        report_.SetObject(volume.index);
+        report_.Refuse("spec.access",
+                       absl::StrCat(NameOf(*other->object), " and ",
+                                    NameOf(*told->object), " mount it"),
+                       "let only one of them mount it first");
         return;
       }
-      if (volume.index < 0) return;
-      report_.SetObject(volume.index);
-      report_.Refuse("spec.access",
-                     absl::StrCat(NameOf(*users[0]->object), " and ",
-                                  NameOf(*users[1]->object), " mount it"),
-                     "let only one service mount it first");
-      return;
     }
   }
 
