@@ -85,11 +85,19 @@ absl::StatusOr<std::map<std::string, std::string>> ParseLabels(
   return labels;
 }
 
+bool IsOfTheHost(const Kind& kind) {
+  return kind.api_name == "project" || kind.api_name == "node";
+}
+
+std::string ProjectFor(const Context& context, const Kind& kind) {
+  return IsOfTheHost(kind) ? "default" : context.ProjectOrDefault();
+}
+
 absl::StatusOr<v1::Object> GetObject(Context& context, const Kind& kind,
                                      const std::string& name) {
   v1::GetRequest request;
   request.set_kind(kind.api_name);
-  request.set_project(context.ProjectOrDefault());
+  request.set_project(ProjectFor(context, kind));
   request.set_name(name);
   return context.client().Get(request);
 }
@@ -98,7 +106,7 @@ absl::StatusOr<Listing> ListObjects(Context& context, const Kind& kind,
                                     const ListOptions& options) {
   v1::ListRequest request;
   request.set_kind(kind.api_name);
-  request.set_project(options.all_projects ? "*" : context.ProjectOrDefault());
+  request.set_project(options.all_projects ? "*" : ProjectFor(context, kind));
   request.mutable_labels()->insert(options.labels.begin(),
                                    options.labels.end());
   request.set_service(options.service);

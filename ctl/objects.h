@@ -36,6 +36,12 @@ absl::StatusOr<std::string> NameOfKind(absl::string_view word,
 absl::StatusOr<std::map<std::string, std::string>> ParseLabels(
     const std::vector<std::string>& flags);
 
+// Objects of the kind belong to no project: projects themselves, and nodes.
+bool IsOfTheHost(const manifest::Kind& kind);
+
+// Where objects of the kind are found: --project, unless they belong to none.
+std::string ProjectFor(const Context& context, const manifest::Kind& kind);
+
 absl::StatusOr<v1::Object> GetObject(Context& context,
                                      const manifest::Kind& kind,
                                      const std::string& name);

@@ -99,6 +99,22 @@ TEST_F(CtlTest, PruneSaysWhatWentAndHowMuchThatFreed) {
   EXPECT_EQ(Ctl({"system"}), kExitUsage);
 }
 
+TEST_F(CtlTest, WhenAKindBelongsToNoProject_TheProjectDoesNotMatter) {
+  v1::Object object;
+  object.mutable_project()->mutable_metadata()->set_name("shop");
+  server_.Put(object);
+  EXPECT_EQ(Ctl({"-p", "shop", "get", "projects"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("shop"));
+  EXPECT_EQ(Ctl({"-p", "shop", "get", "project", "shop", "-o", "manifest"}),
+            kExitOk);
+  EXPECT_THAT(out_, HasSubstr("kind: Project"));
+  EXPECT_EQ(Ctl({"-p", "shop", "get", "nodes"}), kExitOk);
+  EXPECT_EQ(err_, "no nodes\n");
+  EXPECT_EQ(Ctl({"-p", "shop", "describe", "project", "shop"}), kExitOk);
+  EXPECT_EQ(Ctl({"-p", "shop", "delete", "project", "shop"}), kExitOk) << err_;
+  EXPECT_FALSE(server_.Has("project", "shop"));
+}
+
 TEST_F(CtlTest, TheBootReportIsTheNodesCondition) {
   EXPECT_EQ(Ctl({"system", "boot-report"}), kExitError);  // no node yet
   v1::Object object;

@@ -62,7 +62,7 @@ absl::Status Collect(Context& context, const Flags& flags,
   for (const Target& target : targets) {
     v1::ObjectReference& reference = *request.add_objects();
     reference.set_kind(target.kind->api_name);
-    reference.set_project(context.ProjectOrDefault());
+    reference.set_project(ProjectFor(context, *target.kind));
     reference.set_name(target.name);
   }
   return absl::OkStatus();

@@ -49,7 +49,7 @@ absl::StatusOr<int> Watch(Context& context, const Flags& flags,
   ASSIGN_OR_RETURN(auto labels, ParseLabels(flags.labels));
   v1::WatchRequest request;
   request.set_kind(kind.api_name);
-  request.set_project(flags.all_projects ? "*" : context.ProjectOrDefault());
+  request.set_project(flags.all_projects ? "*" : ProjectFor(context, kind));
   request.mutable_labels()->insert(labels.begin(), labels.end());
   request.set_service(flags.service);
   request.set_name(name);
@@ -103,7 +103,7 @@ absl::StatusOr<int> List(Context& context, const Flags& flags, const Kind& kind,
   } else if (listing.objects.empty()) {
     context.io.Err(absl::StrCat(
         "no ", kind.plural,
-        flags.all_projects
+        flags.all_projects || IsOfTheHost(kind)
             ? std::string()
             : absl::StrCat(" in project ", context.ProjectOrDefault()),
         "\n"));

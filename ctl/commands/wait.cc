@@ -100,8 +100,9 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
       return UsageError(
           absl::StrCat("wait ", target.kind->api_name, ": give a name"));
     }
-    RETURN_IF_ERROR(WaitFor(context, *target.kind, context.ProjectOrDefault(),
-                            target.name, deadline, flags.quiet, judge));
+    RETURN_IF_ERROR(WaitFor(context, *target.kind,
+                            ProjectFor(context, *target.kind), target.name,
+                            deadline, flags.quiet, judge));
   }
   return kExitOk;
 }
