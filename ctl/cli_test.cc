@@ -253,6 +253,18 @@ TEST_F(CtlTest, WhenOneIsMissing_PrintsTheOthersAndFails) {
   EXPECT_EQ(err_, "no volumes in project default\n");
 }
 
+TEST_F(CtlTest, WhenWaitingForAMissingSecret_SaysWhich) {
+  v1::Object service = MakeService("web", 0, 1);
+  v1::Condition& condition =
+      *service.mutable_service()->mutable_status()->add_conditions();
+  condition.set_type("InputsReady");
+  condition.set_status(v1::Condition::FALSE);
+  condition.set_message("waits for secret db, which does not exist");
+  server_.Put(service);
+  EXPECT_EQ(Ctl({"wait", "service/web", "--timeout", "100ms"}), kExitTimeout);
+  EXPECT_THAT(err_, HasSubstr("0 available; waits for secret db"));
+}
+
 TEST_F(CtlTest, WhenWatching_PrintsChangesUntilTheTimeout) {
   server_.Put(MakeService("web", 0, 1));
   std::thread later([this] {
@@ -386,6 +398,15 @@ TEST_F(CtlTest, WhenVersionAndExplain_PrintThem) {
             "service.spec.rollout.maxSurge  <number>\n"
             "  Replicas above the declared count during a rollout. Default "
             "1.\n");
+  // Words of the API are said in a user's.
+  EXPECT_EQ(Ctl({"explain", "secret.spec.sealedValue"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("<text>, never given back\n  The value sealed"));
+  EXPECT_EQ(Ctl({"explain", "service.metadata.name"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("required, cannot change\n  Unique among"));
+  EXPECT_EQ(Ctl({"explain", "replica"}), kExitOk);
+  EXPECT_THAT(out_, HasSubstr("Replica  made by the server\n  One execution"));
+  EXPECT_EQ(Ctl({"explain", "secret"}), kExitOk);
+  EXPECT_THAT(out_, Not(HasSubstr("_ONLY")));
   EXPECT_EQ(Ctl({"explain", "service.spec.image"}), kExitOk);
   EXPECT_THAT(out_, HasSubstr("required"));
   EXPECT_EQ(Ctl({"explain", "service.spec.ports[0]"}), kExitOk);

@@ -77,9 +77,13 @@ Judgement JudgeService(const v1::Service& service) {
       absl::StrCat(status.updated_replicas(), " of ", desired, " updated, ",
                    status.ready_replicas(), " ready, ",
                    status.available_replicas(), " available");
+  const v1::Condition* inputs =
+      FindCondition(status.conditions(), "InputsReady");
   // The condition repeats the counts; what follows them is the cause.
   if (unresolved) {
     absl::StrAppend(&message, "; ", resolved->message());
+  } else if (inputs != nullptr && inputs->status() == v1::Condition::FALSE) {
+    absl::StrAppend(&message, "; ", inputs->message());
   } else if (closed) {
     absl::StrAppend(&message, "; ", ports->message());
   } else if (available != nullptr) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/descriptors.h"
@@ -65,7 +66,24 @@ class Comments {
       line = absl::StripAsciiWhitespace(line);
       if (!line.empty()) lines.emplace_back(line);
     }
-    return absl::StrJoin(lines, "\n");
+    return WithoutMarks(absl::StrJoin(lines, "\n"));
+  }
+
+  // Marks() says those words of the API, in a user's.
+  static std::string WithoutMarks(absl::string_view comment) {
+    absl::string_view rest = comment;
+    bool more = true;
+    while (more) {
+      more = false;
+      for (absl::string_view mark :
+           {"REQUIRED", "IMMUTABLE", "OUTPUT_ONLY", "INPUT_ONLY"}) {
+        if (!absl::ConsumePrefix(&rest, mark)) continue;
+        more = absl::ConsumePrefix(&rest, ", ");
+        absl::ConsumePrefix(&rest, ".");
+        break;
+      }
+    }
+    return std::string(absl::StripLeadingAsciiWhitespace(rest));
   }
 
   DescriptorPool pool_;
@@ -121,6 +139,9 @@ std::string Marks(const FieldDescriptor& field) {
   if (field.options().GetExtension(v1::immutable)) out += ", cannot change";
   if (field.options().GetExtension(v1::output_only)) {
     out += ", set by the server";
+  }
+  if (field.options().GetExtension(v1::input_only)) {
+    out += ", never given back";
   }
   return out;
 }
@@ -180,11 +201,13 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
   }
   std::string out;
   if (field == nullptr) {
-    absl::StrAppend(&out, kind->name, "\n");
+    absl::StrAppend(&out, kind->name,
+                    kind->declared ? "" : "  made by the server", "\n");
   } else {
     absl::StrAppend(&out, flags.path, "  <", TypeName(*field), ">",
                     Marks(*field), "\n");
-    absl::StrAppend(&out, Indent(comments.Of(*field), "  "));
+    const std::string comment = comments.Of(*field);
+    if (!comment.empty()) absl::StrAppend(&out, Indent(comment, "  "));
   }
   if (type != nullptr) {
     const std::string about = comments.Of(*type);

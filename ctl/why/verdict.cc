@@ -110,6 +110,15 @@ std::string Waiting(const WhyFacts& facts) {
   return "";
 }
 
+// The condition's message names what it waits for and the command for it.
+std::string InputsRemedy(const v1::Condition& inputs) {
+  return inputs.reason() == "Sealed"
+             ? "put the key file right, then ctl secret unseal; what runs goes "
+               "on"
+             : "make what is missing, or correct its name and apply again; "
+               "nothing is started before";
+}
+
 // A sentence about replicas that are not there, from the replicas themselves.
 std::string ReplicaCause(const WhyFacts& facts) {
   const v1::ServiceStatus& status = facts.service.status();
@@ -167,6 +176,7 @@ Verdict Judge(const WhyFacts& facts) {
   const v1::Replica* culprit = Culprit(facts);
   const v1::Condition* image = Find(facts, "ImageResolved");
   const v1::Condition* dependencies = Find(facts, "DependenciesReady");
+  const v1::Condition* inputs = Find(facts, "InputsReady");
   if (state == "Available") {
     verdict.well = true;
     verdict.cause = absl::StrCat(
@@ -191,6 +201,8 @@ Verdict Judge(const WhyFacts& facts) {
   } else if (dependencies != nullptr &&
              dependencies->status() == v1::Condition::FALSE) {
     verdict.remedy = Waiting(facts);
+  } else if (inputs != nullptr && inputs->status() == v1::Condition::FALSE) {
+    verdict.remedy = InputsRemedy(*inputs);
   } else if (state == "CrashLoop" && culprit != nullptr) {
     verdict.cause =
         verdict.cause.substr(0, verdict.cause.find("; last log lines:"));

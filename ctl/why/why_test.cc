@@ -210,6 +210,18 @@ TEST(WhyTest, TheVerdictSaysTheCauseAndWhatToDo) {
                      "pull shop:1.4: no such image");
        },
        "ImageNotFound", "no such image", "ctl pull shop:1.4"},
+      {"a missing secret",
+       [](World& w) {
+         w.Condition("InputsReady", false, "Missing",
+                     "waits for secret db, which does not exist");
+       },
+       "Missing", "waits for secret db", "make what is missing"},
+      {"sealed, while it runs",
+       [](World& w) {
+         w.Healthy().Condition("InputsReady", false, "Sealed",
+                               "the secrets are sealed: no key file");
+       },
+       "Sealed", "no key file", "ctl secret unseal"},
       {"credentials",
        [](World& w) {
          w.Condition("ImageResolved", false, "Unauthenticated",
