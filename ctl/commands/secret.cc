@@ -47,9 +47,11 @@ absl::StatusOr<int> Set(Context& context, const Flags& flags,
   ASSIGN_OR_RETURN(const v1::SetSecretResponse response,
                    context.client().SetSecret(request));
   const int64_t version = response.secret().status().version();
+  // A set may change labels alone, and so leave version 1.
+  const bool created = mode == v1::SetSecretRequest::CREATE;
   context.io.Out(absl::StrCat("secret ", name, " ",
                               !response.changed() ? "unchanged"
-                              : version == 1      ? "created"
+                              : created           ? "created"
                                                   : "changed",
                               " (version ", version, ")\n"));
   return kExitOk;
