@@ -352,6 +352,31 @@ TEST(DescribeTest, WhenARequestHoldsSecrets_TheyAreLeftOut) {
   EXPECT_EQ(Describe("m", alice, &apply).objects(0).name(), "key");
 }
 
+TEST(DescribeTest, WhenAValueChanges_ItsObjectIsReferredTo) {
+  v1::SetSecretRequest set;
+  set.set_project("shop");
+  set.set_name("key");
+  set.set_mode(v1::SetSecretRequest::UPDATE);
+  v1::AuditRecord record = Describe("m", v1::Identity(), &set);
+  ASSERT_EQ(record.objects_size(), 1);
+  EXPECT_EQ(record.objects(0).kind(), "secret");
+  EXPECT_EQ(record.objects(0).name(), "key");
+  EXPECT_EQ(record.objects(0).project(), "shop");
+  EXPECT_EQ(record.detail(), "set");
+
+  v1::RollbackValueRequest rollback;
+  rollback.set_kind("config");
+  rollback.set_name("app");
+  rollback.set_to_version(3);
+  record = Describe("m", v1::Identity(), &rollback);
+  ASSERT_EQ(record.objects_size(), 1);
+  EXPECT_EQ(record.objects(0).kind(), "config");
+  EXPECT_EQ(record.objects(0).name(), "app");
+  EXPECT_EQ(record.objects(0).project(), "default");
+  EXPECT_EQ(record.project(), "default");
+  EXPECT_EQ(record.detail(), "to version 3");
+}
+
 TEST(DescribeTest, WhenAnObjectIsNamed_ItIsReferredTo) {
   v1::ScaleRequest scale;
   scale.set_project("shop");

@@ -148,6 +148,17 @@ void AddReference(v1::ObjectReference reference, v1::AuditRecord& record) {
   }
 }
 
+// The secret or config that a call about values names.
+void AddValue(absl::string_view kind, const std::string& project,
+              const std::string& name, v1::AuditRecord& record) {
+  v1::ObjectReference reference;
+  reference.set_kind(std::string(kind));
+  reference.set_project(project);
+  reference.set_name(name);
+  AddReference(std::move(reference), record);
+  record.set_project(ProjectOr(project));
+}
+
 // The one project of all objects; empty if there are several.
 void SetProject(v1::AuditRecord& record) {
   std::set<std::string> projects;
@@ -208,6 +219,21 @@ v1::AuditRecord Describe(absl::string_view method, const v1::Identity& actor,
     SetProject(record);
     record.set_detail(absl::StrCat("objects ", r->objects_size(),
                                    r->validate_only() ? ", dry run" : ""));
+    return record;
+  }
+  // Their `name` says nothing of its kind.
+  if (const auto* r = DynamicCastToGenerated<v1::SetSecretRequest>(request)) {
+    AddValue("secret", r->project(), r->name(), record);
+    record.set_detail(r->mode() == v1::SetSecretRequest::CREATE ? "create"
+                                                                : "set");
+    return record;
+  }
+  if (const auto* r =
+          DynamicCastToGenerated<v1::RollbackValueRequest>(request)) {
+    AddValue(r->kind(), r->project(), r->name(), record);
+    record.set_detail(r->to_version() == 0
+                          ? "to the version before"
+                          : absl::StrCat("to version ", r->to_version()));
     return record;
   }
   Describer describer(record);
