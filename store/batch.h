@@ -62,6 +62,14 @@ class Batch {
     return *this;
   }
 
+  // For what may be acted on before it is known to last, since nothing that
+  // outlives the machine is done for it before AwaitDurable(): readers and
+  // watchers see it while the disk still works. Commit() waits all the same.
+  Batch& SeenEarly() {
+    seen_early_ = true;
+    return *this;
+  }
+
   // For what keeps running things running, stops them or makes room: accepted
   // on a disk that is too full for anything else.
   Batch& Essential() {
@@ -70,6 +78,7 @@ class Batch {
   }
 
   bool durable() const { return durable_; }
+  bool seen_early() const { return durable_ && seen_early_; }
   bool essential() const { return essential_; }
   bool empty() const { return items_.empty(); }
   const std::vector<Item>& items() const { return items_; }
@@ -77,6 +86,7 @@ class Batch {
  private:
   std::vector<Item> items_;
   bool durable_ = true;
+  bool seen_early_ = false;
   bool essential_ = false;
 };
 

@@ -149,9 +149,13 @@ absl::StatusOr<v1::Object> Decode(const Record& record) {
 }
 
 uint64_t RevisionOf(const v1::Object& object) {
+  return RevisionOf(MetadataOf(object));
+}
+
+uint64_t RevisionOf(const v1::Metadata& metadata) {
   uint64_t revision = 0;
   // Anything but a number matches no record, as a stale version does.
-  const std::string& text = MetadataOf(object).resource_version();
+  const std::string& text = metadata.resource_version();
   if (!text.empty() && !absl::SimpleAtoi(text, &revision)) return UINT64_MAX;
   return revision;
 }

@@ -46,6 +46,7 @@ absl::StatusOr<v1::Object> Decode(const Key& key, absl::string_view value,
 
 // The record's revision as Batch wants it: of metadata.resource_version, 0 (the
 // key must not exist) if that is empty.
+uint64_t RevisionOf(const v1::Metadata& metadata);
 uint64_t RevisionOf(const v1::Object& object);
 
 // One object. NOT_FOUND reads `get service shop/web: not found`.

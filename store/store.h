@@ -73,8 +73,9 @@ class Watcher {
 };
 
 // Thread-safe. Readers see only what is committed; readers and watchers see
-// a durable commit only after it reached the disk. Methods block for disk
-// access (Commit: for an fsync), never for other callers' waiting.
+// a durable commit only after it reached the disk, unless it is SeenEarly().
+// Methods block for disk access (Commit: for an fsync), never for other
+// callers' waiting.
 class MetadataStore {
  public:
   virtual ~MetadataStore() = default;
@@ -93,6 +94,12 @@ class MetadataStore {
   //                       known, read again
   //   DATA_LOSS           the database is damaged
   virtual absl::StatusOr<uint64_t> Commit(const Batch& batch) = 0;
+
+  // Waits until all durable commits up to `revision` are on the disk: before
+  // something lasting is done for what a batch that is SeenEarly() holds.
+  //   UNAVAILABLE  the disk failed: whether they are there is not known, or
+  //                they are lost; read again
+  virtual absl::Status AwaitDurable(uint64_t revision) = 0;
 
   // NOT_FOUND if there is no such record.
   virtual absl::StatusOr<Record> Get(const Key& key) = 0;

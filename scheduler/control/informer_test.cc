@@ -31,6 +31,9 @@ class FlakyStore final : public store::MetadataStore {
   absl::StatusOr<uint64_t> Commit(const Batch& batch) override {
     return inner_.Commit(batch);
   }
+  absl::Status AwaitDurable(uint64_t revision) override {
+    return inner_.AwaitDurable(revision);
+  }
   absl::StatusOr<store::Record> Get(const Key& key) override {
     return inner_.Get(key);
   }

@@ -214,6 +214,7 @@ absl::Status RocksStore::Recover() {
   RETURN_IF_ERROR(LoadNumbers());
   ASSIGN_OR_RETURN(const uint64_t revision,
                    ReadNumber(rows::kRevision, nullptr));
+  NoteRecovered(revision, feed_->Current());
   // What was written though the write failed is published now. If instead
   // something is gone that watchers have seen, they must list again.
   while (feed_->Current() < revision) {

@@ -1,7 +1,8 @@
 // Committing. One thread at a time is the leader: it takes what waits in the
 // queue, checks and numbers it, and writes it as one WriteBatch with one
-// fsync. So revisions, the order in RocksDB's log and the order that watchers
-// see are one, and nothing is held while the disk works that a reader needs.
+// fsync (for what may be seen early: rocks_sync.cc). So revisions, the order in
+// RocksDB's log and the order that watchers see are one, and nothing is held
+// while the disk works that a reader needs.
 #include "store/rocks/rocks_store.h"
 
 #include <algorithm>
@@ -65,6 +66,7 @@ struct RocksStore::Group {
   std::optional<int64_t> free_bytes;
   rocksdb::WriteBatch rows;
   bool sync = false;
+  uint64_t seen_early = 0;  // the last revision of that kind
   std::vector<CommitPtr> commits;
   std::vector<Pending*> pending;
   // The group's own effects, over what the database holds.
@@ -76,6 +78,12 @@ struct RocksStore::Group {
 
 absl::StatusOr<uint64_t> RocksStore::Commit(const Batch& batch) {
   RETURN_IF_ERROR(ValidateBatch(batch));
+  ASSIGN_OR_RETURN(const uint64_t revision, CommitInTurn(batch));
+  if (batch.seen_early()) RETURN_IF_ERROR(AwaitDurable(revision));
+  return revision;
+}
+
+absl::StatusOr<uint64_t> RocksStore::CommitInTurn(const Batch& batch) {
   Pending me{&batch};
   std::vector<Pending*> group;
   {
@@ -198,7 +206,11 @@ absl::Status RocksStore::PlanOne(Group& group, Pending& pending) {
   entry->changes = std::move(changes);
   group.rows.Put(rows::LogRow(revision), rows::EncodeEntry(*entry));
   group.commits.push_back(std::move(entry));
-  group.sync |= pending.batch->durable();
+  if (pending.batch->seen_early()) {
+    group.seen_early = revision;
+  } else {
+    group.sync |= pending.batch->durable();
+  }
   pending.result = revision;
   return absl::OkStatus();
 }
@@ -291,6 +303,7 @@ void RocksStore::Resolve(Group& group, absl::Status written) {
   if (written.ok()) {
     last_ = group.last;
     if (group.sync) synced_ = group.last;
+    if (group.seen_early > 0) WantDurable(group.seen_early);
     limit_ = group.limit;
     floor_ = group.floor;
     kept_floor_ = floor_;

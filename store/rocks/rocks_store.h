@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,7 +30,8 @@ namespace bulwark::store {
 
 class Home;
 
-// See MetadataStore. Concurrent commits are written in groups, one fsync each.
+// See MetadataStore. Concurrent commits are written in groups, one fsync each;
+// what is seen early is synced on its own, after it was published.
 // After an error of the disk the next commit reopens the database.
 class RocksStore final : public MetadataStore {
  public:
@@ -46,6 +48,7 @@ class RocksStore final : public MetadataStore {
   ~RocksStore() override;
 
   absl::StatusOr<uint64_t> Commit(const Batch& batch) override;
+  absl::Status AwaitDurable(uint64_t revision) override;
   absl::StatusOr<Record> Get(const Key& key) override;
   absl::StatusOr<Listing> List(const Filter& filter) override;
   absl::StatusOr<std::unique_ptr<Watcher>> Watch(uint64_t after,
@@ -89,7 +92,9 @@ class RocksStore final : public MetadataStore {
   absl::Status OwnTables(const std::string& directory) const;
   void RemoveCopy(const std::string& directory) const;
 
-  // rocks_store.cc; all run only on the one committing thread.
+  // rocks_store.cc; all run only on the one committing thread, but the first.
+  absl::StatusOr<uint64_t> CommitInTurn(const Batch& batch)
+      ABSL_LOCKS_EXCLUDED(queue_mu_);
   void CommitGroup(const std::vector<Pending*>& pending);
   absl::Status Plan(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
   absl::Status PlanOne(Group& group, Pending& pending)
@@ -100,6 +105,14 @@ class RocksStore final : public MetadataStore {
   absl::Status Write(Group& group) ABSL_SHARED_LOCKS_REQUIRED(db_mu_);
   void Resolve(Group& group, absl::Status written);
   void AfterCommit(absl::Time now);
+
+  // rocks_sync.cc
+  // That AwaitDurable() has to wait for all up to `revision`.
+  void WantDurable(uint64_t revision);
+  // The database holds only what is up to `revision`, all of it synced.
+  void NoteRecovered(uint64_t revision, uint64_t published);
+  // Syncs the log; after an error it has the database opened again.
+  absl::Status SyncOnce() ABSL_LOCKS_EXCLUDED(db_mu_, queue_mu_, sync_mu_);
 
   // rocks_read.cc
   // Opens a failed database again, if that was not tried just now: who cannot
@@ -134,14 +147,22 @@ class RocksStore final : public MetadataStore {
   absl::Duration next_reopening_ ABSL_GUARDED_BY(queue_mu_);
 
   // Only the committing thread (the leader) touches these.
-  uint64_t last_ = 0;    // the last revision handed out
-  uint64_t synced_ = 0;  // all up to it is on the disk
-  uint64_t limit_ = 0;   // as stored
-  uint64_t floor_ = 0;   // as stored
-  bool broken_ = false;
+  uint64_t last_ = 0;   // the last revision handed out
+  uint64_t limit_ = 0;  // as stored
+  uint64_t floor_ = 0;  // as stored
   absl::Duration next_trim_;
   absl::Duration next_reserve_;
   absl::Duration next_checkpoint_;
+
+  // Set from any thread: the next leader opens the database again.
+  std::atomic<bool> broken_{false};
+  std::atomic<uint64_t> synced_{0};  // all up to it is on the disk
+
+  absl::Mutex sync_mu_;
+  bool syncing_ ABSL_GUARDED_BY(sync_mu_) = false;
+  uint64_t wanted_ ABSL_GUARDED_BY(sync_mu_) = 0;  // the last durable one
+  // Revisions that were seen, and that a failed disk did not keep: ]from, to].
+  std::vector<std::pair<uint64_t, uint64_t>> lost_ ABSL_GUARDED_BY(sync_mu_);
 
   std::atomic<int64_t> commits_{0};
   std::atomic<int64_t> writes_{0};

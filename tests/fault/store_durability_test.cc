@@ -95,7 +95,10 @@ class History {
     std::vector<std::thread> workers;
     for (int t = 0; t < threads; ++t) {
       workers.emplace_back([this, &store] {
-        while (!fs_->crashed()) TryCommit(store);
+        while (!fs_->crashed()) {
+          TryCommit(store);
+          if (entropy_.Next() % 8 == 0) Witness(store);
+        }
       });
     }
     for (std::thread& w : workers) w.join();
@@ -118,11 +121,25 @@ class History {
         .Put({"right", "", pair}, value);
     if (random % 7 == 0) batch.Delete({"left", "", "gone"});
     if (!durable) batch.NotDurable();
+    if (random % 4 < 2) batch.SeenEarly();
     const absl::StatusOr<uint64_t> r = store.Commit(batch);
     if (!r.ok()) return;
     absl::MutexLock lock(&mu_);
     attempts_[id].revision = *r;
     if (!revisions_.insert(*r).second) ++losses_.repeated;
+  }
+
+  // Whoever waits for what others have committed may rely on it, too.
+  void Witness(RocksStore& store) {
+    Filter markers;
+    markers.kind = "marker";
+    const absl::StatusOr<Listing> seen = store.List(markers);
+    if (!seen.ok() || !store.AwaitDurable(seen->revision).ok()) return;
+    absl::MutexLock lock(&mu_);
+    for (const Record& record : seen->records) {
+      Attempt& attempt = attempts_[std::stoi(record.key.name)];
+      if (attempt.durable) attempt.revision = record.revision;
+    }
   }
 
   void Check(RocksStore& store) {

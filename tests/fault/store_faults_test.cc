@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -205,6 +206,54 @@ TEST_F(StoreFaultsTest, WhenSyncFails_OutcomeIsSettledByReopening) {
   ASSERT_OK_AND_ASSIGN(auto changes, watcher->Next(absl::ZeroDuration()));
   EXPECT_THAT(r, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(changes, SizeIs(a.value == "2" ? 2 : 1));
+}
+
+TEST_F(StoreFaultsTest, WhenSyncFailsAfterItWasSeen_NobodyIsToldThatItLasts) {
+  UseFaultyDisk();
+  ASSERT_OK(Open());
+  ASSERT_OK(Put(kA, "1"));
+  ASSERT_OK_AND_ASSIGN(auto watcher,
+                       store_->Watch(store_->CurrentRevision(), {}));
+
+  disk_->SetSyncFails(true);
+  const absl::StatusOr<uint64_t> r =
+      store_->Commit(Batch().Put(kA, "2").SeenEarly());
+  EXPECT_THAT(r, StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_OK_AND_ASSIGN(const auto changes, watcher->Next(absl::ZeroDuration()));
+  ASSERT_THAT(changes, SizeIs(1));  // it was seen
+  EXPECT_THAT(store_->AwaitDurable(changes[0].revision),
+              StatusIs(absl::StatusCode::kUnavailable));
+  disk_->SetSyncFails(false);
+  ASSERT_OK(Put(kB, "3"));
+
+  // Reopening settles it: either way all agree.
+  ASSERT_OK_AND_ASSIGN(const Record a, store_->Get(kA));
+  const absl::Status lasts = store_->AwaitDurable(changes[0].revision);
+  if (a.value == "2") {
+    EXPECT_OK(lasts);
+  } else {
+    EXPECT_THAT(lasts, StatusIs(absl::StatusCode::kUnavailable,
+                                HasSubstr("did not keep it")));
+  }
+}
+
+TEST_F(StoreFaultsTest, WhenTheDiskLosesWhatWasSeen_ItIsLostForGood) {
+  UseFaultyDisk();
+  ASSERT_OK(Open());
+  ASSERT_OK(Put(kA, "1"));
+  std::map<std::string, uintmax_t> synced;
+  for (const std::string& log : Files(".log")) synced[log] = fs::file_size(log);
+  disk_->SetSyncFails(true);
+  EXPECT_FALSE(store_->Commit(Batch().Put(kA, "2").SeenEarly()).ok());
+  const uint64_t seen = store_->CurrentRevision();
+  // The pages that could not be written are gone.
+  for (const auto& [log, size] : synced) fs::resize_file(log, size);
+  disk_->SetSyncFails(false);
+  ASSERT_OK(Put(kB, "3"));
+  EXPECT_EQ(store_->Get(kA)->value, "1");
+  EXPECT_THAT(store_->AwaitDurable(seen),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_OK(store_->AwaitDurable(store_->CurrentRevision()));
 }
 
 TEST_F(StoreFaultsTest, WhenPowerFailsWithDurableCommits_ReopenContinues) {

@@ -1,0 +1,89 @@
+// Waiting for what was seen before it was on the disk. One thread at a time
+// syncs, for all that was written until then; commits go on meanwhile.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "rocksdb/db.h"
+#include "store/rocks/database.h"
+#include "store/rocks/home.h"
+#include "store/rocks/rocks_store.h"
+
+namespace bulwark::store {
+
+void RocksStore::WantDurable(uint64_t revision) {
+  absl::MutexLock lock(&sync_mu_);
+  wanted_ = std::max(wanted_, revision);
+}
+
+void RocksStore::NoteRecovered(uint64_t revision, uint64_t published) {
+  absl::MutexLock lock(&sync_mu_);
+  if (published > revision) lost_.emplace_back(revision, published);
+}
+
+absl::Status RocksStore::AwaitDurable(uint64_t revision) {
+  absl::MutexLock lock(&sync_mu_);
+  // What needs no waiting may be lost all the same: it was seen with the rest.
+  const uint64_t last = std::min(revision, wanted_);
+  const auto lost = [this, revision]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mu_) {
+    return std::any_of(lost_.begin(), lost_.end(), [revision](const auto& l) {
+      return l.first < revision && revision <= l.second;
+    });
+  };
+  while (!lost() && synced_ < last) {
+    if (syncing_) {
+      auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mu_) {
+        return !syncing_;
+      };
+      sync_mu_.Await(absl::Condition(&over));
+      continue;
+    }
+    syncing_ = true;
+    sync_mu_.Unlock();
+    const absl::Status status = SyncOnce();
+    sync_mu_.Lock();
+    syncing_ = false;
+    RETURN_IF_ERROR(status);
+  }
+  if (!lost()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("await revision ", revision,
+                   ": the disk failed and did not keep it; read again"));
+}
+
+absl::Status RocksStore::SyncOnce() {
+  absl::Status status;
+  {
+    absl::ReaderMutexLock lock(&db_mu_);
+    if (db_ == nullptr) {
+      status = absl::UnavailableError("the database failed");
+    } else {
+      // What is published is written.
+      const uint64_t written = feed_->Current();
+      const absl::Duration start = clock_.Steady();
+      if (!options_.unsafe_no_sync_for_test) {
+        status = FromRocks(db_->SyncWAL(), "sync", home_->db());
+      }
+      write_time_.Observe(clock_.Steady() - start);
+      if (status.ok()) {
+        uint64_t before = synced_;
+        while (before < written &&
+               !synced_.compare_exchange_weak(before, written)) {
+        }
+        return status;
+      }
+      ++failures_;
+    }
+  }
+  LOG_ERROR("cannot write to the store", {{"error", status}});
+  // As after a failed write; by the only thread that may.
+  broken_ = true;
+  const absl::Status opened = Commit(Batch()).status();
+  if (opened.ok()) return opened;
+  return absl::UnavailableError(
+      absl::StrCat(status.message(), "; and ", opened.message(),
+                   ": whether the change was written is not known"));
+}
+
+}  // namespace bulwark::store
