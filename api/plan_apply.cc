@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <utility>
@@ -108,10 +109,22 @@ class Planner {
       result.set_action(v1::ApplyResult::DELETED);
       *result.mutable_object() = *object;
     }
+    if (OnlyNewServices()) plan_.batch.SeenEarly();
     return std::move(plan_);
   }
 
  private:
+  // Should the machine die before they are on the disk, and so before the
+  // client is answered, nothing is left of what was begun for them.
+  bool OnlyNewServices() const {
+    return std::all_of(plan_.response.results().begin(),
+                       plan_.response.results().end(),
+                       [](const v1::ApplyResult& result) {
+                         return result.action() == v1::ApplyResult::CREATED &&
+                                result.object().has_service();
+                       });
+  }
+
   std::string Title() const {
     if (candidates_.size() == 1 && request_.objects_size() == 1) {
       return absl::StrCat("apply ", NameOf(candidates_[0].object));

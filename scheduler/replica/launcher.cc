@@ -43,6 +43,9 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
     const v1::Replica& replica, const v1::Revision& revision,
     const v1::Container& container, const std::string& id) {
   ASSIGN_OR_RETURN(Place place, EnsurePlace(replica, revision));
+  // All so far goes with the machine. What follows stays on the disk, or may
+  // be seen outside.
+  RETURN_IF_ERROR(store_.AwaitDurable(store::RevisionOf(replica.metadata())));
   LaunchContext context;
   context.container_id = id;
   context.netns_path = place.netns_path;

@@ -335,6 +335,11 @@ absl::Status ServiceController::Commit(Pass& pass) {
   }
   // Nor is the plan right for another count than the one that was read.
   if (pass.durable) RequireScale(pass.scale, pass.batch);
+  // A stop and what is pruned have effects that last, and wait for the disk. A
+  // start waits with those that do (Launcher::Start).
+  if (pass.plan.stop.empty() && pass.plan.prune.empty()) {
+    pass.batch.SeenEarly();
+  }
   EventRecorder::Staged told = events_.Stage(subject, pass.events, pass.batch);
   RETURN_IF_ERROR(store_.Commit(pass.batch).status());
   told.Committed();
