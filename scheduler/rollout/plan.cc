@@ -91,7 +91,7 @@ bool Complete(ServiceView& view, const Census& c, ServicePlan& plan) {
 }
 
 // The record of what is declared follows its limits: running replicas get them
-// in place, later ones from the start.
+// in place, later ones from the start. With others it may do where it failed.
 bool FollowLimits(ServiceView& view, const Census& c, ServicePlan& plan) {
   if (c.desired == nullptr) return false;
   const v1::Template declared = TemplateOf(view.service.spec());
@@ -100,9 +100,12 @@ bool FollowLimits(ServiceView& view, const Census& c, ServicePlan& plan) {
   // Only them: what else a template holds is not all of the declaration's.
   CopyLimits(declared, *r.mutable_template_());
   plan.events.push_back(
-      {"LimitsChanged", absl::StrCat("revision ", r.number(),
-                                     " has other limits; its running "
-                                     "containers get them in place")});
+      {"LimitsChanged",
+       absl::StrCat("revision ", r.number(), " has other limits; ",
+                    r.failure().empty()
+                        ? "its running containers get them in place"
+                        : "it had failed, and is tried again")});
+  r.clear_failure();
   return true;
 }
 

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "scheduler/conditions.h"
 #include "scheduler/rollout/plan.h"
 #include "scheduler/rollout/world.h"
@@ -156,6 +158,33 @@ TEST(RollbackTest, WhenFrozen_TheSameTemplateIsNot) {
   // Once the failure is cleared, it is.
   world.Failed("");
   EXPECT_EQ(Actions(world), "create 1@2");
+}
+
+TEST(RollbackTest, WhenItsLimitsChange_TheFrozenOneIsTriedAgain) {
+  World world = World()
+                    .Declares(2)
+                    .Replicas(1)
+                    .Revision(1)
+                    .Good()
+                    .Begun(absl::Minutes(1))
+                    .Running(1, {0})
+                    .Revision(2)
+                    .Begun(absl::Minutes(2))
+                    .Failed("out of memory");
+  world = ThreeCrashes(std::move(world));
+  world.view.service.mutable_spec()
+      ->mutable_containers(0)
+      ->mutable_resources()
+      ->mutable_memory()
+      ->set_limit(64 << 20);
+  const ServicePlan plan = world.Plan();
+  EXPECT_EQ(Actions(world, plan), "create 1@2");
+  EXPECT_EQ(plan.status.revision(), 2);
+  ASSERT_THAT(plan.update, SizeIs(1));
+  EXPECT_EQ(plan.update[0].failure(), "");
+  ASSERT_THAT(plan.events, SizeIs(2));
+  EXPECT_THAT(plan.events[0].message, HasSubstr("is tried again"));
+  EXPECT_EQ(plan.events[1].reason, "RolloutStarted");
 }
 
 TEST(RollbackTest, WhenOnlyTheDeadlineFailsAndNothingIsGood_SaysSo) {
