@@ -323,6 +323,23 @@ const Message& SpecOf(const v1::Object& object) {
       inner, inner.GetDescriptor()->FindFieldByName("spec"));
 }
 
+// Files that are swapped have no version in the revision, others do.
+bool SwapsOtherwise(const v1::Service& before, const v1::Service& after) {
+  const auto swaps = [](const v1::Service& service) {
+    return service.spec().on_change().action() == v1::ChangePolicy::SWAP;
+  };
+  const auto reads = [](const auto& containers) {
+    return std::any_of(containers.begin(), containers.end(),
+                       [](const v1::Container& c) {
+                         return c.secrets_size() + c.configs_size() > 0;
+                       });
+  };
+  const v1::ServiceSpec& spec = after.spec();
+  return swaps(before) != swaps(after) &&
+         (reads(spec.containers()) || reads(spec.init_containers()) ||
+          reads(spec.sidecars()));
+}
+
 }  // namespace
 
 std::vector<v1::FieldChange> ChangesOf(const v1::Object* before,
@@ -333,7 +350,16 @@ std::vector<v1::FieldChange> ChangesOf(const v1::Object* before,
       store::MetadataOf(after));
   differ.Compare(before == nullptr ? nullptr : &SpecOf(*before), &SpecOf(after),
                  "spec");
-  return differ.Take();
+  std::vector<v1::FieldChange> changes = differ.Take();
+  if (before == nullptr || !before->has_service() || !after.has_service() ||
+      !SwapsOtherwise(before->service(), after.service())) {
+    return changes;
+  }
+  for (v1::FieldChange& change : changes) {
+    if (change.field() != "spec.onChange.action") continue;
+    change.set_effect(v1::FieldChange::REPLACE);
+  }
+  return changes;
 }
 
 }  // namespace bulwark::api

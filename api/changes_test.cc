@@ -49,6 +49,26 @@ TEST(ChangesTest, WhenNothingDiffers_ThereAreNone) {
   EXPECT_THAT(Texts(&web, web), IsEmpty());
 }
 
+TEST(ChangesTest, WhenFilesAreSwappedInstead_ReplicasAreReplaced) {
+  const v1::Object none = Web();
+  v1::Object swapped = none;
+  swapped.mutable_service()->mutable_spec()->mutable_on_change()->set_action(
+      v1::ChangePolicy::SWAP);
+  EXPECT_THAT(Texts(&none, swapped),
+              ElementsAre("spec.onChange.action:  -> swap"));
+  // Only if there are files.
+  v1::Object before = none;
+  ContainerOf(before).add_secrets()->set_name("password");
+  v1::Object after = swapped;
+  ContainerOf(after).add_secrets()->set_name("password");
+  EXPECT_THAT(Texts(&before, after),
+              ElementsAre("spec.onChange.action:  -> swap (replace)"));
+  before.mutable_service()->mutable_spec()->mutable_on_change()->set_action(
+      v1::ChangePolicy::ROLL);
+  EXPECT_THAT(Texts(&after, before),
+              ElementsAre("spec.onChange.action: swap -> roll (replace)"));
+}
+
 TEST(ChangesTest, WhenFieldsDiffer_EachIsOneChangeWithItsEffect) {
   const v1::Object before = Web();
   v1::Object after = before;
