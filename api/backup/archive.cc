@@ -76,18 +76,20 @@ class Keys {
     return absl::OkStatus();
   }
 
-  std::string Stream() const { return Part("stream", 1); }
-  std::string Wrapping() const { return Part("wrapping", 2); }
+  SecretText Stream() const { return Part("stream", 1); }
+  SecretText Wrapping() const { return Part("wrapping", 2); }
 
   crypto_secretstream_xchacha20poly1305_state state;
 
  private:
-  std::string Part(const char* context, uint64_t id) const {
+  SecretText Part(const char* context, uint64_t id) const {
     char name[crypto_kdf_CONTEXTBYTES] = {};
     std::strncpy(name, context, sizeof(name));
-    std::string key(kKey, '\0');
-    crypto_kdf_derive_from_key(Bytes(key), key.size(), id, name, master_);
-    return key;
+    unsigned char key[kKey];
+    crypto_kdf_derive_from_key(key, sizeof(key), id, name, master_);
+    SecretText text({reinterpret_cast<const char*>(key), sizeof(key)});
+    sodium_memzero(key, sizeof(key));
+    return text;
   }
 
   unsigned char master_[crypto_kdf_KEYBYTES] = {};
@@ -106,10 +108,9 @@ class Writer final : public ArchiveWriter {
     PutNumber(cost.memory, 8, header_);
     header_.append(salt);
     std::string stream(kStream, '\0');
-    std::string key = keys_.Stream();
+    const SecretText key = keys_.Stream();
     crypto_secretstream_xchacha20poly1305_init_push(&keys_.state, Bytes(stream),
-                                                    Bytes(key));
-    sodium_memzero(key.data(), key.size());
+                                                    Bytes(key.Reveal()));
     header_.append(stream);
     return Send(header_, sink);
   }
@@ -129,7 +130,7 @@ class Writer final : public ArchiveWriter {
     return Push(std::exchange(plain_, ""), true, sink);
   }
 
-  std::string WrappingKey() const override { return keys_.Wrapping(); }
+  SecretText WrappingKey() const override { return keys_.Wrapping(); }
 
  private:
   static absl::Status Send(std::string bytes, Sink sink) {
@@ -218,10 +219,9 @@ absl::Status ArchiveReader::Impl::TakeHeader() {
   RETURN_IF_ERROR(keys.Derive(password.Reveal(), rest.substr(0, kSalt), cost));
   password = SecretText();
   rest.remove_prefix(kSalt);
-  std::string key = keys.Stream();
+  const SecretText key = keys.Stream();
   const int bad = crypto_secretstream_xchacha20poly1305_init_pull(
-      &keys.state, Bytes(rest.substr(0, kStream)), Bytes(key));
-  sodium_memzero(key.data(), key.size());
+      &keys.state, Bytes(rest.substr(0, kStream)), Bytes(key.Reveal()));
   if (bad != 0) {
     return absl::DataLossError("read the archive: its header was changed");
   }
@@ -305,8 +305,6 @@ absl::Status ArchiveReader::Finish() const {
 
 std::vector<BackupEntry>& ArchiveReader::entries() { return impl_->entries; }
 
-std::string ArchiveReader::WrappingKey() const {
-  return impl_->keys.Wrapping();
-}
+SecretText ArchiveReader::WrappingKey() const { return impl_->keys.Wrapping(); }
 
 }  // namespace bulwark::api

@@ -42,7 +42,7 @@ class ArchiveWriter {
 
   // A key for whatever else goes into this archive, 32 bytes, of the password
   // and the archive's salt.
-  virtual std::string WrappingKey() const = 0;
+  virtual SecretText WrappingKey() const = 0;
 };
 
 // Decrypts them again. Nothing that it gave out is to be used before Finish()
@@ -64,7 +64,7 @@ class ArchiveReader {
 
   // What has been read.
   std::vector<record::v1::BackupEntry>& entries();
-  std::string WrappingKey() const;
+  SecretText WrappingKey() const;
 
  private:
   struct Impl;

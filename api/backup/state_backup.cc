@@ -107,7 +107,7 @@ absl::Status StateBackup::Write(
   if (HasKeyring(listing)) {
     ASSIGN_OR_RETURN(
         *head.mutable_keyring(),
-        env_.vault->ExportKeyring(ToSecret(archive->WrappingKey())));
+        env_.vault->ExportKeyring(ToSecret(archive->WrappingKey().Reveal())));
   }
   for (const BackupEntry& entry : EntriesOf(listing, std::move(head))) {
     RETURN_IF_ERROR(archive->Add(entry, send));
@@ -141,9 +141,10 @@ absl::StatusOr<v1::RestoreStateResponse> StateBackup::Restore(
   RestoreOptions options;
   options.replace = given.replace();
   if (!backup.head.keyring().empty()) {
-    ASSIGN_OR_RETURN(options.keyring, env_.vault->ImportKeyring(
-                                          backup.head.keyring(),
-                                          ToSecret(archive.WrappingKey())));
+    ASSIGN_OR_RETURN(
+        options.keyring,
+        env_.vault->ImportKeyring(backup.head.keyring(),
+                                  ToSecret(archive.WrappingKey().Reveal())));
   }
   v1::RestoreStateResponse response;
   *response.mutable_backup_time() = backup.head.time();
