@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sodium.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "ctl/errors.h"
+#include "ctl/terminal.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -56,17 +56,8 @@ absl::StatusOr<Value> ReadFd(int fd, const std::string& name, bool one_line) {
 // Asks on the terminal, without showing what is typed.
 absl::StatusOr<Value> Ask(Context& context, const char* what) {
   const int fd = context.io.in_fd();
-  termios saved{};
-  const bool hidden = tcgetattr(fd, &saved) == 0;
-  if (hidden) {
-    termios quiet = saved;
-    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    tcsetattr(fd, TCSAFLUSH, &quiet);
-  }
-  const absl::Cleanup restore = [&] {
-    if (hidden) tcsetattr(fd, TCSAFLUSH, &saved);
-    context.io.Err("\n");
-  };
+  const absl::Cleanup newline = [&] { context.io.Err("\n"); };
+  const HiddenInput hidden(fd);
   context.io.Err(absl::StrCat(what, ": "));
   return ReadFd(fd, "the terminal", true);
 }

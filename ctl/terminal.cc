@@ -1,9 +1,11 @@
 #include "ctl/terminal.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <iterator>
 
 #include "base/check.h"
 
@@ -18,6 +20,49 @@ RawTerminal::RawTerminal(int fd) : fd_(fd) {
 
 RawTerminal::~RawTerminal() {
   if (raw_) tcsetattr(fd_, TCSADRAIN, &saved_);
+}
+
+namespace {
+
+// What a handler of signals has to put back. Its own thread may be any.
+constexpr int kEnding[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
+int hidden_fd = -1;
+termios hidden_saved;
+struct sigaction hidden_actions[std::size(kEnding)];
+
+void ShowAndEnd(int signal) {
+  tcsetattr(hidden_fd, TCSANOW, &hidden_saved);
+  // As if there had been no handler: whoever waits sees the signal.
+  std::signal(signal, SIG_DFL);
+  raise(signal);
+}
+
+}  // namespace
+
+HiddenInput::HiddenInput(int fd) {
+  if (tcgetattr(fd, &hidden_saved) != 0) return;
+  hidden_fd = fd;
+  hidden_ = true;
+  struct sigaction action {};
+  action.sa_handler = ShowAndEnd;
+  for (size_t i = 0; i < std::size(kEnding); ++i) {
+    sigaction(kEnding[i], nullptr, &hidden_actions[i]);
+    // What is ignored, or taken by somebody already, stays so.
+    if (hidden_actions[i].sa_handler == SIG_DFL) {
+      sigaction(kEnding[i], &action, nullptr);
+    }
+  }
+  termios quiet = hidden_saved;
+  quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  tcsetattr(fd, TCSAFLUSH, &quiet);
+}
+
+HiddenInput::~HiddenInput() {
+  if (!hidden_) return;
+  tcsetattr(hidden_fd, TCSAFLUSH, &hidden_saved);
+  for (size_t i = 0; i < std::size(kEnding); ++i) {
+    sigaction(kEnding[i], &hidden_actions[i], nullptr);
+  }
 }
 
 SignalPoll::SignalPoll(std::initializer_list<int> signals) {

@@ -25,6 +25,19 @@ class RawTerminal {
   termios saved_{};
 };
 
+// Shows nothing of what is typed until it goes, also if a signal ends the
+// process first. Does nothing without a terminal. One at a time.
+class HiddenInput {
+ public:
+  explicit HiddenInput(int fd);
+  HiddenInput(const HiddenInput&) = delete;
+  HiddenInput& operator=(const HiddenInput&) = delete;
+  ~HiddenInput();
+
+ private:
+  bool hidden_ = false;
+};
+
 // Turns signals into something to poll. Blocks them in this thread and in those
 // that it starts: make it before the first call to the daemon.
 class SignalPoll {
