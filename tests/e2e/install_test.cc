@@ -128,7 +128,12 @@ TEST_F(InstallTest, WhenTheHostStays_StopServicesDoesNothing) {
   chmod((dir_ / "ctl").c_str(), 0755);
   std::string patched = script;
   patched.replace(patched.find("/usr/bin/ctl"), 12, dir_ / "ctl");
+  const std::string settings = "/etc/bulwark/bulwarkd.yaml";
+  patched.replace(patched.find(settings), settings.size(),
+                  dir_ / "bulwarkd.yaml");
   WriteFile(dir_ / "stop", patched);
+  WriteFile(dir_ / "bulwarkd.yaml",
+            "log-level: info\nsocket: '/run/own.sock'  # the group's\n");
   for (const char* state : {"running", "degraded", "stopping"}) {
     WriteFile(dir_ / "path/systemctl",
               absl::StrCat("#!/bin/sh\necho ", state, "\n"));
@@ -139,7 +144,7 @@ TEST_F(InstallTest, WhenTheHostStays_StopServicesDoesNothing) {
             .ok());
     EXPECT_EQ(fs::exists(called), state == std::string("stopping")) << state;
   }
-  EXPECT_THAT(ReadFile(called), HasSubstr("shutdown --timeout 90s"));
+  EXPECT_EQ(ReadFile(called), "unix:///run/own.sock shutdown --timeout 90s\n");
 }
 
 TEST_F(InstallTest, WhenRunAgain_UpgradesByRenameAndKeepsSettings) {
