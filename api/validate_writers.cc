@@ -116,6 +116,21 @@ bool WaitsFor(const v1::Object& later, const v1::Object& earlier) {
   });
 }
 
+// A service without replicas: what restores its data runs meanwhile.
+bool Rests(const v1::Object& object) {
+  if (!object.has_service()) return false;
+  const v1::ServiceSpec& spec = object.service().spec();
+  return spec.stopped() ||
+         (!spec.has_autoscale() && spec.has_replicas() && spec.replicas() == 0);
+}
+
+// Whether the two can be at work at the same time.
+bool MayMeet(const v1::Object& a, const v1::Object& b) {
+  const bool services = a.has_service() && b.has_service();
+  if (!services && (Rests(a) || Rests(b))) return false;
+  return !WaitsFor(a, b) && !WaitsFor(b, a);
+}
+
 class Writers {
  public:
   Writers(const World& world, Report& report) : report_(report) {
@@ -170,10 +185,7 @@ class Writers {
       for (size_t j = 0; j < i; ++j) {
         const Entry* told = users[i];
         const Entry* other = users[j];
-        if (WaitsFor(*told->object, *other->object) ||
-            WaitsFor(*other->object, *told->object)) {
-          continue;
-        }
+        if (!MayMeet(*told->object, *other->object)) continue;
         if (told->index < other->index) std::swap(told, other);
         if (told->index >= 0) {
           report_.SetObject(told->index);
@@ -185,9 +197,9 @@ class Writers {
               told->object->has_service() && other->object->has_service()
                   ? "use another volume, or declare this one with "
                     "`access: shared`"
-                  : "use another volume, let it wait for the end of a job "
-                    "(dependsOn with `completed`), or declare this one with "
-                    "`access: shared`");
+                  : "stop the service first, let one wait for the end of the "
+                    "other (dependsOn with `completed`), use another volume, "
+                    "or declare this one with `access: shared`");
           return;
         }
         if (volume.index < 0) continue;

@@ -117,6 +117,14 @@ TEST(WritersTest, WhoWaitsForTheEndOfAJobMayMountItToo) {
               ElementsAre(HasSubstr("service s mounts it")));
 }
 
+TEST(WritersTest, BesideAServiceThatIsStoppedAJobMayRestoreItsData) {
+  for (const char* rests : {"stopped: true", "replicas: 0"}) {
+    EXPECT_THAT(Problems({Job("j")}, {Service(rests)}), IsEmpty());
+    EXPECT_THAT(Problems({Job("j"), Job("k")}, {Service(rests)}),
+                ElementsAre(HasSubstr("job j mounts it")));
+  }
+}
+
 TEST(WritersTest, AJobThatHasEndedMountsNothing) {
   for (const char* end : {"Complete", "Failed"}) {
     v1::Object done = Job("j");
