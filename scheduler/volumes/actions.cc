@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -71,14 +72,32 @@ absl::StatusOr<v1::Object> VolumeActions::Find(const std::string& project,
 
 absl::StatusOr<v1::SnapshotVolumeResponse> VolumeActions::Snapshot(
     const v1::SnapshotVolumeRequest& request, const v1::Identity& caller) {
-  ASSIGN_OR_RETURN(const v1::Object object,
-                   Find(request.project(), request.volume()));
-  const v1::Volume& volume = object.volume();
-  const std::string& uid = volume.metadata().uid();
   const std::string name = request.snapshot().empty()
                                ? TimeName(ports_.clock.Now())
                                : request.snapshot();
   RETURN_IF_ERROR(CheckName("snapshot", name));
+  // Drivers take a snapshot that exists for made: of two at once, the second
+  // would be told that it made the first one's. No uid has a slash.
+  const std::string making = absl::StrCat(
+      store::ObjectKey("volume", request.project(), request.volume())
+          .ToString(),
+      "/", name);
+  {
+    absl::MutexLock lock(&mu_);
+    if (!busy_.insert(making).second) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("snapshot volume ", request.volume(), ": snapshot ",
+                       name, " is being made already"));
+    }
+  }
+  const absl::Cleanup done = [&] {
+    absl::MutexLock lock(&mu_);
+    busy_.erase(making);
+  };
+  ASSIGN_OR_RETURN(const v1::Object object,
+                   Find(request.project(), request.volume()));
+  const v1::Volume& volume = object.volume();
+  const std::string& uid = volume.metadata().uid();
   for (const v1::VolumeSnapshot& other : volume.status().snapshots()) {
     if (other.name() != name) continue;
     return absl::AlreadyExistsError(

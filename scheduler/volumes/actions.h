@@ -56,7 +56,9 @@ class VolumeActions {
   const VolumePorts ports_;
   VolumeController& controller_;
   absl::Mutex mu_;
-  std::set<std::string> busy_ ABSL_GUARDED_BY(mu_);  // uids: being backed up
+  // Uids of volumes that are being backed up, and keys of snapshots that are
+  // being made.
+  std::set<std::string> busy_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::scheduler

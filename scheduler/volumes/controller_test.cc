@@ -1,5 +1,8 @@
 #include "scheduler/volumes/controller.h"
 
+#include <atomic>
+#include <thread>
+
 #include "scheduler/volumes/plan.h"
 #include "scheduler/volumes/testing/fixture.h"
 
@@ -235,6 +238,26 @@ TEST_F(VolumeControllerTest, ListsSnapshotsWithWhoMadeThem) {
   request.set_volume("none");
   EXPECT_THAT(actions_->Snapshot(request, caller_),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(VolumeControllerTest, WhenMadeTwiceAtOnce_OneHasMadeTheSnapshot) {
+  PutVolume("data");
+  Look("data");
+  for (int round = 0; round < 50; ++round) {
+    v1::SnapshotVolumeRequest request;
+    request.set_volume("data");
+    request.set_snapshot(absl::StrCat("s", round));
+    std::atomic<int> made = 0;
+    const auto make = [&] {
+      const absl::Status status = actions_->Snapshot(request, caller_).status();
+      made += status.ok();
+      EXPECT_TRUE(status.ok() || absl::IsAlreadyExists(status)) << status;
+    };
+    std::thread other(make);
+    make();
+    other.join();
+    EXPECT_EQ(made, 1);
+  }
 }
 
 TEST_F(VolumeControllerTest, ClonesAsItIsOrAsItWas) {
