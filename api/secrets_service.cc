@@ -21,10 +21,11 @@ grpc::Status SecretsService::Status(grpc::ServerContext* context,
         const secrets::VaultStatus status = env_.vault.Status();
         response->set_public_key(status.public_key);
         response->set_sealed(status.sealed);
-        if (status.sealed) {
+        if (!status.message.empty()) {
           response->set_message(
               absl::StrCat(status.message, "; ", status.remedy));
-        } else {
+        }
+        if (!status.sealed) {
           response->set_key_version(status.key_version);
           *response->mutable_key_time() = ToTimestamp(status.key_time);
         }
@@ -105,7 +106,15 @@ grpc::Status SecretsService::Unseal(grpc::ServerContext* context,
         }
         LOG_INFO("secrets are unsealed", {{"by", caller.identity().name()}});
         if (unsealed_ != nullptr) unsealed_();
-        return absl::OkStatus();
+        if (status.message.empty()) return absl::OkStatus();
+        LOG_WARN("secrets are open, but the next start would be sealed",
+                 {{"cause", status.message}, {"remedy", status.remedy}});
+        return WithRemedy(
+            absl::FailedPreconditionError(absl::StrCat(
+                "unseal: the secrets stay open, but after the next start of "
+                "bulwarkd nothing could be read: ",
+                status.message)),
+            status.remedy);
       });
 }
 

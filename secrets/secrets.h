@@ -47,6 +47,8 @@ struct AcceptedValue {
 
 struct VaultStatus {
   // Nothing can be opened or accepted: `message` says why, `remedy` what to do.
+  // They are also set while it is open, if the last Load() found that the key
+  // file would not open it again.
   bool sealed = true;
   std::string message;
   std::string remedy;

@@ -79,6 +79,11 @@ absl::StatusOr<int> Status(Context& context) {
   } else {
     context.io.Out(absl::StrCat("master key ", status.key_version(), ", made ",
                                 FormatTimestamp(status.key_time()), "\n"));
+    if (!status.message().empty()) {
+      context.io.Err(absl::StrCat(
+          "warning: after the next start of bulwarkd nothing could be read: ",
+          status.message(), "\n"));
+    }
   }
   context.io.Out(
       absl::StrCat(status.values(), " values",

@@ -72,6 +72,11 @@ void FakeVault::LoseKeyFile(bool lost) {
   status_.remedy = "put it back, then run `ctl secret unseal`";
 }
 
+void FakeVault::LoseKeyFileWhileOpen() {
+  absl::MutexLock lock(&mu_);
+  lost_while_open_ = true;
+}
+
 VaultStatus FakeVault::Status() {
   absl::MutexLock lock(&mu_);
   return status_;
@@ -93,6 +98,10 @@ std::optional<std::string> FakeVault::Load(
   status_.sealed = false;
   status_.public_key = kPublicKey;
   status_.key_version = version;
+  if (lost_while_open_) {
+    status_.message = "the key file is gone";
+    status_.remedy = "put it back, then run `ctl secret unseal`";
+  }
   return std::nullopt;
 }
 

@@ -22,6 +22,9 @@ class FakeVault : public Vault {
   // The key file is missing until the next call; Load() finds that out.
   void LoseKeyFile(bool lost = true);
 
+  // It goes while the vault is open, which stays open; Load() tells.
+  void LoseKeyFileWhileOpen();
+
   VaultStatus Status() override;
   std::optional<std::string> Load(const std::optional<std::string>& keyring,
                                   bool has_values) override;
@@ -45,6 +48,7 @@ class FakeVault : public Vault {
 
   absl::Mutex mu_;
   bool lost_ ABSL_GUARDED_BY(mu_) = false;
+  bool lost_while_open_ ABSL_GUARDED_BY(mu_) = false;
   VaultStatus status_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -70,7 +70,7 @@ void LocalVault::Seal(std::string message, std::string remedy) {
   status_.remedy = std::move(remedy);
 }
 
-void LocalVault::SealForKeyFile(const absl::Status& error) {
+std::string LocalVault::RemedyForKeyFile(const absl::Status& error) const {
   std::string remedy;
   switch (error.code()) {
     case absl::StatusCode::kNotFound:
@@ -85,7 +85,11 @@ void LocalVault::SealForKeyFile(const absl::Status& error) {
     default:
       remedy = absl::StrCat("see to it that bulwarkd can use ", key_file_);
   }
-  Seal(std::string(error.message()), absl::StrCat(remedy, ", ", kUnsealHint));
+  return absl::StrCat(remedy, ", ", kUnsealHint);
+}
+
+void LocalVault::SealForKeyFile(const absl::Status& error) {
+  Seal(std::string(error.message()), RemedyForKeyFile(error));
 }
 
 std::optional<std::string> LocalVault::Load(
@@ -129,13 +133,15 @@ std::optional<std::string> LocalVault::FirstKeyring(bool has_values) {
 }
 
 // The key file's keys, and the one in use: a vault that is open stays open when
-// its key file goes.
-absl::StatusOr<std::vector<LocalVault::Root>> LocalVault::Roots() {
+// its key file goes. `file`: what became of reading it.
+absl::StatusOr<std::vector<LocalVault::Root>> LocalVault::Roots(
+    absl::Status& file) {
   std::vector<Root> roots;
-  absl::StatusOr<std::vector<SecretBytes>> file = ReadKeyFile(key_file_);
-  if (!file.ok() && keys_ == nullptr) return file.status();
+  absl::StatusOr<std::vector<SecretBytes>> read = ReadKeyFile(key_file_);
+  file = read.status();
+  if (!file.ok() && keys_ == nullptr) return file;
   if (file.ok()) {
-    for (SecretBytes& key : *file) {
+    for (SecretBytes& key : *read) {
       roots.push_back(std::make_shared<const SecretBytes>(std::move(key)));
     }
   }
@@ -144,7 +150,8 @@ absl::StatusOr<std::vector<LocalVault::Root>> LocalVault::Roots() {
 }
 
 std::optional<std::string> LocalVault::Reopen(const v1::Keyring& row) {
-  absl::StatusOr<std::vector<Root>> roots = Roots();
+  absl::Status file;
+  absl::StatusOr<std::vector<Root>> roots = Roots(file);
   if (!roots.ok()) {
     SealForKeyFile(roots.status());
     return std::nullopt;
@@ -166,9 +173,9 @@ std::optional<std::string> LocalVault::Reopen(const v1::Keyring& row) {
          "bulwarkd that wrote it");
     return std::nullopt;
   }
-  // Not for the key in use, which is the last: the file does not name it.
-  const bool is_older =
-      root != roots->begin() && (keys_ == nullptr || *root != keys_->root);
+  // The key in use, which is the last: the file does not name it.
+  const bool is_lost = keys_ != nullptr && *root == keys_->root;
+  const bool is_older = root != roots->begin() && !is_lost;
   if (is_older)
     return RewrapKeyring(row, *open, **roots->begin()).SerializeAsString();
   // Masters of before a rotation still open what was read before it.
@@ -187,6 +194,17 @@ std::optional<std::string> LocalVault::Reopen(const v1::Keyring& row) {
                         keys->open.public_key,
                         keys->open.newest,
                         keys->open.newest_time};
+  if (is_lost && !file.ok()) {
+    status_.message = std::string(file.message());
+    status_.remedy = RemedyForKeyFile(file);
+  } else if (is_lost) {
+    status_.message = absl::StrCat(key_file_,
+                                   " does not hold the key that the secrets "
+                                   "are wrapped with");
+    status_.remedy = absl::StrCat(
+        "put the line with the old key back, below that of a new one, ",
+        kUnsealHint);
+  }
   keys_ = std::move(keys);
   return std::nullopt;
 }
@@ -215,21 +233,24 @@ absl::StatusOr<AcceptedValue> LocalVault::Accept(const Binding& binding,
                                                  absl::string_view sealed) {
   ASSIGN_OR_RETURN(const std::shared_ptr<const Keys> keys,
                    Ready(absl::StrCat("set ", NameOf(binding))));
-  if (sealed.size() <= kSealOverhead ||
-      sealed.size() > kSealOverhead + kMaxValue) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "set ", NameOf(binding), ": the value is ",
-        sealed.size() <= kSealOverhead ? "empty" : "larger than 500 KiB"));
+  const bool is_empty = sealed.empty() || sealed.size() == kSealOverhead;
+  if (is_empty || sealed.size() > kSealOverhead + kMaxValue) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("set ", NameOf(binding), ": the value is ",
+                     is_empty ? "empty" : "larger than 500 KiB"));
   }
+  const absl::Status foreign = absl::InvalidArgumentError(
+      absl::StrCat("set ", NameOf(binding),
+                   ": the value is not sealed to this node's public key; `ctl "
+                   "secret set` seals it"));
+  if (sealed.size() < kSealOverhead) return foreign;
   SecretBytes plaintext(sealed.size() - kSealOverhead);
   const auto* public_key =
       reinterpret_cast<const uint8_t*>(keys->open.public_key.data());
   if (crypto_box_seal_open(
           plaintext.data(), reinterpret_cast<const uint8_t*>(sealed.data()),
           sealed.size(), public_key, keys->open.private_key.data()) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("set ", NameOf(binding),
-                     ": the value is not sealed to this node's public key"));
+    return foreign;
   }
   AcceptedValue value;
   value.rows = Encrypted(*keys, binding, plaintext);

@@ -47,13 +47,15 @@ class LocalVault final : public Vault {
 
   std::optional<std::string> FirstKeyring(bool has_values)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<std::vector<Root>> Roots() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<std::vector<Root>> Roots(absl::Status& file)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::optional<std::string> Reopen(const v1::Keyring& row)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Seal(std::string message, std::string remedy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SealForKeyFile(const absl::Status& error)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string RemedyForKeyFile(const absl::Status& error) const;
   absl::StatusOr<std::shared_ptr<const Keys>> Ready(absl::string_view action);
   absl::StatusOr<SecretBytes> DataKey(const Keys& keys, const Binding& binding,
                                       const std::string& key_row);

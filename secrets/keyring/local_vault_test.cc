@@ -144,11 +144,32 @@ TEST_F(LocalVaultTest, WhenOpenAndTheKeyFileGoes_StaysOpen) {
   LocalVault vault(path_, clock_);
   Load(vault);
   const AcceptedValue value = Set(vault, db_, "hunter2");
+  EXPECT_EQ(Load(vault).message, "");
+  const std::string key = ReadKey();
   unlink(path_.c_str());
-  EXPECT_FALSE(Load(vault).sealed);
+  VaultStatus status = Load(vault);
+  EXPECT_FALSE(status.sealed);
+  EXPECT_THAT(status.message, HasSubstr("No such file"));
+  EXPECT_THAT(status.remedy, HasSubstr("put the key file back"));
   WriteKey(std::string(64, 'a'));
-  EXPECT_FALSE(Load(vault).sealed);
+  status = Load(vault);
+  EXPECT_FALSE(status.sealed);
+  EXPECT_THAT(status.message, AllOf(HasSubstr(path_), HasSubstr("not hold")));
+  EXPECT_THAT(status.remedy, HasSubstr("old key"));
   EXPECT_OK(vault.Open(db_, value.rows));
+  WriteKey(key);
+  EXPECT_EQ(Load(vault).message, "");
+}
+
+TEST_F(LocalVaultTest, WhenAValueIsNotSealed_SaysSo) {
+  LocalVault vault(path_, clock_);
+  Load(vault);
+  for (const std::string& sealed :
+       {std::string(5, 'x'), std::string(99, 'x')}) {
+    EXPECT_THAT(
+        vault.Accept(db_, sealed).status(),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not sealed")));
+  }
 }
 
 TEST_F(LocalVaultTest, WhenTheKeyringWasChanged_IsSealed) {

@@ -15,6 +15,7 @@
 namespace bulwark::api {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -308,6 +309,22 @@ TEST_F(SecretsTest, WhenSealed_SaysSoAndGoesOnAfterUnsealing) {
   EXPECT_OK(Unseal());
   EXPECT_EQ(unsealed_, 1);
   EXPECT_EQ(Stored("db", 1), "x");
+  EXPECT_OK(Set("db", "y"));
+}
+
+TEST_F(SecretsTest, WhenTheKeyFileIsLostWhileOpen_UnsealingSaysSo) {
+  ASSERT_OK(Set("db", "x"));
+  vault_.LoseKeyFileWhileOpen();
+  const absl::Status lost = Unseal();
+  EXPECT_THAT(lost, StatusIs(absl::StatusCode::kFailedPrecondition,
+                             AllOf(HasSubstr("stay open"),
+                                   HasSubstr("the key file is gone"))));
+  EXPECT_THAT(DetailOf(lost)->remedy(), HasSubstr("put it back"));
+  EXPECT_EQ(unsealed_, 1);
+  const v1::SecretsStatusResponse status = Status();
+  EXPECT_FALSE(status.sealed());
+  EXPECT_THAT(status.message(), HasSubstr("the key file is gone; put it back"));
+  EXPECT_EQ(status.key_version(), 1);
   EXPECT_OK(Set("db", "y"));
 }
 
