@@ -1,4 +1,6 @@
 // doctor, system, why.
+#include <algorithm>
+
 #include "ctl/testing/fixture.h"
 
 namespace bulwark::ctl::testing {
@@ -113,6 +115,21 @@ TEST_F(CtlTest, WhenAKindBelongsToNoProject_TheProjectDoesNotMatter) {
   EXPECT_EQ(Ctl({"-p", "shop", "describe", "project", "shop"}), kExitOk);
   EXPECT_EQ(Ctl({"-p", "shop", "delete", "project", "shop"}), kExitOk) << err_;
   EXPECT_FALSE(server_.Has("project", "shop"));
+}
+
+TEST_F(CtlTest, TheAuditLogIsAnArrayOrLinesOfJson) {
+  EXPECT_EQ(Ctl({"audit"}), kExitOk) << err_;
+  EXPECT_THAT(out_, HasSubstr("alice   Secrets.Set"));
+  EXPECT_EQ(Ctl({"audit", "-o", "json"}), kExitOk) << err_;
+  const std::string first =
+      "{\"sequence\": 1,\"actor\": {\"name\": \"alice\"},\"method\": "
+      "\"/bulwark.v1.Secrets/Set\",\"detail\": \"two\\nlines "
+      "\\\"quoted\\\"\"}";
+  EXPECT_THAT(out_, HasSubstr("[\n" + first + ",\n{\"sequence\": 2"));
+  EXPECT_EQ(out_.substr(out_.size() - 4), "}\n]\n");
+  EXPECT_EQ(Ctl({"audit", "-f", "-o", "json"}), kExitOk) << err_;
+  EXPECT_EQ(out_.substr(0, first.size() + 1), first + "\n");
+  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 2);
 }
 
 TEST_F(CtlTest, TheBootReportIsTheNodesCondition) {

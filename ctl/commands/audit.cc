@@ -1,9 +1,11 @@
 // ctl audit: who did what.
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/units.h"
 #include "ctl/commands/commands.h"
@@ -102,23 +104,58 @@ std::vector<std::string> RowOf(const v1::AuditRecord& record) {
                          record.error())};
 }
 
+// On one line: for what reads line by line. Text in it has no newlines.
+std::string JsonLine(const v1::AuditRecord& record) {
+  std::string line;
+  for (absl::string_view part :
+       absl::StrSplit(manifest::PrintJson(record), '\n')) {
+    absl::StrAppend(&line, absl::StripAsciiWhitespace(part));
+  }
+  return line;
+}
+
+// An array as of other commands, or, where it has no end, a record a line.
+class JsonRecords {
+ public:
+  JsonRecords(Context& context, bool follow)
+      : context_(context), follow_(follow) {}
+
+  void Add(const v1::AuditRecord& record) {
+    const char* before = follow_ ? "" : any_ ? ",\n" : "[\n";
+    context_.io.Out(
+        absl::StrCat(before, JsonLine(record), follow_ ? "\n" : ""));
+    any_ = true;
+  }
+  void Finish() {
+    if (!follow_) context_.io.Out(any_ ? "\n]\n" : "[]\n");
+  }
+
+ private:
+  Context& context_;
+  const bool follow_;
+  bool any_ = false;
+};
+
 absl::StatusOr<int> Show(Context& context, const Flags& flags) {
   if (!flags.output.empty() && flags.output != "json") {
     return UsageError(absl::StrCat("-o ", flags.output, ": json"));
   }
   ASSIGN_OR_RETURN(const v1::AuditRequest request, RequestOf(context, flags));
   Table table({"NUMBER", "TIME", "WHO", "CALL", "OBJECTS", "RESULT", "DETAIL"});
+  const bool as_json = flags.output == "json";
+  JsonRecords json(context, flags.follow);
   const absl::Status status =
       context.client().Audit(request, [&](const v1::AuditRecord& record) {
-        if (flags.output == "json") {
-          context.io.Out(manifest::PrintJson(record));
-          return;
-        }
+        if (as_json) return json.Add(record);
         table.Add(RowOf(record));
         if (flags.follow) context.io.Out(table.Take());
       });
-  if (flags.output.empty() && !table.empty()) context.io.Out(table.Take());
-  if (flags.output.empty() && table.empty() && status.ok()) {
+  // What came before an error is told as well.
+  if (as_json) {
+    json.Finish();
+  } else if (!table.empty()) {
+    context.io.Out(table.Take());
+  } else if (status.ok()) {
     context.io.Err("no such records in the audit log\n");
   }
   if (!status.ok()) return status;
@@ -158,7 +195,8 @@ void AddAudit(CLI::App& app, Context& context) {
       .Option("--object", flags->object, "Only about this one: service/web")
       .Option("--tail", flags->tail, "Only the last so many")
       .Flag("-f,--follow", flags->follow, "Go on with new records")
-      .Option("-o,--output", flags->output, "json")
+      .Option("-o,--output", flags->output,
+              "json: an array, with -f one record a line")
       .Action([flags](Context& c) { return Run(c, *flags); });
 }
 

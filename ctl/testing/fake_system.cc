@@ -88,6 +88,21 @@ class System final : public v1::System::Service {
     return Status::OK;
   }
 
+  // Two records, whatever is asked for.
+  Status Audit(ServerContext*, const v1::AuditRequest*,
+               grpc::ServerWriter<v1::AuditRecord>* writer) override {
+    if (Status s = state_.Take("Audit"); !s.ok()) return s;
+    v1::AuditRecord record;
+    record.mutable_actor()->set_name("alice");
+    for (const char* method : {"/bulwark.v1.Secrets/Set", "audit/rotate"}) {
+      record.set_sequence(record.sequence() + 1);
+      record.set_method(method);
+      record.set_detail("two\nlines \"quoted\"");
+      writer->Write(record);
+    }
+    return Status::OK;
+  }
+
   Status Shutdown(ServerContext*, const v1::ShutdownRequest* request,
                   v1::ShutdownResponse* response) override {
     state_.Note(absl::StrCat("Shutdown ", request->timeout().seconds(), "s"));
