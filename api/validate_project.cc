@@ -1,7 +1,9 @@
+#include <cstdint>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "api/rules.h"
 #include "api/validation.h"
@@ -12,9 +14,17 @@ namespace {
 constexpr int kMaxMembers = 1000;
 constexpr size_t kMaxName = 256;
 
+// A name, or the number of an account that there can be: the highest means
+// none.
 bool IsAccountName(const std::string& name) {
-  return name.size() <= kMaxName && IsPrintable(name) &&
-         name.find(':') == std::string::npos &&
+  const bool digits = !name.empty() &&
+                      name.find_first_not_of("0123456789") == std::string::npos;
+  uint32_t number = 0;
+  if (digits && (!absl::SimpleAtoi(name, &number) || number == UINT32_MAX)) {
+    return false;
+  }
+  return name.substr(0, 1) != "-" && name.size() <= kMaxName &&
+         IsPrintable(name) && name.find(':') == std::string::npos &&
          name.find(',') == std::string::npos;
 }
 

@@ -183,6 +183,29 @@ TEST(ValidationTest, WhenManyThingsAreWrong_AllAreFound) {
   EXPECT_EQ(Problems(object).size(), 3);
 }
 
+TEST(ValidationTest, WhenAMemberCanBeNobody_ItIsNamed) {
+  const auto problems = [](const char* user, const char* group) {
+    v1::Object object;
+    object.mutable_project()->mutable_metadata()->set_name("shop");
+    v1::Member& member =
+        *object.mutable_project()->mutable_spec()->add_members();
+    member.set_user(user);
+    member.set_group(group);
+    member.set_role(v1::Member::VIEWER);
+    return Problems(object);
+  };
+  for (const char* name : {"alice", "al-ice", "0", "4294967294", "1000x"}) {
+    EXPECT_TRUE(problems(name, "").empty()) << name;
+    EXPECT_TRUE(problems("", name).empty()) << name;
+  }
+  for (const char* name : {"-1", "4294967295", "99999999999", "a,b"}) {
+    ASSERT_EQ(problems(name, "").size(), 1u) << name;
+    EXPECT_EQ(problems(name, "")[0].field(), "spec.members[0].user");
+    ASSERT_EQ(problems("", name).size(), 1u) << name;
+    EXPECT_EQ(problems("", name)[0].field(), "spec.members[0].group");
+  }
+}
+
 TEST(ValidationTest, WhenASubnetIsWrong_ItIsNamed) {
   struct {
     const char* subnet;
