@@ -129,9 +129,11 @@ absl::StatusOr<v1::Object> SpecWriter::RollbackValue(
             }
             const v1::Object* before = stored.Find(key);
             if (before == nullptr) {
-              return absl::NotFoundError(absl::StrCat("get ", key.kind, " ",
-                                                      key.project, "/",
-                                                      key.name, ": not found"));
+              return WithRemedy(
+                  absl::NotFoundError(
+                      absl::StrCat("roll back ", key.kind, " ", key.name,
+                                   ": there is none in project ", key.project)),
+                  absl::StrCat("`ctl ", key.kind, " list -A` shows all"));
             }
             ASSIGN_OR_RETURN(const v1::ValueVersion version,
                              FindVersion(request, *before));

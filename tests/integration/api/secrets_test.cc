@@ -206,6 +206,11 @@ TEST_F(SecretsTest, WhenRolledBack_TheOldValueIsTheNewestVersion) {
               StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(Rollback("volume", "db").status(),
               StatusIs(absl::StatusCode::kInvalidArgument));
+  const absl::Status none = Rollback("config", "db").status();
+  EXPECT_THAT(none, StatusIs(absl::StatusCode::kNotFound,
+                             "roll back config db: there is none in project "
+                             "default"));
+  EXPECT_THAT(DetailOf(none)->remedy(), HasSubstr("ctl config list"));
   // As before: setting it again changes nothing.
   ASSERT_OK_AND_ASSIGN(const auto again, Set("db", "old"));
   EXPECT_FALSE(again.changed());
