@@ -148,6 +148,8 @@ TEST_F(BackupTest, WhenThePlaceIsBad_SaysWhatToDo) {
   EXPECT_EQ(Backup(dir_ / "none/file"), kExitError);
   EXPECT_THAT(err_, AllOf(HasSubstr("No such file or directory"),
                           HasSubstr("make the folder")));
+  EXPECT_EQ(Backup(""), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("name a file; - is standard output"));
   EXPECT_EQ(Backup(Folder("folder"), {"--force"}), kExitError);
   EXPECT_THAT(err_, HasSubstr("it is a folder"));
   EXPECT_EQ(Backup("/dev/null", {"--force"}), kExitError);

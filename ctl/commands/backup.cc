@@ -95,6 +95,9 @@ absl::Status Unfinished(const absl::Status& status) {
 }
 
 absl::StatusOr<int> Backup(Context& context, const Flags& flags) {
+  if (flags.file.empty()) {
+    return UsageError("name a file; - is standard output");
+  }
   std::optional<OutputFile> file;
   if (!IsStandard(flags)) {
     ASSIGN_OR_RETURN(OutputFile made,

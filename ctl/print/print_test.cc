@@ -130,6 +130,22 @@ v1::Service WithCondition(const char* type, v1::Condition::Status status,
   return service;
 }
 
+TEST(ServiceStateTest, WhenReplicasOfBeforeStillEnd_IsAvailable) {
+  v1::Service service =
+      WithCondition("Progressing", v1::Condition::FALSE, "Complete");
+  v1::ServiceStatus& status = *service.mutable_status();
+  status.set_observed_generation(1);
+  status.set_desired_replicas(2);
+  status.set_updated_replicas(2);
+  status.set_available_replicas(2);
+  status.set_ready_replicas(2);
+  status.set_replicas(4);
+  EXPECT_EQ(ServiceState(service), "Available");
+  // One that is not there is told, whatever the others do.
+  status.set_available_replicas(1);
+  EXPECT_EQ(ServiceState(service), "Degraded");
+}
+
 TEST(ServiceStateTest, WhenSomethingIsWrong_TellsTheCause) {
   EXPECT_EQ(ServiceState(WithCondition("ImageResolved", v1::Condition::FALSE,
                                        "ImageNotFound")),

@@ -37,6 +37,16 @@ bool IsComplete(const v1::Service& service) {
          status.replicas() <= status.updated_replicas();
 }
 
+// Whatever else still runs, and ends.
+bool ServesInFull(const v1::Service& service) {
+  const v1::ServiceStatus& status = service.status();
+  return status.observed_generation() >= service.metadata().generation() &&
+         status.desired_replicas() > 0 &&
+         status.updated_replicas() >= status.desired_replicas() &&
+         status.available_replicas() >= status.desired_replicas() &&
+         status.ready_replicas() >= status.desired_replicas();
+}
+
 // What is wrong, or null. Progressing is FALSE as well when a rollout is over.
 const v1::Condition* Fault(const v1::Service& service) {
   for (const Rule& rule : kRules) {
@@ -84,9 +94,9 @@ std::string ServiceState(const v1::Service& service) {
   if (available != nullptr && available->reason() == "Ended") return "Ended";
   const v1::Condition* progressing =
       FindCondition(service.status().conditions(), "Progressing");
-  // Rolled out, and a replica is being replaced.
+  // Rolled out, and a replica is being replaced, or those of before still end.
   if (progressing != nullptr && progressing->reason() == "Complete") {
-    return "Degraded";
+    return ServesInFull(service) ? "Available" : "Degraded";
   }
   return "Progressing";
 }
