@@ -57,7 +57,7 @@ absl::StatusOr<Result> AutoscaleController::Reconcile(const std::string& key) {
   });
   view.loads = LoadsOf(samples, clock_.Steady());
   RememberReady(key, view.replicas, view.were_ready);
-  ASSIGN_OR_RETURN(view.capacity, CapacityOf(view.service, *samples.back()));
+  ASSIGN_OR_RETURN(view.capacity, CapacityOf(view.service, samples.back()));
   ScalePlan plan = PlanScale(view);
   const absl::Status status = Commit(*object, view, plan);
   // Somebody wrote the service meanwhile: what was planned may be wrong.
@@ -94,29 +94,55 @@ absl::Status AutoscaleController::Forget(const store::Key& key) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Capacity> AutoscaleController::CapacityOf(
-    const v1::Service& service, const UsageSample& last) {
-  const Requests each = RequestsOf(service.spec());
-  if (!last.node.has_value() ||
-      (each.cpu_millicores == 0 && each.memory_bytes == 0)) {
-    return Capacity();
-  }
-  Requests others;
+absl::StatusOr<AutoscaleController::Claims> AutoscaleController::ReadClaims(
+    const UsageSamplePtr& sample) {
+  Claims claims;
+  claims.sample = sample;
   ASSIGN_OR_RETURN(auto services, store::ListReadable(store_, "service"));
   for (const v1::Object& object : services.objects) {
-    const v1::Service& other = object.service();
-    if (other.metadata().uid() == service.metadata().uid()) continue;
+    const v1::Service& service = object.service();
     ASSIGN_OR_RETURN(const std::optional<v1::Scale> scale,
-                     FindScale(store_, other));
-    others += RequestsOf(other.spec()) *
-              SettingsOf(other, nullptr, CountOf(scale)).replicas;
+                     FindScale(store_, service));
+    claims.services[service.metadata().uid()] =
+        RequestsOf(service.spec()) *
+        SettingsOf(service, nullptr, CountOf(scale)).replicas;
   }
   ASSIGN_OR_RETURN(auto jobs, store::ListReadable(store_, "job"));
   for (const v1::Object& object : jobs.objects) {
-    others += RequestsOf(object.job().spec()) * object.job().status().active();
+    claims.jobs +=
+        RequestsOf(object.job().spec()) * object.job().status().active();
+  }
+  return claims;
+}
+
+absl::StatusOr<Capacity> AutoscaleController::CapacityOf(
+    const v1::Service& service, const UsageSamplePtr& last) {
+  const Requests each = RequestsOf(service.spec());
+  if (!last->node.has_value() ||
+      (each.cpu_millicores == 0 && each.memory_bytes == 0)) {
+    return Capacity();
+  }
+  bool known = false;
+  {
+    absl::MutexLock lock(&mu_);
+    known = claims_.sample == last;
+  }
+  if (!known) {
+    ASSIGN_OR_RETURN(Claims claims, ReadClaims(last));
+    absl::MutexLock lock(&mu_);
+    claims_ = std::move(claims);
+  }
+  Requests others;
+  {
+    absl::MutexLock lock(&mu_);
+    others = claims_.jobs;
+    for (const auto& [uid, claim] : claims_.services) {
+      if (uid != service.metadata().uid()) others += claim;
+    }
   }
   return CapacityFor(
-      each, others, {last.node->cpu_millicores, last.node->memory_total_bytes});
+      each, others,
+      {last->node->cpu_millicores, last->node->memory_total_bytes});
 }
 
 absl::Status AutoscaleController::Commit(const v1::Object& service,
@@ -147,7 +173,16 @@ absl::Status AutoscaleController::Commit(const v1::Object& service,
     batch.NotDurable();
   }
   RETURN_IF_ERROR(store_.Commit(batch.Essential()).status());
-  if (plan.write == ScaleWrite::kDurable) changed_(QueueKey(scale.metadata()));
+  if (plan.write == ScaleWrite::kDurable) {
+    {
+      // Who decides at the same sample must not give it away again.
+      absl::MutexLock lock(&mu_);
+      claims_.services[view.service.metadata().uid()] =
+          RequestsOf(view.service.spec()) *
+          SettingsOf(view.service, nullptr, scale.replicas()).replicas;
+    }
+    changed_(QueueKey(scale.metadata()));
+  }
   events_.RecordAll(ReferenceTo(view.service), plan.events);
   return absl::OkStatus();
 }

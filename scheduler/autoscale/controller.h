@@ -47,8 +47,17 @@ class AutoscaleController {
   absl::StatusOr<Result> Reconcile(const std::string& key);
 
  private:
+  // What all may use at the time of a sample: read once for each, else each
+  // service would read all others.
+  struct Claims {
+    UsageSamplePtr sample;
+    std::map<std::string, Requests> services;  // by uid
+    Requests jobs;
+  };
+
   absl::StatusOr<Capacity> CapacityOf(const v1::Service& service,
-                                      const UsageSample& last);
+                                      const UsageSamplePtr& last);
+  absl::StatusOr<Claims> ReadClaims(const UsageSamplePtr& sample);
   absl::Status Forget(const store::Key& key);
   void RememberReady(const std::string& key,
                      const std::vector<v1::Replica>& replicas,
@@ -67,6 +76,7 @@ class AutoscaleController {
   // By service key: the uids of its replicas that have been seen ready. After a
   // restart of ours one that is not ready then counts as never ready.
   std::map<std::string, std::set<std::string>> ready_ ABSL_GUARDED_BY(mu_);
+  Claims claims_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::scheduler

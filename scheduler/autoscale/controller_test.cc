@@ -43,10 +43,11 @@ class AutoscaleControllerTest : public ::testing::Test {
         store::Batch().Put(store::KeyOf(object), store::Encode(object))));
   }
   // Between 1 and 10 replicas at 50 % of 100m.
-  void Declare(const std::string& uid = "service") {
+  void Declare(const std::string& uid = "service",
+               const std::string& name = "web") {
     v1::Object object;
     v1::Service& service = *object.mutable_service();
-    service.mutable_metadata()->set_name("web");
+    service.mutable_metadata()->set_name(name);
     service.mutable_metadata()->set_uid(uid);
     v1::ServiceSpec& spec = *service.mutable_spec();
     spec.set_replicas(2);
@@ -60,16 +61,20 @@ class AutoscaleControllerTest : public ::testing::Test {
   }
 
   // Replicas 0 to count - 1 run, and use so much of a core each.
-  void Run(int count, double cores, const std::string& uid = "service") {
+  // A second service's join those of the same samples.
+  void Run(int count, double cores, const std::string& uid = "service",
+           const std::string& name = "web") {
+    const std::vector<UsageSamplePtr> before = std::move(samples_);
     samples_.clear();
     for (int s = 0; s < 2; ++s) {
       auto sample = std::make_shared<UsageSample>();
       sample->steady = clock_.Steady() - absl::Seconds(2 - 2 * s);
       sample->time = clock_.Now() - absl::Seconds(2 - 2 * s);
       sample->node = node_;
+      if (name != "web") sample->replicas = before[s]->replicas;
       for (int i = 0; i < count; ++i) {
         ReplicaUsage usage;
-        usage.uid = absl::StrCat("uid", i);
+        usage.uid = absl::StrCat(name, i);
         ContainerUsage container{absl::StrCat("c", i), "web", {}};
         container.stats.cpu_usage = absl::Seconds(2 * s * cores);
         usage.containers.push_back(container);
@@ -80,9 +85,9 @@ class AutoscaleControllerTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       v1::Object object;
       v1::Replica& r = *object.mutable_replica();
-      r.mutable_metadata()->set_name(absl::StrCat("web-", i, "-x"));
-      r.mutable_metadata()->set_uid(absl::StrCat("uid", i));
-      r.mutable_spec()->set_service("web");
+      r.mutable_metadata()->set_name(absl::StrCat(name, "-", i, "-x"));
+      r.mutable_metadata()->set_uid(absl::StrCat(name, i));
+      r.mutable_spec()->set_service(name);
       r.mutable_spec()->set_service_uid(uid);
       r.mutable_spec()->set_goal(v1::ReplicaSpec::RUN);
       r.mutable_status()->set_state(v1::ReplicaStatus::RUNNING);
@@ -95,6 +100,10 @@ class AutoscaleControllerTest : public ::testing::Test {
   }
 
   void Reconcile() { ASSERT_OK(controller_->Reconcile(kKey)); }
+  int CountOf(const std::string& name) {
+    auto object = store::GetObject(store_, store::ObjectKey("scale", "", name));
+    return object.ok() ? object->scale().replicas() : -1;
+  }
   absl::StatusOr<v1::Object> Stored() {
     return store::GetObject(store_, store::ObjectKey("scale", "", "web"));
   }
@@ -237,6 +246,26 @@ TEST_F(AutoscaleControllerTest, WhenOthersRequestTheHost_StopsThere) {
   EXPECT_THAT(object.scale().message(),
               ::testing::HasSubstr("wanted 12, got 4, because each requests "
                                    "100m of cpu, and others request 1600m"));
+}
+
+// What others ask for is read once for each sample.
+TEST_F(AutoscaleControllerTest, WhenTwoDecideAtOneSample_TheHostIsGivenOnce) {
+  node_.emplace();
+  node_->cpu_millicores = 800;
+  Declare();
+  Declare("api", "api");
+  const auto decide = [&](double cores) {
+    Run(2, cores);
+    Run(2, cores, "api", "api");
+    Reconcile();
+    ASSERT_OK(controller_->Reconcile("default/api"));
+  };
+  decide(0.05);
+  EXPECT_EQ(CountOf("web"), 2);
+  EXPECT_EQ(CountOf("api"), 2);
+  decide(0.3);
+  EXPECT_EQ(CountOf("web"), 6);
+  EXPECT_EQ(CountOf("api"), 2);
 }
 
 TEST_F(AutoscaleControllerTest, WhenTheServiceIsDeleted_DecidesNothing) {
