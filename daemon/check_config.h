@@ -7,8 +7,10 @@
 
 namespace bulwark::daemon {
 
-// INVALID_ARGUMENT names the flag, what is wrong with it and what to do. Looks
-// at the host (programs, groups), and changes nothing. `config` is complete.
+// INVALID_ARGUMENT lists everything that is wrong, a fault a line, as "--FLAG:
+// what; what to do", or as "FILE:LINE:COLUMN: SETTING: …" for what the file
+// says. Looks at the host (programs, groups), and changes nothing. `config` is
+// complete.
 absl::Status CheckConfig(const Config& config);
 
 }  // namespace bulwark::daemon

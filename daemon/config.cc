@@ -63,6 +63,11 @@ int ParseFlags(int argc, char** argv, Config& config) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  for (const Flag& flag : Flags()) {
+    if (app.count(absl::StrCat("--", flag.name)) > 0) {
+      config.places.erase(flag.name);
+    }
+  }
   return -1;
 }
 

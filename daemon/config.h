@@ -18,6 +18,8 @@ struct Config {
   // Read before the command line, which wins; default: kDefaultConfigFile, if
   // that exists.
   std::string config_file;
+  // "FILE:LINE:COLUMN" of each setting, by name, that is as the file says.
+  std::map<std::string, std::string> places;
 
   std::string instance = "bulwark";
   std::string state_dir = "/var/lib/bulwark";

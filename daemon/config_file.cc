@@ -112,6 +112,9 @@ class Reader {
                    std::visit(Setter{value, config_}, flag->target);
                !why.empty()) {
       Add(value, flag->name, std::move(why), flag->help);
+    } else {
+      config_.places[flag->name] =
+          manifest::Place{file_, value.mark}.ToString();
     }
   }
 

@@ -4,10 +4,13 @@
 
 #include <fstream>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "daemon/check_config.h"
+#include "daemon/config_file.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -16,7 +19,9 @@ using ::bulwark::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 // A host on which the defaults can be used.
 class CheckConfigTest : public ::testing::Test {
@@ -129,6 +134,28 @@ TEST_F(CheckConfigTest, WhenAValueCannotBeUsed_NamesTheFlagAndSaysWhy) {
   }
 }
 
+TEST_F(CheckConfigTest, WhenSeveralThingsAreWrong_SaysThemAllWithTheirPlaces) {
+  const absl::Status status = Check([](Config& c) {
+    ASSERT_OK(ParseConfigFile("f.yaml",
+                              "log-level: loud\n"
+                              "dns-upstream: [10.0.0.1, a.lan, b.lan]\n"
+                              "image-gc-start: 101\n"
+                              "log-format: text\n",
+                              c));
+    c.proxy_engine = "magic";
+    c.state_dir = "s";
+  });
+  const std::vector<std::string> lines = absl::StrSplit(status.message(), '\n');
+  EXPECT_THAT(lines,
+              UnorderedElementsAre(
+                  StartsWith("f.yaml:1:12: log-level: \"loud\" is none of"),
+                  StartsWith("f.yaml:2:15: dns-upstream: "),
+                  StartsWith("f.yaml:2:15: dns-upstream: "),
+                  StartsWith("f.yaml:3:17: image-gc-start: 101 is not"),
+                  StartsWith("--proxy-engine: "),
+                  StartsWith("--state-dir: \"s\" is not an absolute path")));
+}
+
 TEST_F(CheckConfigTest, WhenAProgramCannotRun_SaysWhich) {
   chmod((dir_ / "bulwark-proxy").c_str(), 0644);
   EXPECT_THAT(Check([](Config&) {}),
@@ -144,6 +171,18 @@ TEST(ConfigTest, TheCommandLineSetsWhatItNames) {
   EXPECT_EQ(ParseCommandLine(4, argv, config), -1);
   EXPECT_EQ(config.instance, "t1");
   EXPECT_TRUE(config.own_host);
+}
+
+TEST(ConfigTest, WhatTheCommandLineSets_HasNoPlaceInTheFile) {
+  testing::TempDir dir;
+  std::ofstream(dir / "f.yaml") << "log-level: a\nlog-format: b\n";
+  std::string file = dir / "f.yaml";
+  Config config;
+  char program[] = "bulwarkd", first[] = "--config", level[] = "--log-level",
+       value[] = "c";
+  char* argv[] = {program, first, file.data(), level, value, nullptr};
+  EXPECT_EQ(ParseCommandLine(5, argv, config), -1);
+  EXPECT_THAT(config.places, ElementsAre(Pair("log-format", file + ":2:13")));
 }
 
 TEST(ConfigTest, WhenAFlagIsUnknown_ExitsWithUsage) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "base/log.h"
@@ -28,7 +30,9 @@ LogLevel LevelOf(const std::string& name) {
 }
 
 int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "bulwarkd: %s\n", std::string(status.message()).c_str());
+  for (absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    std::fprintf(stderr, "bulwarkd: %s\n", std::string(line).c_str());
+  }
   return 1;
 }
 
