@@ -2,6 +2,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "api/convert.h"
@@ -67,6 +68,13 @@ const Rule<CronJobSpec> kCronRules[] = {
        return ToDuration(s.jitter()) <= absl::Hours(24);
      },
      "is above 24h", "use a shorter time"},
+    {"startingDeadline",
+     [](const CronJobSpec& s) {
+       return !s.has_starting_deadline() ||
+              ToDuration(s.starting_deadline()) > absl::ZeroDuration();
+     },
+     "is zero: every run would be too late",
+     "give it time, e.g. 1m, or leave it out"},
     {"successfulHistory",
      [](const CronJobSpec& s) { return s.successful_history() <= kMaxHistory; },
      "is above 1000", "keep fewer jobs"},
@@ -134,9 +142,13 @@ void ValidateCronJob(const v1::CronJob& cron_job,
   if (!spec.schedule().empty()) {
     const absl::Status status = CronSchedule::Parse(spec.schedule()).status();
     if (!status.ok()) {
+      // Some say what to do themselves.
+      const bool says = absl::StrContains(status.message(), "; ");
       report.Invalid("spec.schedule", std::string(status.message()),
-                     "write minute, hour, day of the month, month and day of "
-                     "the week, such as \"0 3 * * *\" for 3:00 every day");
+                     says ? ""
+                          : "write minute, hour, day of the month, month and "
+                            "day of the week, such as \"0 3 * * *\" for 3:00 "
+                            "every day");
     }
   }
   const absl::Status zone = FindTimeZone(spec.time_zone()).status();

@@ -177,6 +177,14 @@ constexpr Fault kFaults[] = {
      "spec.containers[0].ulimits[0]: \"4096\" is not a limit such as nofile="},
     {"devices: [fuse]",
      "spec.containers[0].devices[0]: \"fuse\" is not a device"},
+    {"autoscale: {minReplicas: 0, maxReplicas: 2, metrics: [{cpu: 70%}]}",
+     "4:26: spec.autoscale.minReplicas: is 0; use 1 or more, or leave it out"},
+    {"autoscale: {maxReplicas: -3, metrics: [{cpu: 70%}]}",
+     "spec.autoscale.maxReplicas: is -3; use 1 or more"},
+    {"autoscale: {maxReplicas: 2, metrics: [{cpu: 0%}]}",
+     "spec.autoscale.metrics[0].cpu: is 0%; use 1 or more"},
+    {"autoscale: {maxReplicas: 2, metrics: [{connections: 0}]}",
+     "spec.autoscale.metrics[0].connections: is 0; use 1 or more"},
     {"log: syslog",
      "spec.containers[0].log: \"syslog\" is not one of local, json-file"},
     {"shm_size: 1Gi", "here it is shmSize"},
@@ -211,6 +219,17 @@ TEST(CodecTest, WhenAFieldIsWrong_SaysWhereAndWhat) {
         testing::Contains(HasSubstr(fault.problem)))
         << fault.text;
   }
+}
+
+TEST(CodecTest, WhenAJobIsToDoNothing_RefusesThat) {
+  EXPECT_THAT(
+      Problems("kind: Job\nname: a\nimage: b\ncompletions: 0\n"
+               "parallelism: 0\nbackoffLimit: 0\n---\n"
+               "kind: CronJob\nname: c\nschedule: \"0 3 * * *\"\nimage: b\n"
+               "completions: 0\n"),
+      ElementsAre(HasSubstr("4:14: spec.completions: is 0; use 1 or more"),
+                  HasSubstr("5:14: spec.parallelism: is 0; use 1 or more"),
+                  HasSubstr("spec.job.completions: is 0; use 1 or more")));
 }
 
 TEST(CodecTest, WhenManyFaults_ReportsAllOfAllDocuments) {

@@ -1,6 +1,8 @@
 #include "manifest/decode.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -40,6 +42,28 @@ std::string MappingExample(const Descriptor& type) {
     fields.push_back(absl::StrCat(type.field(i)->json_name(), ": …"));
   }
   return absl::StrCat("{", absl::StrJoin(fields, ", "), "}");
+}
+
+// Numbers of what there is at least one of. On the wire 0 is none given: only
+// here it can be told that somebody wrote it.
+bool CountsFromOne(const FieldDescriptor& field) {
+  static const auto& names = *new std::set<std::string>{
+      "bulwark.v1.Autoscale.min_replicas",
+      "bulwark.v1.Autoscale.max_replicas",
+      "bulwark.v1.AutoscaleMetric.cpu",
+      "bulwark.v1.AutoscaleMetric.memory",
+      "bulwark.v1.AutoscaleMetric.connections",
+      "bulwark.v1.JobSpec.completions",
+      "bulwark.v1.JobSpec.parallelism",
+  };
+  return names.count(field.full_name()) > 0;
+}
+
+int64_t NumberIn(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_INT64
+             ? reflection.GetInt64(message, &field)
+             : reflection.GetInt32(message, &field);
 }
 
 std::string ExpectedMessage(const Descriptor& type) {
@@ -243,7 +267,12 @@ void Decoder::DecodeSingle(const Node& node, const std::string& path,
     return;
   }
   absl::Status status = ReadScalar(node.text, field, message);
-  if (!status.ok()) Report(node.mark, path, std::string(status.message()));
+  if (!status.ok()) {
+    Report(node.mark, path, std::string(status.message()));
+  } else if (CountsFromOne(field) && NumberIn(message, field) < 1) {
+    Report(node.mark, path, absl::StrCat("is ", node.text),
+           "use 1 or more, or leave it out");
+  }
 }
 
 void Decoder::DecodeList(const Node& node, const std::string& path,
