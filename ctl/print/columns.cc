@@ -51,6 +51,15 @@ std::string Ready(const Object& o, absl::string_view type) {
                                      : condition->reason();
 }
 
+std::string VolumeState(const v1::Volume& volume) {
+  const v1::Condition* restoring =
+      FindCondition(volume.status().conditions(), "Restoring");
+  const bool is = restoring != nullptr &&
+                  restoring->status() == v1::Condition::TRUE &&
+                  !volume.metadata().has_delete_time();
+  return is ? "Restoring" : Ready(volume, "Ready");
+}
+
 std::string Ports(const v1::Service& service) {
   if (service.status().published_size() > 0) {
     return absl::StrJoin(service.status().published(), ",");
@@ -235,7 +244,7 @@ const std::vector<Column>& VolumeColumns() {
             return o.spec().size() == 0 ? "" : FormatBytes(o.spec().size());)},
       {"USED", CELL(volume, return HumanSize(o.status().used_bytes());)},
       {"AGE", CellAge},
-      {"STATUS", CELL(volume, return Ready(o, "Ready");)},
+      {"STATUS", CELL(volume, return VolumeState(o);)},
       {"+PATH", CELL(volume, return o.status().path();)},
   };
   return columns;

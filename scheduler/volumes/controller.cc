@@ -178,6 +178,7 @@ absl::StatusOr<Result> VolumeController::ReconcileVolume(v1::Object object) {
   ASSIGN_OR_RETURN(const std::set<std::string> users,
                    UsersOf(store::KeyOf(object)));
   RecordUsers(users, status);
+  RecordRestoring(nullptr, ports_.clock.Now(), status);
   const absl::Status saved = SaveStatus(object, status, false);
   // Somebody else wrote it: look again.
   if (absl::IsAborted(saved)) return Result{absl::ZeroDuration()};

@@ -140,6 +140,7 @@ class VolumeController {
   absl::Status Finish(const StoredWork& work, const absl::Status& result);
   absl::StatusOr<Result> Fail(StoredWork& work, const absl::Status& why);
   void Say(const std::string& token, const std::string& status);
+  void ShowRestoring(const StoredWork& work);
   // Whatever may mount volumes of the project.
   void WakeUsers(const std::string& project);
 

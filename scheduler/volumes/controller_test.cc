@@ -93,6 +93,7 @@ TEST_F(VolumeControllerTest, WhenRestored_HoldsOnlyWhileContentsAreSwapped) {
   Look("data");  // the new content is ready
   ASSERT_OK_AND_ASSIGN(held, HeldVolumes(store_, "default"));
   EXPECT_THAT(held, ElementsAre("data"));
+  EXPECT_EQ(ConditionOf("data", "Restoring"), "Swapping");
   Look("data");
   EXPECT_EQ(volumes_.Read("uid-data"), "damaged");
   EXPECT_THAT(woken_, Contains("default/web"));
@@ -105,6 +106,8 @@ TEST_F(VolumeControllerTest, WhenRestored_HoldsOnlyWhileContentsAreSwapped) {
   EXPECT_FALSE(GetWork("data").has_value());
   EXPECT_FALSE(volumes_.HasStage("uid-data"));
   EXPECT_OK(controller_->Await("token", nullptr));
+  Look("data");
+  EXPECT_EQ(ConditionOf("data", "Restoring"), "Over");
 }
 
 TEST_F(VolumeControllerTest, WhenKilledAfterAnyStep_TheRestoreIsFinished) {

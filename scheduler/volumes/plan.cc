@@ -84,6 +84,38 @@ v1::Condition PatternCondition() {
   return condition;
 }
 
+void RecordRestoring(const bulwark::volumes::v1::VolumeWork* work,
+                     absl::Time now, v1::VolumeStatus& status) {
+  using Work = bulwark::volumes::v1::VolumeWork;
+  constexpr char kType[] = "Restoring";
+  v1::Condition condition;
+  condition.set_type(kType);
+  if (work == nullptr) {
+    if (FindCondition(status.conditions(), kType) == nullptr) return;
+    condition.set_status(v1::Condition::FALSE);
+    condition.set_reason("Over");
+  } else {
+    const bool preparing = work->phase() == Work::PREPARING;
+    condition.set_status(v1::Condition::TRUE);
+    condition.set_reason(preparing ? "Preparing" : "Swapping");
+    condition.set_message(absl::StrCat(
+        preparing ? "its new content is being made of "
+                  : "who uses it is stopped, until it is what it was in ",
+        SourceOf(*work)));
+  }
+  SetCondition(*status.mutable_conditions(), std::move(condition), now);
+}
+
+std::string SourceOf(const bulwark::volumes::v1::VolumeWork& work) {
+  if (!work.snapshot().empty()) {
+    return absl::StrCat("snapshot ", work.snapshot());
+  }
+  return absl::StrCat(work.backup().id().empty()
+                          ? "the newest backup"
+                          : absl::StrCat("backup ", work.backup().id()),
+                      " in ", work.backup().repository());
+}
+
 int FullPercent(const volumes::Usage& usage) {
   return std::max(Percent(usage.capacity_bytes - usage.available_bytes,
                           usage.capacity_bytes),

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "proto/bulwark/v1/objects.pb.h"
+#include "proto/bulwark/volumes/v1/records.pb.h"
 #include "volumes/volume.h"
 
 namespace bulwark::scheduler {
@@ -20,6 +21,12 @@ absl::Duration UsagePeriod(v1::VolumeSpec::Driver driver);
 v1::Condition ReadyCondition(const absl::Status& made);
 // The condition Ready of a volume that only says what those of slots are like.
 v1::Condition PatternCondition();
+
+// The condition Restoring of a volume that is being made what it was: what is
+// being done, and of what. Null: it is over, and that is not said of a volume
+// that never was.
+void RecordRestoring(const bulwark::volumes::v1::VolumeWork* work,
+                     absl::Time now, v1::VolumeStatus& status);
 
 // How full it is, in hundredths: of its bytes or of its inodes, whichever is
 // more.
@@ -40,6 +47,9 @@ void RecordUsage(const volumes::Usage& usage, absl::Time now,
 void RecordSnapshots(const std::vector<volumes::SnapshotInfo>& snapshots,
                      v1::VolumeStatus& status);
 void RecordUsers(const std::set<std::string>& users, v1::VolumeStatus& status);
+
+// "snapshot before", "the newest backup in /srv/backups".
+std::string SourceOf(const bulwark::volumes::v1::VolumeWork& work);
 
 // The names of snapshots that bulwarkd makes for itself cannot be a user's.
 std::string OwnSnapshot(absl::string_view purpose, absl::string_view token);

@@ -10,6 +10,7 @@
 #include "scheduler/services/reader.h"
 #include "scheduler/times.h"
 #include "scheduler/volumes/controller.h"
+#include "scheduler/volumes/plan.h"
 #include "store/objects.h"
 
 namespace bulwark::scheduler {
@@ -32,16 +33,6 @@ v1::Volume NamedVolume(const StoredWork& work) {
   volume.mutable_metadata()->set_name(work.key.name);
   volume.mutable_metadata()->set_uid(work.work.volume_uid());
   return volume;
-}
-
-std::string SourceOf(const Work& work) {
-  if (!work.snapshot().empty()) {
-    return absl::StrCat("snapshot ", work.snapshot());
-  }
-  return absl::StrCat(work.backup().id().empty()
-                          ? "the newest backup"
-                          : absl::StrCat("backup ", work.backup().id()),
-                      " in ", work.backup().repository());
 }
 
 }  // namespace
@@ -138,6 +129,19 @@ absl::StatusOr<Result> VolumeController::ReconcileWork(StoredWork work) {
   }
 }
 
+// For whoever looks: it goes on without, too.
+void VolumeController::ShowRestoring(const StoredWork& work) {
+  const absl::Status shown =
+      UpdateStatus(store::ObjectKey("volume", work.key.project, work.key.name),
+                   work.work.volume_uid(), [&](v1::VolumeStatus& status) {
+                     RecordRestoring(&work.work, ports_.clock.Now(), status);
+                   });
+  if (!shown.ok()) {
+    LOG_DEBUG("a restore is not shown",
+              {{"volume", work.key.name}, {"cause", shown}});
+  }
+}
+
 absl::StatusOr<Result> VolumeController::Fail(StoredWork& work,
                                               const absl::Status& why) {
   // Stopped, not failed: the next start goes on with it.
@@ -182,11 +186,13 @@ absl::StatusOr<Result> VolumeController::Prepare(StoredWork& work) {
   if (!object.ok()) return Fail(work, object.status());
   absl::Status status =
       ports_.volumes.Ensure(DriverSpec(object->volume())).status();
+  ShowRestoring(work);
   // A damaged content is what a restore is for.
   if (absl::IsDataLoss(status)) status = absl::OkStatus();
   if (status.ok()) status = FillStage(work);
   if (!status.ok()) return Fail(work, status);
   RETURN_IF_ERROR(Advance(work, Work::SWAPPING));
+  ShowRestoring(work);
   return Result{absl::ZeroDuration()};
 }
 
