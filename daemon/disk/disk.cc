@@ -186,21 +186,32 @@ absl::Status Disk::AddContainers(v1::DiskUsageResponse& response) {
   return absl::OkStatus();
 }
 
+int64_t Disk::BytesOnDisk(const volumes::VolumeInfo& info,
+                          const v1::Volume& declared) {
+  if (info.driver == volumes::Driver::kTmpfs) return 0;
+  const absl::StatusOr<volumes::Usage> usage = volumes_.GetUsage(info.id);
+  // One that is damaged, or that goes just now, hides no others.
+  const int64_t used =
+      usage.ok() ? usage->used_bytes : declared.status().used_bytes();
+  // An image takes all that it may ever hold.
+  if (info.driver != volumes::Driver::kImage) return used;
+  return std::max(used, declared.spec().size());
+}
+
 absl::Status Disk::AddVolumes(v1::DiskUsageResponse& response) {
   ASSIGN_OR_RETURN(const store::ReadableListing listing,
                    store::ListReadable(store_, "volume"));
-  std::map<std::string, int64_t> measured;  // bytes by uid
+  std::map<std::string, const v1::Volume*> declared;  // by uid
   for (const v1::Object& object : listing.objects) {
-    measured[object.volume().metadata().uid()] =
-        object.volume().status().used_bytes();
+    declared[object.volume().metadata().uid()] = &object.volume();
   }
   engine::DiskShare share;
   int64_t snapshots = 0, snapshot_bytes = 0;
   for (const volumes::VolumeInfo& info : volumes_.List()) {
     ++share.count;
-    const absl::StatusOr<volumes::Usage> usage = volumes_.GetUsage(info.id);
-    // One that is damaged, or that goes just now, hides no others.
-    share.bytes += usage.ok() ? usage->used_bytes : measured[info.id];
+    const auto volume = declared.find(info.id);
+    share.bytes += BytesOnDisk(
+        info, volume == declared.end() ? v1::Volume() : *volume->second);
   }
   for (const v1::Object& object : listing.objects) {
     const v1::VolumeStatus& status = object.volume().status();

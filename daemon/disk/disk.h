@@ -77,6 +77,9 @@ class Disk {
   std::string ContainerDir(const std::string& id) const;
   absl::Status AddImages(v1::DiskUsageResponse& response);
   absl::Status AddContainers(v1::DiskUsageResponse& response);
+  // What a volume takes of the disk, which is not what is in it.
+  int64_t BytesOnDisk(const volumes::VolumeInfo& info,
+                      const v1::Volume& declared);
   absl::Status AddVolumes(v1::DiskUsageResponse& response);
   absl::StatusOr<int64_t> PruneContainers(bool dry_run,
                                           v1::PruneResponse& response);

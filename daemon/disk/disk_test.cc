@@ -175,6 +175,30 @@ TEST_F(DiskTest, WhenAVolumeCannotBeMeasured_CountsWhatItHeldLast) {
   }
 }
 
+TEST_F(DiskTest, CountsWhatVolumesTakeOfTheDisk_NotWhatIsInThem) {
+  v1::Object object;
+  object.mutable_volume()->mutable_metadata()->set_name("data");
+  object.mutable_volume()->mutable_metadata()->set_uid("image");
+  object.mutable_volume()->mutable_spec()->set_size(4000);
+  Put(object);
+  volumes::Usage usage;
+  usage.used_bytes = 70;
+  for (const auto& [id, driver] :
+       {std::pair("image", volumes::Driver::kImage),
+        std::pair("memory", volumes::Driver::kTmpfs),
+        std::pair("local", volumes::Driver::kLocal)}) {
+    ASSERT_OK(volumes_.Ensure({.id = id, .driver = driver, .size_bytes = 1})
+                  .status());
+    volumes_.SetUsage(id, usage);
+  }
+  ASSERT_OK_AND_ASSIGN(const v1::DiskUsageResponse response, disk_.Usage());
+  for (const v1::DiskUsageItem& item : response.items()) {
+    if (item.type() != "volumes") continue;
+    EXPECT_EQ(item.count(), 3);
+    EXPECT_EQ(item.size_bytes(), 4070);
+  }
+}
+
 // One record that means nothing does not let the disk fill.
 TEST_F(DiskTest, WhenARecordCannotBeRead_TheRestIsCountedAndRemoved) {
   for (const char* kind : {"service", "job", "cron-job", "volume"}) {
