@@ -80,7 +80,11 @@ absl::Status ToStatus(const Repository& repository, const std::string& verb,
                       const os::ProgramResult& result) {
   const std::string& errors = result.errors;
   const std::string place = absl::StrCat(verb, " repository ", repository.path);
-  const std::string why = Complaint(errors);
+  const std::string why =
+      result.exit_code > 128
+          ? absl::StrCat("restic was killed by signal ", result.exit_code - 128,
+                         "; try again")
+          : Complaint(errors);
   auto any = [&](std::initializer_list<absl::string_view> words) {
     return std::any_of(words.begin(), words.end(), [&](absl::string_view w) {
       return absl::StrContains(errors, w);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,6 +76,23 @@ class ResticBackupsTest : public ::testing::Test {
       names.push_back(entry.path().filename());
     }
     return names;
+  }
+
+  // Ends the next restic that this process runs.
+  static bool KillRestic() {
+    for (int i = 0; i < 10000; ++i) {
+      for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+        std::ifstream children(task.path() / "children");
+        pid_t pid = 0;
+        while (children >> pid) {
+          std::string name;
+          std::ifstream(absl::StrCat("/proc/", pid, "/comm")) >> name;
+          if (name == "restic") return kill(pid, SIGKILL) == 0;
+        }
+      }
+      usleep(1000);
+    }
+    return false;
   }
 
   testing::TempDir dir_;
@@ -213,6 +231,17 @@ TEST_F(ResticBackupsTest, WhenSeveralAreMadeAtOnce_EachIsMadeAndKept) {
                 SizeIs(1));
   }
   EXPECT_THAT(Locks(), IsEmpty());
+}
+
+TEST_F(ResticBackupsTest, WhenResticIsKilled_SaysThat) {
+  ASSERT_OK(backups_.Prepare(repository_));
+  bool killed = false;
+  std::thread killer([&] { killed = KillRestic(); });
+  const absl::Status status = Backup("default/a").status();
+  killer.join();
+  ASSERT_TRUE(killed);
+  EXPECT_THAT(status.message(), HasSubstr("restic was killed by signal 9"));
+  ASSERT_OK(Backup("default/a"));
 }
 
 TEST_F(ResticBackupsTest, WhenNobodyWaits_EndsAndLeavesNoLock) {
