@@ -131,6 +131,20 @@ bool MayMeet(const v1::Object& a, const v1::Object& b) {
   return !WaitsFor(a, b) && !WaitsFor(b, a);
 }
 
+// What who declares `told`, beside `other`, can do.
+std::string HelpOf(const v1::Object& told, const v1::Object& other) {
+  constexpr char kElse[] =
+      "use another volume, or declare this one with `access: shared`";
+  if (told.has_service() && other.has_service()) return kElse;
+  return absl::StrCat(
+      other.has_service()
+          ? absl::StrCat("stop that first (`ctl stop ",
+                         other.service().metadata().name(), "`)")
+          : "wait until that has ended",
+      ", let one depend on the end of the other (dependsOn with `completed`), ",
+      kElse);
+}
+
 class Writers {
  public:
   Writers(const World& world, Report& report) : report_(report) {
@@ -194,12 +208,7 @@ class Writers {
                                            : "spec.containers",
               absl::StrCat("volume ", name, " is for one writer, and ",
                            NameOf(*other->object), " mounts it"),
-              told->object->has_service() && other->object->has_service()
-                  ? "use another volume, or declare this one with "
-                    "`access: shared`"
-                  : "stop the service first, let one wait for the end of the "
-                    "other (dependsOn with `completed`), use another volume, "
-                    "or declare this one with `access: shared`");
+              HelpOf(*told->object, *other->object));
           return;
         }
         if (volume.index < 0) continue;

@@ -106,6 +106,16 @@ TEST(WritersTest, NoTwoMountItAtOnce) {
   EXPECT_THAT(Problems({}, {Service(), Job("j")}), IsEmpty());
 }
 
+TEST(WritersTest, SaysHowToLetThemMountItInTurn) {
+  World world;
+  const v1::Object volume = Volume(), service = Service(), job = Job("j");
+  world.entries = {{&volume, -1}, {&service, -1}, {&job, 0}};
+  Report report;
+  CheckWriters(world, report);
+  ASSERT_EQ(report.violations().size(), 1u);
+  EXPECT_THAT(report.violations()[0].remedy(), HasSubstr("`ctl stop s`"));
+}
+
 TEST(WritersTest, WhoWaitsForTheEndOfAJobMayMountItToo) {
   EXPECT_THAT(Problems({Service(kAfter), Job("j")}), IsEmpty());
   EXPECT_THAT(Problems({Job("j"), Job("k", kAfter)}), IsEmpty());
