@@ -110,7 +110,7 @@ v1::MetricSample Evaluate(const AutoscaleView& view,
   } else if (measured.missing > 0) {
     sample.set_error("no replica has been measured long enough");
   } else if (measured.unready > 0) {
-    sample.set_error("no replica is ready");
+    sample.set_error("no replica was ready yet when it was measured");
   } else {
     sample.set_error("no replica runs");
   }
