@@ -90,7 +90,16 @@ absl::Status ToStatus(const Repository& repository, const std::string& verb,
       return absl::StrContains(errors, w);
     });
   };
-  if (any({"no space left on device", "disk quota exceeded"})) {
+  const bool full = any({"no space left on device", "disk quota exceeded"});
+  // A restore writes no more than a lock into the repository.
+  if (full && verb == "restore" && !any({"unable to create lock"})) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        place,
+        ": it does not fit into the volume, or onto the disk under that; "
+        "declare a larger size, or free some space, and try again (restic "
+        "before 0.15 fills the holes of sparse files)"));
+  }
+  if (full) {
     return absl::ResourceExhaustedError(
         absl::StrCat(place, ": no space left there (", why,
                      "); free some, or keep fewer backups, and try again"));

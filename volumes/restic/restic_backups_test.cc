@@ -188,6 +188,19 @@ TEST_F(ResticBackupsTest, WhenTheTargetIsFull_SaysSoAndRecovers) {
   ASSERT_OK(os::UnmountBelow(dir_ / "small"));
 }
 
+TEST_F(ResticBackupsTest, WhenARestoreDoesNotFit_SaysThatOfTheVolume) {
+  ASSERT_OK(backups_.Prepare(repository_));
+  std::ofstream(dir_ / "source/data/big") << std::string(8 << 20, 'x');
+  ASSERT_OK(Backup("default/a"));
+  ASSERT_OK(os::Mount("none", dir_ / "target/data", "tmpfs", 0, "size=1m"));
+  EXPECT_THAT(Restore("default/a", ""),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("it does not fit into the volume")));
+  EXPECT_THAT(Locks(), IsEmpty());
+  ASSERT_OK(os::Unmount(dir_ / "target/data"));
+  ASSERT_OK(Restore("default/a", ""));
+}
+
 // restic makes a backup of the rest, and says so with its exit status.
 TEST_F(ResticBackupsTest, WhenAPartCannotBeRead_NoHalfBackupStays) {
   ASSERT_OK(backups_.Prepare(repository_));
