@@ -150,9 +150,9 @@ absl::StatusOr<int> Show(Context& context, const Flags& flags) {
         table.Add(RowOf(record));
         if (flags.follow) context.io.Out(table.Take());
       });
-  // What came before an error is told as well.
+  // What came before an error is told as well, and then not as if it were all.
   if (as_json) {
-    json.Finish();
+    if (status.ok()) json.Finish();
   } else if (!table.empty()) {
     context.io.Out(table.Take());
   } else if (status.ok()) {
