@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/audit/describe.h"
 #include "api/convert.h"
+#include "api/record_target.h"
 #include "base/status.h"
 
 namespace bulwark::api {
@@ -65,6 +66,8 @@ absl::Status AttachCall::Process() {
   RETURN_IF_ERROR(Allowed());
   RETURN_IF_ERROR(record.Begin());
   ASSIGN_OR_RETURN(const ContainerTarget target, AwaitTarget());
+  ReferToReplica(environment_.store, project_, target.replica.metadata().name(),
+                 environment_.caller);
   // Of one that could not be started there is a status, too.
   const bool ran = target.status.running() || target.status.has_finish_time();
   absl::Status status = !ran ? SendNeverRun(target) : AttachTo(target.Ref());

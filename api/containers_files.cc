@@ -7,6 +7,7 @@
 #include "api/container_lookup.h"
 #include "api/containers_service.h"
 #include "api/convert.h"
+#include "api/record_target.h"
 #include "base/status.h"
 
 namespace bulwark::api {
@@ -53,17 +54,18 @@ absl::StatusOr<ContainerRef> ContainersService::FindFiles(
 grpc::Status ContainersService::CopyFrom(
     grpc::ServerContext* context, const v1::CopyFromRequest* request,
     grpc::ServerWriter<v1::CopyFromResponse>* writer) {
-  return gate_.Run(*context, "/bulwark.v1.Containers/CopyFrom", *request,
-                   [&](const Caller&) -> absl::Status {
-                     ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
-                     ASSIGN_OR_RETURN(const ContainerRef container,
-                                      FindFiles(*request));
-                     return InWordsOfUsers(
-                         files->CopyFrom(container.id, request->path(),
-                                         request->follow_link(),
-                                         SinkTo(*context, stopper_, *writer)),
-                         container);
-                   });
+  return gate_.Run(
+      *context, "/bulwark.v1.Containers/CopyFrom", *request,
+      [&](const Caller& caller) -> absl::Status {
+        ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
+        ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(*request));
+        ReferToReplica(store_, request->project(), container.replica, caller);
+        return InWordsOfUsers(
+            files->CopyFrom(container.id, request->path(),
+                            request->follow_link(),
+                            SinkTo(*context, stopper_, *writer)),
+            container);
+      });
 }
 
 grpc::Status ContainersService::Export(
@@ -71,9 +73,10 @@ grpc::Status ContainersService::Export(
     grpc::ServerWriter<v1::ExportResponse>* writer) {
   return gate_.Run(
       *context, "/bulwark.v1.Containers/Export", *request,
-      [&](const Caller&) -> absl::Status {
+      [&](const Caller& caller) -> absl::Status {
         ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
         ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(*request));
+        ReferToReplica(store_, request->project(), container.replica, caller);
         return InWordsOfUsers(
             files->Export(container.id, SinkTo(*context, stopper_, *writer)),
             container);
@@ -126,6 +129,7 @@ absl::Status ContainersService::CopyToChecked(
   RETURN_IF_ERROR(caller.Require(Right::kExec, project, "copy to a container"));
   ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
   ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(start));
+  ReferToReplica(store_, project, container.replica, caller);
   RETURN_IF_ERROR(record.Begin());
   const absl::StatusOr<int64_t> bytes =
       files->CopyTo(container.id, start.path(), start.keep_ids(),

@@ -10,6 +10,7 @@
 #include "api/convert.h"
 #include "api/errors.h"
 #include "api/image_progress.h"
+#include "api/record_target.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "store/objects.h"
@@ -115,26 +116,30 @@ grpc::Status ContainersService::Processes(grpc::ServerContext* context,
 }
 
 template <typename Request>
-absl::Status ContainersService::SetPaused(const Request& request, bool paused) {
+absl::Status ContainersService::SetPaused(const Caller& caller,
+                                          const Request& request, bool paused) {
   ASSIGN_OR_RETURN(engine::ContainerAccess * access, Access());
   ASSIGN_OR_RETURN(const ContainerRef container,
                    FindRunning(store_, ProjectOr(request.project()),
                                request.target(), request.container(), true));
+  ReferToReplica(store_, request.project(), container.replica, caller);
   return InWordsOfUsers(access->SetPaused(container.id, paused), container);
 }
 
 grpc::Status ContainersService::Pause(grpc::ServerContext* context,
                                       const v1::PauseRequest* request,
                                       v1::PauseResponse*) {
-  return gate_.Run(*context, "/bulwark.v1.Containers/Pause", *request,
-                   [&](const Caller&) { return SetPaused(*request, true); });
+  return gate_.Run(
+      *context, "/bulwark.v1.Containers/Pause", *request,
+      [&](const Caller& caller) { return SetPaused(caller, *request, true); });
 }
 
 grpc::Status ContainersService::Unpause(grpc::ServerContext* context,
                                         const v1::UnpauseRequest* request,
                                         v1::UnpauseResponse*) {
-  return gate_.Run(*context, "/bulwark.v1.Containers/Unpause", *request,
-                   [&](const Caller&) { return SetPaused(*request, false); });
+  return gate_.Run(
+      *context, "/bulwark.v1.Containers/Unpause", *request,
+      [&](const Caller& caller) { return SetPaused(caller, *request, false); });
 }
 
 grpc::Status ContainersService::Signal(grpc::ServerContext* context,
@@ -142,7 +147,7 @@ grpc::Status ContainersService::Signal(grpc::ServerContext* context,
                                        v1::SignalResponse*) {
   return gate_.Run(
       *context, "/bulwark.v1.Containers/Signal", *request,
-      [&](const Caller&) -> absl::Status {
+      [&](const Caller& caller) -> absl::Status {
         const std::optional<int> signal = ParseSignal(
             request->signal().empty() ? "SIGKILL" : request->signal());
         if (!signal.has_value()) {
@@ -155,6 +160,7 @@ grpc::Status ContainersService::Signal(grpc::ServerContext* context,
             const ContainerRef container,
             FindRunning(store_, ProjectOr(request->project()),
                         request->target(), request->container(), true));
+        ReferToReplica(store_, request->project(), container.replica, caller);
         return InWordsOfUsers(engine_.Signal(container.id, *signal), container);
       });
 }
@@ -211,6 +217,7 @@ absl::Status ContainersService::CommitChecked(const Caller& caller,
         "commit ", request.target(), ": nothing of it was started"));
   }
   const ContainerRef container = found.Ref();
+  ReferToReplica(store_, project, container.replica, caller);
   engine::CommitRequest commit;
   commit.base = found.status.image_digest();
   if (!request.reference().empty()) commit.tags = {request.reference()};

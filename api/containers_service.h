@@ -96,7 +96,8 @@ class ContainersService final
                              const v1::CommitRequest& request,
                              v1::CommitResponse& response);
   template <typename Request>
-  absl::Status SetPaused(const Request& request, bool paused);
+  absl::Status SetPaused(const Caller& caller, const Request& request,
+                         bool paused);
   absl::StatusOr<engine::ContainerAccess*> Access() const;
   absl::StatusOr<engine::ContainerFiles*> Files() const;
   // The container of a request about files, which may have ended.

@@ -6,6 +6,7 @@
 #include "api/audit/describe.h"
 #include "api/container_lookup.h"
 #include "api/convert.h"
+#include "api/record_target.h"
 #include "base/status.h"
 #include "engine/program_error.h"
 
@@ -77,6 +78,8 @@ absl::Status ExecCall::Process() {
   ASSIGN_OR_RETURN(const engine::ExecSpec spec, SpecOf(first->start()));
   ASSIGN_OR_RETURN(const ContainerRef target,
                    FindExecTarget(environment_.store, first->start()));
+  ReferToReplica(environment_.store, project_, target.replica,
+                 environment_.caller);
   RETURN_IF_ERROR(record.Begin());
   absl::StatusOr<std::unique_ptr<engine::ExecSession>> started =
       environment_.engine.Exec(target.id, spec);

@@ -280,6 +280,16 @@ TEST_F(ContainersTest, WhenACommandEnds_OutputAndExitCodeCome) {
   EXPECT_TRUE(Eventually([&] { return engine_.open_sessions() == 0; }));
 }
 
+TEST_F(ContainersTest, WhenACommandRan_TheAuditLogNamesItsService) {
+  Exec(StartOf({"true"}));
+  v1::AuditRecord record;
+  ASSERT_TRUE(record.ParseFromString(
+      store_.List({.kind = "audit"})->records.back().value));
+  ASSERT_EQ(record.objects_size(), 2);
+  EXPECT_EQ(record.objects(0).name(), "web");
+  EXPECT_EQ(record.objects(1).kind(), "replica");
+}
+
 TEST_F(ContainersTest, WhenInputIsSent_TheCommandReadsItAll) {
   const std::string input(1 << 20, 'x');
 
