@@ -15,6 +15,7 @@ void Daemon::StartMetrics() {
       MetricSources{*store_, *usage_, *images_, *exchange_, *server_,
                     [this] { return scheduler_->GetStats(); },
                     [this] { return !scheduler_->degraded().empty(); },
+                    [this] { return vault_->Status().sealed; },
                     config_.program_version, kernel.release,
                     config_.state_dir + "/store"},
       clock_);

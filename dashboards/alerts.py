@@ -16,6 +16,10 @@ ALERTS = [
           "bulwarkd works with its hands tied",
           "It found containers that its store does not know and touches none "
           "of them. Its log names the cause and the way out.", "bad_record"),
+    Alert("BulwarkSecretsSealed", "bulwark_secrets_sealed == 1", "1m",
+          "critical", "The secrets are sealed",
+          "The key file is missing, wrong or open to others: nothing that needs "
+          "a secret starts. `ctl secret status` says what to do.", "sealed"),
     Alert("BulwarkServiceUnavailable",
           'bulwark_service_condition{condition="Available"} == 0 and '
           "on (project, service) bulwark_service_replicas_desired > 0", "2m",

@@ -25,6 +25,7 @@ std::vector<prometheus::MetricFamily> Collector::Collect() {
   metrics::Samples samples;
   samples.Add("bulwark_build_info", {sources_.version, sources_.kernel}, 1);
   samples.Add("bulwark_daemon_degraded", sources_.degraded());
+  samples.Add("bulwark_secrets_sealed", sources_.sealed());
   const ReplicaNames names = AddObjects(samples);
   lifecycle_.AddTo(samples);
   const scheduler::UsageSamplePtr usage = sources_.usage.Fresh(kMaxAge);

@@ -31,6 +31,8 @@ struct MetricSources {
   std::function<std::vector<scheduler::Runner::Stats>()> controllers;
   // Whether the daemon works with its hands tied.
   std::function<bool()> degraded;
+  // Whether no secret can be opened.
+  std::function<bool()> sealed;
   std::string version;
   std::string kernel;
   std::string store_dir;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -130,6 +131,14 @@ absl::StatusOr<Prometheus::Values> Prometheus::Query(
   ASSIGN_OR_RETURN(const std::vector<Values> history,
                    History(expression, WallNow()));
   return history.empty() ? Values() : history.back();
+}
+
+double Sum(const Prometheus::Values& values) {
+  double sum = 0;
+  for (const auto& [labels, value] : values) {
+    if (std::isfinite(value)) sum += value;
+  }
+  return sum;
 }
 
 }  // namespace bulwark::e2e

@@ -43,6 +43,9 @@ class Prometheus {
   std::unique_ptr<Background> process_;
 };
 
+// Of those that are numbers.
+double Sum(const Prometheus::Values& values);
+
 }  // namespace bulwark::e2e
 
 #endif  // TESTS_E2E_PROMETHEUS_H_

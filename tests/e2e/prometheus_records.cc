@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "store/objects.h"
 
 namespace bulwark::e2e {
@@ -57,7 +59,16 @@ void ChangedRecords::LoseTimeZone(const std::string& cron_job,
   Put(key, object);
 }
 
+void ChangedRecords::HideKey() {
+  const std::string key = world_.Path("s.key");
+  key_hidden_ = rename(key.c_str(), (key + ".hidden").c_str()) == 0;
+  EXPECT_TRUE(key_hidden_) << key;
+}
+
 void ChangedRecords::PutBack() {
+  const std::string key = world_.Path("s.key");
+  if (key_hidden_) EXPECT_EQ(rename((key + ".hidden").c_str(), key.c_str()), 0);
+  key_hidden_ = false;
   for (const auto& [name, record] : before_) {
     Replace(world_, record.first, record.second);
   }

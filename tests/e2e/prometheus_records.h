@@ -11,7 +11,7 @@
 
 namespace bulwark::e2e {
 
-// Changes records of a daemon that does not run, and puts them back.
+// Changes what a daemon that does not run has stored, and puts it back.
 class ChangedRecords {
  public:
   explicit ChangedRecords(const World& world) : world_(world) {}
@@ -24,7 +24,9 @@ class ChangedRecords {
   void AgeBackup(const std::string& volume, absl::Duration age);
   // The cron job was due so long ago, and its time zone is none of this host.
   void LoseTimeZone(const std::string& cron_job, absl::Duration late);
-  // All of them as they were.
+  // The secrets' key is not where it belongs.
+  void HideKey();
+  // Everything as it was.
   void PutBack();
 
  private:
@@ -33,6 +35,7 @@ class ChangedRecords {
 
   const World& world_;
   std::map<std::string, std::pair<store::Key, std::string>> before_;
+  bool key_hidden_ = false;
 };
 
 }  // namespace bulwark::e2e
