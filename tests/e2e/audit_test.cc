@@ -1,7 +1,12 @@
 // ctl audit and ctl diff against a real daemon.
 #include <signal.h>
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "tests/e2e/stored.h"
 #include "tests/e2e/suite.h"
 
 namespace bulwark::e2e {
@@ -57,6 +62,53 @@ TEST_F(AuditTest, WhenTheDaemonIsKilledAgainAndAgain_NoRecordIsMissing) {
                 HasSubstr("Services.Scale"));
   }
   EXPECT_THAT(Ctl({"audit", "verify"}).out, HasSubstr("all in place"));
+}
+
+// By somebody who can write the database.
+TEST_F(AuditTest, WhenRecordsAreTamperedWith_VerifySaysWhere) {
+  Ctl({"apply", "-f", "-"}, Manifest("forged", "exec sleep 100000"));
+  for (const char* count : {"2", "3", "1"}) Ctl({"scale", "forged", count});
+  EXPECT_THAT(Ctl({"audit", "verify"}).out, HasSubstr("all in place"));
+  const auto verify_after = [](const store::Batch& batch) {
+    world().StopDaemon();
+    {
+      const auto rows = OpenStore(world());
+      ASSERT_NE(rows, nullptr);
+      ASSERT_TRUE(rows->Commit(batch).ok());
+    }
+    world().StartDaemon();
+  };
+  store::Filter audit;
+  audit.kind = "audit";
+  world().StopDaemon();
+  std::vector<store::Record> records;
+  {
+    const auto rows = OpenStore(world());
+    ASSERT_NE(rows, nullptr);
+    records = rows->List(audit)->records;
+  }
+  world().StartDaemon();
+  ASSERT_GE(records.size(), 4u);
+  const store::Record& third = records[records.size() - 2];
+  const std::string number(absl::StripPrefix(
+      third.key.name, std::string(third.key.name.find_first_not_of('0'), '0')));
+  std::string changed = third.value;
+  const size_t at = changed.find("forged");
+  ASSERT_NE(at, std::string::npos);
+  changed.replace(at, 6, "nobody");
+
+  verify_after(store::Batch().Put(third.key, changed));
+  EXPECT_THAT(CtlFails({"audit", "verify"}).err,
+              HasSubstr(absl::StrCat("record ", number)));
+  verify_after(store::Batch().Delete(third.key));
+  EXPECT_THAT(CtlFails({"audit", "verify"}).err,
+              HasSubstr(absl::StrCat("record ", number, " is missing")));
+  // What else is there is shown, and goes on being written.
+  EXPECT_THAT(Ctl({"audit", "--object", "forged"}).out, HasSubstr("created"));
+  Ctl({"scale", "forged", "2"});
+  verify_after(store::Batch().Put(third.key, third.value));
+  EXPECT_THAT(Ctl({"audit", "verify"}).out, HasSubstr("all in place"));
+  Ctl({"delete", "service", "forged", "--wait"});
 }
 
 TEST_F(AuditTest, WhenManifestsDiffer_DiffSaysHow) {

@@ -51,6 +51,17 @@ class LiveTest : public Suite {
                  const std::string& state) {
     return world().Condition(service, type).rfind(state, 0) == 0;
   }
+  // What the kernel limits its container to, as that sees it: bytes of memory,
+  // microseconds of a processor in each tenth of a second, processes.
+  static std::string LimitsOf(const std::string& service) {
+    return Ctl({"exec", service, "--", "sh", "-c",
+                "cd /sys/fs/cgroup; exec 2>/dev/null; "
+                "cat memory.max memory/memory.limit_in_bytes; "
+                "cut -d' ' -f1 cpu.max || "
+                "cat cpu*/cpu.cfs_quota_us | head -n 1; "
+                "cat pids.max pids/pids.max"})
+        .out;
+  }
   static int PidOf(const std::string& service) {
     const std::vector<ReplicaInfo> ready = world().Ready(service);
     return ready.size() == 1 ? ready[0].pid : 0;
@@ -58,14 +69,18 @@ class LiveTest : public Suite {
 };
 
 TEST_F(LiveTest, WhenLimitsChange_TheContainerKeepsItsPid) {
-  world().Apply(
-      Service("lim", "exec sleep 100000", "64Mi", "stop: {timeout: 1s}\n"));
+  const auto apply = [](const std::string& limits) {
+    world().Apply(
+        Service("lim", "exec sleep 100000", limits, "stop: {timeout: 1s}\n"));
+  };
+  apply("64Mi, cpu: 500m, pids: 100");
   ASSERT_TRUE(world().AwaitReady("lim", 1));
   const int pid = PidOf("lim");
-  world().Apply(
-      Service("lim", "exec sleep 100000", "96Mi", "stop: {timeout: 1s}\n"));
+  EXPECT_EQ(LimitsOf("lim"), "67108864\n50000\n100\n");
+  apply("96Mi, cpu: 250m, pids: 50");
   EXPECT_TRUE(Eventually([] { return Events("LimitsApplied").size() == 1; }));
   EXPECT_EQ(PidOf("lim"), pid);
+  EXPECT_EQ(LimitsOf("lim"), "100663296\n25000\n50\n");
   EXPECT_THAT(Ctl({"get", "revisions"}).out, Not(HasSubstr("lim-2")));
   // A daemon that takes it over knows its limits, and the next replica gets
   // them from the start.
@@ -79,6 +94,7 @@ TEST_F(LiveTest, WhenLimitsChange_TheContainerKeepsItsPid) {
     return next != 0 && next != pid;
   }));
   EXPECT_EQ(Events("LimitsApplied").size(), 1u);
+  EXPECT_EQ(LimitsOf("lim"), "100663296\n25000\n50\n");
   Ctl({"delete", "service", "lim", "--wait"});
 }
 

@@ -216,6 +216,35 @@ TEST_F(SecretsTest, WhenSwapped_TheSameProcessSeesTheNewFileAndASignal) {
   Ctl({"secret", "delete", "swap"});
 }
 
+TEST_F(SecretsTest, WhenAConfigIsSetAnew_ItsReadersRollOrSwap) {
+  Ctl({"config", "create", "mode", "-"}, "slow\n");
+  world().Apply(Manifest("rolling", kSleep, "configs: [\"mode:/etc/mode\"]\n"));
+  world().Apply(
+      Manifest("swapping", kSleep,
+               "configs: [\"mode:/run/configs/mode\"]\nonChange: {action: "
+               "swap}\n"));
+  ASSERT_TRUE(AwaitRevision("rolling", 1));
+  ASSERT_TRUE(AwaitRevision("swapping", 1));
+  const int pid = world().Ready("swapping")[0].pid;
+  const auto both_read = [](const std::string& text) {
+    return Eventually([&] {
+      return In("rolling", "cat /etc/mode") == text &&
+             In("swapping", "cat /run/configs/mode") == text;
+    });
+  };
+  EXPECT_TRUE(both_read("slow\n"));
+  Ctl({"config", "set", "mode", "-"}, "fast\n");
+  EXPECT_TRUE(AwaitRevision("rolling", 2)) << (Describe("rolling"), "");
+  EXPECT_TRUE(both_read("fast\n"));
+  EXPECT_THAT(Ctl({"config", "rollback", "mode"}).out, HasSubstr("version 3"));
+  EXPECT_TRUE(AwaitRevision("rolling", 3)) << (Describe("rolling"), "");
+  EXPECT_TRUE(both_read("slow\n"));
+  EXPECT_EQ(Revision("swapping"), 1);
+  EXPECT_EQ(world().Ready("swapping")[0].pid, pid);
+  Ctl({"delete", "service", "rolling", "swapping", "--wait"});
+  Ctl({"config", "delete", "mode"});
+}
+
 TEST_F(SecretsTest, WhenKilledInTheMiddleOfARotation_EverySecretOpens) {
   for (int i = 0; i < 40; ++i) {
     Secret("create", absl::StrCat("many-", i), absl::StrCat("value-", i));
