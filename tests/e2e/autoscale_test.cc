@@ -92,6 +92,9 @@ TEST_F(AutoscaleTest, WhenTheDaemonIsKilled_DecisionsGoOn) {
   ASSERT_TRUE(world().AwaitReady("burn", 1));
   ASSERT_TRUE(AwaitCount("burn", 1, kSlack)) << Describe("burn");
   Burn("burn");
+  // Before it has decided anything.
+  world().KillDaemon();
+  world().StartDaemon();
   // One burns 100 % of its request, or a good part of it on a busy host.
   ASSERT_TRUE(AwaitCount("burn", 3, 2 * kSlack)) << Describe("burn");
   EXPECT_TRUE(world().AwaitReady("burn", 3));
@@ -180,6 +183,30 @@ TEST_F(AutoscaleTest, WhenTheHostIsFull_SaysWhatWasWantedAndWhy) {
   EXPECT_THAT(Ctl({"events"}).out, HasSubstr("of memory, and others request"));
   EXPECT_EQ(Count("heavy"), 2);
   Remove("heavy");
+}
+
+TEST_F(AutoscaleTest, ByMemory_FollowsWhatIsUsed) {
+  world().Apply(
+      absl::StrCat("kind: Service\nname: fills\nimage: ", busybox(),
+                   "\ncommand: [sh, -c, \"exec sleep 10000\"]\nreplicas: 1\n"
+                   "stop: {timeout: 1s}\nrollout: {minHealthyTime: 100ms}\n"
+                   "resources: {memory: 64Mi}\n"
+                   "autoscale: {maxReplicas: 4, metrics: [{memory: 40%}], "
+                   "scaleDown: {stabilizationWindow: 5s}}\n"));
+  ASSERT_TRUE(world().AwaitReady("fills", 1));
+  ASSERT_TRUE(AwaitCount("fills", 1, kSlack)) << Describe("fills");
+  // 75 % and little more of one: two carry it, with 40 % each.
+  Ctl({"exec", "fills", "--", "dd", "if=/dev/zero", "of=/dev/shm/fill", "bs=1M",
+       "count=48"});
+  EXPECT_TRUE(AwaitCount("fills", 2, kSlack)) << Describe("fills");
+  EXPECT_THAT(Ctl({"describe", "service", "fills"}).out, HasSubstr("memory"));
+  const auto ready = [] { return world().Ready("fills"); };
+  ASSERT_TRUE(Eventually([&] { return ready().size() == 2; }));
+  for (const ReplicaInfo& replica : ready()) {
+    Ctl({"exec", replica.name, "--", "rm", "-f", "/dev/shm/fill"});
+  }
+  EXPECT_TRUE(AwaitCount("fills", 1, kSlack)) << Describe("fills");
+  Remove("fills");
 }
 
 TEST_F(AutoscaleTest, ByConnections_FollowsTheClients) {
