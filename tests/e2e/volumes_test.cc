@@ -149,8 +149,11 @@ TEST_F(VolumesTest, WhenInUse_ItIsKept_AndItOutlivesItsService) {
   Write("owner", "kept");
   EXPECT_THAT(CtlFails({"volume", "delete", "precious"}).err,
               HasSubstr("is used by service owner"));
-  EXPECT_THAT(Ctl({"volume", "describe", "precious"}).out,
-              HasSubstr("service/owner"));
+  // Replicas that start are looked at together, half a second later.
+  EXPECT_TRUE(Eventually([] {
+    return absl::StrContains(Ctl({"volume", "describe", "precious"}).out,
+                             "service/owner");
+  }));
   Ctl({"delete", "service", "owner", "--wait"});
   EXPECT_THAT(CtlFails({"volume", "delete", "precious"}).err,
               HasSubstr("is protected"));
