@@ -74,6 +74,38 @@ TEST_F(SchedulerTest, WhenTheImageIsHere_RevisionAndReplicasAreOneCommit) {
   EXPECT_THAT(commits, SizeIs(1));
 }
 
+// Its plan is seen early, and may be lost with the machine.
+TEST_F(SchedulerTest, WhileThePlanIsNotOnTheDisk_OnlyTheSandboxIsMade) {
+  SetSecret("password", 1, "hunter2");
+  store_.SetDurable(absl::UnavailableError("the disk failed"));
+  v1::Object object;
+  v1::Service& s = *object.mutable_service();
+  s.mutable_metadata()->set_name("web");
+  s.mutable_metadata()->set_project("default");
+  s.mutable_metadata()->set_uid("web1");
+  s.mutable_metadata()->set_generation(1);
+  s.mutable_spec()->set_replicas(1);
+  v1::Container& c = *s.mutable_spec()->add_containers();
+  c.set_name("web");
+  c.set_image("app:1");
+  c.add_secrets()->set_name("password");
+  c.mutable_secrets(0)->set_path("/run/secrets/password");
+  c.add_volumes()->set_volume("data");
+  c.mutable_volumes(0)->set_path("/data");
+  Put(object);
+  ASSERT_TRUE(Await([&] { return network_.ListSandboxes().size() == 1; }));
+  ASSERT_TRUE(Await([&] {
+    const auto replicas = ListReplicas(store_, "default", "web");
+    return replicas.ok() && !replicas->empty() &&
+           (*replicas)[0].status().message() == "the disk failed";
+  }));
+  EXPECT_THAT(engine_.List(), IsEmpty());
+  EXPECT_FALSE(store_.Get(store::ObjectKey("volume", "default", "data")).ok());
+  store_.SetDurable(absl::OkStatus());
+  EXPECT_TRUE(AwaitRunning("web", 1));
+  EXPECT_TRUE(AnyHas("web", "password", "hunter2"));
+}
+
 TEST_F(SchedulerTest, WhenTheCommandIsNoProgram_TheStatusSaysWhatAShellWould) {
   engine_.SetStartHook([](const engine::ContainerSpec&) {
     return engine::WithProgramError(absl::InvalidArgumentError("no such file"),

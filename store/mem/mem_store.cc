@@ -52,6 +52,16 @@ absl::StatusOr<uint64_t> MemStore::Commit(const Batch& batch) {
   return revision_;
 }
 
+absl::Status MemStore::AwaitDurable(uint64_t /*revision*/) {
+  absl::MutexLock lock(&mu_);
+  return durable_;
+}
+
+void MemStore::SetDurable(absl::Status status) {
+  absl::MutexLock lock(&mu_);
+  durable_ = std::move(status);
+}
+
 absl::StatusOr<Record> MemStore::Get(const Key& key) {
   absl::MutexLock lock(&mu_);
   auto it = records_.find(key.ToString());

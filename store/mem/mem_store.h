@@ -26,7 +26,7 @@ class MemStore final : public MetadataStore {
   ~MemStore() override;
 
   absl::StatusOr<uint64_t> Commit(const Batch& batch) override;
-  absl::Status AwaitDurable(uint64_t) override { return absl::OkStatus(); }
+  absl::Status AwaitDurable(uint64_t revision) override;
   absl::StatusOr<Record> Get(const Key& key) override;
   absl::StatusOr<Listing> List(const Filter& filter) override;
   absl::StatusOr<std::unique_ptr<Watcher>> Watch(uint64_t after,
@@ -36,6 +36,9 @@ class MemStore final : public MetadataStore {
 
   // Null turns faults off.
   void SetFault(Fault fault);
+  // What AwaitDurable() answers from now on: as if a disk did not keep what is
+  // seen early.
+  void SetDurable(absl::Status status);
 
  private:
   Clock& clock_;
@@ -45,6 +48,7 @@ class MemStore final : public MetadataStore {
   absl::Mutex mu_;
   uint64_t revision_ ABSL_GUARDED_BY(mu_) = 0;
   Fault fault_ ABSL_GUARDED_BY(mu_);
+  absl::Status durable_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Record> records_ ABSL_GUARDED_BY(mu_);
 };
 

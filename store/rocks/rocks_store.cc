@@ -79,7 +79,8 @@ struct RocksStore::Group {
 absl::StatusOr<uint64_t> RocksStore::Commit(const Batch& batch) {
   RETURN_IF_ERROR(ValidateBatch(batch));
   ASSIGN_OR_RETURN(const uint64_t revision, CommitInTurn(batch));
-  if (batch.seen_early()) RETURN_IF_ERROR(AwaitDurable(revision));
+  // Also of one that changes nothing: it was judged by what others had written.
+  if (batch.durable()) RETURN_IF_ERROR(AwaitDurable(revision));
   return revision;
 }
 
@@ -277,9 +278,16 @@ absl::Status RocksStore::PlanTrim(Group& group) {
 absl::Status RocksStore::Write(Group& group) {
   rocksdb::WriteOptions options;
   options.sync = group.sync && !options_.unsafe_no_sync_for_test;
+  // Before anybody can see it.
+  if (group.seen_early > 0) WantDurable(group.seen_early);
   const absl::Duration start = clock_.Steady();
+  // After a sync that failed the next one of the same file says that all is
+  // well, whatever became of the pages.
+  absl::MutexLockMaybe alone(options.sync ? &log_sync_mu_ : nullptr);
   const absl::Status status =
-      FromRocks(db_->Write(options, &group.rows), "write", home_->db());
+      options.sync && broken_
+          ? absl::UnavailableError("an earlier sync failed")
+          : FromRocks(db_->Write(options, &group.rows), "write", home_->db());
   write_time_.Observe(clock_.Steady() - start);
   ++writes_;
   if (!status.ok()) ++failures_;
@@ -303,7 +311,6 @@ void RocksStore::Resolve(Group& group, absl::Status written) {
   if (written.ok()) {
     last_ = group.last;
     if (group.sync) synced_ = group.last;
-    if (group.seen_early > 0) WantDurable(group.seen_early);
     limit_ = group.limit;
     floor_ = group.floor;
     kept_floor_ = floor_;

@@ -158,6 +158,8 @@ class RocksStore final : public MetadataStore {
   std::atomic<bool> broken_{false};
   std::atomic<uint64_t> synced_{0};  // all up to it is on the disk
 
+  // Held while the log is synced, by whichever call; inside db_mu_.
+  absl::Mutex log_sync_mu_;
   absl::Mutex sync_mu_;
   bool syncing_ ABSL_GUARDED_BY(sync_mu_) = false;
   uint64_t wanted_ ABSL_GUARDED_BY(sync_mu_) = 0;  // the last durable one

@@ -1,5 +1,6 @@
 // Waiting for what was seen before it was on the disk. One thread at a time
-// syncs, for all that was written until then; commits go on meanwhile.
+// syncs, for all that was written until then; commits that are not synced go on
+// meanwhile.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,7 @@ void RocksStore::WantDurable(uint64_t revision) {
 
 void RocksStore::NoteRecovered(uint64_t revision, uint64_t published) {
   absl::MutexLock lock(&sync_mu_);
+  wanted_ = std::min(wanted_, revision);
   if (published > revision) lost_.emplace_back(revision, published);
 }
 
@@ -33,6 +35,7 @@ absl::Status RocksStore::AwaitDurable(uint64_t revision) {
   };
   while (!lost() && synced_ < last) {
     if (syncing_) {
+      // It may do, or may have begun too early.
       auto over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mu_) {
         return !syncing_;
       };
@@ -45,6 +48,8 @@ absl::Status RocksStore::AwaitDurable(uint64_t revision) {
     sync_mu_.Lock();
     syncing_ = false;
     RETURN_IF_ERROR(status);
+    // Whatever the caller has seen was written before this one began.
+    break;
   }
   if (!lost()) return absl::OkStatus();
   return absl::UnavailableError(
@@ -62,7 +67,10 @@ absl::Status RocksStore::SyncOnce() {
       // What is published is written.
       const uint64_t written = feed_->Current();
       const absl::Duration start = clock_.Steady();
-      if (!options_.unsafe_no_sync_for_test) {
+      absl::MutexLock alone(&log_sync_mu_);
+      if (broken_) {
+        status = absl::UnavailableError("an earlier sync failed");
+      } else if (!options_.unsafe_no_sync_for_test) {
         status = FromRocks(db_->SyncWAL(), "sync", home_->db());
       }
       write_time_.Observe(clock_.Steady() - start);
@@ -74,12 +82,12 @@ absl::Status RocksStore::SyncOnce() {
         return status;
       }
       ++failures_;
+      broken_ = true;
     }
   }
   LOG_ERROR("cannot write to the store", {{"error", status}});
   // As after a failed write; by the only thread that may.
-  broken_ = true;
-  const absl::Status opened = Commit(Batch()).status();
+  const absl::Status opened = CommitInTurn(Batch()).status();
   if (opened.ok()) return opened;
   return absl::UnavailableError(
       absl::StrCat(status.message(), "; and ", opened.message(),
