@@ -44,7 +44,11 @@ absl::StatusOr<uint64_t> SpecWriter::Change(
   for (int attempt = 1;; ++attempt) {
     ASSIGN_OR_RETURN(const StoredObjects* const stored, declared_.Read());
     ASSIGN_OR_RETURN(const store::Batch batch, plan(*stored));
-    if (batch.empty()) return stored->revision;
+    if (batch.empty()) {
+      // What it found as it should be, others may have declared just now.
+      RETURN_IF_ERROR(store_.AwaitDurable(stored->revision));
+      return stored->revision;
+    }
     absl::StatusOr<uint64_t> revision = caller.record()->Commit(store_, batch);
     if (revision.ok() || !absl::IsAborted(revision.status()) ||
         attempt == kMostAttempts) {
