@@ -115,7 +115,7 @@ class Planner {
 
  private:
   // Should the machine die before they are on the disk, and so before the
-  // client is answered, nothing is left of what was begun for them.
+  // client is answered, nothing is left that anybody could take for them.
   bool OnlyNewServices() const {
     return std::all_of(plan_.response.results().begin(),
                        plan_.response.results().end(),
@@ -223,7 +223,8 @@ class Planner {
     World world;
     std::set<Key> replaced;
     for (size_t i = 0; i < candidates_.size(); ++i) {
-      world.entries.push_back({&candidates_[i].object, static_cast<int>(i)});
+      world.entries.push_back(
+          {&candidates_[i].object, static_cast<int>(i), candidates_[i].before});
       replaced.insert(store::KeyOf(candidates_[i].object));
     }
     for (const auto& [key, object] : context_.stored.objects) {

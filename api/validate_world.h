@@ -17,6 +17,7 @@ struct World {
   struct Entry {
     const v1::Object* object;  // defaulted; outlives the world
     int index;                 // in the request; -1: stored and not in it
+    const v1::Object* before = nullptr;  // in the request: as it is stored
   };
   std::vector<Entry> entries;
   // What is being deleted and still there.

@@ -116,33 +116,55 @@ bool WaitsFor(const v1::Object& later, const v1::Object& earlier) {
   });
 }
 
-// A service without replicas: what restores its data runs meanwhile.
-bool Rests(const v1::Object& object) {
+// What is stored of it, null if nothing is.
+const v1::Object* StoredOf(const Entry& entry) {
+  return entry.index < 0 ? entry.object : entry.before;
+}
+
+// A service that is to have no replicas, and has none any more: what restores
+// its data runs meanwhile.
+bool Rests(const v1::Object& object, const v1::Object* stored) {
   if (!object.has_service()) return false;
   const v1::ServiceSpec& spec = object.service().spec();
-  return spec.stopped() ||
-         (!spec.has_autoscale() && spec.has_replicas() && spec.replicas() == 0);
+  return (spec.stopped() || (!spec.has_autoscale() && spec.has_replicas() &&
+                             spec.replicas() == 0)) &&
+         (stored == nullptr || stored->service().status().replicas() == 0);
 }
 
 // Whether the two can be at work at the same time.
-bool MayMeet(const v1::Object& a, const v1::Object& b) {
+bool MayMeet(const v1::Object& a, const v1::Object* a_stored,
+             const v1::Object& b, const v1::Object* b_stored) {
   const bool services = a.has_service() && b.has_service();
-  if (!services && (Rests(a) || Rests(b))) return false;
+  if (!services && (Rests(a, a_stored) || Rests(b, b_stored))) return false;
   return !WaitsFor(a, b) && !WaitsFor(b, a);
+}
+bool MayMeet(const Entry& a, const Entry& b) {
+  return MayMeet(*a.object, StoredOf(a), *b.object, StoredOf(b));
+}
+
+// Whether they could before the request: then it does not make things worse,
+// and whoever has them must be able to scale, restart and take back.
+bool MightMeetBefore(const Entry& a, const Entry& b, const store::Key& volume) {
+  const v1::Object *one = StoredOf(a), *two = StoredOf(b);
+  return one != nullptr && two != nullptr && IsUser(*one) && IsUser(*two) &&
+         SharedVolumes(*one).count(volume) > 0 &&
+         SharedVolumes(*two).count(volume) > 0 && MayMeet(*one, one, *two, two);
 }
 
 // What who declares `told`, beside `other`, can do.
 std::string HelpOf(const v1::Object& told, const v1::Object& other) {
+  constexpr char kInTurn[] =
+      "let one depend on the end of the other (dependsOn with `completed`), ";
   constexpr char kElse[] =
       "use another volume, or declare this one with `access: shared`";
   if (told.has_service() && other.has_service()) return kElse;
-  return absl::StrCat(
-      other.has_service()
-          ? absl::StrCat("stop that first (`ctl stop ",
-                         other.service().metadata().name(), "`)")
-          : "wait until that has ended",
-      ", let one depend on the end of the other (dependsOn with `completed`), ",
-      kElse);
+  if (other.has_service()) {
+    return absl::StrCat("stop that first (`ctl stop ",
+                        other.service().metadata().name(), " --wait`), ",
+                        told.has_cron_job() ? "" : kInTurn, kElse);
+  }
+  if (other.has_cron_job()) return kElse;
+  return absl::StrCat("wait until that has ended, ", kInTurn, kElse);
 }
 
 class Writers {
@@ -176,6 +198,12 @@ class Writers {
     const std::optional<Several> several = SeveralOf(*user.object);
     if (!several.has_value()) return;
     const std::string& name = volume.object->volume().metadata().name();
+    // As it was before: see MightMeetBefore().
+    if (volume.index < 0 && user.before != nullptr &&
+        !user.object->has_service() && SeveralOf(*user.before).has_value() &&
+        SharedVolumes(*user.before).count(store::KeyOf(*volume.object)) > 0) {
+      return;
+    }
     if (user.index >= 0) {
       report_.SetObject(user.index);
       report_.Refuse(several->field,
@@ -199,7 +227,11 @@ class Writers {
       for (size_t j = 0; j < i; ++j) {
         const Entry* told = users[i];
         const Entry* other = users[j];
-        if (!MayMeet(*told->object, *other->object)) continue;
+        if (!MayMeet(*told, *other)) continue;
+        if (volume.index < 0 &&
+            MightMeetBefore(*told, *other, store::KeyOf(*volume.object))) {
+          continue;
+        }
         if (told->index < other->index) std::swap(told, other);
         if (told->index >= 0) {
           report_.SetObject(told->index);

@@ -113,7 +113,7 @@ TEST(WritersTest, SaysHowToLetThemMountItInTurn) {
   Report report;
   CheckWriters(world, report);
   ASSERT_EQ(report.violations().size(), 1u);
-  EXPECT_THAT(report.violations()[0].remedy(), HasSubstr("`ctl stop s`"));
+  EXPECT_THAT(report.violations()[0].remedy(), HasSubstr("`ctl stop s --wait`"));
 }
 
 TEST(WritersTest, WhoWaitsForTheEndOfAJobMayMountItToo) {
@@ -133,6 +133,35 @@ TEST(WritersTest, BesideAServiceThatIsStoppedAJobMayRestoreItsData) {
     EXPECT_THAT(Problems({Job("j"), Job("k")}, {Service(rests)}),
                 ElementsAre(HasSubstr("job j mounts it")));
   }
+}
+
+TEST(WritersTest, AServiceThatStillStopsIsAWriter) {
+  v1::Object service = Service("stopped: true");
+  service.mutable_service()->mutable_status()->set_replicas(1);
+  EXPECT_THAT(Problems({Job("j")}, {service}),
+              ElementsAre(HasSubstr("service s mounts it")));
+}
+
+// They were declared before there was this rule.
+TEST(WritersTest, WhoMountsItTogetherAlreadyMayBeChanged) {
+  const v1::Object volume = Volume(), service = Service(), job = Job("j");
+  const v1::Object cron = Cron("ALLOW");
+  const v1::Object scaled = Service("replicas: 1");
+  const v1::Object suspended = Cron("ALLOW", "suspend: true");
+  const auto problems = [&](std::vector<World::Entry> entries) {
+    World world;
+    world.entries = std::move(entries);
+    Report report;
+    CheckWriters(world, report);
+    return report.violations().size();
+  };
+  EXPECT_EQ(problems({{&volume, -1}, {&cron, -1}, {&scaled, 0, &service}}), 0u);
+  EXPECT_EQ(problems({{&volume, -1}, {&service, -1}, {&suspended, 0, &cron}}),
+            0u);
+  // Another one more is refused, and to say that the volume is for one writer.
+  EXPECT_EQ(problems({{&volume, -1}, {&service, -1}, {&cron, -1}, {&job, 0}}),
+            1u);
+  EXPECT_EQ(problems({{&volume, 0, &volume}, {&service, -1}, {&job, -1}}), 1u);
 }
 
 TEST(WritersTest, AJobThatHasEndedMountsNothing) {
