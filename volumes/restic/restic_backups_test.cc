@@ -78,6 +78,22 @@ class ResticBackupsTest : public ::testing::Test {
     return names;
   }
 
+  // Whether it was stopped before it could end.
+  static bool Stands(pid_t pid) {
+    std::string line;
+    for (int i = 0; i < 100; ++i) {
+      std::ifstream stat(absl::StrCat("/proc/", pid, "/stat"));
+      if (!std::getline(stat, line)) return false;
+      const size_t name = line.rfind(") ");
+      if (name == std::string::npos) return false;
+      const char state = line[name + 2];
+      if (state == 'T') return true;
+      if (state == 'Z' || state == 'X') return false;
+      usleep(1000);
+    }
+    return false;
+  }
+
   // Ends the next restic that this process runs.
   static bool KillRestic() {
     for (int i = 0; i < 10000; ++i) {
@@ -87,7 +103,9 @@ class ResticBackupsTest : public ::testing::Test {
         while (children >> pid) {
           std::string name;
           std::ifstream(absl::StrCat("/proc/", pid, "/comm")) >> name;
-          if (name == "restic") return kill(pid, SIGKILL) == 0;
+          if (name == "restic" && kill(pid, SIGSTOP) == 0 && Stands(pid)) {
+            return kill(pid, SIGKILL) == 0;
+          }
         }
       }
       usleep(1000);
