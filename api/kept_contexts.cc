@@ -164,11 +164,13 @@ int64_t BytesOf(const KeptContext& context) {
   return bytes;
 }
 
-bool IsRoomy(const std::string& path, double free) {
+bool IsRoomy(const std::string& path, const KeptContexts::Limits& limits) {
   struct statvfs info;
-  return statvfs(path.c_str(), &info) == 0 &&
-         static_cast<double>(info.f_bavail) >=
-             free * static_cast<double>(info.f_blocks);
+  if (statvfs(path.c_str(), &info) != 0) return false;
+  const auto available = static_cast<double>(info.f_bavail);
+  return available >= limits.free * static_cast<double>(info.f_blocks) ||
+         available * static_cast<double>(info.f_frsize) >=
+             16.0 * static_cast<double>(limits.bytes);
 }
 
 }  // namespace
@@ -272,7 +274,7 @@ absl::StatusOr<std::shared_ptr<const KeptContext>> KeptContexts::Complete(
 }
 
 void KeptContexts::Keep(const std::string& key, ContextPtr context) {
-  if (!IsRoomy(context->path(), limits_.free)) return Clear();
+  if (!IsRoomy(context->path(), limits_)) return Clear();
   const int64_t bytes = BytesOf(*context);
   const size_t entries = context->entries().size();
   std::vector<ContextPtr> gone;

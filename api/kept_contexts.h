@@ -55,7 +55,8 @@ class KeptContexts {
     size_t entries = 300'000;          // of all contexts
     size_t offers = 64;                // that wait for their build
     absl::Duration idle = absl::Hours(24);
-    // Nothing is kept on a disk of which less is free: a share.
+    // Nothing is kept on a disk of which less is free: a share, or sixteen
+    // times `bytes`.
     double free = 0.2;
   };
 

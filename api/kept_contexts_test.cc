@@ -276,6 +276,19 @@ TEST_F(KeptContextsTest, WhenAnEntryIsHostile_ItIsRefused) {
   EXPECT_THAT(Offer(entries).missing(), ElementsAre(1, 2));
 }
 
+TEST_F(KeptContextsTest, WhenTheDiskIsNearlyFull_NothingIsKept) {
+  KeptContexts::Limits limits;
+  limits.free = 2;  // more than there is
+  for (const auto& [bytes, kept] :
+       {std::pair(int64_t{1000}, 1), std::pair(int64_t{1} << 50, 0)}) {
+    limits.bytes = bytes;
+    kept_ = std::make_unique<KeptContexts>(clock_, entropy_, limits);
+    Build({File("a", "1")}, "abc");
+    EXPECT_EQ(Directories(), kept) << bytes;
+    kept_ = nullptr;
+  }
+}
+
 TEST_F(KeptContextsTest, WhenThereIsNoRoom_TheLongestUnusedGo) {
   const auto build = [this](const std::string& origin, int64_t size) {
     const Entries entries = {File("a", "1", size)};
