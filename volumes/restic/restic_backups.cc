@@ -96,8 +96,8 @@ absl::Status ToStatus(const Repository& repository, const std::string& verb,
     return absl::ResourceExhaustedError(absl::StrCat(
         place,
         ": it does not fit into the volume, or onto the disk under that; "
-        "declare a larger size, or free some space, and try again (restic "
-        "before 0.15 fills the holes of sparse files)"));
+        "declare a larger size, or free some space, and try again (holes of "
+        "sparse files are filled)"));
   }
   if (full) {
     return absl::ResourceExhaustedError(
