@@ -67,7 +67,9 @@ void ChangedRecords::HideKey() {
 
 void ChangedRecords::PutBack() {
   const std::string key = world_.Path("s.key");
-  if (key_hidden_) EXPECT_EQ(rename((key + ".hidden").c_str(), key.c_str()), 0);
+  if (key_hidden_) {
+    EXPECT_EQ(rename((key + ".hidden").c_str(), key.c_str()), 0);
+  }
   key_hidden_ = false;
   for (const auto& [name, record] : before_) {
     Replace(world_, record.first, record.second);
