@@ -1,6 +1,7 @@
 #include "store/rocks/home.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -12,19 +13,27 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "store/rocks/database.h"
 
 namespace bulwark::store {
+namespace {
+
+// For children of an owner that has died.
+constexpr absl::Duration kHeirsEnd = absl::Seconds(5);
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::string& path,
                                                  int64_t reserve_bytes,
-                                                 rocksdb::Env* env) {
+                                                 rocksdb::Env* env,
+                                                 Clock& clock) {
   std::unique_ptr<Home> home(new Home(path, reserve_bytes, env));
   RETURN_IF_ERROR(home->MakeDirectories());
-  RETURN_IF_ERROR(home->Lock());
+  RETURN_IF_ERROR(home->Lock(clock));
   return home;
 }
 
@@ -44,16 +53,23 @@ absl::Status Home::MakeDirectories() {
   return SyncDirectory(path_);
 }
 
-absl::Status Home::Lock() {
+absl::Status Home::Lock(Clock& clock) {
   const std::string file = path_ + "/LOCK";
   lock_.Reset(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock_.ok()) return ErrnoStatus("open", file);
-  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+  const absl::Duration deadline = clock.Steady() + kHeirsEnd;
+  while (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return ErrnoStatus("lock", file);
     char pid[24] = {};
     const ssize_t n = pread(lock_.get(), pid, sizeof(pid) - 1, 0);
     const absl::string_view owner =
         absl::StripAsciiWhitespace(absl::string_view(pid, n > 0 ? n : 0));
+    int number = 0;
+    if (absl::SimpleAtoi(owner, &number) && number > 0 &&
+        kill(number, 0) != 0 && errno == ESRCH && clock.Steady() < deadline) {
+      clock.Sleep(absl::Milliseconds(20));
+      continue;
+    }
     return absl::FailedPreconditionError(
         absl::StrCat("open store ", path_, ": another process",
                      owner.empty() ? "" : absl::StrCat(" (pid ", owner, ")"),

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/clock.h"
 #include "base/unique_fd.h"
 #include "rocksdb/env.h"
 
@@ -26,10 +27,13 @@ namespace bulwark::store {
 class Home {
  public:
   // Makes the directory (0700) and db/ durable, and takes the lock.
-  // FAILED_PRECONDITION, with the owner's pid, if another process holds it.
+  // FAILED_PRECONDITION, with the owner's pid, if another process holds it. Of
+  // an owner that is dead a child may hold it for a moment, from its fork to
+  // its exec: that is waited for.
   static absl::StatusOr<std::unique_ptr<Home>> Open(const std::string& path,
                                                     int64_t reserve_bytes,
-                                                    rocksdb::Env* env);
+                                                    rocksdb::Env* env,
+                                                    Clock& clock);
 
   const std::string& path() const { return path_; }
   std::string db() const { return path_ + "/db"; }
@@ -60,7 +64,7 @@ class Home {
       : path_(std::move(path)), reserve_bytes_(reserve_bytes), env_(env) {}
 
   absl::Status MakeDirectories();
-  absl::Status Lock();
+  absl::Status Lock(Clock& clock);
 
   const std::string path_;
   const int64_t reserve_bytes_;

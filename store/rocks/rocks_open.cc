@@ -92,7 +92,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(
   options.path = fs::absolute(options.path).lexically_normal().string();
   ASSIGN_OR_RETURN(
       std::unique_ptr<Home> home,
-      Home::Open(options.path, options.reserve_bytes, options.env));
+      Home::Open(options.path, options.reserve_bytes, options.env, clock));
   std::unique_ptr<RocksStore> store(
       new RocksStore(std::move(options), clock, std::move(home)));
   RETURN_IF_ERROR(store->Start(entropy));
