@@ -1,10 +1,7 @@
 // What the durable store does when the disk is full, fails, or was damaged.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,11 +11,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/entropy.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
@@ -258,31 +255,6 @@ TEST_F(StoreFaultsTest, WhenTheDiskLosesWhatWasSeen_ItIsLostForGood) {
   EXPECT_THAT(store_->AwaitDurable(seen),
               StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_OK(store_->AwaitDurable(store_->CurrentRevision()));
-}
-
-TEST_F(StoreFaultsTest, WhenAChildOfADeadOwnerHoldsTheLock_ItIsWaitedFor) {
-  ASSERT_OK(Open());
-  store_ = nullptr;
-  const pid_t dead = fork();
-  if (dead == 0) _exit(0);
-  ASSERT_EQ(waitpid(dead, nullptr, 0), dead);
-  const std::string lock = options_.path + "/LOCK";
-  std::ofstream(lock) << dead << "\n";
-  const std::string held = options_.path + "/held";
-  const pid_t heir = fork();
-  if (heir == 0) {
-    const int fd = open(lock.c_str(), O_RDWR | O_CLOEXEC);
-    if (fd < 0 || flock(fd, LOCK_EX) != 0) _exit(1);
-    if (mkdir(held.c_str(), 0700) != 0) _exit(2);
-    usleep(300'000);
-    _exit(0);
-  }
-  for (int i = 0; i < 10000 && !fs::exists(held); ++i) usleep(1000);
-  RealClock clock;
-  EXPECT_OK(RocksStore::Open(options_, clock, entropy_).status());
-  int status = -1;
-  ASSERT_EQ(waitpid(heir, &status, 0), heir);
-  EXPECT_EQ(status, 0);
 }
 
 TEST_F(StoreFaultsTest, WhenPowerFailsWithDurableCommits_ReopenContinues) {
