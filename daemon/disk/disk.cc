@@ -93,7 +93,8 @@ std::vector<std::string> EndedContainers(
 absl::StatusOr<std::vector<std::string>> Disk::NeededImages(bool for_good) {
   ASSIGN_OR_RETURN(std::vector<std::string> digests, api::DigestsInUse(store_));
   std::set<std::string> names;
-  for (const char* kind : {"service", "job", "cron-job"}) {
+  // Of revisions there are the digests already, if all can be read.
+  for (const char* kind : {"service", "job", "cron-job", "revision"}) {
     ASSIGN_OR_RETURN(const store::ReadableListing listing,
                      store::ListReadable(store_, kind));
     if (for_good && !listing.unreadable.empty()) {

@@ -27,6 +27,14 @@ class DiskTest : public ::testing::Test {
     batch.Put(store::KeyOf(object), store::Encode(object));
     ASSERT_OK(store_.Commit(batch).status());
   }
+  // Empty if there is none of the type.
+  static v1::DiskUsageItem ItemOf(const v1::DiskUsageResponse& response,
+                                  const std::string& type) {
+    for (const v1::DiskUsageItem& item : response.items()) {
+      if (item.type() == type) return item;
+    }
+    return v1::DiskUsageItem();
+  }
   void Spoil(const std::string& kind, const std::string& name) {
     ASSERT_OK(store_
                   .Commit(store::Batch().Put(
@@ -168,11 +176,9 @@ TEST_F(DiskTest, WhenAVolumeCannotBeMeasured_CountsWhatItHeldLast) {
   volumes_.SetUsage("v2", usage);
   volumes_.FailUsage("v1", absl::FailedPreconditionError("not mounted"));
   ASSERT_OK_AND_ASSIGN(const v1::DiskUsageResponse response, disk_.Usage());
-  for (const v1::DiskUsageItem& item : response.items()) {
-    if (item.type() != "volumes") continue;
-    EXPECT_EQ(item.count(), 2);
-    EXPECT_EQ(item.size_bytes(), 750);
-  }
+  const v1::DiskUsageItem volumes = ItemOf(response, "volumes");
+  EXPECT_EQ(volumes.count(), 2);
+  EXPECT_EQ(volumes.size_bytes(), 750);
 }
 
 TEST_F(DiskTest, CountsWhatVolumesTakeOfTheDisk_NotWhatIsInThem) {
@@ -192,11 +198,9 @@ TEST_F(DiskTest, CountsWhatVolumesTakeOfTheDisk_NotWhatIsInThem) {
     volumes_.SetUsage(id, usage);
   }
   ASSERT_OK_AND_ASSIGN(const v1::DiskUsageResponse response, disk_.Usage());
-  for (const v1::DiskUsageItem& item : response.items()) {
-    if (item.type() != "volumes") continue;
-    EXPECT_EQ(item.count(), 3);
-    EXPECT_EQ(item.size_bytes(), 4070);
-  }
+  const v1::DiskUsageItem volumes = ItemOf(response, "volumes");
+  EXPECT_EQ(volumes.count(), 3);
+  EXPECT_EQ(volumes.size_bytes(), 4070);
 }
 
 // One record that means nothing does not let the disk fill.
@@ -246,6 +250,18 @@ TEST_F(DiskTest, WhenAReplicaCannotBeRead_WhatItMayHaveStays) {
   EXPECT_THAT(disk_.Collect({85, 80}).status(),
               StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(images_.List().size(), 1u);
+}
+
+TEST_F(DiskTest, WhenARevisionCannotBeRead_NoImageWithANameGoesForGood) {
+  Pull("of-revision");
+  Spoil("revision", "web-1");
+  v1::PruneRequest request;
+  request.add_types("images");
+  request.set_all(true);
+  EXPECT_THAT(disk_.Prune(request).status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--all")));
+  EXPECT_EQ(images_.List().size(), 1u);
+  EXPECT_THAT(Prune({"images"}), IsEmpty());
 }
 
 TEST_F(DiskTest, WhenTheDiskIsNotTooFull_NothingIsCollected) {
