@@ -5,8 +5,11 @@
 #include <atomic>
 #include <functional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/testing/status_matchers.h"
 #include "engine/program_error.h"
 #include "scheduler/conditions.h"
@@ -104,6 +107,41 @@ TEST_F(SchedulerTest, WhileThePlanIsNotOnTheDisk_OnlyTheSandboxIsMade) {
   store_.SetDurable(absl::OkStatus());
   EXPECT_TRUE(AwaitRunning("web", 1));
   EXPECT_TRUE(AnyHas("web", "password", "hunter2"));
+}
+
+TEST_F(SchedulerTest, WhenAReplicaIsStopped_ThePlanIsNotSeenEarly) {
+  ASSERT_OK(images_.Pull({.reference = "app:1"}, nullptr));
+  absl::Mutex mu;
+  std::vector<std::pair<bool, bool>> plans;  // stops a replica, seen early
+  store_.SetFault([&](const store::Batch& batch) {
+    bool service = false, replica = false, stops = false;
+    for (const store::Batch::Item& item : batch.items()) {
+      v1::Object object;
+      if (!object.ParseFromString(item.value)) continue;
+      service |= object.has_service();
+      replica |= object.has_replica();
+      stops |= object.replica().spec().goal() == v1::ReplicaSpec::STOP;
+    }
+    absl::MutexLock lock(&mu);
+    if (service && replica) plans.emplace_back(stops, batch.seen_early());
+    return absl::OkStatus();
+  });
+  Apply("web", 2);
+  ASSERT_TRUE(AwaitRunning("web", 2));
+  auto object =
+      store::GetObject(store_, store::ObjectKey("service", "default", "web"));
+  ASSERT_OK(object);
+  object->mutable_service()->mutable_spec()->set_replicas(1);
+  Put(*object);
+  ASSERT_TRUE(AwaitRunning("web", 1));
+  store_.SetFault(nullptr);
+  bool started = false, stopped = false;
+  for (const auto& [stops, early] : plans) {
+    EXPECT_EQ(early, !stops);
+    (stops ? stopped : started) = true;
+  }
+  EXPECT_TRUE(started);
+  EXPECT_TRUE(stopped);
 }
 
 TEST_F(SchedulerTest, WhenTheCommandIsNoProgram_TheStatusSaysWhatAShellWould) {

@@ -1,6 +1,7 @@
 #include "scheduler/autoscale/controller.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
@@ -20,6 +21,12 @@ constexpr absl::Duration kFirstSamples = absl::Milliseconds(500);
 bool SamplesAreEnough(const std::vector<UsageSamplePtr>& samples) {
   return samples.size() > 1 &&
          samples.back()->steady - samples.front()->steady >= kLeastLoadWindow;
+}
+
+// What all replicas of the service may use; `count`: as the autoscaler has it.
+Requests ClaimOf(const v1::Service& service, std::optional<int> count) {
+  return RequestsOf(service.spec()) *
+         SettingsOf(service, nullptr, count).replicas;
 }
 
 }  // namespace
@@ -104,8 +111,7 @@ absl::StatusOr<AutoscaleController::Claims> AutoscaleController::ReadClaims(
     ASSIGN_OR_RETURN(const std::optional<v1::Scale> scale,
                      FindScale(store_, service));
     claims.services[service.metadata().uid()] =
-        RequestsOf(service.spec()) *
-        SettingsOf(service, nullptr, CountOf(scale)).replicas;
+        ClaimOf(service, CountOf(scale));
   }
   ASSIGN_OR_RETURN(auto jobs, store::ListReadable(store_, "job"));
   for (const v1::Object& object : jobs.objects) {
@@ -127,18 +133,15 @@ absl::StatusOr<Capacity> AutoscaleController::CapacityOf(
     absl::MutexLock lock(&mu_);
     known = claims_.sample == last;
   }
+  Claims read;
   if (!known) {
-    ASSIGN_OR_RETURN(Claims claims, ReadClaims(last));
-    absl::MutexLock lock(&mu_);
-    claims_ = std::move(claims);
+    ASSIGN_OR_RETURN(read, ReadClaims(last));
   }
-  Requests others;
-  {
-    absl::MutexLock lock(&mu_);
-    others = claims_.jobs;
-    for (const auto& [uid, claim] : claims_.services) {
-      if (uid != service.metadata().uid()) others += claim;
-    }
+  absl::MutexLock lock(&mu_);
+  if (!known) claims_ = std::move(read);
+  Requests others = claims_.jobs;
+  for (const auto& [uid, claim] : claims_.services) {
+    if (uid != service.metadata().uid()) others += claim;
   }
   return CapacityFor(
       each, others,
@@ -178,8 +181,7 @@ absl::Status AutoscaleController::Commit(const v1::Object& service,
       // Who decides at the same sample must not give it away again.
       absl::MutexLock lock(&mu_);
       claims_.services[view.service.metadata().uid()] =
-          RequestsOf(view.service.spec()) *
-          SettingsOf(view.service, nullptr, scale.replicas()).replicas;
+          ClaimOf(view.service, scale.replicas());
     }
     changed_(QueueKey(scale.metadata()));
   }
