@@ -40,7 +40,7 @@ absl::StatusOr<engine::ContainerFiles*> ContainersService::Files() const {
 
 template <typename Request>
 absl::StatusOr<ContainerRef> ContainersService::FindFiles(
-    const Request& request) const {
+    const Caller& caller, const Request& request) const {
   ASSIGN_OR_RETURN(const ContainerTarget found,
                    FindTarget(store_, ProjectOr(request.project()),
                               request.target(), request.container(), true));
@@ -48,24 +48,25 @@ absl::StatusOr<ContainerRef> ContainersService::FindFiles(
     return absl::FailedPreconditionError(absl::StrCat(
         "reach files of ", request.target(), ": nothing of it was started"));
   }
-  return found.Ref();
+  const ContainerRef container = found.Ref();
+  ReferToReplica(store_, request.project(), container.replica, caller);
+  return container;
 }
 
 grpc::Status ContainersService::CopyFrom(
     grpc::ServerContext* context, const v1::CopyFromRequest* request,
     grpc::ServerWriter<v1::CopyFromResponse>* writer) {
-  return gate_.Run(
-      *context, "/bulwark.v1.Containers/CopyFrom", *request,
-      [&](const Caller& caller) -> absl::Status {
-        ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
-        ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(*request));
-        ReferToReplica(store_, request->project(), container.replica, caller);
-        return InWordsOfUsers(
-            files->CopyFrom(container.id, request->path(),
-                            request->follow_link(),
-                            SinkTo(*context, stopper_, *writer)),
-            container);
-      });
+  return gate_.Run(*context, "/bulwark.v1.Containers/CopyFrom", *request,
+                   [&](const Caller& caller) -> absl::Status {
+                     ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
+                     ASSIGN_OR_RETURN(const ContainerRef container,
+                                      FindFiles(caller, *request));
+                     return InWordsOfUsers(
+                         files->CopyFrom(container.id, request->path(),
+                                         request->follow_link(),
+                                         SinkTo(*context, stopper_, *writer)),
+                         container);
+                   });
 }
 
 grpc::Status ContainersService::Export(
@@ -75,8 +76,8 @@ grpc::Status ContainersService::Export(
       *context, "/bulwark.v1.Containers/Export", *request,
       [&](const Caller& caller) -> absl::Status {
         ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
-        ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(*request));
-        ReferToReplica(store_, request->project(), container.replica, caller);
+        ASSIGN_OR_RETURN(const ContainerRef container,
+                         FindFiles(caller, *request));
         return InWordsOfUsers(
             files->Export(container.id, SinkTo(*context, stopper_, *writer)),
             container);
@@ -88,9 +89,10 @@ grpc::Status ContainersService::Diff(grpc::ServerContext* context,
                                      v1::DiffResponse* response) {
   return gate_.Run(
       *context, "/bulwark.v1.Containers/Diff", *request,
-      [&](const Caller&) -> absl::Status {
+      [&](const Caller& caller) -> absl::Status {
         ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
-        ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(*request));
+        ASSIGN_OR_RETURN(const ContainerRef container,
+                         FindFiles(caller, *request));
         const absl::StatusOr<std::vector<engine::FileChange>> changes =
             files->Diff(container.id);
         if (!changes.ok()) return InWordsOfUsers(changes.status(), container);
@@ -128,8 +130,7 @@ absl::Status ContainersService::CopyToChecked(
   record.record() = Describe(record.record().method(), caller, &start);
   RETURN_IF_ERROR(caller.Require(Right::kExec, project, "copy to a container"));
   ASSIGN_OR_RETURN(engine::ContainerFiles * files, Files());
-  ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(start));
-  ReferToReplica(store_, project, container.replica, caller);
+  ASSIGN_OR_RETURN(const ContainerRef container, FindFiles(caller, start));
   RETURN_IF_ERROR(record.Begin());
   const absl::StatusOr<int64_t> bytes =
       files->CopyTo(container.id, start.path(), start.keep_ids(),

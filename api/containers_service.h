@@ -100,9 +100,11 @@ class ContainersService final
                          bool paused);
   absl::StatusOr<engine::ContainerAccess*> Access() const;
   absl::StatusOr<engine::ContainerFiles*> Files() const;
-  // The container of a request about files, which may have ended.
+  // The container of a request about files, which may have ended. The caller's
+  // record then refers to it.
   template <typename Request>
-  absl::StatusOr<ContainerRef> FindFiles(const Request& request) const;
+  absl::StatusOr<ContainerRef> FindFiles(const Caller& caller,
+                                         const Request& request) const;
   absl::Status CopyToChecked(const grpc::ServerContext& context,
                              const Caller& caller,
                              grpc::ServerReader<v1::CopyToRequest>& reader,

@@ -113,7 +113,8 @@ TEST(WritersTest, SaysHowToLetThemMountItInTurn) {
   Report report;
   CheckWriters(world, report);
   ASSERT_EQ(report.violations().size(), 1u);
-  EXPECT_THAT(report.violations()[0].remedy(), HasSubstr("`ctl stop s --wait`"));
+  EXPECT_THAT(report.violations()[0].remedy(),
+              HasSubstr("`ctl stop s --wait`"));
 }
 
 TEST(WritersTest, WhoWaitsForTheEndOfAJobMayMountItToo) {
