@@ -7,11 +7,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "volumes/volume.h"
 
 namespace bulwark::volumes {
@@ -59,46 +56,8 @@ class RepositoryLocks {
   };
 
   absl::StatusOr<Hold> Enter(const std::string& path, bool alone,
-                             const Wanted& wanted) {
-    constexpr absl::Duration kAskEvery = absl::Milliseconds(250);
-    absl::MutexLock lock(&mu_);
-    State& state = states_[path];
-    const auto free = [&state, alone] {
-      if (state.alone) return false;
-      return alone ? state.sharing == 0 : state.waiting == 0;
-    };
-    if (alone) ++state.waiting;
-    bool entered = false;
-    bool go_on = true;
-    while (go_on && !entered) {
-      entered = mu_.AwaitWithTimeout(absl::Condition(&free), kAskEvery);
-      if (entered || !wanted) continue;
-      mu_.Unlock();
-      go_on = wanted();
-      mu_.Lock();
-    }
-    if (alone) --state.waiting;
-    if (!entered) {
-      return absl::CancelledError(absl::StrCat(
-          "wait for repository ", path, ": nobody waits for it any more"));
-    }
-    if (alone) {
-      state.alone = true;
-    } else {
-      ++state.sharing;
-    }
-    return Hold(*this, path, alone);
-  }
-
-  void Leave(const std::string& path, bool alone) {
-    absl::MutexLock lock(&mu_);
-    State& state = states_[path];
-    if (alone) {
-      state.alone = false;
-    } else {
-      --state.sharing;
-    }
-  }
+                             const Wanted& wanted);
+  void Leave(const std::string& path, bool alone);
 
   absl::Mutex mu_;
   // Few, and none is ever removed: those who wait hold references.
