@@ -16,8 +16,7 @@ inline constexpr Series kSystemSeries[] = {
      "1 if the daemon runs with its hands tied (its log says why), else 0."},
     {"bulwark_secrets_sealed", Type::kGauge, "",
      "1 if the key of secrets is missing or wrong, so that what needs one "
-     "waits, "
-     "else 0."},
+     "waits, else 0."},
     {"bulwark_objects", Type::kGauge, "kind", "Stored objects."},
     // Node
     {"bulwark_node_cpu_seconds_total", Type::kCounter, "",
