@@ -109,7 +109,7 @@ class Planner {
       result.set_action(v1::ApplyResult::DELETED);
       *result.mutable_object() = *object;
     }
-    if (OnlyNewServices()) plan_.batch.SeenEarly();
+    if (OnlyNewServices()) plan_.batch.SeenEarlyAndFollowed();
     return std::move(plan_);
   }
 

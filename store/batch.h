@@ -70,6 +70,13 @@ class Batch {
     return *this;
   }
 
+  // The same for what another such batch follows in a moment, made from it: the
+  // disk is asked once for both. Commit() waits for the other, a little.
+  Batch& SeenEarlyAndFollowed() {
+    followed_ = true;
+    return SeenEarly();
+  }
+
   // For what keeps running things running, stops them or makes room: accepted
   // on a disk that is too full for anything else.
   Batch& Essential() {
@@ -79,6 +86,7 @@ class Batch {
 
   bool durable() const { return durable_; }
   bool seen_early() const { return durable_ && seen_early_; }
+  bool followed() const { return seen_early() && followed_; }
   bool essential() const { return essential_; }
   bool empty() const { return items_.empty(); }
   const std::vector<Item>& items() const { return items_; }
@@ -87,6 +95,7 @@ class Batch {
   std::vector<Item> items_;
   bool durable_ = true;
   bool seen_early_ = false;
+  bool followed_ = false;
   bool essential_ = false;
 };
 

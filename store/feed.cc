@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -29,6 +30,28 @@ absl::Status OutOfRange(uint64_t after) {
 }
 
 }  // namespace
+
+// What one watcher waits at. Each has a lock of its own, so that all who are
+// woken run at once: on the feed's one would let the next go on.
+class Feed::Bell {
+ public:
+  void Ring() {
+    absl::MutexLock lock(&mu_);
+    rung_ = true;
+  }
+  void Still() {
+    absl::MutexLock lock(&mu_);
+    rung_ = false;
+  }
+  void Await(Clock& clock, absl::Duration deadline) {
+    absl::MutexLock lock(&mu_);
+    clock.AwaitUntil(mu_, absl::Condition(&rung_), deadline);
+  }
+
+ private:
+  absl::Mutex mu_;  // after the feed's
+  bool rung_ ABSL_GUARDED_BY(mu_) = false;
+};
 
 class Feed::Cursor final : public Watcher {
  public:
@@ -71,35 +94,50 @@ class Feed::Cursor final : public Watcher {
   void Cancel() override {
     absl::MutexLock lock(&feed_.mu_);
     cancelled_ = true;
+    bell_->Ring();
   }
 
-  // With feed_.mu_ held, before `commits` are published after `current`: if it
-  // waits there and none of them concerns it, it will not be woken for them.
-  void Skip(const std::vector<CommitPtr>& commits, uint64_t current) {
-    if (!waits_ || position_.load(std::memory_order_relaxed) != current) return;
+  // These with feed_.mu_ held.
+
+  // Whether it is to be woken for `commits`, which were published after
+  // `current`. If it waits there and none of them concerns it, it is not, and
+  // stands behind them.
+  bool Concerns(const std::vector<CommitPtr>& commits, uint64_t current) {
+    if (!waits_) return false;
+    if (position_.load(std::memory_order_relaxed) != current) return true;
     for (const CommitPtr& commit : commits) {
       for (const Change& change : commit->changes) {
-        if (filter_.Matches(change.key)) return;
+        if (filter_.Matches(change.key)) return true;
       }
     }
     position_.store(commits.back()->revision, std::memory_order_release);
+    return false;
   }
+  // Whether it is for one kind of object: who works on those is waited for
+  // more often than who looks at everything.
+  bool IsOfOneKind() const { return !filter_.kind.empty(); }
+  const std::shared_ptr<Bell>& bell() const { return bell_; }
 
  private:
   // Whether there are commits after the position by `deadline`.
   absl::StatusOr<bool> AwaitMore(absl::Duration deadline) {
+    {
+      absl::MutexLock lock(&feed_.mu_);
+      ASSIGN_OR_RETURN(const bool more, HasMore());
+      if (more) return true;
+      waits_ = true;
+      bell_->Still();
+    }
+    bell_->Await(feed_.clock_, deadline);
     absl::MutexLock lock(&feed_.mu_);
-    waits_ = true;
-    feed_.clock_.AwaitUntil(feed_.mu_, absl::Condition(this, &Cursor::HasNews),
-                            deadline);
     waits_ = false;
+    return HasMore();
+  }
+  absl::StatusOr<bool> HasMore() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(feed_.mu_) {
     if (cancelled_) return absl::CancelledError("watch: cancelled");
     if (feed_.closed_) return absl::CancelledError("watch: the store closes");
     return feed_.current_ > position_.load(std::memory_order_relaxed);
-  }
-  bool HasNews() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return cancelled_ || feed_.closed_ ||
-           feed_.current_ > position_.load(std::memory_order_relaxed);
   }
 
   Feed& feed_;
@@ -108,6 +146,7 @@ class Feed::Cursor final : public Watcher {
   // Both guarded by feed_.mu_.
   bool cancelled_ = false;
   bool waits_ = false;
+  const std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
 };
 
 Feed::Feed(Clock& clock, uint64_t revision, Limits limits, Loader loader)
@@ -124,8 +163,17 @@ Feed::~Feed() {
 
 void Feed::Publish(std::vector<CommitPtr> commits) {
   if (commits.empty()) return;
+  // Rung without our lock, which all who are woken take at once.
+  std::vector<std::shared_ptr<Bell>> first, others;
+  absl::Cleanup ring = [&] {
+    for (const auto& bell : first) bell->Ring();
+    for (const auto& bell : others) bell->Ring();
+  };
   absl::MutexLock lock(&mu_);
-  for (Cursor* cursor : cursors_) cursor->Skip(commits, current_);
+  for (Cursor* cursor : cursors_) {
+    if (!cursor->Concerns(commits, current_)) continue;
+    (cursor->IsOfOneKind() ? first : others).push_back(cursor->bell());
+  }
   for (CommitPtr& commit : commits) {
     CHECK(commit->revision > current_);
     current_ = commit->revision;
@@ -154,6 +202,7 @@ void Feed::Reset(uint64_t revision) {
   recent_.clear();
   bytes_ = 0;
   floor_ = current_ = revision;
+  for (Cursor* cursor : cursors_) cursor->bell()->Ring();
 }
 
 void Feed::AwaitRevision(uint64_t revision) {
@@ -201,6 +250,7 @@ absl::StatusOr<std::unique_ptr<Watcher>> Feed::Watch(uint64_t after,
 void Feed::Close() {
   absl::MutexLock lock(&mu_);
   closed_ = true;
+  for (Cursor* cursor : cursors_) cursor->bell()->Ring();
 }
 
 }  // namespace bulwark::store

@@ -64,6 +64,7 @@ class Feed {
   void Close();
 
  private:
+  class Bell;
   class Cursor;
 
   // Up to `limit` commits after `after`, from memory or through the loader.

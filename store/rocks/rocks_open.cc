@@ -194,7 +194,7 @@ absl::Status RocksStore::LoadNumbers() {
   ASSIGN_OR_RETURN(floor_, ReadNumber(rows::kFloor, nullptr));
   kept_floor_ = floor_;
   last_ = std::max(revision, limit_);
-  synced_ = revision;  // RocksDB flushed what it recovered
+  synced_ = written_ = revision;  // RocksDB flushed what it recovered
   return absl::OkStatus();
 }
 

@@ -79,6 +79,7 @@ struct RocksStore::Group {
 absl::StatusOr<uint64_t> RocksStore::Commit(const Batch& batch) {
   RETURN_IF_ERROR(ValidateBatch(batch));
   ASSIGN_OR_RETURN(const uint64_t revision, CommitInTurn(batch));
+  if (batch.followed()) AwaitFollower(revision);
   // Also of one that changes nothing: it was judged by what others had written.
   if (batch.durable()) RETURN_IF_ERROR(AwaitDurable(revision));
   return revision;
@@ -290,7 +291,12 @@ absl::Status RocksStore::Write(Group& group) {
           : FromRocks(db_->Write(options, &group.rows), "write", home_->db());
   write_time_.Observe(clock_.Steady() - start);
   ++writes_;
-  if (!status.ok()) ++failures_;
+  if (status.ok()) {
+    // Before it is published, so that a sync begins while others wake.
+    NoteWritten(group.last, group.seen_early);
+  } else {
+    ++failures_;
+  }
   return status;
 }
 

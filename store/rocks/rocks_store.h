@@ -109,6 +109,11 @@ class RocksStore final : public MetadataStore {
   // rocks_sync.cc
   // That AwaitDurable() has to wait for all up to `revision`.
   void WantDurable(uint64_t revision);
+  // All up to `revision` was written, and up to `seen_early` may be synced later
+  // than it is seen; 0: nothing of it.
+  void NoteWritten(uint64_t revision, uint64_t seen_early);
+  // So that one sync is enough for both. Not for long.
+  void AwaitFollower(uint64_t revision);
   // The database holds only what is up to `revision`, all of it synced.
   void NoteRecovered(uint64_t revision, uint64_t published);
   // Syncs the log; after an error it has the database opened again.
@@ -156,13 +161,15 @@ class RocksStore final : public MetadataStore {
 
   // Set from any thread: the next leader opens the database again.
   std::atomic<bool> broken_{false};
-  std::atomic<uint64_t> synced_{0};  // all up to it is on the disk
+  std::atomic<uint64_t> synced_{0};   // all up to it is on the disk
+  std::atomic<uint64_t> written_{0};  // all up to it is in the log
 
   // Held while the log is synced, by whichever call; inside db_mu_.
   absl::Mutex log_sync_mu_;
   absl::Mutex sync_mu_;
   bool syncing_ ABSL_GUARDED_BY(sync_mu_) = false;
   uint64_t wanted_ ABSL_GUARDED_BY(sync_mu_) = 0;  // the last durable one
+  uint64_t written_early_ ABSL_GUARDED_BY(sync_mu_) = 0;
   // Revisions that were seen, and that a failed disk did not keep: ]from, to].
   std::vector<std::pair<uint64_t, uint64_t>> lost_ ABSL_GUARDED_BY(sync_mu_);
 

@@ -12,6 +12,13 @@
 #include "store/rocks/rocks_store.h"
 
 namespace bulwark::store {
+namespace {
+
+// How long a commit waits for the one that is to follow it: a plan takes less
+// than one to be made.
+constexpr absl::Duration kFollower = absl::Milliseconds(2);
+
+}  // namespace
 
 void RocksStore::WantDurable(uint64_t revision) {
   absl::MutexLock lock(&sync_mu_);
@@ -22,6 +29,22 @@ void RocksStore::NoteRecovered(uint64_t revision, uint64_t published) {
   absl::MutexLock lock(&sync_mu_);
   wanted_ = std::min(wanted_, revision);
   if (published > revision) lost_.emplace_back(revision, published);
+}
+
+void RocksStore::NoteWritten(uint64_t revision, uint64_t seen_early) {
+  written_ = revision;
+  if (seen_early == 0) return;
+  absl::MutexLock lock(&sync_mu_);
+  written_early_ = seen_early;
+}
+
+void RocksStore::AwaitFollower(uint64_t revision) {
+  absl::MutexLock lock(&sync_mu_);
+  auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mu_) {
+    return written_early_ > revision || synced_ >= revision;
+  };
+  clock_.AwaitUntil(sync_mu_, absl::Condition(&there),
+                    clock_.Steady() + kFollower);
 }
 
 absl::Status RocksStore::AwaitDurable(uint64_t revision) {
@@ -64,8 +87,7 @@ absl::Status RocksStore::SyncOnce() {
     if (db_ == nullptr) {
       status = absl::UnavailableError("the database failed");
     } else {
-      // What is published is written.
-      const uint64_t written = feed_->Current();
+      const uint64_t written = written_;
       const absl::Duration start = clock_.Steady();
       absl::MutexLock alone(&log_sync_mu_);
       if (broken_) {
