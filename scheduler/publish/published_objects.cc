@@ -46,36 +46,51 @@ bool LooksSame(const v1::Service& a, const v1::Service& b) {
 bool LooksSame(const v1::Network&, const v1::Network&) { return false; }
 bool LooksSame(const v1::Volume&, const v1::Volume&) { return false; }
 
+// Of a change to or from it, if both look different. One that runs and was not
+// ready yet has nobody.
+Urgency UrgencyOf(const v1::Replica& replica) {
+  return replica.status().ready() ||
+                 replica.status().state() > v1::ReplicaStatus::RUNNING
+             ? Urgency::kNow
+             : Urgency::kSoon;
+}
+template <typename T>
+Urgency UrgencyOf(const T&) {
+  return Urgency::kSoon;
+}
+
 }  // namespace
 
 template <typename T>
-bool PublishedObjects::Set(const store::Key& key, T object, Keys& keys,
-                           std::vector<T>& rows) {
+Urgency PublishedObjects::Set(const store::Key& key, T object, Keys& keys,
+                              std::vector<T>& rows) {
   const auto at = std::lower_bound(keys.begin(), keys.end(), key);
   const auto row = rows.begin() + (at - keys.begin());
   const bool published = IsPublished(object);
+  const Urgency urgency = UrgencyOf(object);
   if (at != keys.end() && *at == key) {
     const bool was_published = IsPublished(*row);
     const bool same =
         published ? was_published && LooksSame(*row, object) : !was_published;
+    const Urgency before = UrgencyOf(*row);
     *row = std::move(object);
-    return !same;
+    return same ? Urgency::kNone : std::max(urgency, before);
   }
   rows.insert(row, std::move(object));
   keys.insert(at, key);
-  return published;
+  return published ? urgency : Urgency::kNone;
 }
 
 template <typename T>
-bool PublishedObjects::Erase(const store::Key& key, Keys& keys,
-                             std::vector<T>& rows) {
+Urgency PublishedObjects::Erase(const store::Key& key, Keys& keys,
+                                std::vector<T>& rows) {
   const auto at = std::lower_bound(keys.begin(), keys.end(), key);
-  if (at == keys.end() || !(*at == key)) return false;
+  if (at == keys.end() || !(*at == key)) return Urgency::kNone;
   const auto row = rows.begin() + (at - keys.begin());
-  const bool published = IsPublished(*row);
+  const Urgency urgency = IsPublished(*row) ? UrgencyOf(*row) : Urgency::kNone;
   rows.erase(row);
   keys.erase(at);
-  return published;
+  return urgency;
 }
 
 absl::Status PublishedObjects::Read(store::MetadataStore& store) {
@@ -103,32 +118,34 @@ absl::Status PublishedObjects::ReadKind(store::MetadataStore& store,
   return absl::OkStatus();
 }
 
-bool PublishedObjects::Take(const std::vector<store::Change>& changes) {
-  bool concerns = false;
+Urgency PublishedObjects::Take(const std::vector<store::Change>& changes) {
+  Urgency urgency = Urgency::kNone;
   for (const store::Change& change : changes) {
     const auto read = read_.find(change.key.kind);
     if (read == read_.end() || change.revision <= read->second) continue;
-    concerns |= change.op == store::Change::Op::kPut
-                    ? Put(change.key, change.value, change.revision)
-                    : Remove(change.key);
+    urgency =
+        std::max(urgency, change.op == store::Change::Op::kPut
+                              ? Put(change.key, change.value, change.revision)
+                              : Remove(change.key));
   }
-  return concerns;
+  return urgency;
 }
 
-bool PublishedObjects::Put(const store::Key& key, absl::string_view value,
-                           uint64_t revision) {
+Urgency PublishedObjects::Put(const store::Key& key, absl::string_view value,
+                              uint64_t revision) {
   absl::StatusOr<v1::Object> object = store::Decode(key, value, revision);
   // One bad record must not hold up all others' traffic.
   if (!object.ok()) {
     Remove(key);
     NoteReadable(key, false);
-    return true;
+    return Urgency::kNow;
   }
-  const bool again = NoteReadable(key, true);
+  const Urgency again =
+      NoteReadable(key, true) ? Urgency::kNow : Urgency::kNone;
   if (object->has_service()) {
-    return Set(key, std::move(*object->mutable_service()), services_,
-               view_.services) ||
-           again;
+    return std::max(Set(key, std::move(*object->mutable_service()), services_,
+                        view_.services),
+                    again);
   }
   if (object->has_replica()) {
     return Set(key, std::move(*object->mutable_replica()), replicas_,
@@ -145,10 +162,11 @@ bool PublishedObjects::Put(const store::Key& key, absl::string_view value,
   return Erase(key, volumes_, view_.single_writer);
 }
 
-bool PublishedObjects::Remove(const store::Key& key) {
-  const bool again = NoteReadable(key, true);
+Urgency PublishedObjects::Remove(const store::Key& key) {
+  const Urgency again =
+      NoteReadable(key, true) ? Urgency::kNow : Urgency::kNone;
   if (key.kind == "service") {
-    return Erase(key, services_, view_.services) || again;
+    return std::max(Erase(key, services_, view_.services), again);
   }
   if (key.kind == "replica") return Erase(key, replicas_, view_.replicas);
   if (key.kind == "network") return Erase(key, networks_, view_.networks);

@@ -39,11 +39,12 @@ class PublishedObjectsTest : public ::testing::Test {
     ASSERT_OK(store_.Commit(store::Batch().Delete(
         store::ObjectKey("service", "default", service))));
   }
-  bool Take() {
+  Urgency Urgent() {
     auto changes = watcher_->Next(absl::ZeroDuration());
     EXPECT_OK(changes);
     return objects_.Take(*changes);
   }
+  bool Take() { return Urgent() != Urgency::kNone; }
   std::vector<std::string> Services() const {
     std::vector<std::string> all;
     for (const v1::Service& s : view_.services) {

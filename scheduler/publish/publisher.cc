@@ -32,6 +32,9 @@ constexpr absl::Duration kGuardPeriod = absl::Seconds(1);
 constexpr int kRestShare = 3;
 // But never for longer, whatever held the last one up.
 constexpr absl::Duration kLongestRest = absl::Milliseconds(250);
+// How long a change that moves no connection waits for others: the first
+// replica of a new service, above all.
+constexpr absl::Duration kGather = absl::Milliseconds(20);
 // Until a port that another program held is tried again.
 constexpr absl::Duration kPortRetryPeriod = absl::Seconds(2);
 
@@ -99,10 +102,15 @@ absl::StatusOr<absl::Duration> Publisher::Pass(
     resync_ = now + kResyncPeriod;
   } else {
     // In this order: the changes are gone after this.
-    changed_ = objects_.Take(*changes) || changed_;
-    if (changed_ || published_.empty()) {
-      if (now < rested_) {
-        rest = rested_ - now;
+    const Urgency urgency = objects_.Take(*changes);
+    if (urgency == Urgency::kNow || published_.empty()) publish_at_ = now;
+    if (urgency == Urgency::kSoon) {
+      publish_at_ = std::min(publish_at_, now + kGather);
+    }
+    if (publish_at_ != absl::InfiniteDuration()) {
+      const absl::Duration at = std::max(publish_at_, rested_);
+      if (now < at) {
+        rest = at - now;
       } else {
         RETURN_IF_ERROR(Apply());
       }
@@ -163,7 +171,7 @@ absl::Status Publisher::KeepUnreadable(const PublishView& view,
 
 absl::Status Publisher::Apply() {
   const absl::Duration begin = clock_.Steady();
-  changed_ = false;
+  publish_at_ = absl::InfiniteDuration();
   dp::Snapshot snapshot = BuildSnapshot(view_);
   RETURN_IF_ERROR(KeepUnreadable(view_, snapshot));
   if (!synced_) {
