@@ -74,6 +74,8 @@ class Network {
   virtual absl::Status DeleteNetwork(absl::string_view id) = 0;
   virtual std::vector<NetworkInfo> ListNetworks() = 0;
 
+  // Where the namespace of the sandbox `id` is, or would be.
+  virtual std::string SandboxPath(absl::string_view id) const = 0;
   // NOT_FOUND without its network; ALREADY_EXISTS if another sandbox holds
   // the address or one of the ids, or if this one exists with others.
   virtual absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) = 0;

@@ -250,7 +250,12 @@ absl::Status Netlink::ChangeLink(int index, const LinkChange& change) {
     info.ifi_flags = *change.up ? IFF_UP : 0;
   }
   request.Header(info);
+  if (change.name) request.Add(IFLA_IFNAME, absl::string_view(*change.name));
   if (change.alias) request.Add(IFLA_IFALIAS, absl::string_view(*change.alias));
+  if (change.mac) request.Add(IFLA_ADDRESS, *change.mac);
+  if (change.master) {
+    request.Add(IFLA_MASTER, static_cast<uint32_t>(*change.master));
+  }
   if (change.locked_port) {
     request.Nest(IFLA_PROTINFO | NLA_F_NESTED, [&] {
       request.Add8(IFLA_BRPORT_LEARNING, 0);

@@ -42,7 +42,10 @@ struct LinkAddress {
 // What to change on a link. Unset members stay as they are.
 struct LinkChange {
   std::optional<bool> up;
+  std::optional<std::string> name;  // of one that is down
   std::optional<std::string> alias;
+  std::optional<MacAddress> mac;
+  std::optional<int> master;  // bridge to join
   // Bridge ports: neither learn addresses nor flood unknown unicast frames.
   bool locked_port = false;
 };
@@ -85,6 +88,8 @@ class Netlink {
   // ALREADY_EXISTS if the name is taken.
   absl::Status AddBridge(const BridgeOptions& options);
   absl::Status AddVeth(const VethOptions& options);
+  // ALREADY_EXISTS if the name is taken; what comes before it in LinkChange may
+  // be changed then.
   absl::Status ChangeLink(int index, const LinkChange& change);
   // OK if it does not exist.
   absl::Status DeleteLink(int index);

@@ -1,7 +1,6 @@
 #include "os/user_namespace.h"
 
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,7 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <memory>
 
@@ -25,7 +23,6 @@ namespace bulwark::os {
 namespace {
 
 constexpr size_t kStack = 16 << 10;
-constexpr absl::Duration kEntryPatience = absl::Seconds(10);
 
 long Raw(long number, long a = 0, long b = 0, long c = 0) {
   long result;
@@ -36,46 +33,30 @@ long Raw(long number, long a = 0, long b = 0, long c = 0) {
   return result;
 }
 
-// What a helper does, and is asked. It shares our memory and runs beside us, so
-// it makes system calls only, and by no function that stores an error.
-struct Errand {
-  long parent = 0;
-  int enter = -1;  // a user namespace
-  // -1: not there yet; else the error with which it entered, 0 for none.
-  std::atomic<int> error = -1;
-};
-
-// Waits for its end, or ours.
-int Wait(void* argument) {
-  Errand& errand = *static_cast<Errand*>(argument);
+// Waits for its end, or ours. It shares our memory and runs beside us, so it
+// makes system calls only, and by no function that stores an error.
+int Wait(void* parent) {
   Raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-  if (errand.enter >= 0) {
-    errand.error.store(
-        static_cast<int>(-Raw(SYS_setns, errand.enter, CLONE_NEWUSER)));
-    Raw(SYS_futex, reinterpret_cast<long>(&errand.error), FUTEX_WAKE_PRIVATE,
-        1);
-  }
-  while (Raw(SYS_getppid) == errand.parent) Raw(SYS_pause);
+  while (Raw(SYS_getppid) == *static_cast<const long*>(parent)) Raw(SYS_pause);
   Raw(SYS_exit_group, 0);
   return 0;
 }
 
-// A process in a user namespace, through whose files in /proc the namespace's
-// ids are written. Ends with this.
+// A process in new namespaces, of whose files in /proc some lead there. Ends
+// with this.
 class Helper {
  public:
-  // With new namespaces by `flags`, or in the one of `enter`.
-  static absl::StatusOr<std::unique_ptr<Helper>> Start(int flags, int enter) {
-    auto helper = absl::WrapUnique(new Helper(enter));
+  static absl::StatusOr<std::unique_ptr<Helper>> Start() {
+    auto helper = absl::WrapUnique(new Helper());
     // No handler of ours may run in the child.
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int pidfd = -1;
-    const int pid =
-        clone(&Wait, helper->stack_ + kStack,
-              flags | CLONE_VM | CLONE_FILES | CLONE_PIDFD | SIGCHLD,
-              &helper->errand_, &pidfd);
+    const int pid = clone(&Wait, helper->stack_ + kStack,
+                          CLONE_NEWUSER | CLONE_NEWNET | CLONE_VM |
+                              CLONE_FILES | CLONE_PIDFD | SIGCHLD,
+                          const_cast<long*>(&helper->parent_), &pidfd);
     const int error = errno;
     pthread_sigmask(SIG_SETMASK, &old, nullptr);
     if (pid < 0) {
@@ -88,7 +69,6 @@ class Helper {
     }
     helper->pid_ = pid;
     helper->pidfd_.Reset(pidfd);
-    if (enter >= 0) RETURN_IF_ERROR(helper->AwaitEntry());
     return helper;
   }
 
@@ -102,59 +82,27 @@ class Helper {
     ReapChild(pidfd_.get());
   }
 
-  absl::Status WriteMaps(const IdRange& ids) const {
-    for (const char* file : {"uid_map", "gid_map"}) {
-      const std::string path = Path(file);
-      const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-      if (!fd.ok()) return ErrnoStatus("open", path);
-      RETURN_IF_ERROR(WriteAll(
-          fd.get(), absl::StrCat("0 ", ids.first, " ", ids.size, "\n"), path));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<UserNamespace> OpenNamespaces() const {
-    UserNamespace made;
-    ASSIGN_OR_RETURN(made.user, Open("ns/user"));
-    ASSIGN_OR_RETURN(made.network, Open("ns/net"));
+  absl::StatusOr<UnmappedUserNamespace> Open() const {
+    UnmappedUserNamespace made;
+    ASSIGN_OR_RETURN(made.namespaces.user, Open("ns/user", O_RDONLY));
+    ASSIGN_OR_RETURN(made.namespaces.network, Open("ns/net", O_RDONLY));
+    ASSIGN_OR_RETURN(made.uid_map, Open("uid_map", O_WRONLY));
+    ASSIGN_OR_RETURN(made.gid_map, Open("gid_map", O_WRONLY));
     return made;
   }
 
  private:
-  explicit Helper(int enter) {
-    errand_.parent = getpid();
-    errand_.enter = enter;
-  }
+  Helper() = default;
 
-  // Bounded, since somebody may have killed it.
-  absl::Status AwaitEntry() {
-    const timespec patience = absl::ToTimespec(kEntryPatience);
-    while (errand_.error.load() < 0) {
-      if (syscall(SYS_futex, &errand_.error, FUTEX_WAIT_PRIVATE, -1,
-                  &patience) != 0 &&
-          errno == ETIMEDOUT) {
-        return absl::DeadlineExceededError(
-            "enter user namespace: the process that should died or hangs");
-      }
-    }
-    if (const int error = errand_.error.load(); error != 0) {
-      return ErrnoStatus(error, "enter", "user namespace");
-    }
-    return absl::OkStatus();
-  }
-
-  std::string Path(absl::string_view file) const {
-    return absl::StrCat("/proc/", pid_, "/", file);
-  }
-  absl::StatusOr<UniqueFd> Open(absl::string_view file) const {
-    const std::string path = Path(file);
-    UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  absl::StatusOr<UniqueFd> Open(absl::string_view file, int flags) const {
+    const std::string path = absl::StrCat("/proc/", pid_, "/", file);
+    UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC));
     if (!fd.ok()) return ErrnoStatus("open", path);
     return fd;
   }
 
   alignas(16) char stack_[kStack];
-  Errand errand_;
+  const long parent_ = getpid();
   int pid_ = -1;
   UniqueFd pidfd_;
 };
@@ -212,22 +160,21 @@ absl::Status CheckSystemMounts() {
 
 }  // namespace
 
+absl::Status UnmappedUserNamespace::Map(const IdRange& ids) const {
+  const std::string line = absl::StrCat("0 ", ids.first, " ", ids.size, "\n");
+  RETURN_IF_ERROR(WriteAll(uid_map.get(), line, "uid_map"));
+  return WriteAll(gid_map.get(), line, "gid_map");
+}
+
+absl::StatusOr<UnmappedUserNamespace> MakeUnmappedUserNamespace() {
+  ASSIGN_OR_RETURN(const auto helper, Helper::Start());
+  return helper->Open();
+}
+
 absl::StatusOr<UserNamespace> MakeUserNamespace(const IdRange& ids) {
-  ASSIGN_OR_RETURN(const auto helper,
-                   Helper::Start(CLONE_NEWUSER | CLONE_NEWNET, -1));
-  RETURN_IF_ERROR(helper->WriteMaps(ids));
-  return helper->OpenNamespaces();
-}
-
-absl::StatusOr<UserNamespace> MakeUnmappedUserNamespace() {
-  ASSIGN_OR_RETURN(const auto helper,
-                   Helper::Start(CLONE_NEWUSER | CLONE_NEWNET, -1));
-  return helper->OpenNamespaces();
-}
-
-absl::Status MapUserNamespace(int user_namespace, const IdRange& ids) {
-  ASSIGN_OR_RETURN(const auto helper, Helper::Start(0, user_namespace));
-  return helper->WriteMaps(ids);
+  ASSIGN_OR_RETURN(UnmappedUserNamespace made, MakeUnmappedUserNamespace());
+  RETURN_IF_ERROR(made.Map(ids));
+  return std::move(made.namespaces);
 }
 
 absl::Status CheckUserNamespaces(const std::string& path) {

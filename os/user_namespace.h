@@ -37,10 +37,19 @@ struct UserNamespace {
 // its cost does not depend on our size.
 absl::StatusOr<UserNamespace> MakeUserNamespace(const IdRange& ids);
 
-// As MakeUserNamespace, but without ids, so nobody is anybody in it until
-// MapUserNamespace has given it a range. That works once.
-absl::StatusOr<UserNamespace> MakeUnmappedUserNamespace();
-absl::Status MapUserNamespace(int user_namespace, const IdRange& ids);
+// Without ids: nobody is anybody in it until Map() has given it a range.
+struct UnmappedUserNamespace {
+  // Works once.
+  absl::Status Map(const IdRange& ids) const;
+
+  UserNamespace namespaces;
+  // Files of a process that was in it: they outlive it.
+  UniqueFd uid_map;
+  UniqueFd gid_map;
+};
+
+// As MakeUserNamespace, otherwise.
+absl::StatusOr<UnmappedUserNamespace> MakeUnmappedUserNamespace();
 
 // Whether containers can have user namespaces of their own: those can be made
 // and mount proc and sysfs, and a directory like `path` can be mounted with

@@ -68,27 +68,23 @@ TEST(UserNamespaceTest, WhenEntered_RootInsideIsTheFirstOfTheRange) {
 }
 
 TEST(UserNamespaceTest, WhenMappedLater_IsAsIfMadeSo) {
-  const int dumpable = prctl(PR_GET_DUMPABLE);
   const size_t before = OpenFiles();
-  ASSERT_OK_AND_ASSIGN(const UserNamespace made, MakeUnmappedUserNamespace());
-  const UniqueFd owner(ioctl(made.network.get(), NS_GET_USERNS));
-  EXPECT_EQ(Inode(owner.get()), Inode(made.user.get()));
-  ASSERT_OK(MapUserNamespace(made.user.get(), kIds));
-  ExpectMapped(made);
-  EXPECT_EQ(OpenFiles(), before + 3);
+  ASSERT_OK_AND_ASSIGN(const UnmappedUserNamespace made,
+                       MakeUnmappedUserNamespace());
   EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
-  // The process that entered had our memory.
-  EXPECT_EQ(prctl(PR_GET_DUMPABLE), dumpable);
+  const UniqueFd owner(ioctl(made.namespaces.network.get(), NS_GET_USERNS));
+  EXPECT_EQ(Inode(owner.get()), Inode(made.namespaces.user.get()));
+  ASSERT_OK(made.Map(kIds));
+  ExpectMapped(made.namespaces);
+  EXPECT_EQ(OpenFiles(), before + 5);
 }
 
-TEST(UserNamespaceTest, WhenMappedTwiceOrNoNamespace_IsRefused) {
-  ASSERT_OK_AND_ASSIGN(const UserNamespace made, MakeUserNamespace(kIds));
-  EXPECT_THAT(MapUserNamespace(made.user.get(), kIds),
-              StatusIs(absl::StatusCode::kPermissionDenied));
-  ExpectMapped(made);
-  EXPECT_THAT(MapUserNamespace(made.network.get(), kIds),
-              StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+TEST(UserNamespaceTest, WhenMappedTwice_IsRefused) {
+  ASSERT_OK_AND_ASSIGN(const UnmappedUserNamespace made,
+                       MakeUnmappedUserNamespace());
+  ASSERT_OK(made.Map(kIds));
+  EXPECT_FALSE(made.Map({kIds.first + kIds.size, kIds.size}).ok());
+  ExpectMapped(made.namespaces);
 }
 
 TEST(UserNamespaceTest, WhenManyAreMadeAtOnce_NoneIsLeftBehind) {

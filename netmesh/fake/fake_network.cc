@@ -35,7 +35,7 @@ absl::Status FakeNetwork::Recover() {
 }
 
 std::string FakeNetwork::dataplane_netns() const {
-  return absl::StrCat(kDirectory, "dataplane");
+  return SandboxPath("dataplane");
 }
 
 absl::StatusOr<NetworkInfo> FakeNetwork::EnsureNetwork(
@@ -64,12 +64,16 @@ std::vector<NetworkInfo> FakeNetwork::ListNetworks() {
   return result;
 }
 
+std::string FakeNetwork::SandboxPath(absl::string_view id) const {
+  return absl::StrCat(kDirectory, id);
+}
+
 absl::StatusOr<Sandbox> FakeNetwork::EnsureSandbox(const SandboxSpec& spec) {
   absl::MutexLock lock(&kernel_.mu);
   RETURN_IF_ERROR(Begin());
   ASSIGN_OR_RETURN(SandboxPlan plan, kernel_.table.CheckSandbox(spec));
   kernel_.table.Insert(std::move(plan));
-  return Sandbox{spec, absl::StrCat(kDirectory, spec.id)};
+  return Sandbox{spec, SandboxPath(spec.id)};
 }
 
 absl::Status FakeNetwork::DeleteSandbox(absl::string_view id) {
@@ -83,7 +87,7 @@ std::vector<Sandbox> FakeNetwork::ListSandboxes() {
   absl::MutexLock lock(&kernel_.mu);
   std::vector<Sandbox> result;
   for (const SandboxPlan& plan : kernel_.table.sandboxes()) {
-    result.push_back({plan.spec, absl::StrCat(kDirectory, plan.spec.id)});
+    result.push_back({plan.spec, SandboxPath(plan.spec.id)});
   }
   return result;
 }

@@ -42,6 +42,7 @@ class FakeNetwork final : public Network {
   absl::StatusOr<NetworkInfo> EnsureNetwork(const NetworkSpec& spec) override;
   absl::Status DeleteNetwork(absl::string_view id) override;
   std::vector<NetworkInfo> ListNetworks() override;
+  std::string SandboxPath(absl::string_view id) const override;
   absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;

@@ -15,8 +15,6 @@
 namespace bulwark::netmesh {
 namespace {
 
-constexpr absl::string_view kInterface = "eth0";
-
 std::vector<std::string> AliasFields(const SandboxSpec& spec) {
   const std::string ids =
       spec.ids.size == 0 ? ""
@@ -37,10 +35,10 @@ LinuxNetwork::~LinuxNetwork() {
 }
 
 std::string LinuxNetwork::dataplane_netns() const {
-  return PinPath("dataplane");
+  return SandboxPath("dataplane");
 }
 
-std::string LinuxNetwork::PinPath(absl::string_view id) const {
+std::string LinuxNetwork::SandboxPath(absl::string_view id) const {
   return absl::StrCat(config_.runtime_dir, "/netns/", id);
 }
 
@@ -183,7 +181,7 @@ absl::StatusOr<Sandbox> LinuxNetwork::EnsureSandbox(const SandboxSpec& spec) {
     network = *table_.FindNetwork(spec.network);
     exists = table_.FindSandbox(spec.id) != nullptr;
   }
-  const Sandbox sandbox{spec, PinPath(spec.id)};
+  const Sandbox sandbox{spec, SandboxPath(spec.id)};
   UniqueFd netns;
   if (exists) {
     absl::StatusOr<UniqueFd> pinned = os::OpenNetns(sandbox.netns_path);
@@ -205,16 +203,19 @@ absl::StatusOr<Sandbox> LinuxNetwork::EnsureSandbox(const SandboxSpec& spec) {
 absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
                                        const NetworkPlan& network,
                                        UniqueFd netns) {
-  const std::string pin = PinPath(plan.spec.id);
+  const std::string pin = SandboxPath(plan.spec.id);
   Rollback undo;
   std::optional<os::Netlink> inside;
+  int spare_port = 0;
   if (!netns.ok()) {
     // What an attempt that failed, or a namespace that is gone, left behind.
     RETURN_IF_ERROR(os::UnpinNetns(pin));
     if (plan.spec.ids.size == 0) {
       ASSIGN_OR_RETURN(netns, dataplane_->worker().Create());
     } else {
-      ASSIGN_OR_RETURN(SandboxNamespace made, spares_->Take(plan.spec.ids));
+      ASSIGN_OR_RETURN(SandboxNamespace made,
+                       spares_->Take(plan.spec.ids, dataplane_->mtu()));
+      spare_port = made.port;
       netns = std::move(made.network);
       inside = std::move(made.netlink);
     }
@@ -226,11 +227,18 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
                      PrepareNamespace(dataplane_->worker(), netns.get()));
   }
   if (plan.address6.has_value()) {
-    RETURN_IF_ERROR(dataplane_->worker().Run(netns.get(), [] {
-      return WriteNetSysctl("ipv6/conf/default/disable_ipv6", "0", true);
-    }));
+    RETURN_IF_ERROR(
+        dataplane_->worker().Run(netns.get(), [&]() -> absl::Status {
+          RETURN_IF_ERROR(
+              WriteNetSysctl("ipv6/conf/default/disable_ipv6", "0", true));
+          if (spare_port == 0) return absl::OkStatus();
+          return WriteNetSysctl(
+              absl::StrCat("ipv6/conf/", kSandboxLink, "/disable_ipv6"), "0",
+              true);
+        }));
   }
-  RETURN_IF_ERROR(ConnectSandbox(plan, network, netns.get(), *inside));
+  RETURN_IF_ERROR(
+      ConnectSandbox(plan, network, netns.get(), spare_port, *inside));
   os::Netlink& netlink = dataplane_->netlink();
   const std::string name =
       LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
@@ -248,42 +256,62 @@ absl::Status LinuxNetwork::MakeSandbox(const SandboxPlan& plan,
   return absl::OkStatus();
 }
 
-absl::Status LinuxNetwork::ConnectSandbox(const SandboxPlan& plan,
-                                          const NetworkPlan& network, int netns,
-                                          os::Netlink& inside) {
+absl::Status LinuxNetwork::RemoveOldLink(const SandboxPlan& plan,
+                                         const std::string& name) {
   os::Netlink& outside = dataplane_->netlink();
-  ASSIGN_OR_RETURN(os::Link bridge,
-                   outside.GetLink(LinkName(config_.instance, LinkKind::kBridge,
-                                            plan.spec.network)));
+  ASSIGN_OR_RETURN(os::Link old, outside.GetLink(name));
+  auto fields = ParseAlias(old.alias, config_.instance, kSandboxKind);
+  if (fields && (*fields)[0] != plan.spec.id) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("link ", name, " is that of sandbox ", (*fields)[0]));
+  }
+  return outside.DeleteLink(old.index);
+}
+
+absl::Status LinuxNetwork::AddPair(const SandboxPlan& plan, int bridge,
+                                   int netns) {
   os::VethOptions veth;
   veth.name = LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
-  veth.master = bridge.index;
+  veth.master = bridge;
   veth.mtu = dataplane_->mtu();
-  veth.peer_name = std::string(kInterface);
+  veth.peer_name = std::string(kSandboxLink);
   veth.peer_netns_fd = netns;
   veth.peer_mac = MacFor(plan.address);
-  absl::Status added = outside.AddVeth(veth);
-  if (absl::IsAlreadyExists(added)) {
-    // Of a deleted sandbox with the same id, which something keeps alive.
-    ASSIGN_OR_RETURN(os::Link old, outside.GetLink(veth.name));
-    auto fields = ParseAlias(old.alias, config_.instance, kSandboxKind);
-    if (fields && (*fields)[0] != plan.spec.id) {
-      return absl::AlreadyExistsError(absl::StrCat(
-          "link ", veth.name, " is that of sandbox ", (*fields)[0]));
-    }
-    RETURN_IF_ERROR(outside.DeleteLink(old.index));
-    added = outside.AddVeth(veth);
-  }
-  RETURN_IF_ERROR(added);
+  const absl::Status added = dataplane_->netlink().AddVeth(veth);
+  if (!absl::IsAlreadyExists(added)) return added;
+  RETURN_IF_ERROR(RemoveOldLink(plan, veth.name));
+  return dataplane_->netlink().AddVeth(veth);
+}
 
-  ASSIGN_OR_RETURN(os::Link eth, inside.GetLink(kInterface));
+absl::Status LinuxNetwork::TakePair(const SandboxPlan& plan, int bridge,
+                                    int port) {
+  const os::LinkChange change = {
+      .name = LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id),
+      .master = bridge};
+  const absl::Status changed = dataplane_->netlink().ChangeLink(port, change);
+  if (!absl::IsAlreadyExists(changed)) return changed;
+  RETURN_IF_ERROR(RemoveOldLink(plan, *change.name));
+  return dataplane_->netlink().ChangeLink(port, change);
+}
+
+absl::Status LinuxNetwork::ConnectSandbox(const SandboxPlan& plan,
+                                          const NetworkPlan& network, int netns,
+                                          int port, os::Netlink& inside) {
+  ASSIGN_OR_RETURN(os::Link bridge, dataplane_->netlink().GetLink(LinkName(
+                                        config_.instance, LinkKind::kBridge,
+                                        plan.spec.network)));
+  RETURN_IF_ERROR(port == 0 ? AddPair(plan, bridge.index, netns)
+                            : TakePair(plan, bridge.index, port));
+
+  ASSIGN_OR_RETURN(os::Link eth, inside.GetLink(kSandboxLink));
   RETURN_IF_ERROR(
       inside.AddAddress(eth.index, plan.address, network.subnet.bits));
   if (plan.address6) {
     RETURN_IF_ERROR(
         inside.AddAddress(eth.index, *plan.address6, network.subnet6->bits));
   }
-  RETURN_IF_ERROR(inside.ChangeLink(eth.index, {.up = true}));
+  RETURN_IF_ERROR(
+      inside.ChangeLink(eth.index, {.up = true, .mac = MacFor(plan.address)}));
   RETURN_IF_ERROR(inside.ReplaceRoute(
       {.destination = {os::IpAddress::V4(0), 0}, .gateway = network.gateway}));
   if (!plan.address6) return absl::OkStatus();
@@ -305,7 +333,7 @@ absl::Status LinuxNetwork::DeleteSandbox(absl::string_view id) {
   }
   // The kernel takes the link away when the namespace dies, which is much
   // faster than deleting it; without the rule it can say nothing any more.
-  RETURN_IF_ERROR_CTX(os::UnpinNetns(PinPath(id)),
+  RETURN_IF_ERROR_CTX(os::UnpinNetns(SandboxPath(id)),
                       absl::StrCat("delete sandbox ", id));
   {
     absl::MutexLock lock(&mu_);
@@ -318,7 +346,7 @@ std::vector<Sandbox> LinuxNetwork::ListSandboxes() {
   absl::MutexLock lock(&mu_);
   std::vector<Sandbox> result;
   for (const SandboxPlan& plan : table_.sandboxes()) {
-    result.push_back({plan.spec, PinPath(plan.spec.id)});
+    result.push_back({plan.spec, SandboxPath(plan.spec.id)});
   }
   return result;
 }

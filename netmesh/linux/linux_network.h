@@ -54,6 +54,7 @@ class LinuxNetwork final : public Network {
   // A sandbox whose namespace is gone is made again; one that lost its link
   // gets a new one.
   absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
+  std::string SandboxPath(absl::string_view id) const override;
   // Processes inside keep their namespace, cut off from the network.
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;
@@ -62,10 +63,10 @@ class LinuxNetwork final : public Network {
                                       int protocol) override;
 
  private:
-  std::string PinPath(absl::string_view id) const;
   absl::StatusOr<Dataplane*> Ready() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
   // recover.cc
+  absl::Status StartSpares() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status Adopt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status RepairLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   void Watch();
@@ -89,9 +90,19 @@ class LinuxNetwork final : public Network {
   absl::Status MakeSandbox(const SandboxPlan& plan, const NetworkPlan& network,
                            UniqueFd netns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  // `port`: of the pair that there is; 0: none.
   absl::Status ConnectSandbox(const SandboxPlan& plan,
-                              const NetworkPlan& network, int netns,
+                              const NetworkPlan& network, int netns, int port,
                               os::Netlink& inside)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  // Gives the sandbox a pair of links, down, with our end in its bridge.
+  absl::Status AddPair(const SandboxPlan& plan, int bridge, int netns)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status TakePair(const SandboxPlan& plan, int bridge, int port)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  // Removes the link of a deleted sandbox of the same id, which something keeps
+  // alive.
+  absl::Status RemoveOldLink(const SandboxPlan& plan, const std::string& name)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
   const LinuxNetworkConfig config_;

@@ -16,6 +16,7 @@ namespace bulwark::netmesh {
 enum class LinkKind : char {
   kBridge = 'b',
   kSandbox = 'v',
+  kSpare = 's',  // of a sandbox to come
 };
 
 // 15 characters at most (IFNAMSIZ): the instance (7 characters; a longer one

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,8 +61,9 @@ absl::Status LinuxNetwork::Recover() {
       absl::MutexLock lock(&mu_);
       table_.Clear();
     }
-    ASSIGN_OR_RETURN(spares_, SpareNamespaces::Start(kSpareNamespaces));
+    spares_.reset();
     ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
+    RETURN_IF_ERROR(StartSpares());
     if (absl::Status status = Adopt(); !status.ok()) {
       dataplane_.reset();
       return Annotate(status, "recover the network");
@@ -74,6 +76,20 @@ absl::Status LinuxNetwork::Recover() {
                                {"sandboxes", table_.sandboxes().size()}});
   }
   Watch();
+  return absl::OkStatus();
+}
+
+absl::Status LinuxNetwork::StartSpares() {
+  std::optional<os::Netlink> outside;
+  RETURN_IF_ERROR(dataplane_->Run([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(outside, os::Netlink::Open());
+    return absl::OkStatus();
+  }));
+  ASSIGN_OR_RETURN(
+      spares_, SpareNamespaces::Start(
+                   kSpareNamespaces,
+                   SpareLinks{*std::move(outside),
+                              LinkPrefix(config_.instance, LinkKind::kSpare)}));
   return absl::OkStatus();
 }
 
@@ -138,7 +154,7 @@ absl::Status LinuxNetwork::ScanSandboxes(const std::vector<os::Link>& links) {
       absl::MutexLock lock(&mu_);
       absl::StatusOr<SandboxPlan> plan = table_.CheckSandbox(spec);
       problem = plan.status();
-      if (plan.ok()) problem = os::OpenNetns(PinPath(spec.id)).status();
+      if (plan.ok()) problem = os::OpenNetns(SandboxPath(spec.id)).status();
       if (link.master == 0) problem = absl::NotFoundError("in no bridge");
       if (problem.ok()) {
         RETURN_IF_ERROR(netlink.ChangeLink(link.index, {.up = true}));
@@ -164,8 +180,9 @@ absl::Status LinuxNetwork::RemoveStrayPins() {
       absl::MutexLock lock(&mu_);
       if (table_.FindSandbox(name) != nullptr) continue;
     }
-    LOG_INFO("removing a stray network namespace", {{"pin", PinPath(name)}});
-    RETURN_IF_ERROR(os::UnpinNetns(PinPath(name)));
+    LOG_INFO("removing a stray network namespace",
+             {{"pin", SandboxPath(name)}});
+    RETURN_IF_ERROR(os::UnpinNetns(SandboxPath(name)));
   }
   return absl::OkStatus();
 }

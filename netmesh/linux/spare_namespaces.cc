@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -14,6 +15,8 @@ namespace {
 
 // Whoever took one starts a container now, and has the processors first.
 constexpr absl::Duration kRest = absl::Milliseconds(20);
+// Of links that an earlier process left: they go a moment after it.
+constexpr int kMostTakenNames = 1000;
 
 }  // namespace
 
@@ -39,9 +42,10 @@ absl::StatusOr<os::Netlink> PrepareNamespace(os::NetnsWorker& worker,
 }
 
 absl::StatusOr<std::unique_ptr<SpareNamespaces>> SpareNamespaces::Start(
-    size_t count) {
+    size_t count, std::optional<SpareLinks> links) {
   ASSIGN_OR_RETURN(auto worker, os::NetnsWorker::Start());
-  auto spares = absl::WrapUnique(new SpareNamespaces(count, std::move(worker)));
+  auto spares = absl::WrapUnique(
+      new SpareNamespaces(count, std::move(worker), std::move(links)));
   spares->thread_ = std::thread([s = spares.get()] { s->Refill(); });
   return spares;
 }
@@ -54,13 +58,18 @@ SpareNamespaces::~SpareNamespaces() {
   if (thread_.joinable()) thread_.join();
 }
 
-absl::StatusOr<SandboxNamespace> SpareNamespaces::Take(const os::IdRange& ids) {
+absl::StatusOr<SandboxNamespace> SpareNamespaces::Take(const os::IdRange& ids,
+                                                       uint32_t mtu) {
   std::optional<Spare> spare;
   {
     absl::MutexLock lock(&mu_);
     wanted_ = true;
-    if (!spares_.empty()) {
-      spare = std::move(spares_.back());
+    mtu_ = mtu;
+    while (!spares_.empty() && !spare.has_value()) {
+      // Another MTU is rare: such a spare is of no use any more.
+      if (spares_.back().port == 0 || spares_.back().mtu == mtu) {
+        spare = std::move(spares_.back());
+      }
       spares_.pop_back();
     }
   }
@@ -70,16 +79,37 @@ absl::StatusOr<SandboxNamespace> SpareNamespaces::Take(const os::IdRange& ids) {
                      PrepareNamespace(*worker_, made.network.get()));
     return SandboxNamespace{std::move(made.network), std::move(netlink)};
   }
-  RETURN_IF_ERROR(os::MapUserNamespace(spare->users.user.get(), ids));
-  return SandboxNamespace{std::move(spare->users.network),
-                          std::move(spare->netlink)};
+  RETURN_IF_ERROR(spare->users.Map(ids));
+  return SandboxNamespace{std::move(spare->users.namespaces.network),
+                          std::move(spare->netlink), spare->port};
 }
 
-absl::StatusOr<SpareNamespaces::Spare> SpareNamespaces::Make() {
-  ASSIGN_OR_RETURN(os::UserNamespace made, os::MakeUnmappedUserNamespace());
+absl::StatusOr<int> SpareNamespaces::Connect(int netns, uint32_t mtu) {
+  os::VethOptions veth;
+  veth.mtu = mtu;
+  veth.peer_name = std::string(kSandboxLink);
+  veth.peer_netns_fd = netns;
+  absl::Status added;
+  for (int tries = 0; tries < kMostTakenNames; ++tries) {
+    veth.name = absl::StrCat(links_->prefix, next_name_++ % 10'000'000);
+    added = links_->outside.AddVeth(veth);
+    if (!absl::IsAlreadyExists(added)) break;
+  }
+  RETURN_IF_ERROR(added);
+  ASSIGN_OR_RETURN(const os::Link link, links_->outside.GetLink(veth.name));
+  return link.index;
+}
+
+absl::StatusOr<SpareNamespaces::Spare> SpareNamespaces::Make(uint32_t mtu) {
+  ASSIGN_OR_RETURN(os::UnmappedUserNamespace made,
+                   os::MakeUnmappedUserNamespace());
   ASSIGN_OR_RETURN(os::Netlink netlink,
-                   PrepareNamespace(*worker_, made.network.get()));
-  return Spare{std::move(made), std::move(netlink)};
+                   PrepareNamespace(*worker_, made.namespaces.network.get()));
+  int port = 0;
+  if (links_.has_value()) {
+    ASSIGN_OR_RETURN(port, Connect(made.namespaces.network.get(), mtu));
+  }
+  return Spare{std::move(made), std::move(netlink), port, mtu};
 }
 
 void SpareNamespaces::AwaitFull() {
@@ -101,8 +131,9 @@ void SpareNamespaces::Refill() {
     wanted_ = false;
     filling_ = true;
     while (!stop_ && spares_.size() < count_) {
+      const uint32_t mtu = mtu_;
       mu_.Unlock();
-      absl::StatusOr<Spare> made = Make();
+      absl::StatusOr<Spare> made = Make(mtu);
       mu_.Lock();
       if (!made.ok()) {
         // Whoever needs one will hear why there is none.

@@ -73,7 +73,7 @@ class SpareNamespacesTest : public ::testing::Test {
 
 TEST_F(SpareNamespacesTest, WhenTaken_ASpareIsAsOneMadeAtOnce) {
   for (uint32_t n = 0; n < 2; ++n) {
-    ASSERT_OK_AND_ASSIGN(SandboxNamespace taken, spares_->Take(Range(n)));
+    ASSERT_OK_AND_ASSIGN(SandboxNamespace taken, spares_->Take(Range(n), 1500));
     EXPECT_TRUE(BelongsTo(taken, Range(n)));
     ASSERT_OK_AND_ASSIGN(const os::Link lo, taken.netlink.GetLink("lo"));
     EXPECT_TRUE(lo.up);
@@ -89,7 +89,7 @@ TEST_F(SpareNamespacesTest, WhenMoreAreTakenThanAreSpare_EachGetsItsOwn) {
   std::vector<SandboxNamespace> taken;
   std::set<ino_t> networks;
   for (uint32_t n = 0; n < 3 * kCount; ++n) {
-    ASSERT_OK_AND_ASSIGN(SandboxNamespace one, spares_->Take(Range(n)));
+    ASSERT_OK_AND_ASSIGN(SandboxNamespace one, spares_->Take(Range(n), 1500));
     networks.insert(Inode(one.network.get()));
     EXPECT_TRUE(BelongsTo(one, Range(n)));
     taken.push_back(std::move(one));
@@ -99,19 +99,19 @@ TEST_F(SpareNamespacesTest, WhenMoreAreTakenThanAreSpare_EachGetsItsOwn) {
 
 TEST_F(SpareNamespacesTest, WhenItEnds_NothingOfItIsLeft) {
   const size_t before = OpenFiles();
-  ASSERT_OK(spares_->Take(kIds));
+  ASSERT_OK(spares_->Take(kIds, 1500));
   spares_->AwaitFull();
   EXPECT_GE(OpenFiles(), before + 3 * kCount);
-  ASSERT_OK(spares_->Take(kIds));  // in the midst of a refill
+  ASSERT_OK(spares_->Take(kIds, 1500));  // in the midst of a refill
   spares_.reset();
   EXPECT_LT(OpenFiles(), before);  // the worker's own has gone, too
 }
 
 TEST_F(SpareNamespacesTest, WhenTheRangeIsNone_IsRefusedAndTheRestGoesOn) {
-  ASSERT_OK(spares_->Take(kIds));
+  ASSERT_OK(spares_->Take(kIds, 1500));
   spares_->AwaitFull();
-  EXPECT_FALSE(spares_->Take({0, 0}).ok());
-  EXPECT_OK(spares_->Take(kIds));
+  EXPECT_FALSE(spares_->Take({0, 0}, 1500).ok());
+  EXPECT_OK(spares_->Take(kIds, 1500));
 }
 
 TEST_F(SpareNamespacesTest, WhenTheHostAllowsNoMore_ATakeSaysSo) {
@@ -124,7 +124,7 @@ TEST_F(SpareNamespacesTest, WhenTheHostAllowsNoMore_ATakeSaysSo) {
     if (!limited) _exit(2);
     auto spares = SpareNamespaces::Start(kCount);
     if (!spares.ok()) _exit(3);
-    const auto taken = (*spares)->Take(kIds);
+    const auto taken = (*spares)->Take(kIds, 1500);
     (*spares)->AwaitFull();
     _exit(absl::IsResourceExhausted(taken.status()) ? 0 : 1);
   }
