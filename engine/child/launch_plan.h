@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 6;
+inline constexpr uint32_t kPlanVersion = 7;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -26,7 +26,8 @@ enum Slot : int16_t {
   kSlotCgroup = 5,  // cgroup v2 directory that the child is cloned into
   kSlotInit = 6,    // pidfd of the container's init (exec only)
   kSlotUser = 7,    // user namespace that the child is cloned into
-  kFirstFreeSlot = 8,
+  kSlotGate = 8,    // socket of who ordered the launch (kGate)
+  kFirstFreeSlot = 9,
 };
 
 // Where a step runs.
@@ -34,7 +35,8 @@ enum class Where : uint8_t { kShim = 0, kChild = 1 };
 
 enum class StepKind : uint16_t {
   kNone = 0,
-  kOpen,           // slot = open(str, flags), below the directory slot2, if any
+  kOpen,           // slot = open(str, flags), below the directory slot2, if any;
+                   // kNoSymlinks: which is the root then
   kNewFs,          // slot = detached mount of type str, options str2
                    // ('a=b,c,d="e,f"'), mount attributes value
   kOverlay,        // slot = detached overlay; `value` layers from slot2 on,
@@ -104,6 +106,7 @@ enum class StepKind : uint16_t {
   kFindProgram,     // whether there is something to execute
   kAwaitStart,  // wait for a byte from the FIFO `slot`; then errors go to the
                 // file slot2
+  kGate,        // wait for a byte from kSlotGate; its end calls all off
   kNoNewPrivs,
   kCloseFiles,  // all but the standard streams and the `value` files that are
                 // passed on, on exec

@@ -220,6 +220,14 @@ int Pivot(Context* c) {
   return result;
 }
 
+int Open(Context* c, const Step& s) {
+  const int flags = s.flags & 0x7ffffff;
+  const int directory = s.slot2 >= 0 ? c->slots[s.slot2] : AT_FDCWD;
+  return (s.flags & kNoSymlinks) != 0
+             ? OpenInRoot(directory, c->String(s.str), flags, kNoSymlinks)
+             : OpenAt(directory, c->String(s.str), flags);
+}
+
 // Stores a descriptor in the step's slot; passes an error on.
 int Keep(Context* c, const Step& s, int fd) {
   if (fd < 0) return fd;
@@ -243,9 +251,7 @@ int RunMountStep(Context* c, const Step& s) {
   const char* str = c->String(s.str);
   switch (s.kind) {
     case StepKind::kOpen:
-      return Keep(c, s,
-                  OpenAt(s.slot2 >= 0 ? c->slots[s.slot2] : AT_FDCWD, str,
-                         s.flags & 0x7ffffff));
+      return Keep(c, s, Open(c, s));
     case StepKind::kNewFs:
       return Keep(c, s, NewFs(str, c->String(s.str2), s.value));
     case StepKind::kOverlay:

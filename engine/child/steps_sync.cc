@@ -44,6 +44,14 @@ int AwaitStart(Context* c, const Step& s) {
   return result < 0 ? result : 0;
 }
 
+// Who may say so may also die, and takes the launch with him.
+int Gate(Context* c) {
+  char byte = 0;
+  const long n = Read(c->slots[kSlotGate], &byte, 1);
+  if (n < 0) return static_cast<int>(n);
+  return n == 1 ? 0 : -ECANCELED;
+}
+
 }  // namespace
 
 int SendPacket(int socket, const uint8_t* data, size_t size, int passed) {
@@ -80,6 +88,8 @@ int RunSyncStep(Context* c, const Step& s) {
       return Sync(c, s);
     case StepKind::kAwaitStart:
       return AwaitStart(c, s);
+    case StepKind::kGate:
+      return Gate(c);
     case StepKind::kFindProgram:
       return FindProgram(c, /*execute=*/false);
     default:

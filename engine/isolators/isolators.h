@@ -33,6 +33,9 @@ struct LaunchInput {
   std::string user_namespace;
   std::string upper;        // writable layer
   std::string work;         // overlay's own, on the same file system
+  // A directory with nothing but folders of its own mount between it and those
+  // of the layers, `upper` and `work` that are below it. Empty: none is known.
+  std::string shared_root;
   std::string stage;        // an empty directory to mount the root on
   std::string etc;          // hosts and, if wanted, resolv.conf and
                             // hostname

@@ -200,6 +200,11 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   process.max_open_files = in.max_open_files;
   process.ulimits = in.spec.ulimits;
   AddProcess(process, plan);
+  if (in.spec.await_program) {
+    StepArgs gate;
+    gate.slot = child::kSlotGate;
+    plan.Add(Stage::kGate, StepKind::kGate, "wait until it may begin", gate);
+  }
   return plan.Build();
 }
 

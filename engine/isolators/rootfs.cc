@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/isolators/isolators.h"
 
@@ -23,8 +24,12 @@ void AddDirectory(Stage stage, const std::string& path, Blame blame, int slot,
   plan.Add(stage, StepKind::kOpen, absl::StrCat("open ", path), args);
 }
 
-// A path cut into its directory and the name in it.
-std::pair<std::string, std::string> Split(const std::string& path) {
+// A path cut into the directory that is mapped for it and the rest.
+std::pair<std::string, std::string> Split(const std::string& path,
+                                          const std::string& shared_root) {
+  if (!shared_root.empty() && absl::StartsWith(path, shared_root + "/")) {
+    return {shared_root, path.substr(shared_root.size() + 1)};
+  }
   const size_t end = path.find_last_not_of('/') + 1;
   const size_t slash = path.rfind('/', end - 1);
   return {slash == 0 ? "/" : path.substr(0, slash),
@@ -32,18 +37,20 @@ std::pair<std::string, std::string> Split(const std::string& path) {
 }
 
 // Layers, topmost first, then the upper directory and overlay's own, all below
-// id-mapped copies of the mounts of the directories that they are in: one for
-// each of those, not for each layer, since every such copy is a change of the
-// kernel's table of mounts. The writable layer is mapped too, so that it holds
-// the ids that the container sees, and any reader finds the image's.
+// id-mapped copies of mounts: one for all that share a root, and one for each
+// other directory that they are in. Each such copy is a change of the kernel's
+// table of mounts, which waits for all processors when it is dropped. The
+// writable layer is mapped too, so that it holds the ids that the container
+// sees, and any reader finds the image's.
 void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
                       const std::vector<std::string>& paths,
                       PlanBuilder& plan) {
   std::map<std::string, int> trees;
   std::map<std::string, std::string> firsts;  // for messages
   for (const std::string& path : paths) {
-    trees[Split(path).first] = 0;
-    firsts.emplace(Split(path).first, path);
+    const std::string directory = Split(path, in.shared_root).first;
+    trees[directory] = 0;
+    firsts.emplace(directory, path);
   }
   const int first_tree = plan.NewSlot(static_cast<int>(trees.size()));
   int next = first_tree;
@@ -60,12 +67,12 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
   const int count = static_cast<int>(paths.size());
   overlay.slot2 = plan.NewSlot(count);
   for (int i = 0; i < count; ++i) {
-    const auto [directory, name] = Split(paths[i]);
+    const auto [directory, name] = Split(paths[i], in.shared_root);
     StepArgs open;
     open.slot = overlay.slot2 + i;
     open.slot2 = trees[directory];
     open.str = name;
-    open.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+    open.flags = O_PATH | O_DIRECTORY | child::kNoSymlinks;
     open.blame = Blame::kSpec;
     plan.Add(Stage::kSources, StepKind::kOpen, absl::StrCat("open ", paths[i]),
              open);

@@ -129,6 +129,11 @@ absl::Status ValidateSpec(const ContainerSpec& spec) {
     status.Update(CheckPath("layers", layer));
   }
   if (!spec.upper_dir.empty()) {
+    if (spec.await_program) {
+      // Only the record leads to it, should we die in between.
+      return absl::InvalidArgumentError(
+          "upper_dir: not of a start that awaits its program");
+    }
     status.Update(CheckPath("upper_dir", spec.upper_dir));
   }
   if (!spec.network_namespace.empty()) {

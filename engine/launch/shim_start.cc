@@ -80,12 +80,12 @@ ShimStart::~ShimStart() {
   os::ReapChild(pidfd_.get());
 }
 
-absl::Status ShimStart::Order(absl::string_view plan, int third) {
+absl::Status ShimStart::Order(absl::string_view plan, int third, int gate) {
   ASSIGN_OR_RETURN(const UniqueFd plan_fd, os::SealedBytes("plan", plan));
-  const int fds[2] = {plan_fd.get(), third};
+  const int fds[3] = {plan_fd.get(), third, gate};
+  const size_t count = third < 0 ? 1 : gate < 0 ? 2 : 3;
   constexpr absl::string_view kOrder("\1", 1);
-  if (os::SendWithFds(socket_.get(), kOrder,
-                      absl::MakeConstSpan(fds, third < 0 ? 1 : 2),
+  if (os::SendWithFds(socket_.get(), kOrder, absl::MakeConstSpan(fds, count),
                       0) == static_cast<ssize_t>(kOrder.size())) {
     ordered_ = true;
     return absl::OkStatus();

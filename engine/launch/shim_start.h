@@ -31,9 +31,9 @@ class ShimStart {
   // Waits until it is executed; until its end, if it has got no order.
   ~ShimStart();
 
-  // Has it launch `plan`. `third`: what it gets as shim::kThirdFd, which stays
-  // the caller's; -1: nothing.
-  absl::Status Order(absl::string_view plan, int third);
+  // Has it launch `plan`. `third` and `gate`: what it gets as shim::kThirdFd
+  // and, beside that, shim::kGateFd. They stay the caller's; -1: nothing.
+  absl::Status Order(absl::string_view plan, int third, int gate = -1);
 
   // Waits until it is executed: an error says why it could not be.
   absl::Status Settle();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "engine/local/shim_client.h"
 #include "engine/local/testing/local_world.h"
 #include "os/files.h"
+#include "os/process.h"
 
 namespace bulwark::engine {
 namespace {
@@ -83,6 +85,7 @@ TEST(CrashTest, WhenNoRunningContainerIsKnown_RecoverRefusesAndTouchesNone) {
   LocalWorld world;
   ASSERT_OK(world.engine().Start(world.Shell("a", "exec sleep 1000")));
   const int pid = world.engine().Inspect("a")->pid;
+  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   const LocalEngineConfig right = world.config();
   for (std::string LocalEngineConfig::*directory :
        {&LocalEngineConfig::state_dir, &LocalEngineConfig::runtime_dir}) {
@@ -105,7 +108,8 @@ TEST(CrashTest, WhenNoRunningContainerIsKnown_RecoverRefusesAndTouchesNone) {
   world.Reopen();
   ASSERT_OK(world.engine().Recover(kNoSink));
   EXPECT_TRUE(world.engine().List().empty());
-  EXPECT_NE(kill(pid, 0), 0);
+  // Its shim buries it, in its own time.
+  EXPECT_TRUE(os::AwaitEnd(process.get(), absl::ZeroDuration()));
 }
 
 class ShimTest : public ::testing::Test {

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/log.h"
 #include "base/rollback.h"
 #include "base/status.h"
@@ -86,6 +89,17 @@ uint64_t OwnCapabilities() {
   __user_cap_data_struct data[2] = {};
   if (syscall(SYS_capget, &header, data) != 0) return 0;
   return data[0].permitted | static_cast<uint64_t>(data[1].permitted) << 32;
+}
+
+// Whether nothing but folders of one mount lies between the directory `root`
+// and the one at `path`, which is below it.
+bool IsOnMountOf(int root, const std::string& path) {
+  open_how how = {};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  return UniqueFd(static_cast<int>(syscall(SYS_openat2, root, path.c_str(),
+                                           &how, sizeof(how))))
+      .ok();
 }
 
 // Ends a shim of ours that has not launched anything that should live.
@@ -168,8 +182,8 @@ absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
   const ContainerDirs dirs = Dirs(spec.id);
   RETURN_IF_ERROR(MakeDir(dirs.state, 0700));
   RETURN_IF_ERROR(MakeDir(dirs.runtime, 0700));
-  // First the record: without it the rest counts as half made.
-  RETURN_IF_ERROR(WriteFile(dirs.Record(), Encode(record), 0600));
+  // Without it the rest counts as half made.
+  if (!spec.await_program) RETURN_IF_ERROR(Record(record));
   if (spec.upper_dir.empty()) {
     RETURN_IF_ERROR(MakeDir(UpperDir(spec, dirs), 0755));
   }
@@ -196,6 +210,30 @@ absl::Status Launcher::PrepareDirs(const ContainerSpec& spec,
   return WriteFile(dirs.Process(), Encode(process), 0600);
 }
 
+absl::Status Launcher::Record(const ContainerRecord& record) {
+  return WriteFile(Dirs(record.id).Record(), Encode(record), 0600);
+}
+
+// The state directory, if all below it that the container's root is made of is
+// on its mount: an administrator may have put some of it elsewhere.
+std::string Launcher::SharedRoot(const ContainerSpec& spec) const {
+  UniqueFd root(
+      open(config_.state_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root.ok()) return "";
+  std::vector<std::string> paths = spec.layers;
+  // The directories of the container itself are still to be made.
+  paths.push_back(spec.upper_dir.empty() ? ContainersOfState()
+                                         : spec.upper_dir);
+  for (const std::string& path : paths) {
+    absl::string_view below = path;
+    if (absl::ConsumePrefix(&below, config_.state_dir + "/") &&
+        !IsOnMountOf(root.get(), std::string(below))) {
+      return "";
+    }
+  }
+  return config_.state_dir;
+}
+
 absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
                                                std::string user_namespace) {
   const ContainerDirs dirs = Dirs(spec.id);
@@ -206,6 +244,7 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   in.user_namespace = std::move(user_namespace);
   in.upper = UpperDir(spec, dirs);
   in.work = WorkDir(spec.upper_dir, dirs);
+  if (spec.ids.size != 0) in.shared_root = SharedRoot(spec);
   in.stage = dirs.runtime + "/root";
   in.etc = dirs.runtime + "/etc";
   in.runtime_dir = dirs.runtime;
@@ -259,12 +298,27 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
   if (spec.profile != SecurityProfile::kPrivileged) {
     RETURN_IF_ERROR(filter_.Apply(found, cgroups_->Paths(spec.id).unified));
   }
-  ASSIGN_OR_RETURN(Launched launched, Order(spec, plan, std::move(shim)));
+  if (spec.await_network) RETURN_IF_ERROR(spec.await_network());
+  ASSIGN_OR_RETURN(Launched launched,
+                   Order(spec, record, plan, std::move(shim)));
   rollback.Commit();
   return launched;
 }
 
+absl::Status Launcher::OpenGate(const ContainerSpec& spec,
+                                const ContainerRecord& record, UniqueFd gate) {
+  if (!spec.await_program) return absl::OkStatus();
+  RETURN_IF_ERROR(spec.await_program());
+  RETURN_IF_ERROR(Record(record));
+  // A failed launch has closed the other end, and tells by itself.
+  if (send(gate.get(), "", 1, MSG_NOSIGNAL) == 1 || errno == EPIPE) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus("open the gate of", spec.id);
+}
+
 absl::StatusOr<Launched> Launcher::Order(const ContainerSpec& spec,
+                                         const ContainerRecord& record,
                                          const CompiledPlan& plan,
                                          ShimStart shim) {
   const ContainerDirs dirs = Dirs(spec.id);
@@ -275,8 +329,20 @@ absl::StatusOr<Launched> Launcher::Order(const ContainerSpec& spec,
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return ErrnoStatus("lock", dirs.Lock());
   }
-  RETURN_IF_ERROR(shim.Order(plan.bytes, lock.get()));
+  UniqueFd gate, other_end;
+  if (spec.await_program) {
+    int ends[2];
+    // A pipe, but for the signal of one that nobody reads.
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+      return ErrnoStatus("make", "socket pair");
+    }
+    other_end.Reset(ends[0]);
+    gate.Reset(ends[1]);
+  }
+  RETURN_IF_ERROR(shim.Order(plan.bytes, lock.get(), other_end.get()));
   lock.Reset();
+  other_end.Reset();
+  const absl::Status open = OpenGate(spec, record, std::move(gate));
 
   absl::StatusOr<ShimMessage> answer =
       ReadMessage(shim.socket(), kLaunchTimeout, clock_, nullptr);
@@ -285,6 +351,7 @@ absl::StatusOr<Launched> Launcher::Order(const ContainerSpec& spec,
     status = LaunchFailure(plan, answer->Get(child::kTagStep),
                            static_cast<int>(answer->Get(child::kTagErrno)));
   }
+  if (!open.ok()) status = open;
   Launched launched;
   if (status.ok()) {
     launched.init = {static_cast<int>(answer->Get(child::kTagInitPid)),

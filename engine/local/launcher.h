@@ -89,11 +89,17 @@ class Launcher {
   absl::Status EnsureMountPoints();
   absl::Status PrepareDirs(const ContainerSpec& spec,
                            const ContainerRecord& record);
+  absl::Status Record(const ContainerRecord& record);
+  // Lets a program begin that waits for it.
+  absl::Status OpenGate(const ContainerSpec& spec,
+                        const ContainerRecord& record, UniqueFd gate);
+  std::string SharedRoot(const ContainerSpec& spec) const;
   // `user_namespace`: see LaunchInput.
   absl::StatusOr<CompiledPlan> Compile(const ContainerSpec& spec,
                                        std::string user_namespace);
   // Has a shim that waits for its order launch the container.
   absl::StatusOr<Launched> Order(const ContainerSpec& spec,
+                                 const ContainerRecord& record,
                                  const CompiledPlan& plan, ShimStart shim);
   absl::StatusOr<std::string> Seccomp(SecurityProfile profile);
 

@@ -52,6 +52,7 @@ enum class Stage {
   kIds,           // needs CAP_SETUID
   kCapabilities,
   kNoNewPrivs,  // before the filter: without CAP_SYS_ADMIN it needs this
+  kGate,        // all that can be undone is done, the program is not begun
   kCloseFiles,
   kSeccomp,  // last: from here only what the filter allows works
   kExec,

@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kChildStack = 256 << 10;   // used as far as needed
 constexpr int kPidfdIdType = 3;             // P_PIDFD
+constexpr uint64_t kSlice = 100'000;        // ns, the shortest that there is
 constexpr int kCloexecRights = 0x40000000;  // MSG_CMSG_CLOEXEC
 
 // The head of siginfo_t for a child, as the kernel lays it out (64 bit).
@@ -141,7 +142,7 @@ long Receive(int fd, void* buffer, size_t size, int* passed, size_t count) {
     void* base;
     size_t size;
   } vector = {buffer, size};
-  constexpr size_t kMost = 2;
+  constexpr size_t kMost = 3;
   struct {
     size_t size;
     int level, type;
@@ -156,7 +157,7 @@ long Receive(int fd, void* buffer, size_t size, int* passed, size_t count) {
     size_t control_size;
     int flags;
   } message = {};
-  constexpr size_t kHeader = sizeof(rights) - sizeof(rights.fds);
+  constexpr size_t kHeader = sizeof(size_t) + 2 * sizeof(int);
   message.vectors = &vector;
   message.vector_count = 1;
   message.control = &rights;
@@ -179,14 +180,16 @@ int AwaitOrder() {
   // What comes along gets the lowest numbers that are free.
   child::Close(kPlanFd);
   child::Close(kThirdFd);
-  int passed[2];
+  int passed[3];
   char order;
-  const long n = Receive(kStatusFd, &order, 1, passed, 2);
+  const long n = Receive(kStatusFd, &order, 1, passed, 3);
   if (n == 0) child::Exit(0);
   if (n < 0) return static_cast<int>(n);
-  const bool good =
-      passed[0] == kPlanFd && (passed[1] < 0 || passed[1] == kThirdFd);
-  return good ? 0 : -EINVAL;
+  const bool good = passed[0] == kPlanFd &&
+                    (passed[1] < 0 || passed[1] == kThirdFd) &&
+                    (passed[2] < 0 || passed[2] == kGateFd);
+  if (!good) return -EINVAL;
+  return passed[2] < 0 ? 0 : 1;
 }
 
 int ReadPlan(child::Context* context) {
@@ -263,6 +266,23 @@ bool Reap(const Child& child, ExitStatus* status) {
     status->code = 128 + info.status;
   }
   return true;
+}
+
+void WakeAtOnce() {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;  // ns
+  } attributes = {};
+  if (Sys(__NR_sched_getattr, 0, Arg(&attributes), sizeof(attributes), 0) < 0 ||
+      attributes.policy != 0 /* SCHED_OTHER */) {
+    return;
+  }
+  attributes.size = sizeof(attributes);
+  attributes.runtime = kSlice;
+  Sys(__NR_sched_setattr, 0, Arg(&attributes), 0);
 }
 
 // Field 22 of /proc/PID/stat. The second field may hold anything, so count

@@ -24,6 +24,10 @@ constexpr size_t kReadSize = 64 << 10;
 // that hangs.
 constexpr uint64_t kLastWords = 2'000'000'000;  // ns
 
+// How long after the start the records are flushed, unless it ends before:
+// until then the disk is left to whoever started it, who has more to write.
+constexpr uint64_t kFlushDelay = 10'000'000;  // ns
+
 // How long after the start the first who attaches is waited for, so that he
 // gets everything: nothing is read that could not be kept, and no end is told.
 constexpr uint64_t kFirstReader = 2'000'000'000;  // ns
@@ -43,6 +47,7 @@ struct Shim {
   uint64_t start_time = 0;
   // Until then the first reader is waited for; 0: he is not, or not any more.
   uint64_t patience = 0;
+  uint64_t flush_at = 0;  // 0: the records are flushed
   uint8_t buffer[kReadSize];
 };
 Shim shim;
@@ -120,6 +125,7 @@ int PrepareRecords() {
 // runs: after a power cut before this the container is gone with its record,
 // which is as good as "never started".
 void FlushRecords() {
+  shim.flush_at = 0;
   uint8_t zeros[kExitRecordSize] = {};
   Sys(__NR_pwrite64, shim.exit_file, Arg(zeros), sizeof(zeros), 0);
   const int record = child::OpenAt(shim.state_dir, "record", O_RDONLY);
@@ -152,6 +158,7 @@ uint64_t OomKills() {
 
 // Durable before anyone is told: our exit is the notification.
 void WriteExit(const ExitStatus& status) {
+  if (shim.flush_at != 0) FlushRecords();
   uint8_t record[kExitRecordSize];
   child::FrameWriter w(record, sizeof(record), child::kMsgExitRecord);
   w.Int(child::kTagCode, status.code);
@@ -289,14 +296,17 @@ bool EndPatience() {
   return true;
 }
 
+// Milliseconds until the first of what is to be done at a time; -1: nothing is.
 int Timeout() {
-  const int timeout = shim.attach.Timeout();
-  if (shim.patience == 0) return timeout;
-  const uint64_t now = child::MonotonicNanoseconds();
-  const int left = now >= shim.patience
-                       ? 0
-                       : static_cast<int>((shim.patience - now) / 1000000) + 1;
-  return timeout >= 0 && timeout < left ? timeout : left;
+  int timeout = shim.attach.Timeout();
+  const uint64_t times[] = {shim.patience, shim.flush_at};
+  for (const uint64_t at : times) {
+    if (at == 0) continue;
+    const uint64_t now = child::MonotonicNanoseconds();
+    const int left = now >= at ? 0 : static_cast<int>((at - now) / 1000000) + 1;
+    if (timeout < 0 || left < timeout) timeout = left;
+  }
+  return timeout;
 }
 
 // The end of the container, unless it is not to be had yet.
@@ -337,6 +347,9 @@ int Loop() {
     const long n =
         Sys(__NR_epoll_pwait, shim.epoll, Arg(events), 16, Timeout(), 0, 8);
     shim.attach.OnTimeout();
+    if (shim.flush_at != 0 && child::MonotonicNanoseconds() >= shim.flush_at) {
+      FlushRecords();
+    }
     for (long i = 0; i < n; ++i) {
       const int fd = static_cast<int>(events[i].data);
       if (fd == shim.child.pidfd) {
@@ -368,8 +381,10 @@ int Loop() {
 
 int RunMode() {
   PrepareProcess("bulwark-shim", kThirdFd + 1);
-  Require(child::kStepPlan, AwaitOrder());
+  const int gated = AwaitOrder();
+  Require(child::kStepPlan, gated);
   Require(child::kStepPlan, ReadPlan(&shim.context));
+  if (gated != 0) shim.context.slots[child::kSlotGate] = kGateFd;
   const child::PlanHeader& plan = *shim.context.plan;
   Require(child::kStepDirectory,
           Sys(__NR_chdir, Arg(shim.context.String(plan.runtime_dir))));
@@ -395,6 +410,7 @@ int RunMode() {
   shim.start_time = child::WallNanoseconds();
   launch_fds.Note();
   Require(child::kStepClone, StartChild(&shim.context, &shim.child));
+  WakeAtOnce();        // not before: the child inherits it
   launch_fds.Close();  // above all the write ends of the streams
   const int records = PrepareRecords();
   if (records < 0) FailAndKill(child::kStepRecords, -records);
@@ -407,7 +423,7 @@ int RunMode() {
       {child::kTagStartTime, shim.start_time}};
   SendFrame(kStatusFd, child::kMsgLaunched, values, 3);
   child::Close(kStatusFd);
-  FlushRecords();
+  shim.flush_at = child::MonotonicNanoseconds() + kFlushDelay;
   return Loop();
 }
 

@@ -1,7 +1,8 @@
 // bulwark-shim: the process between the daemon and one container. Started as
 //
 //   bulwark-shim run    descriptors: 4 status socket; its order brings 3 plan
-//                       and 5 lock
+//                       and 5 lock, and perhaps 6, the pipe whose byte lets the
+//                       program begin
 //   bulwark-shim exec   descriptors: 3 plan, 4 control socket, 5 pidfd of the
 //                       container's init; 6, 7, 8 streams (unless a terminal)
 //   bulwark-shim oci N  descriptors: 4 status socket; 6, 7, 8 streams; from 9
@@ -32,12 +33,12 @@ int OciMode(const char* passed);
 void PrepareProcess(const char* name, int first_free_fd);
 
 // read(2) from a socket, with the descriptors that come along: at most `count`,
-// which is 1 or 2; -1 in the place of those that do not.
+// which is 1 to 3; -1 in the place of those that do not.
 long Receive(int fd, void* buffer, size_t size, int* passed, size_t count);
 
 // Waits at kStatusFd for the order, which brings kPlanFd and, if there is
-// something to be it, kThirdFd. 0 or a negative errno; ends the process if its
-// starter has given up or is gone.
+// something to be it, kThirdFd. 1 if kGateFd came with it, else 0, or a
+// negative errno; ends the process if its starter has given up or is gone.
 int AwaitOrder();
 
 // Reads kPlanFd, and closes it. 0 or a negative errno.
@@ -64,6 +65,12 @@ struct ExitStatus {
 };
 // Reaps the child if it has ended.
 bool Reap(const Child& child, ExitStatus* status);
+
+// Has us run as soon as we are woken, for a moment, whoever has the processor:
+// by a short slice (Linux 6.12; sched(7), "EEVDF"), not by a priority. Else we
+// wait until the program that was just executed has had its own. A child
+// inherits it.
+void WakeAtOnce();
 
 uint64_t StartTicks(int pid);
 

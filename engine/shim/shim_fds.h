@@ -8,6 +8,7 @@ inline constexpr int kPlanFd = 3;
 inline constexpr int kStatusFd = 4;  // or the control socket
 inline constexpr int kThirdFd = 5;   // lock, or pidfd
 inline constexpr int kFirstStreamFd = 6;
+inline constexpr int kGateFd = 6;  // of `run`, which is passed no streams
 
 }  // namespace bulwark::shim
 
