@@ -1,6 +1,5 @@
 #include "scheduler/replica/launcher.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,9 +13,11 @@
 namespace bulwark::scheduler {
 namespace {
 
-bool SameSandbox(const netmesh::SandboxSpec& a, const netmesh::SandboxSpec& b) {
-  return a.network == b.network && a.address == b.address &&
-         a.address6 == b.address6;
+// A missing bridge is about to be made; an address in use about to be freed.
+absl::Status AsRetryable(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsAlreadyExists(status)
+             ? absl::UnavailableError(status.message())
+             : status;
 }
 
 }  // namespace
@@ -30,28 +31,36 @@ Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
     : store_(store),
       engine_(engine),
       images_(images),
-      network_(network),
       volumes_(volumes),
       inputs_(store, delivery, std::move(record_reads)),
-      slots_(slots),
+      sandboxes_(engine, network, slots, ids),
       clock_(clock),
       entropy_(entropy),
-      dns_domain_(std::move(dns_domain)),
-      ids_(ids) {}
+      dns_domain_(std::move(dns_domain)) {}
 
 absl::StatusOr<engine::ContainerInfo> Launcher::Start(
     const v1::Replica& replica, const v1::Revision& revision,
     const v1::Container& container, const std::string& id) {
-  ASSIGN_OR_RETURN(Place place, EnsurePlace(replica, revision));
-  // All so far goes with the machine. What follows stays on the disk, or may
-  // be seen outside.
-  RETURN_IF_ERROR(store_.AwaitDurable(store::RevisionOf(replica.metadata())));
+  ASSIGN_OR_RETURN(const Place place, BeginPlace(replica, revision));
+  const auto await_network = [&] {
+    return AwaitPlace(replica.metadata().uid(), place);
+  };
+  const auto await_program = [&] {
+    return store_.AwaitDurable(store::RevisionOf(replica.metadata()));
+  };
+  // So far all goes with the machine; what the engine has done before the
+  // program begins counts as half made. Volumes stay, and secrets must not lie
+  // about.
+  if (!container.volumes().empty() || !InputsOf(container).empty()) {
+    RETURN_IF_ERROR(await_network());
+    RETURN_IF_ERROR(await_program());
+  }
   LaunchContext context;
   context.container_id = id;
-  context.netns_path = place.netns_path;
+  context.netns_path = place.sandbox.netns_path;
   context.nameserver = place.gateway;
   context.dns_domain = dns_domain_;
-  context.ids = {place.ids.first, place.ids.size};
+  context.ids = {place.sandbox.ids.first, place.sandbox.ids.size};
   ASSIGN_OR_RETURN(context.mounts,
                    EnsureMounts(replica, container, store_, volumes_, entropy_,
                                 clock_.Now()));
@@ -62,10 +71,12 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
   for (engine::Mount& file : files) context.mounts.push_back(std::move(file));
   ASSIGN_OR_RETURN(engine::ContainerSpec spec,
                    BuildSpec(replica, container, image, context));
+  spec.await_network = await_network;
+  spec.await_program = await_program;
   return engine_.Start(spec);
 }
 
-absl::StatusOr<Launcher::Place> Launcher::EnsurePlace(
+absl::StatusOr<Launcher::Place> Launcher::BeginPlace(
     const v1::Replica& replica, const v1::Revision& revision) {
   const std::string& uid = replica.metadata().uid();
   {
@@ -87,68 +98,19 @@ absl::StatusOr<Launcher::Place> Launcher::EnsurePlace(
   spec.network = object->network().metadata().uid();
   spec.address = replica.spec().address();
   spec.address6 = replica.spec().address6();
-  absl::StatusOr<netmesh::Sandbox> sandbox = [&] {
-    SlotGuard::Hold hold(slots_, spec.id);
-    return EnsureSandbox(replica, spec);
-  }();
-  // A missing bridge is about to be made; an address in use about to be freed.
-  if (absl::IsNotFound(sandbox.status()) ||
-      absl::IsAlreadyExists(sandbox.status())) {
-    return absl::UnavailableError(sandbox.status().message());
-  }
-  if (!sandbox.ok()) return sandbox.status();
-  const Place place{sandbox->netns_path, object->network().status().gateway(),
-                    sandbox->spec.ids};
+  auto sandbox = sandboxes_.Begin(replica, std::move(spec));
+  if (!sandbox.ok()) return AsRetryable(sandbox.status());
+  const Place place{*std::move(sandbox), object->network().status().gateway()};
   absl::MutexLock lock(&mu_);
   return places_[uid] = place;
 }
 
-absl::StatusOr<netmesh::Sandbox> Launcher::EnsureSandbox(
-    const v1::Replica& replica, netmesh::SandboxSpec spec) {
-  for (const netmesh::Sandbox& old : network_.ListSandboxes()) {
-    if (old.spec.id != spec.id) continue;
-    // It keeps its ids, which are the slot's. Those of another kind, of before
-    // a change of --id-base, it keeps for as long as somebody lives in it.
-    const bool fits = (old.spec.ids.size != 0) == ids_.enabled();
-    if (SameSandbox(old.spec, spec) && (fits || HasContainers(replica))) {
-      spec.ids = old.spec.ids;
-      return network_.EnsureSandbox(spec);
-    }
-    // The slot moved to another network or address, or gets users of its own:
-    // its last replica has ended, so nothing lives in the old sandbox.
-    RETURN_IF_ERROR(network_.DeleteSandbox(spec.id));
-  }
-  return MakeSandbox(std::move(spec));
-}
-
-absl::StatusOr<netmesh::Sandbox> Launcher::MakeSandbox(
-    netmesh::SandboxSpec spec) {
-  if (!ids_.enabled()) return network_.EnsureSandbox(spec);
-  {
-    absl::MutexLock lock(&mu_);
-    // In this order: what is made in between is still among the picked.
-    std::vector<netmesh::IdRange> used = picked_;
-    for (const netmesh::Sandbox& other : network_.ListSandboxes()) {
-      used.push_back(other.spec.ids);
-    }
-    ASSIGN_OR_RETURN(spec.ids, PickIds(ids_, used));
-    picked_.push_back(spec.ids);
-  }
-  absl::StatusOr<netmesh::Sandbox> made = network_.EnsureSandbox(spec);
-  absl::MutexLock lock(&mu_);
-  picked_.erase(std::find(picked_.begin(), picked_.end(), spec.ids));
-  return made;
-}
-
-bool Launcher::HasContainers(const v1::Replica& replica) {
-  for (const engine::ContainerInfo& container : engine_.List()) {
-    const auto label = container.labels.find(kReplicaLabel);
-    if (label != container.labels.end() &&
-        label->second == replica.metadata().uid()) {
-      return true;
-    }
-  }
-  return false;
+absl::Status Launcher::AwaitPlace(const std::string& replica_uid,
+                                  const Place& place) {
+  const absl::Status status = place.sandbox.made.get().status();
+  if (status.ok()) return status;
+  Forget(replica_uid);
+  return AsRetryable(status);
 }
 
 absl::StatusOr<engine::Image> Launcher::FindImage(

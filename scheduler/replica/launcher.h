@@ -19,6 +19,7 @@
 #include "proto/bulwark/v1/service.pb.h"
 #include "scheduler/replica/id_pool.h"
 #include "scheduler/replica/inputs.h"
+#include "scheduler/replica/sandbox_maker.h"
 #include "scheduler/slot_guard.h"
 #include "secrets/delivery.h"
 #include "store/store.h"
@@ -59,38 +60,31 @@ class Launcher {
 
  private:
   struct Place {
-    std::string netns_path;
+    ComingSandbox sandbox;
     std::string gateway;
-    netmesh::IdRange ids;
   };
 
-  absl::StatusOr<Place> EnsurePlace(const v1::Replica& replica,
-                                    const v1::Revision& revision);
-  absl::StatusOr<netmesh::Sandbox> EnsureSandbox(const v1::Replica& replica,
-                                                 netmesh::SandboxSpec spec);
-  absl::StatusOr<netmesh::Sandbox> MakeSandbox(netmesh::SandboxSpec spec);
-  // Whether the engine has a container of the replica.
-  bool HasContainers(const v1::Replica& replica);
+  // Has the sandbox made, unless that was begun.
+  absl::StatusOr<Place> BeginPlace(const v1::Replica& replica,
+                                   const v1::Revision& revision);
+  // Until it is there.
+  absl::Status AwaitPlace(const std::string& replica_uid, const Place& place);
   absl::StatusOr<engine::Image> FindImage(const v1::Revision& revision,
                                           const v1::Container& container);
 
   store::MetadataStore& store_;
   engine::Engine& engine_;
   engine::Images& images_;
-  netmesh::Network& network_;
   volumes::Volumes& volumes_;
   InputFiles inputs_;
-  SlotGuard& slots_;
+  SandboxMaker sandboxes_;
   Clock& clock_;
   Entropy& entropy_;
   const std::string dns_domain_;
-  const IdPool ids_;
   std::atomic<bool> cancelled_{false};
 
   absl::Mutex mu_;
   std::map<std::string, Place> places_ ABSL_GUARDED_BY(mu_);  // by uid
-  // Ids of sandboxes that are being made.
-  std::vector<netmesh::IdRange> picked_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::scheduler

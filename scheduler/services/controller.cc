@@ -206,7 +206,7 @@ absl::Status ServiceController::AddReplicas(Pass& pass) {
     spec.set_address(address->address);
     spec.set_address6(address->address6);
     spec.set_attempt(wanted.attempt);
-    r.mutable_status()->set_state(v1::ReplicaStatus::PENDING);
+    r.mutable_status()->set_state(v1::ReplicaStatus::STARTING);
     SetTime(r.mutable_status()->mutable_state_time(), pass.view.now);
     pass.batch.Put(store::KeyOf(object), store::Encode(object), 0);
     pass.durable = true;
