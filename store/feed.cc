@@ -71,7 +71,10 @@ class Feed::Cursor final : public Watcher {
     std::vector<Change> out;
     while (out.empty()) {
       ASSIGN_OR_RETURN(const bool ready, AwaitMore(deadline));
-      if (!ready) break;
+      if (!ready) {
+        if (feed_.clock_.Steady() >= deadline) break;
+        continue;  // rung late, for what was read before
+      }
       const uint64_t from = position_.load(std::memory_order_relaxed);
       ASSIGN_OR_RETURN(const std::vector<CommitPtr> commits,
                        feed_.Read(from, kChunk));
@@ -119,7 +122,7 @@ class Feed::Cursor final : public Watcher {
   const std::shared_ptr<Bell>& bell() const { return bell_; }
 
  private:
-  // Whether there are commits after the position by `deadline`.
+  // Whether there are commits after the position by `deadline`, or by a ring.
   absl::StatusOr<bool> AwaitMore(absl::Duration deadline) {
     {
       absl::MutexLock lock(&feed_.mu_);
