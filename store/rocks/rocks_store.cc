@@ -296,6 +296,8 @@ absl::Status RocksStore::Write(Group& group) {
     NoteWritten(group.last, group.seen_early);
   } else {
     ++failures_;
+    // Before the log can be synced again: what that says is worth nothing now.
+    if (!absl::IsDataLoss(status)) broken_ = true;
   }
   return status;
 }
