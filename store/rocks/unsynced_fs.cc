@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/unique_fd.h"
@@ -52,14 +53,16 @@ void Zero(const std::string& path, uint64_t from, uint64_t to) {
 
 class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  File(UnsyncedFs& owner, std::shared_ptr<Bytes> bytes,
+  File(UnsyncedFs& owner, std::shared_ptr<Bytes> bytes, bool is_log,
        std::unique_ptr<rocksdb::FSWritableFile> target)
       : FSWritableFileOwnerWrapper(std::move(target)),
         owner_(owner),
-        bytes_(std::move(bytes)) {}
+        bytes_(std::move(bytes)),
+        is_log_(is_log) {}
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   IODebugContext* debug) override {
+    if (is_log_) owner_.Tell(Moment::kBeforeAppend);
     IOStatus fate = owner_.Step();
     rocksdb::Slice part = data;
     {
@@ -104,10 +107,13 @@ class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
     if (IOStatus s = owner_.Step(); !s.ok()) return s;
-    // What counts is this bookkeeping: the real disk need not be waited for.
-    absl::MutexLock lock(&owner_.mu_);
-    if (owner_.sync_fails_) return IOStatus::IOError("sync failed");
-    bytes_->synced = bytes_->size;
+    {
+      // What counts is this bookkeeping: the real disk need not be waited for.
+      absl::MutexLock lock(&owner_.mu_);
+      if (owner_.sync_fails_) return IOStatus::IOError("sync failed");
+      bytes_->synced = bytes_->size;
+    }
+    if (is_log_) owner_.Tell(Moment::kAfterSync);
     return IOStatus::OK();
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
@@ -121,6 +127,7 @@ class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
  private:
   UnsyncedFs& owner_;
   const std::shared_ptr<Bytes> bytes_;
+  const bool is_log_;
 };
 
 class UnsyncedFs::Directory final : public rocksdb::FSDirectoryWrapper {
@@ -179,6 +186,20 @@ void UnsyncedFs::SetFull(bool full) {
 void UnsyncedFs::SetSyncFails(bool fails) {
   absl::MutexLock lock(&mu_);
   sync_fails_ = fails;
+}
+
+void UnsyncedFs::OnLog(std::function<void(Moment)> hook) {
+  absl::MutexLock lock(&mu_);
+  on_log_ = std::move(hook);
+}
+
+void UnsyncedFs::Tell(Moment moment) {
+  std::function<void(Moment)> hook;
+  {
+    absl::MutexLock lock(&mu_);
+    hook = on_log_;
+  }
+  if (hook) hook(moment);
 }
 
 IOStatus UnsyncedFs::Step() {
@@ -281,7 +302,8 @@ IOStatus UnsyncedFs::Wrap(const std::string& path, bool existed,
   if (!existed) {
     Add({.op = Entry::Op::kCreated, .directory = "", .path = path});
   }
-  *result = std::make_unique<File>(*this, bytes, std::move(*result));
+  *result = std::make_unique<File>(*this, bytes, absl::EndsWith(path, ".log"),
+                                   std::move(*result));
   return IOStatus::OK();
 }
 

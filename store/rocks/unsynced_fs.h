@@ -3,6 +3,7 @@
 #define STORE_ROCKS_UNSYNCED_FS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -52,6 +53,11 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   void SetFull(bool full);
   // While set, syncs fail although the data may reach the disk.
   void SetSyncFails(bool fails);
+
+  enum class Moment { kBeforeAppend, kAfterSync };
+  // Runs at these moments of each log of the database, in the thread that asks,
+  // without a lock.
+  void OnLog(std::function<void(Moment)> hook);
 
   const char* Name() const override { return "UnsyncedFs"; }
 
@@ -119,6 +125,7 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus Step() ABSL_LOCKS_EXCLUDED(mu_);
   rocksdb::IOStatus Wrap(const std::string& path, bool existed,
                          std::unique_ptr<rocksdb::FSWritableFile>* result);
+  void Tell(Moment moment) ABSL_LOCKS_EXCLUDED(mu_);
   // Moves what is at `path`, if anything, to the attic, into `entry`.
   void Save(const std::string& path, Entry& entry)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -137,6 +144,7 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   int64_t crash_at_ ABSL_GUARDED_BY(mu_) = -1;
   int64_t saved_ ABSL_GUARDED_BY(mu_) = 0;
   bool crashed_ ABSL_GUARDED_BY(mu_) = false;
+  std::function<void(Moment)> on_log_ ABSL_GUARDED_BY(mu_);
   bool full_ ABSL_GUARDED_BY(mu_) = false;
   bool sync_fails_ ABSL_GUARDED_BY(mu_) = false;
 };

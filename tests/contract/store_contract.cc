@@ -41,25 +41,6 @@ namespace {
 const Key kA{"service", "shop", "a"};
 const Key kB{"service", "shop", "b"};
 
-TEST_P(StoreContract, WhenSeenEarly_IsACommitAsOthers) {
-  ASSERT_OK_AND_ASSIGN(auto watcher,
-                       store_->Watch(store_->CurrentRevision(), {}));
-  ASSERT_OK_AND_ASSIGN(const uint64_t revision,
-                       store_->Commit(Batch().Put(kA, "1").SeenEarly()));
-  EXPECT_THAT(Drain(*watcher), SizeIs(1));
-  EXPECT_OK(store_->AwaitDurable(revision));
-  EXPECT_THAT(store_->Commit(Batch().Put(kA, "2", 0).SeenEarly()),
-              StatusIs(absl::StatusCode::kAborted));
-  Put(kB, "1");
-  EXPECT_OK(store_->AwaitDurable(store_->CurrentRevision()));
-  EXPECT_OK(store_->AwaitDurable(0));
-  watcher = nullptr;
-  if (!GetParam().persistent) return;
-  Open();
-  EXPECT_EQ(store_->Get(kA)->value, "1");
-  EXPECT_OK(store_->AwaitDurable(revision));
-}
-
 TEST_P(StoreContract, WhenNew_IsEmptyWithRevisionZero) {
   EXPECT_EQ(store_->CurrentRevision(), 0);
   EXPECT_FALSE(store_->InstanceId().empty());

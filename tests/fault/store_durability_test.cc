@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/clock.h"
 #include "base/entropy.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
@@ -24,6 +25,26 @@
 
 namespace bulwark::store {
 namespace {
+
+// Fake time that passes as soon as somebody waits for it and has not got what
+// it waits for within a millisecond: no wait with a deadline lasts.
+class PassingClock final : public Clock {
+ public:
+  absl::Time Now() override { return fake_.Now(); }
+  absl::Duration Steady() override { return fake_.Steady(); }
+  void Sleep(absl::Duration d) override { fake_.Advance(d); }
+  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
+                  absl::Duration deadline) override
+      ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    if (mu.AwaitWithTimeout(condition, absl::Milliseconds(1))) return true;
+    const absl::Duration left = deadline - fake_.Steady();
+    if (left > absl::ZeroDuration()) fake_.Advance(left);
+    return condition.Eval();
+  }
+
+ private:
+  testing::FakeClock fake_;
+};
 
 // One commit that some thread tried.
 struct Attempt {
@@ -66,7 +87,7 @@ class History {
       fs_->Restart(entropy_.Next() % 2 ? UnsyncedFs::Loss::kEverything
                                        : UnsyncedFs::Loss::kSome);
       ++losses_.restarts;
-      clock_.Advance(absl::Seconds(30));
+      clock_.Sleep(absl::Seconds(30));
     }
     if (auto store = Open()) {
       Check(*store);
@@ -121,7 +142,9 @@ class History {
         .Put({"right", "", pair}, value);
     if (random % 7 == 0) batch.Delete({"left", "", "gone"});
     if (!durable) batch.NotDurable();
-    if (random % 4 < 2) batch.SeenEarly();
+    if (random % 4 < 2) {
+      random / 64 % 2 == 0 ? batch.SeenEarly() : batch.SeenEarlyAndFollowed();
+    }
     const absl::StatusOr<uint64_t> r = store.Commit(batch);
     if (!r.ok()) return;
     absl::MutexLock lock(&mu_);
@@ -180,7 +203,7 @@ class History {
   const uint64_t durable_one_in_;
   testing::TempDir dir_;
   testing::TempDir attic_;
-  testing::FakeClock clock_;
+  PassingClock clock_;
   SeededEntropy entropy_;
   std::shared_ptr<UnsyncedFs> fs_;
   std::unique_ptr<rocksdb::Env> env_;
