@@ -18,6 +18,12 @@ void FakeNetwork::FailNext(absl::Status status, int count) {
   failures_ = count;
 }
 
+void FakeNetwork::SetSandboxHook(
+    std::function<void(const SandboxSpec& spec)> hook) {
+  absl::MutexLock lock(&kernel_.mu);
+  sandbox_hook_ = std::move(hook);
+}
+
 absl::Status FakeNetwork::Begin() {
   if (!recovered_) {
     return absl::FailedPreconditionError(
@@ -69,6 +75,12 @@ std::string FakeNetwork::SandboxPath(absl::string_view id) const {
 }
 
 absl::StatusOr<Sandbox> FakeNetwork::EnsureSandbox(const SandboxSpec& spec) {
+  std::function<void(const SandboxSpec&)> hook;
+  {
+    absl::MutexLock lock(&kernel_.mu);
+    hook = sandbox_hook_;
+  }
+  if (hook) hook(spec);
   absl::MutexLock lock(&kernel_.mu);
   RETURN_IF_ERROR(Begin());
   ASSIGN_OR_RETURN(SandboxPlan plan, kernel_.table.CheckSandbox(spec));

@@ -2,6 +2,7 @@
 #ifndef NETMESH_FAKE_FAKE_NETWORK_H_
 #define NETMESH_FAKE_FAKE_NETWORK_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +34,9 @@ class FakeNetwork final : public Network {
   // and change nothing.
   void FailNext(absl::Status status, int count = 1);
 
+  // Called before each EnsureSandbox(), without locks held; it may block.
+  void SetSandboxHook(std::function<void(const SandboxSpec& spec)> hook);
+
   // What ReadTraffic() tells of a sandbox that exists; else nothing went
   // through.
   void SetTraffic(const std::string& id, const Traffic& traffic);
@@ -56,6 +60,8 @@ class FakeNetwork final : public Network {
 
   std::unique_ptr<FakeKernel> owned_;
   FakeKernel& kernel_;
+  std::function<void(const SandboxSpec&)> sandbox_hook_
+      ABSL_GUARDED_BY(kernel_.mu);
   std::map<std::string, Traffic> traffic_ ABSL_GUARDED_BY(kernel_.mu);
   bool recovered_ ABSL_GUARDED_BY(kernel_.mu) = false;
   absl::Status failure_ ABSL_GUARDED_BY(kernel_.mu);
