@@ -63,8 +63,9 @@ absl::Status LinuxNetwork::Recover() {
     }
     spares_.reset();
     ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
-    RETURN_IF_ERROR(StartSpares());
-    if (absl::Status status = Adopt(); !status.ok()) {
+    absl::Status status = StartSpares();
+    if (status.ok()) status = Adopt();
+    if (!status.ok()) {
       dataplane_.reset();
       return Annotate(status, "recover the network");
     }
