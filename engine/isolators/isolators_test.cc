@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,7 @@ class IsolatorsTest : public ::testing::Test {
     in.overlay_layer_fds = in.overlay_detached_layers = overlay_layer_fds_;
     in.upper = "/u";
     in.work = "/w";
+    in.shared_root = shared_root_;
     in.stage = "/s";
     in.etc = "/etc";
     in.seccomp = std::string(8, '\6');
@@ -60,6 +62,7 @@ class IsolatorsTest : public ::testing::Test {
   ContainerSpec spec_ = Spec();
   os::CgroupLayout layout_ = {"/c/unified", {{"memory", "/c/memory"}}};
   bool overlay_layer_fds_ = true;
+  std::string shared_root_;
   std::map<std::string, DeviceNode> nodes_;
 };
 
@@ -278,6 +281,36 @@ TEST_F(IsolatorsTest, WhenItHasUsersOfItsOwn_TheShimMountsAndMapsAllLayers) {
   }
 }
 
+TEST_F(IsolatorsTest, WhenLayersShareARoot_OneCopyOfItIsMapped) {
+  spec_.ids = {1 << 20, 65536};
+  spec_.layers = {"/state/points/root", "/state/layers/a", "/state/layers/b",
+                  "/stateless/c", "/elsewhere/d"};
+  const auto maps = [&] {
+    const CompiledPlan plan = Compile();
+    for (const std::string& layer : spec_.layers) {
+      EXPECT_GE(Find(plan, StepKind::kOpen, layer), 0) << layer;
+    }
+    return std::count_if(
+        plan.steps.begin(), plan.steps.end(),
+        [](const StepInfo& step) { return step.kind == StepKind::kIdMap; });
+  };
+  // Two, those of the others, and the one of `upper` and `work`.
+  EXPECT_EQ(maps(), 2 + 2 + 1);
+  shared_root_ = "/state";
+  EXPECT_EQ(maps(), 1 + 2 + 1);
+}
+
+TEST_F(IsolatorsTest, WhenTheProgramIsAwaited_TheGateIsTheLastToBeUndone) {
+  EXPECT_EQ(Find(Compile(), StepKind::kGate), -1);
+  spec_.await_program = [] { return absl::OkStatus(); };
+  const CompiledPlan plan = Compile();
+  const int gate = Find(plan, StepKind::kGate);
+  EXPECT_GT(gate, Find(plan, StepKind::kFindProgram));
+  EXPECT_GT(gate, Find(plan, StepKind::kNoNewPrivs));
+  EXPECT_GT(Find(plan, StepKind::kCloseFiles), gate);
+  EXPECT_GT(Find(plan, StepKind::kSeccomp), gate);
+}
+
 TEST_F(IsolatorsTest, WhenRestricted_RootIsRefusedBeforeAnythingRuns) {
   EXPECT_EQ(Find(Compile(), StepKind::kNotRoot), -1);
   spec_.profile = SecurityProfile::kRestricted;
@@ -342,6 +375,12 @@ TEST(ValidateTest, WhenAFieldIsBad_NamesIt) {
         s.profile = SecurityProfile::kPrivileged;
       },
       "ids");
+  check(
+      [](ContainerSpec& s) {
+        s.upper_dir = "/upper";
+        s.await_program = [] { return absl::OkStatus(); };
+      },
+      "upper_dir");
   check([](ContainerSpec& s) { s.add_capabilities = {"FLY"}; }, "FLY");
   check([](ContainerSpec& s) { s.drop_capabilities = {""}; }, "capabilities");
 }

@@ -39,7 +39,9 @@ const EventSink kNoSink = [](absl::string_view) {};
   world.engine().Recover(kNoSink).IgnoreError();
   for (int i = 0;; ++i) {
     const std::string id = absl::StrCat("r", round, "-", i);
-    world.engine().Start(world.Shell(id, "exec sleep 1000")).IgnoreError();
+    ContainerSpec spec = world.Shell(id, "exec sleep 1000");
+    if (i % 4 < 2) spec.await_program = [] { return absl::OkStatus(); };
+    world.engine().Start(spec).IgnoreError();
     if (i % 2 == 0) continue;
     world.engine().Kill(id).IgnoreError();
     world.engine().Remove(id).IgnoreError();

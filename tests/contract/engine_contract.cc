@@ -173,6 +173,48 @@ TEST_P(EngineContractTest, WhenCommandDoesNotExist_SaysSoAndLeavesNothing) {
   EXPECT_OK(engine().Start(harness_->Obedient("a")));
 }
 
+TEST_P(EngineContractTest, WhenThereIsSomethingToAwait_ItIsAwaitedOnceInOrder) {
+  std::vector<std::string> awaited;
+  ContainerSpec spec = harness_->Obedient("a");
+  spec.await_network = [&] {
+    awaited.push_back("network");
+    return absl::OkStatus();
+  };
+  spec.await_program = [&] {
+    awaited.push_back("program");
+    return absl::OkStatus();
+  };
+  const std::vector<std::string> both = {"network", "program"};
+  ASSERT_OK_AND_ASSIGN(const ContainerInfo first, engine().Start(spec));
+  EXPECT_EQ(awaited, both);
+  EXPECT_EQ(first.state, ContainerState::kRunning);
+  // It is there: nobody has to wait for it.
+  ASSERT_OK_AND_ASSIGN(const ContainerInfo second, engine().Start(spec));
+  EXPECT_EQ(second.pid, first.pid);
+  EXPECT_EQ(awaited, both);
+  harness_->MakeExit("a", 7);
+  EXPECT_EQ(AwaitExit("a").exit.code, 7);
+}
+
+TEST_P(EngineContractTest, WhenAnAwaitFails_SaysSoAndLeavesNothing) {
+  for (const bool network : {true, false}) {
+    ContainerSpec spec = harness_->Obedient("a");
+    spec.await_program = [] { return absl::AbortedError("no program"); };
+    if (network) {
+      spec.await_network = [] { return absl::UnavailableError("no network"); };
+    }
+    EXPECT_THAT(engine().Start(spec),
+                StatusIs(network ? absl::StatusCode::kUnavailable
+                                 : absl::StatusCode::kAborted,
+                         HasSubstr(network ? "no network" : "no program")));
+    EXPECT_THAT(engine().Inspect("a"), StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_TRUE(engine().List().empty());
+    EXPECT_OK(engine().Start(harness_->Obedient("a")));
+    EXPECT_OK(engine().Kill("a"));
+    EXPECT_OK(engine().Remove("a"));
+  }
+}
+
 TEST_P(EngineContractTest, WhenIdIsBad_IsInvalid) {
   for (const char* id : {"", "../a", "A", ".a", "a b"}) {
     ContainerSpec spec = harness_->Obedient("a");
