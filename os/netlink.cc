@@ -257,9 +257,13 @@ absl::Status Netlink::ChangeLink(int index, const LinkChange& change) {
     request.Add(IFLA_MASTER, static_cast<uint32_t>(*change.master));
   }
   if (change.locked_port) {
-    request.Nest(IFLA_PROTINFO | NLA_F_NESTED, [&] {
-      request.Add8(IFLA_BRPORT_LEARNING, 0);
-      request.Add8(IFLA_BRPORT_UNICAST_FLOOD, 0);
+    // IFLA_PROTINFO is passed over without a word in this request.
+    request.Nest(IFLA_LINKINFO, [&] {
+      request.Add(IFLA_INFO_SLAVE_KIND, absl::string_view("bridge"));
+      request.Nest(IFLA_INFO_SLAVE_DATA, [&] {
+        request.Add8(IFLA_BRPORT_LEARNING, 0);
+        request.Add8(IFLA_BRPORT_UNICAST_FLOOD, 0);
+      });
     });
   }
   return Talk(request);

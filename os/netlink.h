@@ -88,8 +88,8 @@ class Netlink {
   // ALREADY_EXISTS if the name is taken.
   absl::Status AddBridge(const BridgeOptions& options);
   absl::Status AddVeth(const VethOptions& options);
-  // ALREADY_EXISTS if the name is taken; what comes before it in LinkChange may
-  // be changed then.
+  // ALREADY_EXISTS if the name is taken; nothing but the MAC may be changed
+  // then.
   absl::Status ChangeLink(int index, const LinkChange& change);
   // OK if it does not exist.
   absl::Status DeleteLink(int index);

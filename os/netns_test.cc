@@ -127,6 +127,50 @@ TEST_F(NetnsTest, WhenLinksAreMade_ListsWhatWasAsked) {
                        HasSubstr("a-name-far-too-long")));
 }
 
+TEST_F(NetnsTest, WhenALinkIsChanged_ItHasWhatWasAskedAndTheRest) {
+  ASSERT_OK_AND_ASSIGN(Netlink home, Netlink::Open());
+  ASSERT_OK(home.AddBridge({.name = "br0", .mac = {2, 0, 0, 0, 0, 1}}));
+  const Link bridge = home.GetLink("br0").value();
+  ASSERT_OK(home.AddVeth({.name = "early",
+                          .mtu = 1400,
+                          .peer_name = "eth0",
+                          .peer_netns_fd = other_.get()}));
+  const Link early = home.GetLink("early").value();
+  EXPECT_EQ(early.master, 0);
+
+  // As long as its name is another's, it is in no bridge, and down.
+  EXPECT_THAT(
+      home.ChangeLink(
+          early.index,
+          {.up = true, .name = "br0", .alias = "new", .master = bridge.index}),
+      StatusIs(absl::StatusCode::kAlreadyExists));
+  ASSERT_OK_AND_ASSIGN(Link link, home.GetLink("early"));
+  EXPECT_EQ(link.index, early.index);
+  EXPECT_EQ(link.master, 0);
+  EXPECT_EQ(link.alias, "");
+  EXPECT_FALSE(link.up);
+
+  ASSERT_OK(home.ChangeLink(early.index, {.name = "late",
+                                          .mac = MacAddress{2, 0, 0, 0, 0, 3},
+                                          .master = bridge.index}));
+  EXPECT_THAT(home.GetLink("early"), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK_AND_ASSIGN(link, home.GetLink("late"));
+  EXPECT_EQ(link.index, early.index);
+  EXPECT_EQ(link.master, bridge.index);
+  EXPECT_EQ(FormatMac(link.mac), "02:00:00:00:00:03");
+  EXPECT_EQ(link.peer, early.peer);
+  EXPECT_EQ(link.mtu, 1400u);
+  EXPECT_FALSE(link.up);
+  // What is not named stays.
+  ASSERT_OK(home.ChangeLink(early.index, {.up = true}));
+  ASSERT_OK_AND_ASSIGN(link, home.GetLink("late"));
+  EXPECT_TRUE(link.up);
+  EXPECT_EQ(link.master, bridge.index);
+  EXPECT_EQ(FormatMac(link.mac), "02:00:00:00:00:03");
+  ASSERT_OK(home.DeleteLink(early.index));
+  ASSERT_OK(home.DeleteLink(bridge.index));
+}
+
 TEST_F(NetnsTest, WhenAddressesAndRoutesAreSet_AreIdempotent) {
   Netlink inside = Inside();
   ASSERT_OK_AND_ASSIGN(Link lo, inside.GetLink("lo"));

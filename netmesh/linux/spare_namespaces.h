@@ -48,12 +48,12 @@ struct SpareLinks {
 
 // Keeps namespaces of users of their own, prepared, with a pair of links, so
 // that a start does not wait for the two milliseconds that the kernel takes for
-// both. They have no ids
-// before they are taken, no name, and go with this. Thread-safe.
+// both. They have no ids before they are taken, no name, and go with this.
+// Thread-safe.
 class SpareNamespaces {
  public:
-  // Keeps up to `count`, once one was taken, and makes more a moment
-  // after each. Without `links` they have none.
+  // Keeps up to `count`, once one was taken, and makes more a moment after
+  // each. Without `links` they have none.
   static absl::StatusOr<std::unique_ptr<SpareNamespaces>> Start(
       size_t count, std::optional<SpareLinks> links = std::nullopt);
   SpareNamespaces(const SpareNamespaces&) = delete;

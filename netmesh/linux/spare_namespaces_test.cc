@@ -10,14 +10,20 @@
 
 #include <cstdint>
 #include <fstream>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/testing/status_matchers.h"
 #include "os/files.h"
+#include "os/netns.h"
 
 namespace bulwark::netmesh {
 namespace {
@@ -131,6 +137,127 @@ TEST_F(SpareNamespacesTest, WhenTheHostAllowsNoMore_ATakeSaysSo) {
   int status = -1;
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   EXPECT_EQ(status, 0);
+}
+
+class SpareLinksTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(os::Netlink outside, os::Netlink::Open());
+    ASSERT_OK_AND_ASSIGN(
+        spares_, SpareNamespaces::Start(
+                     kCount, SpareLinks{std::move(outside), "sparetst"}));
+  }
+  void TearDown() override {
+    spares_.reset();
+    AwaitPorts(0);
+  }
+
+  // By name: those outside.
+  std::map<std::string, os::Link> Ports() {
+    std::map<std::string, os::Link> found;
+    const std::vector<os::Link> all = here_.ListLinks().value();
+    for (const os::Link& link : all) {
+      if (absl::StartsWith(link.name, "sparetst")) found[link.name] = link;
+    }
+    return found;
+  }
+  std::optional<os::Link> PortOf(const SandboxNamespace& taken) {
+    for (const auto& [name, link] : Ports()) {
+      if (link.index == taken.port) return link;
+    }
+    return std::nullopt;
+  }
+  // Links go a moment after their namespace.
+  void AwaitPorts(size_t count) {
+    RealClock clock;
+    const absl::Duration deadline = clock.Steady() + absl::Seconds(20);
+    while (Ports().size() != count && clock.Steady() < deadline) {
+      clock.Sleep(absl::Milliseconds(2));
+    }
+    EXPECT_EQ(Ports().size(), count);
+  }
+
+  os::Netlink here_ = os::Netlink::Open().value();
+  std::unique_ptr<SpareNamespaces> spares_;
+};
+
+TEST_F(SpareLinksTest, WhenTaken_ItsPortLeadsToTheLinkInside) {
+  ASSERT_OK_AND_ASSIGN(const SandboxNamespace first,
+                       spares_->Take(Range(0), 1400));
+  EXPECT_EQ(first.port, 0);
+  std::set<int> ports;
+  for (uint32_t n = 1; n <= kCount; ++n) {
+    spares_->AwaitFull();
+    ASSERT_OK_AND_ASSIGN(SandboxNamespace taken, spares_->Take(Range(n), 1400));
+    EXPECT_TRUE(BelongsTo(taken, Range(n)));
+    const std::optional<os::Link> port = PortOf(taken);
+    ASSERT_TRUE(port.has_value());
+    ASSERT_OK_AND_ASSIGN(const os::Link eth, taken.netlink.GetLink("eth0"));
+    EXPECT_EQ(port->peer, eth.index);
+    EXPECT_EQ(eth.peer, port->index);
+    EXPECT_EQ(port->master, 0);
+    for (const os::Link& end : {*port, eth}) {
+      EXPECT_EQ(end.kind, "veth");
+      EXPECT_EQ(end.mtu, 1400u);
+      EXPECT_FALSE(end.up);
+    }
+    ports.insert(port->index);
+  }
+  EXPECT_EQ(ports.size(), kCount);
+}
+
+TEST_F(SpareLinksTest, WhenTheMtuIsAnother_SparesAreDroppedAndMadeAgain) {
+  ASSERT_OK(spares_->Take(Range(0), 1500));
+  spares_->AwaitFull();
+  AwaitPorts(kCount);
+  const std::map<std::string, os::Link> old = Ports();
+  ASSERT_OK_AND_ASSIGN(SandboxNamespace taken, spares_->Take(Range(1), 1400));
+  EXPECT_EQ(taken.port, 0);
+  EXPECT_TRUE(BelongsTo(taken, Range(1)));
+  spares_->AwaitFull();
+  AwaitPorts(kCount);
+  for (const auto& [name, link] : Ports()) {
+    EXPECT_EQ(link.mtu, 1400u);
+    EXPECT_FALSE(old.contains(name));
+  }
+  ASSERT_OK_AND_ASSIGN(taken, spares_->Take(Range(2), 1400));
+  EXPECT_TRUE(PortOf(taken).has_value());
+}
+
+TEST_F(SpareLinksTest, WhenNamesAreTaken_OthersAreUsed) {
+  // By links that an earlier process left.
+  const UniqueFd here = os::CurrentNetns().value();
+  for (const char* name : {"sparetst0", "sparetst1", "sparetst3"}) {
+    ASSERT_OK(here_.AddVeth({.name = name,
+                             .peer_name = absl::StrCat("old", name + 8),
+                             .peer_netns_fd = here.get()}));
+  }
+  const std::map<std::string, os::Link> old = Ports();
+  ASSERT_OK(spares_->Take(Range(0), 1500));
+  spares_->AwaitFull();
+  EXPECT_EQ(Ports().size(), old.size() + kCount);
+  ASSERT_OK_AND_ASSIGN(const SandboxNamespace taken,
+                       spares_->Take(Range(1), 1500));
+  const std::optional<os::Link> port = PortOf(taken);
+  ASSERT_TRUE(port.has_value());
+  EXPECT_FALSE(old.contains(port->name));
+  for (const auto& [name, link] : old) {
+    EXPECT_EQ(Ports().at(name).index, link.index);
+    EXPECT_OK(here_.DeleteLink(link.index));
+  }
+}
+
+TEST_F(SpareLinksTest, WhenItEnds_AllLinksButThoseTakenGo) {
+  ASSERT_OK(spares_->Take(Range(0), 1500));
+  spares_->AwaitFull();
+  std::optional<SandboxNamespace> taken = *spares_->Take(Range(1), 1500);
+  const std::string name = PortOf(*taken)->name;
+  spares_.reset();
+  AwaitPorts(1);
+  EXPECT_TRUE(Ports().contains(name));
+  EXPECT_OK(taken->netlink.GetLink("eth0"));
+  taken.reset();
+  AwaitPorts(0);
 }
 
 }  // namespace
