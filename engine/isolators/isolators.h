@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,14 +32,16 @@ struct LaunchInput {
   // Path of a user namespace of spec.ids, if those are given without a network
   // namespace.
   std::string user_namespace;
-  std::string upper;        // writable layer
-  std::string work;         // overlay's own, on the same file system
+  std::string upper;  // writable layer
+  std::string work;   // overlay's own, on the same file system
   // A directory with nothing but folders of its own mount between it and those
   // of the layers, `upper` and `work` that are below it. Empty: none is known.
   std::string shared_root;
-  std::string stage;        // an empty directory to mount the root on
-  std::string etc;          // hosts and, if wanted, resolv.conf and
-                            // hostname
+  // Those of the other layers that are roots of mounts.
+  std::set<std::string> mounted_layers;
+  std::string stage;  // an empty directory to mount the root on
+  std::string etc;    // hosts and, if wanted, resolv.conf and
+                      // hostname
   std::string runtime_dir;
   std::string state_dir;
   std::string boot_id;

@@ -26,7 +26,9 @@ void AddDirectory(Stage stage, const std::string& path, Blame blame, int slot,
 
 // A path cut into the directory that is mapped for it and the rest.
 std::pair<std::string, std::string> Split(const std::string& path,
-                                          const std::string& shared_root) {
+                                          const LaunchInput& in) {
+  const std::string& shared_root = in.shared_root;
+  if (in.mounted_layers.contains(path)) return {path, "."};
   if (!shared_root.empty() && absl::StartsWith(path, shared_root + "/")) {
     return {shared_root, path.substr(shared_root.size() + 1)};
   }
@@ -48,7 +50,7 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
   std::map<std::string, int> trees;
   std::map<std::string, std::string> firsts;  // for messages
   for (const std::string& path : paths) {
-    const std::string directory = Split(path, in.shared_root).first;
+    const std::string directory = Split(path, in).first;
     trees[directory] = 0;
     firsts.emplace(directory, path);
   }
@@ -67,7 +69,7 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
   const int count = static_cast<int>(paths.size());
   overlay.slot2 = plan.NewSlot(count);
   for (int i = 0; i < count; ++i) {
-    const auto [directory, name] = Split(paths[i], in.shared_root);
+    const auto [directory, name] = Split(paths[i], in);
     StepArgs open;
     open.slot = overlay.slot2 + i;
     open.slot2 = trees[directory];

@@ -11,9 +11,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -91,15 +93,23 @@ uint64_t OwnCapabilities() {
   return data[0].permitted | static_cast<uint64_t>(data[1].permitted) << 32;
 }
 
-// Whether nothing but folders of one mount lies between the directory `root`
-// and the one at `path`, which is below it.
-bool IsOnMountOf(int root, const std::string& path) {
+// 0 if nothing but folders of one mount lies between the directory `root` and
+// the one at `path`, which is below it. EXDEV: there is another mount.
+int FindOnMountOf(int root, const std::string& path) {
   open_how how = {};
   how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  return UniqueFd(static_cast<int>(syscall(SYS_openat2, root, path.c_str(),
-                                           &how, sizeof(how))))
-      .ok();
+  const UniqueFd found(static_cast<int>(
+      syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how))));
+  return found.ok() ? 0 : errno;
+}
+
+// Whether the directory at `path` is the root of a mount.
+bool IsMountRoot(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const UniqueFd parent(open(path.substr(0, slash + 1).c_str(),
+                             O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return FindOnMountOf(parent.get(), path.substr(slash + 1)) == EXDEV;
 }
 
 // Ends a shim of ours that has not launched anything that should live.
@@ -227,7 +237,7 @@ std::string Launcher::SharedRoot(const ContainerSpec& spec) const {
   for (const std::string& path : paths) {
     absl::string_view below = path;
     if (absl::ConsumePrefix(&below, config_.state_dir + "/") &&
-        !IsOnMountOf(root.get(), std::string(below))) {
+        FindOnMountOf(root.get(), std::string(below)) != 0) {
       return "";
     }
   }
@@ -244,7 +254,14 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   in.user_namespace = std::move(user_namespace);
   in.upper = UpperDir(spec, dirs);
   in.work = WorkDir(spec.upper_dir, dirs);
-  if (spec.ids.size != 0) in.shared_root = SharedRoot(spec);
+  if (spec.ids.size != 0) {
+    in.shared_root = SharedRoot(spec);
+    for (const std::string& layer : spec.layers) {
+      const bool shared = !in.shared_root.empty() &&
+                          absl::StartsWith(layer, in.shared_root + "/");
+      if (!shared && IsMountRoot(layer)) in.mounted_layers.insert(layer);
+    }
+  }
   in.stage = dirs.runtime + "/root";
   in.etc = dirs.runtime + "/etc";
   in.runtime_dir = dirs.runtime;

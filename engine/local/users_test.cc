@@ -1,11 +1,15 @@
 // Containers in a user namespace of their own. Needs root and busybox-static.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/testing/status_matchers.h"
@@ -48,6 +52,15 @@ class UsersTest : public ::testing::TestWithParam<const char*> {
     return absl::StrCat(st.st_uid, ":", st.st_gid);
   }
 
+  // With a file that has its own name in it, and that 5:6 owns.
+  static void MakeLayer(const std::string& path, const std::string& file) {
+    std::filesystem::create_directories(path);
+    ASSERT_EQ(chmod(path.c_str(), 0755), 0);
+    const std::string full = path + "/" + file;
+    ASSERT_OK(os::WriteFileDurably(full, file + "\n", 0640));
+    ASSERT_EQ(chown(full.c_str(), 5, 6), 0);
+  }
+
   LocalWorld world_{GetParam()};
 };
 INSTANTIATE_TEST_SUITE_P(Kernels, UsersTest, ::testing::Values("", "6.1"),
@@ -83,6 +96,78 @@ TEST_P(UsersTest, WhenFilesAreMade_TheDiskHoldsTheIdsOfTheInside) {
   EXPECT_EQ(OwnerOf(upper + "/new"), "1000:1000");
   EXPECT_EQ(OwnerOf(upper + "/etc"), "0:0");
   EXPECT_EQ(OwnerOf(world_.Layer() + "/mine"), "5:6");
+}
+
+// Layers below the state directory, some of which an administrator has put
+// elsewhere.
+TEST_P(UsersTest, WhenLayersAreOfTheState_EachIsMappedWhereverItLies) {
+  ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  const std::string layers = world_ / "state/layers";
+  MakeLayer(layers + "/plain", "plain");
+  MakeLayer(layers + "/mounted", "covered");
+  MakeLayer(world_ / "other/mounted", "mounted");
+  MakeLayer(world_ / "other/linked", "linked");
+  ASSERT_EQ(mount((world_ / "other/mounted").c_str(),
+                  (layers + "/mounted").c_str(), nullptr, MS_BIND, nullptr),
+            0);
+  ASSERT_EQ(symlink((world_ / "other").c_str(), (layers + "/link").c_str()), 0);
+  const std::vector<std::vector<std::string>> starts = {
+      {"plain"},
+      {"plain", "mounted"},
+      {"plain", "link/linked"},
+      {"link/linked", "mounted", "plain"}};
+  for (const std::vector<std::string>& names : starts) {
+    StartIdle([&](ContainerSpec& s) {
+      for (const std::string& name : names) {
+        s.layers.insert(s.layers.begin(), layers + "/" + name);
+      }
+    });
+    for (const std::string& name : names) {
+      const std::string file = name.substr(name.find('/') + 1);
+      EXPECT_EQ(Shell("cat /" + file), file + "\n");
+      EXPECT_THAT(Shell("ls -ln /" + file), HasSubstr(" 5        6 "));
+    }
+    EXPECT_THAT(Shell("ls /"), Not(HasSubstr("covered")));
+    EXPECT_EQ(Shell("touch /new; chown 7:8 /new"), "");
+    EXPECT_EQ(OwnerOf(world_ / "state/containers/a/upper/new"), "7:8");
+    ASSERT_OK(world_.engine().Kill("a"));
+    ASSERT_OK(world_.engine().Remove("a"));
+  }
+  EXPECT_EQ(umount2((layers + "/mounted").c_str(), MNT_DETACH), 0);
+}
+
+TEST_P(UsersTest, WhenContainersAreOnAMountOfTheirOwn_TheyAreMappedThere) {
+  ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  const std::string containers = world_ / "state/containers";
+  ASSERT_EQ(mkdir((world_ / "other").c_str(), 0700), 0);
+  ASSERT_EQ(mount((world_ / "other").c_str(), containers.c_str(), nullptr,
+                  MS_BIND, nullptr),
+            0);
+  MakeLayer(world_ / "state/layers/plain", "plain");
+  StartIdle([&](ContainerSpec& s) {
+    s.layers.insert(s.layers.begin(), world_ / "state/layers/plain");
+  });
+  EXPECT_EQ(Shell("cat /plain; touch /new; chown 7:8 /new"), "plain\n");
+  EXPECT_EQ(OwnerOf(world_ / "other/a/upper/new"), "7:8");
+  ASSERT_OK(world_.engine().Kill("a"));
+  ASSERT_OK(world_.engine().Remove("a"));
+  EXPECT_EQ(umount2(containers.c_str(), MNT_DETACH), 0);
+}
+
+TEST_P(UsersTest, WhenTheStateIsReachedByALink_ItsLayersAreMapped) {
+  MakeLayer(world_ / "state/layers/plain", "plain");
+  ASSERT_EQ(symlink((world_ / "state").c_str(), (world_ / "alias").c_str()), 0);
+  world_.config().state_dir = world_ / "alias";
+  world_.Reopen();
+  ASSERT_OK(world_.engine().Recover([](absl::string_view) {}));
+  StartIdle([&](ContainerSpec& s) {
+    s.layers.insert(s.layers.begin(), world_ / "alias/layers/plain");
+  });
+  EXPECT_EQ(Shell("cat /plain; touch /new; chown 7:8 /new"), "plain\n");
+  EXPECT_THAT(Shell("ls -ln /plain"), HasSubstr(" 5        6 "));
+  EXPECT_EQ(OwnerOf(world_ / "state/containers/a/upper/new"), "7:8");
 }
 
 TEST_P(UsersTest, WhenADirectoryIsMounted_NumbersAreTheHosts) {
