@@ -143,6 +143,97 @@ TEST_F(PublishedObjectsTest, WhenAReplicaDoesNotRunYet_ItConcernsNobody) {
   EXPECT_THAT(view_.replicas, IsEmpty());
 }
 
+v1::Object WithReplica(v1::ReplicaStatus::State state, bool ready,
+                       v1::ReplicaSpec::Goal goal = v1::ReplicaSpec::RUN) {
+  v1::Object object;
+  v1::Replica& replica = *object.mutable_replica();
+  replica.mutable_metadata()->set_name("a-0-x");
+  replica.mutable_spec()->set_goal(goal);
+  replica.mutable_status()->set_state(state);
+  replica.mutable_status()->set_ready(ready);
+  return object;
+}
+
+TEST_F(PublishedObjectsTest, OnlyWhatMovesConnectionsCannotWait) {
+  using State = v1::ReplicaStatus;
+  constexpr auto kStop = v1::ReplicaSpec::STOP;
+  const v1::Object gone;  // there is none
+  const v1::Object starting = WithReplica(State::STARTING, false);
+  const v1::Object running = WithReplica(State::RUNNING, false);
+  const v1::Object ready = WithReplica(State::RUNNING, true);
+  const v1::Object told = WithReplica(State::RUNNING, true, kStop);
+  const v1::Object unready_told = WithReplica(State::RUNNING, false, kStop);
+  const v1::Object draining = WithReplica(State::DRAINING, false);
+  const v1::Object stopped = WithReplica(State::STOPPED, false);
+  const v1::Object failed = WithReplica(State::FAILED, false);
+  const struct {
+    const char* name;
+    const v1::Object& from;
+    const v1::Object& to;
+    Urgency urgency;
+  } kCases[] = {
+      {"made", gone, starting, Urgency::kNone},
+      {"gone before it ran", starting, gone, Urgency::kNone},
+      {"the same again", ready, ready, Urgency::kNone},
+      {"runs", starting, running, Urgency::kSoon},
+      {"found running", gone, running, Urgency::kSoon},
+      {"to stop, never ready", running, unready_told, Urgency::kSoon},
+      {"gone, never ready", running, gone, Urgency::kSoon},
+      {"starts anew, never ready", running, starting, Urgency::kSoon},
+      {"ready", running, ready, Urgency::kNow},
+      {"ready at once", starting, ready, Urgency::kNow},
+      {"found ready", gone, ready, Urgency::kNow},
+      {"not ready any more", ready, running, Urgency::kNow},
+      {"to stop", ready, told, Urgency::kNow},
+      {"drains", ready, draining, Urgency::kNow},
+      {"drains, never ready", running, draining, Urgency::kNow},
+      {"stopped", draining, stopped, Urgency::kNow},
+      {"failed", ready, failed, Urgency::kNow},
+      {"failed at once", starting, failed, Urgency::kNow},
+      {"starts anew", ready, starting, Urgency::kNow},
+      {"gone", ready, gone, Urgency::kNow},
+      {"forgotten", stopped, gone, Urgency::kNow},
+  };
+  const store::Key key = store::KeyOf(ready);
+  ASSERT_OK(objects_.Read(store_));
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(c.name);
+    for (const v1::Object* object : {&c.from, &c.to}) {
+      Urgent();  // before it
+      if (object->has_replica()) {
+        Put(*object);
+      } else {
+        ASSERT_OK(store_.Commit(store::Batch().Delete(key)));
+      }
+    }
+    EXPECT_EQ(Urgent(), c.urgency);
+  }
+}
+
+TEST_F(PublishedObjectsTest, WhenSeveralChange_TheMostUrgentCounts) {
+  ASSERT_OK(objects_.Read(store_));
+  Put("a");
+  EXPECT_EQ(Urgent(), Urgency::kSoon);
+  Put("a", "@1");
+  EXPECT_EQ(Urgent(), Urgency::kSoon);
+  v1::Object object;
+  object.mutable_network()->mutable_metadata()->set_name("n");
+  Put(object);
+  EXPECT_EQ(Urgent(), Urgency::kSoon);
+  Put(WithReplica(v1::ReplicaStatus::RUNNING, true));
+  Put("a", "@2");
+  Put("a", "@2");
+  EXPECT_EQ(Urgent(), Urgency::kNow);
+  Delete("a");
+  EXPECT_EQ(Urgent(), Urgency::kSoon);
+  // What was served of it is kept, and is to be served again.
+  PutBad("a");
+  EXPECT_EQ(Urgent(), Urgency::kNow);
+  Put("a");
+  EXPECT_EQ(Urgent(), Urgency::kNow);
+  EXPECT_EQ(Urgent(), Urgency::kNone);
+}
+
 TEST_F(PublishedObjectsTest, WhenARecordGoesBad_ItIsNamedUntilItIsGoodOrGone) {
   Put("a");
   Put("b");
