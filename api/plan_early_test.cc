@@ -16,7 +16,10 @@ class PlanEarlyTest : public PlanTest {
     if (!prune.empty()) (*request.mutable_prune_labels())["app"] = prune;
     const auto plan = Plan(request);
     EXPECT_OK(plan);
-    return plan.ok() && plan->batch.seen_early();
+    if (!plan.ok()) return false;
+    // What is seen early is what a plan follows.
+    EXPECT_EQ(plan->batch.followed(), plan->batch.seen_early());
+    return plan->batch.seen_early();
   }
 };
 

@@ -31,7 +31,7 @@ namespace bulwark::store {
 class Home;
 
 // See MetadataStore. Concurrent commits are written in groups, one fsync each;
-// what is seen early is synced on its own, after it was published.
+// what is seen early is synced on its own, after it was written.
 // After an error of the disk the next commit reopens the database.
 class RocksStore final : public MetadataStore {
  public:

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/clock.h"
 #include "base/entropy.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
@@ -32,6 +33,26 @@ using ::testing::Not;
 const Key kA{"service", "shop", "a"};
 const Key kB{"replica", "shop", "b"};
 const Key kC{"service", "shop", "c"};
+
+// Fake time. Whoever waits by it looks again only when something has happened
+// to what he waits for, and not every moment, if it is lazy.
+class LazyClock final : public Clock {
+ public:
+  absl::Time Now() override { return fake_.Now(); }
+  absl::Duration Steady() override { return fake_.Steady(); }
+  void Sleep(absl::Duration d) override { fake_.Advance(d); }
+  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
+                  absl::Duration deadline) override
+      ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    return lazy_ ? mu.AwaitWithTimeout(condition, absl::Seconds(10))
+                 : fake_.AwaitUntil(mu, condition, deadline);
+  }
+  void SetLazy() { lazy_ = true; }
+
+ private:
+  testing::FakeClock fake_;
+  std::atomic<bool> lazy_{false};
+};
 
 // Its clock stands still: who waits for a follower does so until one comes, or
 // until the test lets the time pass.
@@ -80,7 +101,7 @@ class StoreFollowedTest : public ::testing::Test {
   // Lets its time pass, should it still wait.
   void Join() {
     while (!done_->WaitForNotificationWithTimeout(absl::Milliseconds(5))) {
-      clock_.Advance(absl::Milliseconds(1));
+      clock_.Sleep(absl::Milliseconds(1));
     }
     thread_.join();
   }
@@ -109,7 +130,7 @@ class StoreFollowedTest : public ::testing::Test {
 
   testing::TempDir dir_;
   testing::TempDir attic_;
-  testing::FakeClock clock_;
+  LazyClock clock_;
   SeededEntropy entropy_{1};
   std::shared_ptr<UnsyncedFs> disk_ =
       std::make_shared<UnsyncedFs>(attic_.path(), 1);
@@ -170,6 +191,26 @@ TEST_F(StoreFollowedTest, WhenOthersAwaitItMeanwhile_ItIsOnTheDiskForThem) {
   thread_.join();
   CutPower();
   EXPECT_EQ(store_->Get(kA)->value, "declared");
+}
+
+TEST_F(StoreFollowedTest, WhenAnotherCommitHadItSynced_ItIsWoken) {
+  clock_.SetLazy();
+  const int64_t before = Syncs();
+  ASSERT_NO_FATAL_FAILURE(CommitFollowed());
+  ASSERT_OK(store_->Commit(Batch().Put(kB, "durable")));
+  EXPECT_TRUE(done_->WaitForNotificationWithTimeout(absl::Seconds(5)));
+  EXPECT_EQ(Syncs() - before, 0);
+  thread_.join();
+  ASSERT_OK(followed_);
+}
+
+TEST_F(StoreFollowedTest, WhenItIsFollowed_ItIsWoken) {
+  clock_.SetLazy();
+  ASSERT_NO_FATAL_FAILURE(CommitFollowed());
+  ASSERT_OK(Follow());
+  EXPECT_TRUE(done_->WaitForNotificationWithTimeout(absl::Seconds(5)));
+  thread_.join();
+  ASSERT_OK(followed_);
 }
 
 TEST_F(StoreFollowedTest, WhenItWasSyncedWithOthers_ItWaitsForNobody) {
