@@ -176,7 +176,8 @@ class FeedBellsTest : public ::testing::Test {
   }
   // Publishes in a thread of its own; returns once that is at the bells.
   std::thread Publish(uint64_t revision, const std::string& kind) {
-    std::thread thread([=] { feed_.Publish(Commit(revision, kind)); });
+    std::thread thread(
+        [this, revision, kind] { feed_.Publish(Commit(revision, kind)); });
     feed_.AwaitRevision(revision);
     return thread;
   }
