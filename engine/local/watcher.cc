@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/status.h"
+#include "base/thread_name.h"
 
 namespace bulwark::engine {
 
@@ -104,6 +105,7 @@ absl::Status Watcher::Add(int pidfd, std::function<void()> on_end) {
 }
 
 void Watcher::Run() {
+  NameThread("container ends");
   for (;;) {
     epoll_event events[32];
     const int n = epoll_wait(epoll_.get(), events, 32, CallDue());

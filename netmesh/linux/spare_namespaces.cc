@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/thread_name.h"
 #include "netmesh/linux/dataplane.h"
 
 namespace bulwark::netmesh {
@@ -121,6 +122,7 @@ void SpareNamespaces::AwaitFull() {
 }
 
 void SpareNamespaces::Refill() {
+  NameThread("spare sandboxes");
   absl::MutexLock lock(&mu_);
   auto needed = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return stop_ || wanted_;

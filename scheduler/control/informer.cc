@@ -5,6 +5,7 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/thread_name.h"
 
 namespace bulwark::scheduler {
 
@@ -39,6 +40,7 @@ void Informer::Stop() {
 }
 
 void Informer::Loop() {
+  NameThread(name_);
   const Backoff backoff{.maximum = absl::Seconds(10)};
   int failures = 0;
   while (!stopped()) {

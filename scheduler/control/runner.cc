@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/thread_name.h"
 
 namespace bulwark::scheduler {
 
@@ -36,6 +37,7 @@ void Runner::Stop() {
 }
 
 void Runner::Work() {
+  NameThread(options_.name);
   while (std::optional<std::string> key = queue_.Get()) {
     RunOne(*key);
     queue_.Done(*key);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "base/status.h"
 
 namespace bulwark::scheduler {
@@ -37,6 +38,7 @@ void Follower::Stop() {
 }
 
 void Follower::Loop() {
+  NameThread(name_);
   std::string last_error;
   while (true) {
     const absl::Status status = Follow();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/thread_name.h"
 #include "scheduler/readable.h"
 #include "scheduler/times.h"
 #include "store/objects.h"
@@ -253,6 +254,7 @@ HealthMonitor::Probe* HealthMonitor::AwaitDue(std::string& uid) {
 }
 
 void HealthMonitor::WorkLoop() {
+  NameThread("probes");
   absl::MutexLock lock(&mu_);
   while (true) {
     // One thread waits for the next probe, the others for its place: a change
