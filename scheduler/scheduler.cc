@@ -337,10 +337,12 @@ void Scheduler::WakeOwner(const v1::Replica& replica) {
 void Scheduler::WakeDependents(const char* kind, const std::string& key) {
   absl::StatusOr<store::Key> parsed = ParseQueueKey(kind, key);
   if (!parsed.ok()) return;
-  auto dependents =
-      DependentsOf(ports_.store, kind, parsed->project, parsed->name);
-  if (!dependents.ok()) return;  // they look again by themselves
-  for (const std::string& dependent : *dependents) Wake(dependent);
+  // Who is declared just now looks by itself.
+  for (const Informer* owners : {&services_, &jobs_}) {
+    for (const Informer::RecordPtr& owner : owners->List(parsed->project)) {
+      if (DependsOn(*owner, kind, parsed->name)) Wake(owner->key.ToString());
+    }
+  }
 }
 
 void Scheduler::OnReplicaChange(const store::Change& change) {

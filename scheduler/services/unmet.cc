@@ -1,5 +1,6 @@
 #include "scheduler/services/unmet.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -51,32 +52,19 @@ absl::StatusOr<std::vector<std::string>> UnmetOf(
   return unmet;
 }
 
-absl::StatusOr<std::vector<std::string>> DependentsOf(
-    store::MetadataStore& store, const std::string& kind,
-    const std::string& project, const std::string& name) {
-  std::vector<std::string> dependents;
-  for (const char* of : {"service", "job"}) {
-    store::Filter filter;
-    filter.kind = of;
-    filter.project = project;
-    ASSIGN_OR_RETURN(const store::Listing all, store.List(filter));
-    for (const store::Record& record : all.records) {
-      // Who depends on it names it. Most do not, and need not be decoded.
-      if (!absl::StrContains(record.value, name)) continue;
-      const absl::StatusOr<v1::Object> readable = store::Decode(record);
-      if (!readable.ok()) continue;
-      const v1::Object& object = *readable;
-      const Dependencies& dependencies =
-          object.has_job() ? object.job().spec().depends_on()
-                           : object.service().spec().depends_on();
-      for (const v1::Dependency& d : dependencies) {
-        if (d.service() != name || IsOnJob(d) != (kind == "job")) continue;
-        dependents.push_back(store::KeyOf(object).ToString());
-        break;
-      }
-    }
-  }
-  return dependents;
+bool DependsOn(const store::Record& record, absl::string_view kind,
+               absl::string_view name) {
+  // Who depends on it names it. Most do not, and need not be decoded.
+  if (!absl::StrContains(record.value, name)) return false;
+  const absl::StatusOr<v1::Object> object = store::Decode(record);
+  if (!object.ok()) return false;
+  const Dependencies& dependencies =
+      object->has_job() ? object->job().spec().depends_on()
+                        : object->service().spec().depends_on();
+  return std::any_of(
+      dependencies.begin(), dependencies.end(), [&](const v1::Dependency& d) {
+        return d.service() == name && IsOnJob(d) == (kind == "job");
+      });
 }
 
 }  // namespace bulwark::scheduler

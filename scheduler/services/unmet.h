@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "google/protobuf/repeated_field.h"
 #include "proto/bulwark/v1/service.pb.h"
 #include "store/store.h"
@@ -20,11 +21,11 @@ absl::StatusOr<std::vector<std::string>> UnmetOf(
     store::MetadataStore& store, const std::string& project,
     const Dependencies& dependencies);
 
-// Whose services and jobs depend on the object of `kind` ("service" or "job"):
-// their keys, "KIND/PROJECT/NAME".
-absl::StatusOr<std::vector<std::string>> DependentsOf(
-    store::MetadataStore& store, const std::string& kind,
-    const std::string& project, const std::string& name);
+// Whether the service or job of `record` depends on the object of `kind`
+// ("service" or "job") and that name in its project. One that cannot be read
+// does not.
+bool DependsOn(const store::Record& record, absl::string_view kind,
+               absl::string_view name);
 
 }  // namespace bulwark::scheduler
 

@@ -194,11 +194,17 @@ void World::EnqueueOwner(const store::Key& key) {
 void World::EnqueueDependents(const char* kind, const std::string& key) {
   auto parsed = scheduler::ParseQueueKey(kind, key);
   CHECK(parsed.ok());
-  auto dependents =
-      scheduler::DependentsOf(store, kind, parsed->project, parsed->name);
-  if (!dependents.ok()) return;
-  for (const std::string& dependent : *dependents) {
-    EnqueueOwner(*store::Key::Parse(dependent));
+  for (const char* of : {"service", "job"}) {
+    store::Filter filter;
+    filter.kind = of;
+    filter.project = parsed->project;
+    const absl::StatusOr<store::Listing> owners = store.List(filter);
+    if (!owners.ok()) continue;
+    for (const store::Record& owner : owners->records) {
+      if (scheduler::DependsOn(owner, kind, parsed->name)) {
+        EnqueueOwner(owner.key);
+      }
+    }
   }
 }
 
