@@ -115,12 +115,13 @@ struct ContainerSpec {
   std::string hostname;
   // Path of a pinned network namespace; empty: a new one with loopback only.
   std::string network_namespace;
-  // Start() calls these two, if they are there, one after the other; an error
-  // ends the start, and nothing is left of it.
-  // Blocks until that namespace can be entered. What comes before is done.
+  // Start() calls these two, if they are there, one after the other, from its
+  // own thread; an error ends the start, and nothing is left of it.
+  // Blocks until that namespace can be entered. Directories and control groups
+  // are made before.
   std::function<absl::Status()> await_network;
-  // Blocks until the program may begin, which is all that is left to do. Before
-  // that nothing is recorded of the container. Not with an `upper_dir`.
+  // Blocks until the program may begin, which is all that is left to do. Should
+  // we die before, the container was never there. Not with an `upper_dir`.
   std::function<absl::Status()> await_program;
   std::vector<std::string> nameservers;     // for /etc/resolv.conf
   std::vector<std::string> search_domains;  // likewise

@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "engine/shim/shim_fds.h"
 #include "os/passed_fds.h"
@@ -82,6 +83,7 @@ ShimStart::~ShimStart() {
 
 absl::Status ShimStart::Order(absl::string_view plan, int third, int gate) {
   ASSIGN_OR_RETURN(const UniqueFd plan_fd, os::SealedBytes("plan", plan));
+  CHECK(gate < 0 || third >= 0);  // descriptors keep their order
   const int fds[3] = {plan_fd.get(), third, gate};
   const size_t count = third < 0 ? 1 : gate < 0 ? 2 : 3;
   constexpr absl::string_view kOrder("\1", 1);

@@ -173,7 +173,8 @@ ContainerDirs Launcher::Dirs(absl::string_view id) const {
 }
 
 absl::Status Launcher::EnsureMountPoints() {
-  // In a folder of its own, since layers are mapped by the folder they are in.
+  // In a folder of its own, since layers may be mapped by the folder that they
+  // are in.
   RETURN_IF_ERROR(os::MakeDirs(config_.state_dir + "/mount-points", 0700));
   return MakeMountPoints(MountPoints());
 }
@@ -292,7 +293,9 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
   }
   ASSIGN_OR_RETURN(const CompiledPlan plan,
                    Compile(spec, std::move(users_path)));
-  if (access(Dirs(spec.id).state.c_str(), F_OK) == 0) {
+  const ContainerDirs dirs = Dirs(spec.id);
+  if (access(dirs.state.c_str(), F_OK) == 0 ||
+      access(dirs.runtime.c_str(), F_OK) == 0) {
     // The caller knows of no such container: an earlier undo failed.
     RETURN_IF_ERROR(Erase(spec.id, &record));
   }

@@ -204,8 +204,12 @@ ExitRecord LocalEngine::FinishDeadShim(const ContainerPtr& container,
     record.start_time = container->info.start_time;
     record.pid = container->info.pid;
   }
+  const ContainerDirs dirs = launcher_->Dirs(id);
+  // Its shim may not have come to that: without a record there is no exit.
+  const UniqueFd start(open(dirs.Record().c_str(), O_RDONLY | O_CLOEXEC));
+  if (start.ok()) fsync(start.get());
   const absl::Status written =
-      os::WriteFileDurably(launcher_->Dirs(id).Exit(), Encode(record));
+      os::WriteFileDurably(dirs.Exit(), Encode(record));
   if (!written.ok()) {
     LOG_ERROR("cannot record exit", {{"id", id}, {"error", written}});
   }

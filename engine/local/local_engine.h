@@ -138,6 +138,8 @@ class LocalEngine final : public Engine,
   absl::Status CheckVersions(const std::vector<std::string>& records);
   // `pings_end`: when shims that do not answer have been waited for.
   void RecoverOne(const std::string& id, absl::Duration pings_end);
+  void KillShim(const ContainerDirs& dirs);
+  void AwaitCutOffLaunch(const ContainerDirs& dirs);
   void RecoverRunning(const std::string& id, const ContainerRecord& record,
                       absl::Duration pings_end);
   // True once the container's fate is known and noted.

@@ -58,7 +58,7 @@ absl::Status LocalEngine::Recover(EventSink sink) {
   return absl::OkStatus();
 }
 
-// A record and a shim's lock are made before anything runs, and go after all
+// A record and a shim's lock are made before a program runs, and go after all
 // has ended. What runs without them was started from other directories.
 absl::Status LocalEngine::CheckKnown(const std::vector<std::string>& records) {
   const LocalEngineConfig& config = launcher_->config();
@@ -106,6 +106,7 @@ void LocalEngine::RecoverOne(const std::string& id, absl::Duration pings_end) {
   const ContainerDirs dirs = launcher_->Dirs(id);
   const absl::StatusOr<ContainerRecord> record = ReadContainer(dirs);
   if (!record.ok()) {
+    AwaitCutOffLaunch(dirs);
     EraseHalfMade(id, nullptr, record.status().message());
     return;
   }
@@ -117,6 +118,26 @@ void LocalEngine::RecoverOne(const std::string& id, absl::Duration pings_end) {
     AddExited(container, FinishDeadShim(container, "the host was rebooted"));
   } else {
     RecoverRunning(id, *record, pings_end);
+  }
+}
+
+// Kills the shim that says it is at work there.
+void LocalEngine::KillShim(const ContainerDirs& dirs) {
+  const absl::StatusOr<StateRecord> state = ReadState(dirs);
+  if (!state.ok()) return;
+  absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
+  if (shim.ok()) os::SendSignal(shim->get(), SIGKILL).IgnoreError();
+}
+
+// A launch that nobody will let go on comes to its end by itself. Until then
+// its shim writes to those directories, by their paths.
+void LocalEngine::AwaitCutOffLaunch(const ContainerDirs& dirs) {
+  const UniqueFd lock(open(dirs.Lock().c_str(), O_RDWR | O_CLOEXEC));
+  if (!lock.ok()) return;  // no shim was given an order
+  const absl::Duration deadline = clock_.Steady() + kBudget;
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (clock_.Steady() >= deadline) return KillShim(dirs);
+    clock_.Sleep(kPoll);
   }
 }
 
@@ -133,11 +154,7 @@ void LocalEngine::RecoverRunning(const std::string& id,
   const absl::Duration deadline = clock_.Steady() + kBudget;
   while (!TryRecoverRunning(container, lock.get(), pings_end)) {
     if (clock_.Steady() >= deadline) {
-      const absl::StatusOr<StateRecord> state = ReadState(dirs);
-      if (state.ok()) {
-        absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
-        if (shim.ok()) os::SendSignal(shim->get(), SIGKILL).IgnoreError();
-      }
+      KillShim(dirs);
       EraseHalfMade(id, &record, "its launch does not come to an end");
       return;
     }

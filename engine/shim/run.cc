@@ -158,7 +158,6 @@ uint64_t OomKills() {
 
 // Durable before anyone is told: our exit is the notification.
 void WriteExit(const ExitStatus& status) {
-  if (shim.flush_at != 0) FlushRecords();
   uint8_t record[kExitRecordSize];
   child::FrameWriter w(record, sizeof(record), child::kMsgExitRecord);
   w.Int(child::kTagCode, status.code);
@@ -313,6 +312,8 @@ int Timeout() {
 bool Conclude() {
   ExitStatus status;
   if (!Reap(shim.child, &status)) return false;
+  // That it ran must last, before the last that it said is waited for.
+  if (shim.flush_at != 0) FlushRecords();
   DrainAll();
   WriteExit(status);
   return true;

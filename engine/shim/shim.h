@@ -1,8 +1,8 @@
 // bulwark-shim: the process between the daemon and one container. Started as
 //
 //   bulwark-shim run    descriptors: 4 status socket; its order brings 3 plan
-//                       and 5 lock, and perhaps 6, the pipe whose byte lets the
-//                       program begin
+//                       and 5 lock, and perhaps 6, the socket whose byte lets
+//                       the program begin
 //   bulwark-shim exec   descriptors: 3 plan, 4 control socket, 5 pidfd of the
 //                       container's init; 6, 7, 8 streams (unless a terminal)
 //   bulwark-shim oci N  descriptors: 4 status socket; 6, 7, 8 streams; from 9
@@ -66,10 +66,10 @@ struct ExitStatus {
 // Reaps the child if it has ended.
 bool Reap(const Child& child, ExitStatus* status);
 
-// Has us run as soon as we are woken, for a moment, whoever has the processor:
-// by a short slice (Linux 6.12; sched(7), "EEVDF"), not by a priority. Else we
-// wait until the program that was just executed has had its own. A child
-// inherits it.
+// From now on we run as soon as we are woken, for a moment, whoever has the
+// processor: by a short slice (Linux 6.12; sched(7), "EEVDF"), not by a
+// priority. Else we wait until the program that was just executed has had its
+// own. A child inherits it.
 void WakeAtOnce();
 
 uint64_t StartTicks(int pid);
