@@ -88,8 +88,7 @@ class Netlink {
   // ALREADY_EXISTS if the name is taken.
   absl::Status AddBridge(const BridgeOptions& options);
   absl::Status AddVeth(const VethOptions& options);
-  // ALREADY_EXISTS if the name is taken; nothing but the MAC may be changed
-  // then.
+  // ALREADY_EXISTS if the name is taken; nothing is changed then but the MAC.
   absl::Status ChangeLink(int index, const LinkChange& change);
   // OK if it does not exist.
   absl::Status DeleteLink(int index);

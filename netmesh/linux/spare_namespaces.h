@@ -46,10 +46,10 @@ struct SpareLinks {
   std::string prefix;
 };
 
-// Keeps namespaces of users of their own, prepared, with a pair of links, so
-// that a start does not wait for the two milliseconds that the kernel takes for
-// both. They have no ids before they are taken, no name, and go with this.
-// Thread-safe.
+// Keeps namespaces of users of their own, prepared, each with a pair of links,
+// so that a start does not wait for the two milliseconds that the kernel takes
+// for them. They have no ids and no path before they are taken, and go with
+// this. Thread-safe.
 class SpareNamespaces {
  public:
   // Keeps up to `count`, once one was taken, and makes more a moment after

@@ -71,6 +71,9 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
   for (engine::Mount& file : files) context.mounts.push_back(std::move(file));
   ASSIGN_OR_RETURN(engine::ContainerSpec spec,
                    BuildSpec(replica, container, image, context));
+  // A network that is not there yet is known at once; else the rest is done
+  // meanwhile.
+  if (place.sandbox.IsMade()) RETURN_IF_ERROR(await_network());
   spec.await_network = await_network;
   spec.await_program = await_program;
   return engine_.Start(spec);

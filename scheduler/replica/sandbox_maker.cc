@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "base/thread_name.h"
 #include "scheduler/names.h"
 
 namespace bulwark::scheduler {
@@ -99,6 +100,7 @@ absl::StatusOr<netmesh::IdRange> SandboxMaker::Pick() {
 }
 
 void SandboxMaker::Work() {
+  NameThread("sandboxes");
   auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return stop_ || !tasks_.empty();
   };

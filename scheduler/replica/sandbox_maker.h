@@ -2,6 +2,7 @@
 #ifndef SCHEDULER_REPLICA_SANDBOX_MAKER_H_
 #define SCHEDULER_REPLICA_SANDBOX_MAKER_H_
 
+#include <chrono>
 #include <deque>
 #include <future>
 #include <memory>
@@ -25,6 +26,11 @@ struct ComingSandbox {
   std::string netns_path;  // where it is, or will be
   netmesh::IdRange ids;
   std::shared_future<absl::StatusOr<netmesh::Sandbox>> made;
+
+  // Whether `made` has come, for better or worse.
+  bool IsMade() const {
+    return made.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
 };
 
 // Makes one at a time, as the network does, on a thread of its own.
