@@ -108,6 +108,8 @@ TEST_P(UsersTest, WhenLayersAreOfTheState_EachIsMappedWhereverItLies) {
   MakeLayer(layers + "/mounted", "covered");
   MakeLayer(world_ / "other/mounted", "mounted");
   MakeLayer(world_ / "other/linked", "linked");
+  MakeLayer(world_ / "state/deep/within", "within");
+  ASSERT_EQ(symlink("../deep", (layers + "/inner").c_str()), 0);
   ASSERT_EQ(mount((world_ / "other/mounted").c_str(),
                   (layers + "/mounted").c_str(), nullptr, MS_BIND, nullptr),
             0);
@@ -116,6 +118,7 @@ TEST_P(UsersTest, WhenLayersAreOfTheState_EachIsMappedWhereverItLies) {
       {"plain"},
       {"plain", "mounted"},
       {"plain", "link/linked"},
+      {"plain", "inner/within"},
       {"link/linked", "mounted", "plain"}};
   for (const std::vector<std::string>& names : starts) {
     StartIdle([&](ContainerSpec& s) {
