@@ -158,7 +158,8 @@ absl::Status LinuxNetwork::ScanSandboxes(const std::vector<os::Link>& links) {
       if (plan.ok()) problem = os::OpenNetns(SandboxPath(spec.id)).status();
       if (link.master == 0) problem = absl::NotFoundError("in no bridge");
       if (problem.ok()) {
-        RETURN_IF_ERROR(netlink.ChangeLink(link.index, {.up = true}));
+        RETURN_IF_ERROR(
+            netlink.ChangeLink(link.index, {.up = true, .locked_port = true}));
         RETURN_IF_ERROR(
             netlink.ReplaceBridgeEntry(link.index, MacFor(plan->address)));
         table_.Insert(*std::move(plan));

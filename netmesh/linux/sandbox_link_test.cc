@@ -171,25 +171,33 @@ class SandboxLinkTest : public ::testing::Test {
       }
       return absl::OkStatus();
     }));
+    AtPort(spec, [&](const std::string& files) {
+      for (const char* flag :
+           {"learning", "unicast_flood", "isolated", "hairpin_mode", "state",
+            "multicast_flood", "broadcast_flood", "path_cost", "priority"}) {
+        const std::string value = Read(files + flag);
+        EXPECT_NE(value, "") << flag;
+        traits[absl::StrCat("port ", flag)] = value;
+      }
+    });
+    return traits;
+  }
+  // Runs `task` where the files of the port's settings are, with the path of
+  // them.
+  void AtPort(const SandboxSpec& spec,
+              const std::function<void(const std::string&)>& task) {
+    const std::string name = LinkName(kInstance, LinkKind::kSandbox, spec.id);
     const std::string sys = dir_ / "sys";
     std::filesystem::create_directories(sys);
     EXPECT_OK(worker_->Run(plane_.get(), [&]() -> absl::Status {
       if (mount("sysfs", sys.c_str(), "sysfs", 0, nullptr) != 0) {
         return ErrnoStatus("mount", sys);
       }
-      for (const char* flag :
-           {"learning", "unicast_flood", "isolated", "hairpin_mode", "state",
-            "multicast_flood", "broadcast_flood", "path_cost", "priority"}) {
-        const std::string value =
-            Read(absl::StrCat(sys, "/class/net/", port.name, "/brport/", flag));
-        EXPECT_NE(value, "") << flag;
-        traits[absl::StrCat("port ", flag)] = value;
-      }
+      task(absl::StrCat(sys, "/class/net/", name, "/brport/"));
       return umount2(sys.c_str(), MNT_DETACH) == 0
                  ? absl::OkStatus()
                  : ErrnoStatus("unmount", sys);
     }));
-    return traits;
   }
 
   // When its link-local address, if it has one, is known to be no other's.
@@ -244,6 +252,21 @@ TEST_F(SandboxLinkTest, WhenMadeOfASpare_EqualsOneMadeWithout) {
           << address;
     }
   }
+}
+
+// As earlier versions left them.
+TEST_F(SandboxLinkTest, WhenAPortIsNotLocked_RecoveryLocksIt) {
+  const UniqueFd netns = Make(kFour);
+  AtPort(kFour, [](const std::string& files) {
+    for (const char* flag : {"learning", "unicast_flood"}) {
+      std::ofstream(files + flag) << "1";
+    }
+  });
+  ASSERT_EQ(Traits(kFour, netns).at("port learning"), "1\n");
+  network_ = nullptr;
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_EQ(Traits(kFour, netns).at("port learning"), "0\n");
+  EXPECT_EQ(Traits(kFour, netns).at("port unicast_flood"), "0\n");
 }
 
 // Something keeps the old namespace, and so its link, alive.
