@@ -3,6 +3,7 @@
 #ifndef NETMESH_LINUX_NAMES_H_
 #define NETMESH_LINUX_NAMES_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ enum class LinkKind : char {
   kSandbox = 'v',
   kSpare = 's',  // of a sandbox to come
 };
+
+// How many spare sandboxes are kept: more than starts one after the other use
+// up, whatever runs beside them.
+inline constexpr size_t kSpareSandboxes = 8;
 
 // 15 characters at most (IFNAMSIZ): the instance (7 characters; a longer one
 // is shortened and hashed), the kind, and a hash of the id.

@@ -20,9 +20,6 @@
 namespace bulwark::netmesh {
 namespace {
 
-// More than starts one after the other use up, whatever runs beside them.
-constexpr size_t kSpareNamespaces = 8;
-
 absl::StatusOr<std::vector<std::string>> ListDirectory(
     const std::string& path) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
@@ -88,7 +85,7 @@ absl::Status LinuxNetwork::StartSpares() {
   }));
   ASSIGN_OR_RETURN(
       spares_, SpareNamespaces::Start(
-                   kSpareNamespaces,
+                   kSpareSandboxes,
                    SpareLinks{*std::move(outside),
                               LinkPrefix(config_.instance, LinkKind::kSpare)}));
   return absl::OkStatus();

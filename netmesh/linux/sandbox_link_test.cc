@@ -36,7 +36,6 @@ using ::testing::HasSubstr;
 using testing::Listener;
 
 constexpr char kInstance[] = "linktst";
-constexpr size_t kSpares = 8;  // that a network keeps
 constexpr absl::Duration kLong = absl::Seconds(20);
 const SandboxSpec kBoth = {
     "both", "red", "10.210.0.2", "fd00:1::2", {1879048192, 65536}};
@@ -104,7 +103,7 @@ class SandboxLinkTest : public ::testing::Test {
     std::set<int> found;
     Await([&] {
       found = Spares();
-      return found.size() == kSpares;
+      return found.size() == kSpareSandboxes;
     });
     return found;
   }

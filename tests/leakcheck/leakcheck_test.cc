@@ -14,10 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/rollback.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "netmesh/linux/names.h"
 #include "netmesh/linux/testing/namespaces.h"
 #include "os/netlink.h"
 #include "os/netns.h"
@@ -253,6 +255,32 @@ TEST_F(PlantedTest, WhenLinksAndRulesArePlanted_FindsThemInBothPlaces) {
   ASSERT_OK(remove());
   ASSERT_OK(worker->Run(netns.get(), remove));
   EXPECT_THAT(Kinds(), IsEmpty());
+}
+
+TEST_F(PlantedTest, WhenMoreLinksAreSpareThanAreKept_FindsTheRest) {
+  ASSERT_OK_AND_ASSIGN(auto worker, os::NetnsWorker::Start());
+  ASSERT_OK_AND_ASSIGN(UniqueFd netns, worker->Create());
+  const std::string pin = options_.runtime_dir + "/netns/dataplane";
+  ASSERT_OK(os::PinNetns(netns.get(), pin));
+  undo_.Add([pin] { os::UnpinNetns(pin).IgnoreError(); });
+  ASSERT_OK_AND_ASSIGN(before_, Scan(options_));
+  const std::string prefix =
+      netmesh::LinkPrefix(options_.instance, netmesh::LinkKind::kSpare);
+  size_t planted = 0;
+  const auto plant = [&](size_t count) {
+    return worker->Run(netns.get(), [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(os::Netlink netlink, os::Netlink::Open());
+      for (; count > 0; --count) {
+        RETURN_IF_ERROR(netlink.AddBridge(
+            {.name = absl::StrCat(prefix, planted++), .mac = {2}}));
+      }
+      return absl::OkStatus();
+    });
+  };
+  ASSERT_OK(plant(netmesh::kSpareSandboxes));
+  EXPECT_THAT(Kinds(), IsEmpty());
+  ASSERT_OK(plant(2));
+  EXPECT_THAT(Kinds(), ElementsAre("link", "link"));
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ using netmesh::LinkKind;
 using nlohmann::json;
 
 bool IsOurs(const os::Link& link, absl::string_view instance) {
-  for (LinkKind kind : {LinkKind::kBridge, LinkKind::kSandbox}) {
+  for (LinkKind kind :
+       {LinkKind::kBridge, LinkKind::kSandbox, LinkKind::kSpare}) {
     if (absl::StartsWith(link.name, netmesh::LinkPrefix(instance, kind))) {
       return true;
     }
@@ -34,8 +35,16 @@ absl::Status ScanLinks(const Options& options, const std::string& place,
                        bool all, std::vector<Item>* items) {
   ASSIGN_OR_RETURN(os::Netlink netlink, os::Netlink::Open());
   ASSIGN_OR_RETURN(std::vector<os::Link> links, netlink.ListLinks());
+  const std::string spare =
+      netmesh::LinkPrefix(options.instance, LinkKind::kSpare);
+  size_t spares = 0;
   for (const os::Link& link : links) {
     if (link.name == "lo" || (!all && !IsOurs(link, options.instance))) {
+      continue;
+    }
+    // A daemon keeps some, as soon as it has started one sandbox; no more.
+    if (absl::StartsWith(link.name, spare) &&
+        ++spares <= netmesh::kSpareSandboxes) {
       continue;
     }
     items->push_back({"link", absl::StrCat(place, " ", link.name),
