@@ -8,8 +8,10 @@
 
 namespace bulwark::testing {
 
-// Starts at 2030-01-01 00:00 UTC with Steady() 1000 s. Thread-safe.
-class FakeClock final : public Clock {
+// Starts at 2030-01-01 00:00 UTC with Steady() 1000 s. Thread-safe. A test that
+// wants to know of waits, or to have them end otherwise, overrides
+// AwaitUntil().
+class FakeClock : public Clock {
  public:
   absl::Time Now() override;
   absl::Duration Steady() override;

@@ -21,11 +21,8 @@ using ::testing::IsEmpty;
 constexpr absl::Duration kGather = absl::Milliseconds(20);
 
 // Tells until when the publisher sleeps: nobody else waits by this clock.
-class WatchedClock final : public Clock {
+class WatchedClock final : public testing::FakeClock {
  public:
-  absl::Time Now() override { return fake_.Now(); }
-  absl::Duration Steady() override { return fake_.Steady(); }
-  void Sleep(absl::Duration d) override { fake_.Advance(d); }
   bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
                   absl::Duration deadline) override
       ABSL_SHARED_LOCKS_REQUIRED(mu) {
@@ -34,7 +31,7 @@ class WatchedClock final : public Clock {
       ++waits_;
       deadline_ = deadline;
     }
-    return fake_.AwaitUntil(mu, condition, deadline);
+    return FakeClock::AwaitUntil(mu, condition, deadline);
   }
   absl::Duration deadline() const {
     absl::MutexLock lock(&mu_);
@@ -46,7 +43,6 @@ class WatchedClock final : public Clock {
   }
 
  private:
-  testing::FakeClock fake_;
   mutable absl::Mutex mu_;
   int waits_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Duration deadline_ ABSL_GUARDED_BY(mu_);

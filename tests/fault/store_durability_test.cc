@@ -28,22 +28,16 @@ namespace {
 
 // Fake time that passes as soon as somebody waits for it and has not got what
 // it waits for within a millisecond: no wait with a deadline lasts.
-class PassingClock final : public Clock {
+class PassingClock final : public testing::FakeClock {
  public:
-  absl::Time Now() override { return fake_.Now(); }
-  absl::Duration Steady() override { return fake_.Steady(); }
-  void Sleep(absl::Duration d) override { fake_.Advance(d); }
   bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
                   absl::Duration deadline) override
       ABSL_SHARED_LOCKS_REQUIRED(mu) {
     if (mu.AwaitWithTimeout(condition, absl::Milliseconds(1))) return true;
-    const absl::Duration left = deadline - fake_.Steady();
-    if (left > absl::ZeroDuration()) fake_.Advance(left);
+    const absl::Duration left = deadline - Steady();
+    if (left > absl::ZeroDuration()) Advance(left);
     return condition.Eval();
   }
-
- private:
-  testing::FakeClock fake_;
 };
 
 // One commit that some thread tried.

@@ -36,21 +36,17 @@ const Key kC{"service", "shop", "c"};
 
 // Fake time. Whoever waits by it looks again only when something has happened
 // to what he waits for, and not every moment, if it is lazy.
-class LazyClock final : public Clock {
+class LazyClock final : public testing::FakeClock {
  public:
-  absl::Time Now() override { return fake_.Now(); }
-  absl::Duration Steady() override { return fake_.Steady(); }
-  void Sleep(absl::Duration d) override { fake_.Advance(d); }
   bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
                   absl::Duration deadline) override
       ABSL_SHARED_LOCKS_REQUIRED(mu) {
     return lazy_ ? mu.AwaitWithTimeout(condition, absl::Seconds(10))
-                 : fake_.AwaitUntil(mu, condition, deadline);
+                 : FakeClock::AwaitUntil(mu, condition, deadline);
   }
   void SetLazy() { lazy_ = true; }
 
  private:
-  testing::FakeClock fake_;
   std::atomic<bool> lazy_{false};
 };
 

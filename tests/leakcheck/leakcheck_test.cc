@@ -87,6 +87,13 @@ class PlantedTest : public ::testing::Test {
     ASSERT_EQ(mkdir(options_.state_dir.c_str(), 0755), 0);
     ASSERT_OK_AND_ASSIGN(before_, Scan(options_));
   }
+  // Until the end; it is no news.
+  void PinDataplane(const UniqueFd& netns) {
+    const std::string pin = options_.runtime_dir + "/netns/dataplane";
+    ASSERT_OK(os::PinNetns(netns.get(), pin));
+    undo_.Add([pin] { os::UnpinNetns(pin).IgnoreError(); });
+    ASSERT_OK_AND_ASSIGN(before_, Scan(options_));
+  }
   // Kinds of what came since the start.
   std::vector<std::string> Kinds() {
     std::vector<std::string> kinds;
@@ -224,10 +231,7 @@ TEST_F(PlantedTest, WhenANamespaceIsPinned_FindsPinAndMount) {
 TEST_F(PlantedTest, WhenLinksAndRulesArePlanted_FindsThemInBothPlaces) {
   ASSERT_OK_AND_ASSIGN(auto worker, os::NetnsWorker::Start());
   ASSERT_OK_AND_ASSIGN(UniqueFd netns, worker->Create());
-  const std::string pin = options_.runtime_dir + "/netns/dataplane";
-  ASSERT_OK(os::PinNetns(netns.get(), pin));
-  undo_.Add([pin] { os::UnpinNetns(pin).IgnoreError(); });
-  ASSERT_OK_AND_ASSIGN(before_, Scan(options_));
+  ASSERT_NO_FATAL_FAILURE(PinDataplane(netns));
   auto plant = []() -> absl::Status {
     ASSIGN_OR_RETURN(os::Netlink netlink, os::Netlink::Open());
     RETURN_IF_ERROR(netlink.AddBridge({.name = "br7", .mac = {2}}));
@@ -260,10 +264,7 @@ TEST_F(PlantedTest, WhenLinksAndRulesArePlanted_FindsThemInBothPlaces) {
 TEST_F(PlantedTest, WhenMoreLinksAreSpareThanAreKept_FindsTheRest) {
   ASSERT_OK_AND_ASSIGN(auto worker, os::NetnsWorker::Start());
   ASSERT_OK_AND_ASSIGN(UniqueFd netns, worker->Create());
-  const std::string pin = options_.runtime_dir + "/netns/dataplane";
-  ASSERT_OK(os::PinNetns(netns.get(), pin));
-  undo_.Add([pin] { os::UnpinNetns(pin).IgnoreError(); });
-  ASSERT_OK_AND_ASSIGN(before_, Scan(options_));
+  ASSERT_NO_FATAL_FAILURE(PinDataplane(netns));
   const std::string prefix =
       netmesh::LinkPrefix(options_.instance, netmesh::LinkKind::kSpare);
   size_t planted = 0;
