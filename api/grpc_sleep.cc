@@ -12,7 +12,10 @@
 // threads that poll with the others, but sleep for 100 ms after each second in
 // which they were given nothing. In gRPC 1.51 the one that polls for all goes
 // to sleep without another in its place, and a call that comes then waits.
-extern "C" void gpr_sleep_until(gpr_timespec until) {
+//
+// A program that has libgpr in it (with --wrap=gpr_sleep_until) calls it by the
+// first name, one that shares libgpr by the second.
+extern "C" void __wrap_gpr_sleep_until(gpr_timespec until) {
   char name[16] = "";
   pthread_getname_np(pthread_self(), name, sizeof(name));
   if (absl::string_view(name) == "nexting_thread") return;
@@ -22,3 +25,6 @@ extern "C" void gpr_sleep_until(gpr_timespec until) {
          EINTR) {
   }
 }
+
+extern "C" void gpr_sleep_until(gpr_timespec until)
+    __attribute__((weak, alias("__wrap_gpr_sleep_until")));

@@ -2,7 +2,8 @@
 
 Each target carries the link flags that pkg-config reports (or that are written
 by hand where Debian ships no .pc file), in one link group, so that the same
-target serves dynamic binaries and fully static ones.
+target serves dynamic binaries and fully static ones. :archives are those that a
+binary can take from archives while the rest stays shared.
 """
 
 # Target name -> pkg-config modules.
@@ -63,6 +64,37 @@ _HEADER_ONLY = {
     "spdlog": ["SPDLOG_FMT_EXTERNAL", "FMT_HEADER_ONLY"],
 }
 
+# Linked from their archives into a binary that names @debian//:archives as an
+# additional linker input and ARCHIVES_LINKOPTS as its options; all others, and
+# above all those that take part in TLS, stay shared. Prefixes of library names.
+_ARCHIVED = [
+    "absl_",
+    "address_sorting",
+    "gpr",
+    "grpc",
+    "protobuf",
+    "re2",
+    "rocksdb",
+    "upb",
+    "yaml-cpp",
+]
+
+# A linker looks in one folder after the other, and takes what it finds first.
+ARCHIVES_LINKOPTS = ["-Lexternal/debian/archives"]
+
+def _link_archives(ctx):
+    result = ctx.execute(["pkg-config", "--variable=libdir", "protobuf"])
+    if result.return_code != 0:
+        fail("pkg-config cannot tell where libprotobuf lies; run tools/deps: %s" % result.stderr)
+    for file in ctx.path(result.stdout.strip()).readdir():
+        name = file.basename
+        if not name.startswith("lib") or not name.endswith(".a"):
+            continue
+        for prefix in _ARCHIVED:
+            if name[len("lib"):].startswith(prefix):
+                ctx.symlink(file, "archives/" + name)
+                break
+
 def _unique(flags):
     seen = {}
     for flag in flags:
@@ -70,7 +102,11 @@ def _unique(flags):
     return seen.keys()
 
 def _impl(ctx):
-    build = ['package(default_visibility = ["//visibility:public"])']
+    _link_archives(ctx)
+    build = [
+        'package(default_visibility = ["//visibility:public"])',
+        'filegroup(name = "archives", srcs = glob(["archives/*.a"]))',
+    ]
     for name, modules in _PKG_CONFIG.items():
         result = ctx.execute(["pkg-config", "--libs"] + modules)
         if result.return_code != 0:
