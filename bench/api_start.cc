@@ -1,13 +1,14 @@
 // Starts containers over the API of a running bulwarkd, and tells how long each
 // takes from the call of Apply.
 //
-//   api_start unix:PATH sequential COUNT NAME IMAGE
-//   api_start unix:PATH burst COUNT NAME IMAGE
+//   api_start unix:PATH sequential COUNT NAME IMAGE WORD...
+//   api_start unix:PATH burst COUNT NAME IMAGE WORD...
 //
-// sequential: COUNT services of one replica, one after the other. Prints for
-// each, in milliseconds, when Apply answered and when the watch told that its
-// program runs. burst: one service of COUNT replicas; prints the same for all
-// of them together. What it makes stays.
+// sequential: COUNT services of one replica, NAME-0 and so on, one after the
+// other. Prints for each the call of Apply (nanoseconds of the monotonic
+// clock), and, in milliseconds from it, when Apply answered and when the watch
+// told that its program runs. burst: one service of COUNT replicas; prints the
+// same for all of them together. WORDs are the command. What it makes stays.
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
@@ -16,6 +17,8 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -33,8 +36,11 @@ double Milliseconds(Steady::time_point from) {
 
 class Client {
  public:
-  explicit Client(const std::string& address)
-      : stub_(v1::Resources::NewStub(
+  Client(const std::string& address, std::string image,
+         std::vector<std::string> command)
+      : image_(std::move(image)),
+        command_(std::move(command)),
+        stub_(v1::Resources::NewStub(
             grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
     v1::WatchRequest request;
     request.set_kind("replica");
@@ -48,7 +54,7 @@ class Client {
     events_->Finish().ok();
   }
 
-  bool Start(const std::string& name, const std::string& image, int replicas) {
+  bool Start(const std::string& name, int replicas) {
     v1::ApplyRequest request;
     v1::Service& service = *request.add_objects()->mutable_service();
     service.mutable_metadata()->set_name(name);
@@ -59,10 +65,8 @@ class Client {
     spec.mutable_stop()->set_signal("SIGKILL");
     v1::Container& container = *spec.add_containers();
     container.set_name("main");
-    container.set_image(image);
-    for (const char* word : {"/bin/sleep", "100000"}) {
-      container.add_command(word);
-    }
+    container.set_image(image_);
+    for (const std::string& word : command_) container.add_command(word);
     const Steady::time_point begin = Steady::now();
     grpc::ClientContext context;
     v1::ApplyResponse response;
@@ -73,7 +77,10 @@ class Client {
     }
     const double applied = Milliseconds(begin);
     if (!AwaitRunning(name, replicas)) return false;
-    std::printf("%.3f %.3f\n", applied, Milliseconds(begin));
+    std::printf("%lld %.3f %.3f\n",
+                static_cast<long long>(
+                    std::chrono::nanoseconds(begin.time_since_epoch()).count()),
+                applied, Milliseconds(begin));
     return true;
   }
 
@@ -103,17 +110,18 @@ class Client {
     return true;
   }
 
+  const std::string image_;
+  const std::vector<std::string> command_;
   std::unique_ptr<v1::Resources::Stub> stub_;
   grpc::ClientContext watch_;
   std::unique_ptr<grpc::ClientReader<v1::WatchEvent>> events_;
 };
 
-int Run(const std::string& address, absl::string_view mode, int count,
-        const std::string& name, const std::string& image) {
-  Client client(address);
-  if (mode == "burst") return client.Start(name, image, count) ? 0 : 1;
+int Run(Client& client, absl::string_view mode, int count,
+        const std::string& name) {
+  if (mode == "burst") return client.Start(name, count) ? 0 : 1;
   for (int i = 0; i < count; ++i) {
-    if (!client.Start(absl::StrCat(name, "-", i), image, 1)) return 1;
+    if (!client.Start(absl::StrCat(name, "-", i), 1)) return 1;
   }
   return 0;
 }
@@ -122,12 +130,13 @@ int Run(const std::string& address, absl::string_view mode, int count,
 }  // namespace bulwark
 
 int main(int argc, char** argv) {
-  const absl::string_view mode = argc == 6 ? argv[2] : "";
+  const absl::string_view mode = argc > 6 ? argv[2] : "";
   if (mode != "burst" && mode != "sequential") {
     std::fprintf(stderr,
                  "usage: api_start unix:PATH sequential|burst COUNT NAME "
-                 "IMAGE\n");
+                 "IMAGE WORD...\n");
     return 64;
   }
-  return bulwark::Run(argv[1], mode, std::atoi(argv[3]), argv[4], argv[5]);
+  bulwark::Client client(argv[1], argv[5], {argv + 6, argv + argc});
+  return bulwark::Run(client, mode, std::atoi(argv[3]), argv[4]);
 }

@@ -4,6 +4,7 @@ import collections
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -81,6 +82,18 @@ def timed(call):
     begin = time.monotonic()
     call()
     return time.monotonic() - begin
+
+
+def stamp_of(log):
+    """What bench/stamp.c wrote, as soon as log() has it: nanoseconds."""
+    found = []
+
+    def written():
+        found[:] = re.findall(r"\b\d{22}\b", log())
+        return found
+
+    await_true(written)
+    return int(found[0])
 
 
 def pss_kb(pids):
@@ -191,16 +204,18 @@ class Workspace:
             self._children.remove(child)
 
     def context(self):
-        """A build context with a static busybox."""
+        """A build context with a static busybox and bench/stamp."""
         directory = self.join("context")
         if not os.path.isdir(directory):
             os.makedirs(directory)
             shutil.copy("/bin/busybox", directory)
+            shutil.copy(built("bench/stamp"), directory)
             with open(os.path.join(directory, "Dockerfile"), "w",
                       encoding="ascii") as f:
                 f.write("FROM scratch\nCOPY busybox /bin/busybox\n"
                         "COPY busybox /bin/sh\nCOPY busybox /bin/sleep\n"
-                        "COPY busybox /bin/true\nENV PATH=/bin\n")
+                        "COPY busybox /bin/true\nCOPY stamp /bin/stamp\n"
+                        "ENV PATH=/bin\n")
         return directory
 
 
@@ -239,12 +254,24 @@ class Bulwark:
     def apply(self, manifest):
         self.ctl(["apply", "-f", "-", "--wait"], input=manifest)
 
+    def _api_start(self, mode, count, name, command):
+        out = run([built("bench/api_start"), self._socket, mode, str(count),
+                   name, "bench:1"] + command)
+        return [line.split() for line in out.splitlines()]
+
     def api_start(self, mode, count, name):
         """Starts containers over the API (bench/api_start.cc). Milliseconds
         from each Apply to the news that what it declares runs."""
-        out = run([built("bench/api_start"), self._socket, mode, str(count),
-                   name, "bench:1"])
-        return [float(line.split()[1]) for line in out.splitlines()]
+        return [float(news) for _, _, news in self._api_start(
+            mode, count, name, ["/bin/sleep", "100000"])]
+
+    def api_exec(self, name):
+        """The same for one, in a pair: milliseconds from Apply to the execution
+        of the container's program (bench/stamp.c), and to the news."""
+        (begin, _, news), = self._api_start("sequential", 1, name,
+                                            ["/bin/stamp"])
+        stamp = stamp_of(lambda: self.ctl(["logs", name + "-0"]))
+        return (stamp - int(begin)) / 1e6, float(news)
 
     def items(self, kind):
         parsed = json.loads(self.ctl(["get", kind, "-o", "json"]))
