@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -76,12 +77,27 @@ class Network {
 
   // Where the namespace of the sandbox `id` is, or would be.
   virtual std::string SandboxPath(absl::string_view id) const = 0;
-  // NOT_FOUND without its network; ALREADY_EXISTS if another sandbox holds
-  // the address or one of the ids, or if this one exists with others.
-  virtual absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) = 0;
+  // Makes the namespace: it can be entered, and its users have their ids, but
+  // it may not be connected. NOT_FOUND without its network; ALREADY_EXISTS if
+  // another sandbox holds the address or one of the ids, or if this one exists
+  // with others.
+  virtual absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) = 0;
+  // Connects it, if it is not. NOT_FOUND if it was not prepared. On any other
+  // error one that never was connected is gone.
+  virtual absl::Status ConnectSandbox(absl::string_view id) = 0;
+  // Both.
+  absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) {
+    absl::StatusOr<Sandbox> sandbox = PrepareSandbox(spec);
+    if (!sandbox.ok()) return sandbox;
+    absl::Status connected = ConnectSandbox(spec.id);
+    if (!connected.ok()) return connected;
+    return sandbox;
+  }
   // OK if it does not exist.
   virtual absl::Status DeleteSandbox(absl::string_view id) = 0;
+  // Those that are prepared, too; so does the next.
   virtual std::vector<Sandbox> ListSandboxes() = 0;
+  virtual std::optional<Sandbox> FindSandbox(absl::string_view id) = 0;
   // What went through each sandbox's link, by id; one question to the kernel
   // for all.
   virtual absl::StatusOr<std::map<std::string, Traffic>> ReadTraffic() = 0;

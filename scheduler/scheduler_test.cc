@@ -109,6 +109,26 @@ TEST_F(SchedulerTest, WhileThePlanIsNotOnTheDisk_OnlyTheSandboxIsMade) {
   EXPECT_TRUE(AnyHas("web", "password", "hunter2"));
 }
 
+TEST_F(SchedulerTest, UntilItsNetworkIsConnected_AContainerDoesNotBegin) {
+  absl::Mutex mu;
+  int asked = 0;
+  bool ran_before = false;
+  network_.SetConnectHook([&](absl::string_view) -> absl::Status {
+    const bool ran = !engine_.List().empty();
+    absl::MutexLock lock(&mu);
+    ran_before |= ran;
+    if (++asked == 1) return absl::UnavailableError("no more links");
+    return absl::OkStatus();
+  });
+  Apply("web", 1);
+  ASSERT_TRUE(AwaitRunning("web", 1));
+  network_.SetConnectHook(nullptr);
+  absl::MutexLock lock(&mu);
+  EXPECT_EQ(asked, 2);
+  EXPECT_FALSE(ran_before);
+  EXPECT_THAT(network_.ListSandboxes(), SizeIs(1));
+}
+
 TEST_F(SchedulerTest, WhenAReplicaIsStopped_ThePlanIsNotSeenEarly) {
   ASSERT_OK(images_.Pull({.reference = "app:1"}, nullptr));
   absl::Mutex mu;

@@ -154,9 +154,9 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
     if (it != containers_.end()) return it->second.info;
     hook = start_hook_;
   }
-  for (const auto& await : {spec.await_network, spec.await_program}) {
-    if (!await) continue;
-    RETURN_IF_ERROR_CTX(await(), absl::StrCat("start container ", spec.id));
+  if (spec.await_program) {
+    RETURN_IF_ERROR_CTX(spec.await_program(),
+                        absl::StrCat("start container ", spec.id));
   }
   if (hook) {
     RETURN_IF_ERROR_CTX(hook(spec), absl::StrCat("start container ", spec.id));
@@ -169,7 +169,7 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
   container.streams = std::make_shared<FakeStreams>(
       spec.terminal, spec.terminal || spec.open_stdin, echo_);
   container.spec = spec;
-  container.spec.await_network = container.spec.await_program = nullptr;
+  container.spec.await_program = nullptr;
   container.info.id = spec.id;
   container.info.labels = spec.labels;
   container.info.log_path = HasLogFiles(spec.log) ? "/fake/" + spec.id : "";

@@ -88,14 +88,7 @@ INSTANTIATE_TEST_SUITE_P(Containers, GateTest,
 
 TEST_P(GateTest, WhileItAwaitsItsProgram_NothingIsSeenOfIt) {
   ContainerSpec spec = Telling();
-  bool network = false;
-  spec.await_network = [&] {
-    EXPECT_FALSE(Exists("data/ran"));
-    network = true;
-    return absl::OkStatus();
-  };
   spec.await_program = [&] {
-    EXPECT_TRUE(network);
     EXPECT_TRUE(Exists("state/containers/a"));
     EXPECT_EQ(Cgroups(), std::set<std::string>{"a"});
     ExpectNotBegun();
@@ -108,18 +101,13 @@ TEST_P(GateTest, WhileItAwaitsItsProgram_NothingIsSeenOfIt) {
   EXPECT_TRUE(Exists("data/ran"));
 }
 
-TEST_P(GateTest, WhenAnAwaitFails_NothingIsLeft) {
+TEST_P(GateTest, WhenTheAwaitFails_NothingIsLeft) {
   const testing::Resources before = testing::CountResources();
-  for (const bool network : {true, false}) {
-    ContainerSpec spec = Telling();
-    (network ? spec.await_network : spec.await_program) = [] {
-      return absl::UnavailableError("not today");
-    };
-    EXPECT_THAT(
-        world_.engine().Start(spec).status(),
-        StatusIs(absl::StatusCode::kUnavailable, HasSubstr("not today")));
-    ExpectNothingIsLeft();
-  }
+  ContainerSpec spec = Telling();
+  spec.await_program = [] { return absl::UnavailableError("not today"); };
+  EXPECT_THAT(world_.engine().Start(spec).status(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("not today")));
+  ExpectNothingIsLeft();
   const testing::Resources after = testing::CountResources();
   EXPECT_EQ(after.mounts, before.mounts);
   EXPECT_EQ(after.open_files, before.open_files);

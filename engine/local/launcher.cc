@@ -318,7 +318,6 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
   if (spec.profile != SecurityProfile::kPrivileged) {
     RETURN_IF_ERROR(filter_.Apply(found, cgroups_->Paths(spec.id).unified));
   }
-  if (spec.await_network) RETURN_IF_ERROR(spec.await_network());
   ASSIGN_OR_RETURN(Launched launched,
                    Order(spec, record, plan, std::move(shim)));
   rollback.Commit();

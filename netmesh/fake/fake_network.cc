@@ -24,6 +24,12 @@ void FakeNetwork::SetSandboxHook(
   sandbox_hook_ = std::move(hook);
 }
 
+void FakeNetwork::SetConnectHook(
+    std::function<absl::Status(absl::string_view)> hook) {
+  absl::MutexLock lock(&kernel_.mu);
+  connect_hook_ = std::move(hook);
+}
+
 absl::Status FakeNetwork::Begin() {
   if (!recovered_) {
     return absl::FailedPreconditionError(
@@ -36,6 +42,10 @@ absl::Status FakeNetwork::Begin() {
 
 absl::Status FakeNetwork::Recover() {
   absl::MutexLock lock(&kernel_.mu);
+  for (const std::string& id : kernel_.unconnected) {
+    kernel_.table.EraseSandbox(id);
+  }
+  kernel_.unconnected.clear();
   recovered_ = true;
   return absl::OkStatus();
 }
@@ -74,7 +84,7 @@ std::string FakeNetwork::SandboxPath(absl::string_view id) const {
   return absl::StrCat(kDirectory, id);
 }
 
-absl::StatusOr<Sandbox> FakeNetwork::EnsureSandbox(const SandboxSpec& spec) {
+absl::StatusOr<Sandbox> FakeNetwork::PrepareSandbox(const SandboxSpec& spec) {
   std::function<void(const SandboxSpec&)> hook;
   {
     absl::MutexLock lock(&kernel_.mu);
@@ -84,14 +94,39 @@ absl::StatusOr<Sandbox> FakeNetwork::EnsureSandbox(const SandboxSpec& spec) {
   absl::MutexLock lock(&kernel_.mu);
   RETURN_IF_ERROR(Begin());
   ASSIGN_OR_RETURN(SandboxPlan plan, kernel_.table.CheckSandbox(spec));
-  kernel_.table.Insert(std::move(plan));
+  if (kernel_.table.FindSandbox(spec.id) == nullptr) {
+    kernel_.table.Insert(std::move(plan));
+    kernel_.unconnected.insert(spec.id);
+  }
   return Sandbox{spec, SandboxPath(spec.id)};
+}
+
+absl::Status FakeNetwork::ConnectSandbox(absl::string_view id) {
+  std::function<absl::Status(absl::string_view)> hook;
+  {
+    absl::MutexLock lock(&kernel_.mu);
+    if (!recovered_) return Begin();
+    if (kernel_.table.FindSandbox(id) == nullptr) {
+      return absl::NotFoundError(
+          absl::StrCat("connect sandbox ", id, ": it does not exist"));
+    }
+    if (!kernel_.unconnected.contains(id)) return absl::OkStatus();
+    hook = connect_hook_;
+  }
+  const absl::Status told = hook ? hook(id) : absl::OkStatus();
+  absl::MutexLock lock(&kernel_.mu);
+  absl::Status status = Begin();
+  if (!told.ok()) status = told;
+  if (!status.ok()) kernel_.table.EraseSandbox(id);
+  kernel_.unconnected.erase(std::string(id));
+  return status;
 }
 
 absl::Status FakeNetwork::DeleteSandbox(absl::string_view id) {
   absl::MutexLock lock(&kernel_.mu);
   RETURN_IF_ERROR(Begin());
   kernel_.table.EraseSandbox(id);
+  kernel_.unconnected.erase(std::string(id));
   return absl::OkStatus();
 }
 
@@ -104,6 +139,13 @@ std::vector<Sandbox> FakeNetwork::ListSandboxes() {
   return result;
 }
 
+std::optional<Sandbox> FakeNetwork::FindSandbox(absl::string_view id) {
+  absl::MutexLock lock(&kernel_.mu);
+  const SandboxPlan* plan = kernel_.table.FindSandbox(id);
+  if (plan == nullptr) return std::nullopt;
+  return Sandbox{plan->spec, SandboxPath(id)};
+}
+
 void FakeNetwork::SetTraffic(const std::string& id, const Traffic& traffic) {
   absl::MutexLock lock(&kernel_.mu);
   traffic_[id] = traffic;
@@ -114,6 +156,7 @@ absl::StatusOr<std::map<std::string, Traffic>> FakeNetwork::ReadTraffic() {
   RETURN_IF_ERROR(Begin());
   std::map<std::string, Traffic> traffic;
   for (const SandboxPlan& plan : kernel_.table.sandboxes()) {
+    if (kernel_.unconnected.contains(plan.spec.id)) continue;
     const auto it = traffic_.find(plan.spec.id);
     traffic[plan.spec.id] = it == traffic_.end() ? Traffic() : it->second;
   }

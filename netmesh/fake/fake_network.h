@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +23,8 @@ namespace bulwark::netmesh {
 struct FakeKernel {
   absl::Mutex mu;
   NetworkTable table ABSL_GUARDED_BY(mu);
+  // Sandboxes that are prepared; they go with the daemon.
+  std::set<std::string, std::less<>> unconnected ABSL_GUARDED_BY(mu);
 };
 
 // The same rules as the real one, in memory. Paths of namespaces do not
@@ -34,8 +38,11 @@ class FakeNetwork final : public Network {
   // and change nothing.
   void FailNext(absl::Status status, int count = 1);
 
-  // Called before each EnsureSandbox(), without locks held; it may block.
+  // Called before each PrepareSandbox(), without locks held; it may block.
   void SetSandboxHook(std::function<void(const SandboxSpec& spec)> hook);
+  // Called before a sandbox is connected, without locks held; it may block. Its
+  // error is that of the connection.
+  void SetConnectHook(std::function<absl::Status(absl::string_view id)> hook);
 
   // What ReadTraffic() tells of a sandbox that exists; else nothing went
   // through.
@@ -47,9 +54,11 @@ class FakeNetwork final : public Network {
   absl::Status DeleteNetwork(absl::string_view id) override;
   std::vector<NetworkInfo> ListNetworks() override;
   std::string SandboxPath(absl::string_view id) const override;
-  absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
+  absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) override;
+  absl::Status ConnectSandbox(absl::string_view id) override;
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;
+  std::optional<Sandbox> FindSandbox(absl::string_view id) override;
   absl::StatusOr<std::map<std::string, Traffic>> ReadTraffic() override;
   absl::StatusOr<UniqueFd> OpenSocket(int domain, int type,
                                       int protocol) override;
@@ -61,6 +70,8 @@ class FakeNetwork final : public Network {
   std::unique_ptr<FakeKernel> owned_;
   FakeKernel& kernel_;
   std::function<void(const SandboxSpec&)> sandbox_hook_
+      ABSL_GUARDED_BY(kernel_.mu);
+  std::function<absl::Status(absl::string_view)> connect_hook_
       ABSL_GUARDED_BY(kernel_.mu);
   std::map<std::string, Traffic> traffic_ ABSL_GUARDED_BY(kernel_.mu);
   bool recovered_ ABSL_GUARDED_BY(kernel_.mu) = false;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,11 +54,13 @@ class LinuxNetwork final : public Network {
   std::vector<NetworkInfo> ListNetworks() override;
   // A sandbox whose namespace is gone is made again; one that lost its link
   // gets a new one.
-  absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) override;
+  absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) override;
+  absl::Status ConnectSandbox(absl::string_view id) override;
   std::string SandboxPath(absl::string_view id) const override;
   // Processes inside keep their namespace, cut off from the network.
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;
+  std::optional<Sandbox> FindSandbox(absl::string_view id) override;
   absl::StatusOr<std::map<std::string, Traffic>> ReadTraffic() override;
   absl::StatusOr<UniqueFd> OpenSocket(int domain, int type,
                                       int protocol) override;
@@ -86,14 +89,21 @@ class LinuxNetwork final : public Network {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status MakeBridge(const NetworkPlan& plan)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
-  // In the namespace that it has already, if any.
-  absl::Status MakeSandbox(const SandboxPlan& plan, const NetworkPlan& network,
-                           UniqueFd netns)
+
+  // sandboxes.cc
+  // A sandbox that is not connected.
+  struct Prepared {
+    SandboxSpec spec;
+    UniqueFd netns;
+    std::optional<os::Netlink> inside;
+    int port = 0;        // of the pair that there is; 0: none
+    bool is_new = true;  // it never was
+  };
+  absl::StatusOr<Prepared> MakeNamespace(const SandboxSpec& spec)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
-  // `port`: of the pair that there is; 0: none.
-  absl::Status ConnectSandbox(const SandboxPlan& plan,
-                              const NetworkPlan& network, int netns, int port,
-                              os::Netlink& inside)
+  absl::Status Connect(Prepared& sandbox) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status ConnectLinks(const SandboxPlan& plan, const NetworkPlan& network,
+                            Prepared& sandbox)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   // Gives the sandbox a pair of links, down, with our end in its bridge.
   absl::Status AddPair(const SandboxPlan& plan, int bridge, int netns)
@@ -112,6 +122,9 @@ class LinuxNetwork final : public Network {
   absl::Mutex op_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   std::unique_ptr<Dataplane> dataplane_ ABSL_GUARDED_BY(op_mu_);
   std::unique_ptr<SpareNamespaces> spares_ ABSL_GUARDED_BY(op_mu_);
+  // By id.
+  std::map<std::string, Prepared, std::less<>> prepared_
+      ABSL_GUARDED_BY(op_mu_);
   absl::Mutex mu_;
   NetworkTable table_ ABSL_GUARDED_BY(mu_);
 

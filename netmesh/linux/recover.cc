@@ -54,6 +54,7 @@ absl::Status LinuxNetwork::Recover() {
   {
     absl::MutexLock op(&op_mu_);
     dataplane_.reset();
+    prepared_.clear();
     {
       absl::MutexLock lock(&mu_);
       table_.Clear();
@@ -190,8 +191,14 @@ absl::Status LinuxNetwork::ApplyRules() {
   std::string text;
   {
     absl::MutexLock lock(&mu_);
-    text = DataplaneRules(dataplane_->rules(), table_.networks(),
-                          table_.sandboxes());
+    std::vector<SandboxPlan> sandboxes = table_.sandboxes();
+    // A new one gets its rules when it is connected.
+    std::erase_if(sandboxes, [this](const SandboxPlan& plan) {
+      op_mu_.AssertHeld();
+      const auto found = prepared_.find(plan.spec.id);
+      return found != prepared_.end() && found->second.is_new;
+    });
+    text = DataplaneRules(dataplane_->rules(), table_.networks(), sandboxes);
   }
   return Annotate(dataplane_->ReplaceRules(text), "write the network's rules");
 }

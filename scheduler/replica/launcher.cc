@@ -31,6 +31,7 @@ Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
     : store_(store),
       engine_(engine),
       images_(images),
+      network_(network),
       volumes_(volumes),
       inputs_(store, delivery, std::move(record_reads)),
       sandboxes_(engine, network, slots, ids),
@@ -41,18 +42,21 @@ Launcher::Launcher(store::MetadataStore& store, engine::Engine& engine,
 absl::StatusOr<engine::ContainerInfo> Launcher::Start(
     const v1::Replica& replica, const v1::Revision& revision,
     const v1::Container& container, const std::string& id) {
-  ASSIGN_OR_RETURN(const Place place, BeginPlace(replica, revision));
-  const auto await_network = [&] {
-    return AwaitPlace(replica.metadata().uid(), place);
-  };
-  const auto await_program = [&] {
+  ASSIGN_OR_RETURN(const Place place, PreparePlace(replica, revision));
+  // What the disk needs longer for.
+  const auto await_program = [&]() -> absl::Status {
+    const absl::Status connected =
+        network_.ConnectSandbox(place.sandbox.spec.id);
+    if (!connected.ok()) {
+      Forget(replica.metadata().uid());
+      return AsRetryable(connected);
+    }
     return store_.AwaitDurable(store::RevisionOf(replica.metadata()));
   };
   // So far all goes with the machine; what the engine has done before the
   // program begins counts as half made. Volumes stay, and secrets must not lie
   // about.
   if (!container.volumes().empty() || !InputsOf(container).empty()) {
-    RETURN_IF_ERROR(await_network());
     RETURN_IF_ERROR(await_program());
   }
   LaunchContext context;
@@ -60,7 +64,7 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
   context.netns_path = place.sandbox.netns_path;
   context.nameserver = place.gateway;
   context.dns_domain = dns_domain_;
-  context.ids = {place.sandbox.ids.first, place.sandbox.ids.size};
+  context.ids = {place.sandbox.spec.ids.first, place.sandbox.spec.ids.size};
   ASSIGN_OR_RETURN(context.mounts,
                    EnsureMounts(replica, container, store_, volumes_, entropy_,
                                 clock_.Now()));
@@ -71,15 +75,11 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
   for (engine::Mount& file : files) context.mounts.push_back(std::move(file));
   ASSIGN_OR_RETURN(engine::ContainerSpec spec,
                    BuildSpec(replica, container, image, context));
-  // A network that is not there yet is known at once; else the rest is done
-  // meanwhile.
-  if (place.sandbox.IsMade()) RETURN_IF_ERROR(await_network());
-  spec.await_network = await_network;
   spec.await_program = await_program;
   return engine_.Start(spec);
 }
 
-absl::StatusOr<Launcher::Place> Launcher::BeginPlace(
+absl::StatusOr<Launcher::Place> Launcher::PreparePlace(
     const v1::Replica& replica, const v1::Revision& revision) {
   const std::string& uid = replica.metadata().uid();
   {
@@ -101,19 +101,11 @@ absl::StatusOr<Launcher::Place> Launcher::BeginPlace(
   spec.network = object->network().metadata().uid();
   spec.address = replica.spec().address();
   spec.address6 = replica.spec().address6();
-  auto sandbox = sandboxes_.Begin(replica, std::move(spec));
+  auto sandbox = sandboxes_.Prepare(replica, std::move(spec));
   if (!sandbox.ok()) return AsRetryable(sandbox.status());
   const Place place{*std::move(sandbox), object->network().status().gateway()};
   absl::MutexLock lock(&mu_);
   return places_[uid] = place;
-}
-
-absl::Status Launcher::AwaitPlace(const std::string& replica_uid,
-                                  const Place& place) {
-  const absl::Status status = place.sandbox.made.get().status();
-  if (status.ok()) return status;
-  Forget(replica_uid);
-  return AsRetryable(status);
 }
 
 absl::StatusOr<engine::Image> Launcher::FindImage(

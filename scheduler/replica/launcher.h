@@ -60,21 +60,20 @@ class Launcher {
 
  private:
   struct Place {
-    ComingSandbox sandbox;
+    netmesh::Sandbox sandbox;
     std::string gateway;
   };
 
-  // Has the sandbox made, unless that was begun.
-  absl::StatusOr<Place> BeginPlace(const v1::Replica& replica,
-                                   const v1::Revision& revision);
-  // Until it is there.
-  absl::Status AwaitPlace(const std::string& replica_uid, const Place& place);
+  // With a sandbox that can be entered, made unless it was.
+  absl::StatusOr<Place> PreparePlace(const v1::Replica& replica,
+                                     const v1::Revision& revision);
   absl::StatusOr<engine::Image> FindImage(const v1::Revision& revision,
                                           const v1::Container& container);
 
   store::MetadataStore& store_;
   engine::Engine& engine_;
   engine::Images& images_;
+  netmesh::Network& network_;
   volumes::Volumes& volumes_;
   InputFiles inputs_;
   SandboxMaker sandboxes_;

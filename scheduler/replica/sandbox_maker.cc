@@ -1,10 +1,10 @@
 #include "scheduler/replica/sandbox_maker.h"
 
-#include <algorithm>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
-#include "base/thread_name.h"
 #include "scheduler/names.h"
 
 namespace bulwark::scheduler {
@@ -17,62 +17,34 @@ bool SameSandbox(const netmesh::SandboxSpec& a, const netmesh::SandboxSpec& b) {
 
 }  // namespace
 
-struct SandboxMaker::Task {
-  Task(SlotGuard& slots, const std::string& slot) : hold(slots, slot) {}
-
-  SlotGuard::Hold hold;
-  netmesh::SandboxSpec spec;
-  bool picked = false;
-  std::promise<absl::StatusOr<netmesh::Sandbox>> made;
-};
-
 SandboxMaker::SandboxMaker(engine::Engine& engine, netmesh::Network& network,
                            SlotGuard& slots, IdPool ids)
-    : engine_(engine),
-      network_(network),
-      slots_(slots),
-      ids_(ids),
-      thread_([this] { Work(); }) {}
+    : engine_(engine), network_(network), slots_(slots), ids_(ids) {}
 
-SandboxMaker::~SandboxMaker() {
-  {
-    absl::MutexLock lock(&mu_);
-    stop_ = true;
-  }
-  thread_.join();
-}
-
-absl::StatusOr<ComingSandbox> SandboxMaker::Begin(const v1::Replica& replica,
-                                                  netmesh::SandboxSpec spec) {
-  auto task = std::make_unique<Task>(slots_, spec.id);
+absl::StatusOr<netmesh::Sandbox> SandboxMaker::Prepare(
+    const v1::Replica& replica, netmesh::SandboxSpec spec) {
+  const SlotGuard::Hold hold(slots_, spec.id);
   ASSIGN_OR_RETURN(const bool kept, Keep(replica, spec));
-  if (!kept && ids_.enabled()) {
-    ASSIGN_OR_RETURN(spec.ids, Pick());
-    task->picked = true;
-  }
-  ComingSandbox coming = {network_.SandboxPath(spec.id), spec.ids,
-                          task->made.get_future().share()};
-  task->spec = std::move(spec);
+  if (kept || !ids_.enabled()) return network_.PrepareSandbox(spec);
   absl::MutexLock lock(&mu_);
-  tasks_.push_back(std::move(task));
-  return coming;
+  ASSIGN_OR_RETURN(spec.ids, Pick());
+  return network_.PrepareSandbox(spec);
 }
 
 absl::StatusOr<bool> SandboxMaker::Keep(const v1::Replica& replica,
                                         netmesh::SandboxSpec& spec) {
-  for (const netmesh::Sandbox& old : network_.ListSandboxes()) {
-    if (old.spec.id != spec.id) continue;
-    // It keeps its ids, which are the slot's. Those of another kind, of before
-    // a change of --id-base, it keeps for as long as somebody lives in it.
-    const bool fits = (old.spec.ids.size != 0) == ids_.enabled();
-    if (SameSandbox(old.spec, spec) && (fits || HasContainers(replica))) {
-      spec.ids = old.spec.ids;
-      return true;
-    }
-    // The slot moved to another network or address, or gets users of its own:
-    // its last replica has ended, so nothing lives in the old sandbox.
-    RETURN_IF_ERROR(network_.DeleteSandbox(spec.id));
+  const std::optional<netmesh::Sandbox> old = network_.FindSandbox(spec.id);
+  if (!old.has_value()) return false;
+  // It keeps its ids, which are the slot's. Those of another kind, of before a
+  // change of --id-base, it keeps for as long as somebody lives in it.
+  const bool fits = (old->spec.ids.size != 0) == ids_.enabled();
+  if (SameSandbox(old->spec, spec) && (fits || HasContainers(replica))) {
+    spec.ids = old->spec.ids;
+    return true;
   }
+  // The slot moved to another network or address, or gets users of its own: its
+  // last replica has ended, so nothing lives in the old sandbox.
+  RETURN_IF_ERROR(network_.DeleteSandbox(spec.id));
   return false;
 }
 
@@ -88,38 +60,11 @@ bool SandboxMaker::HasContainers(const v1::Replica& replica) {
 }
 
 absl::StatusOr<netmesh::IdRange> SandboxMaker::Pick() {
-  absl::MutexLock lock(&mu_);
-  // In this order: what is made in between is still among the picked.
-  std::vector<netmesh::IdRange> used = picked_;
+  std::vector<netmesh::IdRange> used;
   for (const netmesh::Sandbox& other : network_.ListSandboxes()) {
     used.push_back(other.spec.ids);
   }
-  ASSIGN_OR_RETURN(netmesh::IdRange ids, PickIds(ids_, used));
-  picked_.push_back(ids);
-  return ids;
-}
-
-void SandboxMaker::Work() {
-  NameThread("sandboxes");
-  auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return stop_ || !tasks_.empty();
-  };
-  while (true) {
-    std::unique_ptr<Task> task;
-    {
-      absl::MutexLock lock(&mu_);
-      mu_.Await(absl::Condition(&wanted));
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
-    }
-    auto made = network_.EnsureSandbox(task->spec);
-    if (task->picked) {
-      absl::MutexLock lock(&mu_);
-      picked_.erase(std::find(picked_.begin(), picked_.end(), task->spec.ids));
-    }
-    task->made.set_value(std::move(made));
-  }
+  return PickIds(ids_, used);
 }
 
 }  // namespace bulwark::scheduler

@@ -109,6 +109,54 @@ TEST_P(NetworkContract, WhenASandboxIsMade_IsFoundAgain) {
   EXPECT_THAT(Ids(network_->ListSandboxes()), ::testing::ElementsAre("one"));
 }
 
+TEST_P(NetworkContract, WhenASandboxIsPrepared_ItIsListedButNotConnected) {
+  ASSERT_OK(network_->EnsureNetwork(kRed));
+  EXPECT_FALSE(network_->FindSandbox("one").has_value());
+  ASSERT_OK_AND_ASSIGN(const Sandbox first, network_->PrepareSandbox(kOne));
+  EXPECT_EQ(first.netns_path, network_->SandboxPath("one"));
+  ASSERT_OK_AND_ASSIGN(const Sandbox second, network_->PrepareSandbox(kOne));
+  EXPECT_EQ(second.netns_path, first.netns_path);
+  EXPECT_THAT(Ids(network_->ListSandboxes()), ::testing::ElementsAre("one"));
+  ASSERT_TRUE(network_->FindSandbox("one").has_value());
+  EXPECT_EQ(network_->FindSandbox("one")->netns_path, first.netns_path);
+  // Nobody else gets what it has.
+  EXPECT_THAT(network_->PrepareSandbox({"two", "red", "10.210.0.2", ""}),
+              StatusIs(kAlreadyExists, HasSubstr("one")));
+  EXPECT_THAT(network_->DeleteNetwork("red"), StatusIs(kFailedPrecondition));
+  ASSERT_OK_AND_ASSIGN(auto traffic, network_->ReadTraffic());
+  EXPECT_THAT(traffic, IsEmpty());
+  EXPECT_OK(network_->ConnectSandbox("one"));
+  EXPECT_OK(network_->ConnectSandbox("one"));
+  ASSERT_OK_AND_ASSIGN(traffic, network_->ReadTraffic());
+  EXPECT_EQ(traffic.size(), 1u);
+}
+
+TEST_P(NetworkContract, WhenOneIsConnectedThatWasNotPrepared_IsNotFound) {
+  EXPECT_THAT(world_->Make()->ConnectSandbox("one"),
+              StatusIs(kFailedPrecondition));
+  EXPECT_THAT(network_->ConnectSandbox("one"),
+              StatusIs(kNotFound, HasSubstr("one")));
+  ASSERT_OK(network_->EnsureNetwork(kRed));
+  ASSERT_OK(network_->PrepareSandbox(kOne));
+  ASSERT_OK(network_->DeleteSandbox("one"));
+  EXPECT_THAT(network_->ConnectSandbox("one"), StatusIs(kNotFound));
+  EXPECT_FALSE(network_->FindSandbox("one").has_value());
+  EXPECT_OK(network_->EnsureSandbox(kOne));
+}
+
+TEST_P(NetworkContract, WhenTheDaemonDiesBeforeItIsConnected_ItIsGone) {
+  SandboxSpec one = kOne;
+  one.ids = {1879048192, 65536};
+  ASSERT_OK(network_->EnsureNetwork(kRed));
+  ASSERT_OK(network_->PrepareSandbox(one));
+  ASSERT_NO_FATAL_FAILURE(Restart());
+  EXPECT_THAT(network_->ListSandboxes(), IsEmpty());
+  EXPECT_THAT(network_->ConnectSandbox("one"), StatusIs(kNotFound));
+  // Nor does it hold anything.
+  EXPECT_OK(network_->EnsureSandbox(kOne));
+  EXPECT_THAT(Ids(network_->ListSandboxes()), ::testing::ElementsAre("one"));
+}
+
 TEST_P(NetworkContract, WhenASandboxIsMade_ItsTrafficIsCounted) {
   EXPECT_THAT(world_->Make()->ReadTraffic(), StatusIs(kFailedPrecondition));
   ASSERT_OK(network_->EnsureNetwork(kRed));
