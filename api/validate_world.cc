@@ -79,11 +79,8 @@ bool Names(const std::string& service, const v1::VolumeMount& mount,
 // The world by key, with the request's problems to report.
 class Checker {
  public:
-  Checker(const World& world, Report& report) : world_(world), report_(report) {
-    for (const Entry& entry : world.entries) {
-      by_key_[store::KeyOf(*entry.object)] = &entry;
-    }
-  }
+  Checker(const World& world, Report& report)
+      : world_(world), report_(report) {}
 
   void Run() {
     for (const Entry& entry : world_.entries) {
@@ -103,6 +100,17 @@ class Checker {
   }
 
  private:
+  // The world by key, made once somebody asks: for most requests nobody does.
+  const Entry* Find(const store::Key& key) {
+    if (by_key_.empty()) {
+      for (const Entry& entry : world_.entries) {
+        by_key_.emplace(store::KeyOf(*entry.object), &entry);
+      }
+    }
+    const auto found = by_key_.find(key);
+    return found == by_key_.end() ? nullptr : found->second;
+  }
+
   // Of two objects of the request, the later one is told.
   static bool Goes(const Entry& other, const Entry& entry) {
     return other.index < entry.index;
@@ -143,7 +151,7 @@ class Checker {
       report_.Refuse(place,
                      absl::StrCat("network ", key.name, " is being deleted"),
                      "wait until it is gone, or use another one");
-    } else if (key.name != "default" && by_key_.count(key) == 0) {
+    } else if (key.name != "default" && Find(key) == nullptr) {
       report_.Refuse(place,
                      absl::StrCat("there is no network ", key.name,
                                   " in project ", key.project),
@@ -185,10 +193,10 @@ class Checker {
     for (int i = 0; i < workload.depends_on->size(); ++i) {
       const v1::Dependency& dependency = (*workload.depends_on)[i];
       const store::Key key = KeyOf(project, dependency);
-      if (key.name.empty() || by_key_.count(key) > 0) continue;
+      if (key.name.empty() || Find(key) != nullptr) continue;
       const bool other =
-          by_key_.count(store::ObjectKey(key.kind == "job" ? "service" : "job",
-                                         project, key.name)) > 0;
+          Find(store::ObjectKey(key.kind == "job" ? "service" : "job", project,
+                                key.name)) != nullptr;
       report_.Refuse(absl::StrCat(workload.path, ".dependsOn[", i, "].service"),
                      absl::StrCat("there is no ", key.kind, " ",
                                   Quoted(key.name), " in project ", project),
@@ -226,8 +234,16 @@ class Checker {
     }
   }
 
-  // Each circle once, at the first of its objects that the request has.
+  // Each circle once, at the first of its objects that the request has: a new
+  // one has an edge from one of those.
   void CheckCycles() {
+    const bool has_edges = std::any_of(
+        world_.entries.begin(), world_.entries.end(), [](const Entry& entry) {
+          if (entry.index < 0) return false;
+          const std::optional<Workload> workload = WorkloadOf(*entry.object);
+          return workload.has_value() && !workload->depends_on->empty();
+        });
+    if (!has_edges) return;
     DependencyGraph graph;
     for (const Entry& entry : world_.entries) {
       const std::optional<Workload> workload = WorkloadOf(*entry.object);
@@ -258,8 +274,8 @@ class Checker {
       if (!key.ok()) continue;
       names.push_back(key->kind == "job" ? absl::StrCat("job ", key->name)
                                          : key->name);
-      const auto entry = by_key_.find(*key);
-      if (index < 0 && entry != by_key_.end()) index = entry->second->index;
+      const Entry* entry = Find(*key);
+      if (index < 0 && entry != nullptr) index = entry->index;
     }
     report_.SetObject(index);
     report_.Invalid(

@@ -177,6 +177,7 @@ class Writers {
         single_.emplace(store::KeyOf(*entry.object), &entry);
       }
     }
+    if (single_.empty()) return;
     for (const Entry& entry : world.entries) {
       if (!IsUser(*entry.object)) continue;
       for (const store::Key& key : SharedVolumes(*entry.object)) {
