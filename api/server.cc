@@ -36,6 +36,9 @@ constexpr size_t kMaxMemory = size_t{128} << 20;
 // A connection without calls goes; clients connect again by themselves.
 constexpr absl::Duration kIdle = absl::Minutes(10);
 constexpr absl::Duration kDestructorGrace = absl::Seconds(5);
+// Threads that stay when they have nothing to do: a call that finds one does not
+// wait until one is made.
+constexpr int kMostIdle = 6;
 
 // gRPC 1.51 has known ways to be kept busy by a hostile client; whoever may
 // open the socket is trusted with the host, so that these bounds are for
@@ -54,6 +57,7 @@ void SetBounds(grpc::ServerBuilder& builder, const ServerOptions& options) {
   grpc::ResourceQuota quota("api");
   quota.Resize(kMaxMemory).SetMaxThreads(options.max_threads);
   builder.SetResourceQuota(quota);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, kMostIdle);
 }
 
 // Keeps gRPC's threads until the process ends: when its last object goes, gRPC
