@@ -36,6 +36,10 @@ absl::StatusOr<v1::Object> ObjectOf(const store::Change& change) {
 // A registry changes without telling us: what it lacked is looked for again.
 constexpr absl::Duration kPullAgain = absl::Seconds(30);
 
+// Until a controller looks at news that nothing has to be done for at once:
+// while a replica starts, all that a processor does for others delays it.
+constexpr absl::Duration kUnhurried = absl::Milliseconds(20);
+
 // "KIND/PROJECT/NAME" of "PROJECT/NAME".
 std::string OwnerKey(absl::string_view kind, absl::string_view key) {
   return absl::StrCat(kind, "/", key);
@@ -280,13 +284,15 @@ std::vector<Runner::Stats> Scheduler::GetStats() const {
 void Scheduler::OnOwnerChange(const store::Change& change) {
   const std::string key = change.key.ToString();
   const bool job = change.key.kind == "job";
-  Wake(key);
+  // Before anything else is done with it: somebody waits.
+  if (change.created) Wake(key);
   absl::StatusOr<v1::Object> object = ObjectOf(change);
   if (job && object.ok() && object->job().metadata().has_owner()) {
     cron_runner_->Add(absl::StrCat(change.key.project, "/",
                                    object->job().metadata().owner().name()));
   }
   if (change.op == store::Change::Op::kDelete) {
+    Wake(key);
     reap_runner_->Add(key);
     if (!job) {
       autoscale_runner_->Add(QueueKey(change.key));
@@ -296,13 +302,19 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
     generations_.erase(key);
     return;
   }
-  if (!object.ok()) return TellUnreadable(change, object.status(), events_);
+  if (!object.ok()) {
+    Wake(key);
+    return TellUnreadable(change, object.status(), events_);
+  }
   const int64_t generation = store::MetadataOf(*object).generation();
   bool declared_anew;
   {
     absl::MutexLock lock(&mu_);
     declared_anew = std::exchange(generations_[key], generation) != generation;
   }
+  const bool news =
+      declared_anew || job || store::MetadataOf(*object).has_delete_time();
+  if (!change.created) Wake(key, news ? absl::ZeroDuration() : kUnhurried);
   if (WantsRefresh(*object)) {
     pull_runner_->queue().AddUnlessFailed(QueueKey(change.key));
   }
@@ -310,8 +322,14 @@ void Scheduler::OnOwnerChange(const store::Change& change) {
   // The controller of a service asks for its images, unless they are here. A
   // job's are looked for at once, as is right where it has none.
   if (!job) {
-    autoscale_runner_->Add(QueueKey(change.key));
-    image_update_runner_->Add(QueueKey(change.key));
+    // They have to forget one that does not ask for them any more.
+    const v1::ServiceSpec& spec = object->service().spec();
+    if (!change.created || spec.has_autoscale()) {
+      autoscale_runner_->Add(QueueKey(change.key));
+    }
+    if (!change.created || spec.has_image_update()) {
+      image_update_runner_->Add(QueueKey(change.key));
+    }
   } else if (!IsFinished(object->job()) && !object->job().spec().suspend()) {
     job_pull_runner_->Add(QueueKey(change.key));
   }
@@ -323,11 +341,12 @@ void Scheduler::OnCronJobChange(const store::Change& change) {
   cron_runner_->Add(QueueKey(change.key));
 }
 
-void Scheduler::Wake(const std::string& key) {
+void Scheduler::Wake(const std::string& key, absl::Duration delay) {
   absl::StatusOr<store::Key> parsed = store::Key::Parse(key);
   if (!parsed.ok()) return;
   (parsed->kind == "job" ? job_runner_ : service_runner_)
-      ->Add(QueueKey(*parsed));
+      ->queue()
+      .AddAfter(QueueKey(*parsed), delay);
 }
 
 void Scheduler::WakeOwner(const v1::Replica& replica) {
@@ -359,8 +378,11 @@ void Scheduler::OnReplicaChange(const store::Change& change) {
       replica_keys_[replica.metadata().uid()] = key;
     }
   }
-  if (change.op == store::Change::Op::kPut) replica_runner_->Add(key);
-  WakeOwner(replica);
+  const bool put = change.op == store::Change::Op::kPut;
+  if (put) replica_runner_->Add(key);
+  // Its owner's controller has just made it, and knows.
+  Wake(OwnerKeyOf(replica).ToString(),
+       put && change.created ? kUnhurried : absl::ZeroDuration());
 }
 
 void Scheduler::OnInputChange(const store::Change& change) {

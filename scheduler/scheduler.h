@@ -128,7 +128,8 @@ class Scheduler {
   void OnCronJobChange(const store::Change& change);
   void OnReplicaChange(const store::Change& change);
   // `key`: "KIND/PROJECT/NAME".
-  void Wake(const std::string& key);
+  void Wake(const std::string& key,
+            absl::Duration delay = absl::ZeroDuration());
   void WakeOwner(const v1::Replica& replica);
   void WakeDependents(const char* kind, const std::string& key);
   bool IsDown(const std::string& key);

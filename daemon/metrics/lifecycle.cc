@@ -14,6 +14,7 @@ using State = v1::ReplicaStatus;
 
 // Nothing happens in a store by time alone.
 constexpr absl::Duration kIdle = absl::Minutes(10);
+constexpr absl::Duration kGather = absl::Milliseconds(50);
 // Said from the start, so that the first failure is seen as a step.
 constexpr const char* kUsualReasons[] = {"Error", "OOMKilled", "LivenessFailed",
                                          "LaunchFailed"};
@@ -26,12 +27,14 @@ bool HasEnded(State::State state) {
 
 Lifecycle::Lifecycle(store::MetadataStore& store, Clock& clock)
     : store_(store),
-      follower_("metrics", store, clock, {},
-                [this](const std::vector<store::Change>* changes)
-                    -> absl::StatusOr<absl::Duration> {
-                  RETURN_IF_ERROR(Pass(changes));
-                  return kIdle;
-                }) {}
+      follower_(
+          "metrics", store, clock, {},
+          [this](const std::vector<store::Change>* changes)
+              -> absl::StatusOr<absl::Duration> {
+            RETURN_IF_ERROR(Pass(changes));
+            return kIdle;
+          },
+          kGather) {}
 
 absl::Status Lifecycle::SeeAll() {
   std::vector<v1::Object> objects;

@@ -79,13 +79,19 @@ std::optional<std::string> WorkQueue::Get() {
       CHECK(processing_.insert(key).second);
       return key;
     }
-    // Also wakes for a key that is due sooner than those known now.
-    auto news = [this, next] {
+    const bool timer = !has_timer_;
+    // Who has the timer also wakes for a key that is due sooner than those
+    // known now, and the others when nobody has it any more.
+    auto news = [this, next, timer] {
       mu_.AssertReaderHeld();
-      return shut_down_ || !ready_.empty() ||
-             (!delayed_.empty() && delayed_.begin()->first < next);
+      if (shut_down_ || !ready_.empty()) return true;
+      return timer ? !delayed_.empty() && delayed_.begin()->first < next
+                   : !has_timer_ && !delayed_.empty();
     };
-    clock_.AwaitUntil(mu_, absl::Condition(&news), next);
+    if (timer) has_timer_ = true;
+    clock_.AwaitUntil(mu_, absl::Condition(&news),
+                      timer ? next : absl::InfiniteDuration());
+    if (timer) has_timer_ = false;
   }
   return std::nullopt;
 }

@@ -81,6 +81,8 @@ class WorkQueue {
       ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, absl::Duration> due_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, int> failures_ ABSL_GUARDED_BY(mu_);
+  // One of those in Get() waits for what is due next, the others for keys.
+  bool has_timer_ ABSL_GUARDED_BY(mu_) = false;
   bool shut_down_ ABSL_GUARDED_BY(mu_) = false;
 };
 

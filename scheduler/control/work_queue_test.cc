@@ -90,6 +90,42 @@ TEST_F(WorkQueueTest, WhenBlocked_AnEarlierDelayWakesIt) {
   EXPECT_THAT(got, Optional(std::string("soon")));
 }
 
+// One worker waits for what is due; another has to when that one is busy.
+TEST_F(WorkQueueTest, WhenWhoeverKeepsTheTimeIsBusy_AnotherWorkerDoes) {
+  absl::Mutex mu;
+  int taken = 0;
+  bool go_on = false;
+  std::vector<std::thread> workers;
+  for (int w = 0; w < 3; ++w) {
+    workers.emplace_back([&] {
+      while (auto key = queue_.Get()) {
+        absl::MutexLock lock(&mu);
+        ++taken;
+        mu.Await(absl::Condition(&go_on));
+        queue_.Done(*key);
+      }
+    });
+  }
+  // Each with a worker for itself, none of whom comes back.
+  for (int i = 1; i <= 3; ++i) {
+    queue_.AddAfter(absl::StrCat(i), absl::Seconds(i));
+  }
+  for (int i = 1; i <= 3; ++i) {
+    clock_.Advance(absl::Seconds(1));
+    absl::MutexLock lock(&mu);
+    const auto there = [&] { return taken >= i; };
+    EXPECT_TRUE(
+        mu.AwaitWithTimeout(absl::Condition(&there), absl::Seconds(20)));
+    EXPECT_EQ(taken, i);
+  }
+  {
+    absl::MutexLock lock(&mu);
+    go_on = true;
+  }
+  queue_.ShutDown();
+  for (std::thread& t : workers) t.join();
+}
+
 TEST_F(WorkQueueTest, WhenFailingAgain_DelayDoublesUpToTheMaximum) {
   // Full jitter: each delay lies within (0, 50 ms doubled n times].
   absl::Duration cap = absl::Milliseconds(50);

@@ -1,11 +1,12 @@
 #include "scheduler/follow/follower.h"
 
+#include <iterator>
 #include <memory>
 #include <utility>
 
 #include "base/log.h"
-#include "base/thread_name.h"
 #include "base/status.h"
+#include "base/thread_name.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -15,12 +16,13 @@ constexpr absl::Duration kRetryDelay = absl::Milliseconds(200);
 }  // namespace
 
 Follower::Follower(std::string name, store::MetadataStore& store, Clock& clock,
-                   store::Filter filter, Pass pass)
+                   store::Filter filter, Pass pass, absl::Duration gather)
     : name_(std::move(name)),
       store_(store),
       clock_(clock),
       filter_(std::move(filter)),
-      pass_(std::move(pass)) {}
+      pass_(std::move(pass)),
+      gather_(gather) {}
 
 Follower::~Follower() { Stop(); }
 
@@ -77,8 +79,24 @@ absl::Status Follower::Follow() {
   ASSIGN_OR_RETURN(absl::Duration wait, pass_(nullptr));
   while (true) {
     ASSIGN_OR_RETURN(std::vector<store::Change> changes, watcher->Next(wait));
+    if (!changes.empty() && gather_ > absl::ZeroDuration()) {
+      RETURN_IF_ERROR(Gather(*watcher, changes));
+    }
     ASSIGN_OR_RETURN(wait, pass_(&changes));
   }
+}
+
+absl::Status Follower::Gather(store::Watcher& watcher,
+                              std::vector<store::Change>& changes) {
+  {
+    absl::MutexLock lock(&mu_);
+    clock_.AwaitUntil(mu_, absl::Condition(&stop_), clock_.Steady() + gather_);
+  }
+  ASSIGN_OR_RETURN(std::vector<store::Change> more,
+                   watcher.Next(absl::ZeroDuration()));
+  changes.insert(changes.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+  return absl::OkStatus();
 }
 
 }  // namespace bulwark::scheduler

@@ -29,9 +29,12 @@ class Follower {
   using Pass = std::function<absl::StatusOr<absl::Duration>(
       const std::vector<store::Change>* changes)>;
 
-  // `name` is for the log. The references must outlive this object.
+  // `name` is for the log. The references must outlive this object. `gather`:
+  // for so long changes may wait for others, to be looked at together. Who is
+  // in no hurry leaves the processors to those who are.
   Follower(std::string name, store::MetadataStore& store, Clock& clock,
-           store::Filter filter, Pass pass);
+           store::Filter filter, Pass pass,
+           absl::Duration gather = absl::ZeroDuration());
   ~Follower();
 
   void Start();
@@ -40,12 +43,16 @@ class Follower {
  private:
   void Loop();
   absl::Status Follow();
+  // What comes until `gather` is over, behind `changes`.
+  absl::Status Gather(store::Watcher& watcher,
+                      std::vector<store::Change>& changes);
 
   const std::string name_;
   store::MetadataStore& store_;
   Clock& clock_;
   const store::Filter filter_;
   const Pass pass_;
+  const absl::Duration gather_;
 
   absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;

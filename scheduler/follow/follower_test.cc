@@ -71,6 +71,50 @@ TEST(FollowerTest, WhenAPassFails_LooksAtEverythingAgain) {
   follower.Stop();
 }
 
+TEST(FollowerTest, WhenItGathers_LooksAtManyCommitsAtOnce) {
+  RealClock clock;
+  store::MemStore store(clock);
+  Passes passes;
+  std::atomic<int> calls{0};
+  Follower follower(
+      "test", store, clock, store::Filter{},
+      [&](const std::vector<store::Change>* changes) {
+        if (changes != nullptr) ++calls;
+        passes.Add(changes);
+        return absl::Minutes(1);
+      },
+      absl::Seconds(1));
+  follower.Start();
+  ASSERT_TRUE(passes.AwaitFull(1));
+  constexpr int kCommits = 20;
+  for (int i = 0; i < kCommits; ++i) {
+    ASSERT_OK(store.Commit(
+        store::Batch().Put(Key("a", "x" + std::to_string(i)), "1")));
+  }
+  EXPECT_TRUE(passes.AwaitSeen(kCommits));
+  EXPECT_LT(calls, kCommits / 2);
+  follower.Stop();
+}
+
+TEST(FollowerTest, WhenStoppedWhileItGathers_StopsAtOnce) {
+  RealClock clock;
+  store::MemStore store(clock);
+  Passes passes;
+  Follower follower(
+      "test", store, clock, store::Filter{},
+      [&](const std::vector<store::Change>* changes) {
+        passes.Add(changes);
+        return absl::Hours(1);
+      },
+      absl::Hours(1));
+  follower.Start();
+  ASSERT_TRUE(passes.AwaitFull(1));
+  ASSERT_OK(store.Commit(store::Batch().Put(Key("a", "x"), "1")));
+  const absl::Duration before = clock.Steady();
+  follower.Stop();
+  EXPECT_LT(clock.Steady() - before, absl::Seconds(5));
+}
+
 TEST(FollowerTest, WhenStoppedWhileWaiting_StopsAtOnce) {
   RealClock clock;
   store::MemStore store(clock);

@@ -17,6 +17,8 @@ namespace bulwark::scheduler {
 namespace {
 
 constexpr absl::Duration kResyncPeriod = absl::Seconds(30);
+// Who waits for a network looks for it less often.
+constexpr absl::Duration kGather = absl::Milliseconds(10);
 constexpr char kDefault[] = "default";
 
 std::string Project(const v1::Metadata& metadata) {
@@ -41,18 +43,20 @@ NetworkController::NetworkController(store::MetadataStore& store,
       clock_(clock),
       entropy_(entropy),
       options_(std::move(options)),
-      follower_("networks", store, clock, store::Filter{},
-                [this](const std::vector<store::Change>* changes)
-                    -> absl::StatusOr<absl::Duration> {
-                  if (changes == nullptr || changes->empty() ||
-                      std::any_of(changes->begin(), changes->end(),
-                                  [this](const store::Change& change) {
-                                    return Concerns(change);
-                                  })) {
-                    RETURN_IF_ERROR(ReconcileOnce());
-                  }
-                  return kResyncPeriod;
-                }) {}
+      follower_(
+          "networks", store, clock, store::Filter{},
+          [this](const std::vector<store::Change>* changes)
+              -> absl::StatusOr<absl::Duration> {
+            if (changes == nullptr || changes->empty() ||
+                std::any_of(changes->begin(), changes->end(),
+                            [this](const store::Change& change) {
+                              return Concerns(change);
+                            })) {
+              RETURN_IF_ERROR(ReconcileOnce());
+            }
+            return kResyncPeriod;
+          },
+          kGather) {}
 
 std::string NetworkController::NetmeshId(const v1::Network& network) {
   return network.metadata().uid();

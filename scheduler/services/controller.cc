@@ -30,6 +30,8 @@ constexpr int kMaxPasses = 10;
 // takes reading every replica of the project.
 constexpr absl::Duration kNetworkPoll = absl::Milliseconds(500);
 constexpr absl::Duration kFullNetworkPoll = absl::Seconds(5);
+// Until what was made is looked at again, unless it tells of itself before.
+constexpr absl::Duration kLookAgain = absl::Milliseconds(20);
 constexpr char kAddresses[] = "AddressesAssigned";
 
 bool Holds(const v1::Service& service, const char* type) {
@@ -75,7 +77,9 @@ struct ServiceController::Pass {
   store::Batch batch;
   bool durable = false;
   std::optional<AddressAssigner::Session> addresses;
-  std::vector<std::string> touched;  // replica keys
+  // Keys of replicas that were there before. What is new is seen in the store,
+  // before it is on the disk.
+  std::vector<std::string> touched;
   std::vector<PlannedEvent> events;
   absl::Time retry_at = absl::InfiniteFuture();
 
@@ -144,6 +148,12 @@ absl::StatusOr<bool> ServiceController::RunOnce(Pass& pass) {
   AddRevisions(pass);
   RETURN_IF_ERROR(Commit(pass));
   Announce(pass);
+  if (pass.durable && !pass.plan.create.empty()) {
+    // What comes next is for them to tell, and another plan at once would only
+    // delay them.
+    pass.retry_at = std::min(pass.retry_at, clock_.Now() + kLookAgain);
+    return false;
+  }
   return pass.durable;
 }
 
@@ -210,7 +220,6 @@ absl::Status ServiceController::AddReplicas(Pass& pass) {
     SetTime(r.mutable_status()->mutable_state_time(), pass.view.now);
     pass.batch.Put(store::KeyOf(object), store::Encode(object), 0);
     pass.durable = true;
-    pass.touched.push_back(QueueKey(metadata));
     pass.events.push_back(
         {"ReplicaCreated",
          absl::StrCat(metadata.name(), " is started: ", wanted.reason)});
