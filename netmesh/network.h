@@ -82,7 +82,7 @@ class Network {
   // another sandbox holds the address or one of the ids, or if this one exists
   // with others.
   virtual absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) = 0;
-  // Connects it, if it is not. NOT_FOUND if it was not prepared. On any other
+  // Connects it, if it is not. NOT_FOUND also if it was not prepared. After any
   // error one that never was connected is gone.
   virtual absl::Status ConnectSandbox(absl::string_view id) = 0;
   // Both.

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/testing/status_matchers.h"
@@ -127,6 +128,41 @@ TEST_F(SchedulerTest, UntilItsNetworkIsConnected_AContainerDoesNotBegin) {
   EXPECT_EQ(asked, 2);
   EXPECT_FALSE(ran_before);
   EXPECT_THAT(network_.ListSandboxes(), SizeIs(1));
+}
+
+// What sets the network's settings must find all of it; other starts go on.
+TEST_F(SchedulerTest, WhenAContainerHasSysctls_ItsNetworkIsConnectedFirst) {
+  network_.SetConnectHook([](absl::string_view) {
+    return absl::UnavailableError("no more links");
+  });
+  v1::Object object;
+  v1::Service& s = *object.mutable_service();
+  s.mutable_metadata()->set_name("web");
+  s.mutable_metadata()->set_project("default");
+  s.mutable_metadata()->set_uid("web1");
+  s.mutable_metadata()->set_generation(1);
+  s.mutable_spec()->set_replicas(1);
+  v1::Container& c = *s.mutable_spec()->add_containers();
+  c.set_name("web");
+  c.set_image("app:1");
+  v1::Sysctl& sysctl = *c.add_sysctls();
+  sysctl.set_name("net.ipv4.conf.eth0.rp_filter");
+  sysctl.set_value("0");
+  Put(object);
+  const auto told = [&](const std::string& service) {
+    const auto replicas = ListReplicas(store_, "default", service);
+    return replicas.ok() && !replicas->empty() &&
+           absl::StrContains((*replicas)[0].status().message(),
+                             "no more links");
+  };
+  ASSERT_TRUE(Await([&] { return told("web"); }));
+  EXPECT_EQ(engine_.tried_count(), 0);
+  Apply("other", 1);
+  EXPECT_TRUE(Await([&] { return told("other"); }));
+  EXPECT_GE(engine_.tried_count(), 1);
+  network_.SetConnectHook(nullptr);
+  EXPECT_TRUE(AwaitRunning("web", 1));
+  EXPECT_TRUE(AwaitRunning("other", 1));
 }
 
 TEST_F(SchedulerTest, WhenAReplicaIsStopped_ThePlanIsNotSeenEarly) {

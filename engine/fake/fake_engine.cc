@@ -126,6 +126,11 @@ std::vector<int> FakeEngine::SignalsOf(absl::string_view id) {
   return container.ok() ? (*container)->signals : std::vector<int>();
 }
 
+int FakeEngine::tried_count() {
+  absl::MutexLock lock(&mu_);
+  return tried_count_;
+}
+
 int FakeEngine::start_count() {
   absl::MutexLock lock(&mu_);
   return start_count_;
@@ -152,6 +157,7 @@ absl::StatusOr<ContainerInfo> FakeEngine::Start(const ContainerSpec& spec) {
     absl::MutexLock lock(&mu_);
     const auto it = containers_.find(spec.id);
     if (it != containers_.end()) return it->second.info;
+    ++tried_count_;
     hook = start_hook_;
   }
   if (spec.await_program) {

@@ -60,6 +60,8 @@ class FakeEngine final : public Engine, public ContainerAccess {
   std::shared_ptr<FakeStreams> StreamsOf(absl::string_view id);
   // Successful starts of new containers so far.
   int start_count();
+  // How often Start() was called for one that is not there.
+  int tried_count();
 
   absl::Status Recover(EventSink sink) override;
   absl::StatusOr<ContainerInfo> Start(const ContainerSpec& spec) override;
@@ -124,6 +126,7 @@ class FakeEngine final : public Engine, public ContainerAccess {
   bool echo_ ABSL_GUARDED_BY(mu_) = false;
   int next_pid_ ABSL_GUARDED_BY(mu_) = 1000;
   int start_count_ ABSL_GUARDED_BY(mu_) = 0;
+  int tried_count_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, Container> containers_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -117,6 +117,10 @@ absl::Status FakeNetwork::ConnectSandbox(absl::string_view id) {
   absl::MutexLock lock(&kernel_.mu);
   absl::Status status = Begin();
   if (!told.ok()) status = told;
+  if (!kernel_.unconnected.contains(id)) {
+    return absl::NotFoundError(
+        absl::StrCat("connect sandbox ", id, ": it was deleted"));
+  }
   if (!status.ok()) kernel_.table.EraseSandbox(id);
   kernel_.unconnected.erase(std::string(id));
   return status;

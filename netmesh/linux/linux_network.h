@@ -22,10 +22,10 @@
 
 namespace bulwark::netmesh {
 
-// The kernel holds all the state: each link's alias holds the spec of its
-// network or sandbox, and is set last, so that Recover() knows what is half
-// made. Only workers enter other namespaces: the data plane's, and that of the
-// namespaces made ahead.
+// The kernel holds all the state that outlives us: each link's alias holds the
+// spec of its network or sandbox, and is set last, so that Recover() knows what
+// is half made, and removes it. Only workers enter other namespaces: the data
+// plane's, and that of the namespaces made ahead.
 class LinuxNetwork final : public Network {
  public:
   explicit LinuxNetwork(LinuxNetworkConfig config);
@@ -81,8 +81,8 @@ class LinuxNetwork final : public Network {
   absl::Status RemoveStrayPins() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status ApplyRules() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
-  // Rules by element; all of them anew if that fails. What is added is not in
-  // the table yet, what is dropped not there any more.
+  // Rules by element; all of them anew if that fails. What is added does not
+  // count as having rules yet, what is dropped is not in the table any more.
   absl::Status AddRules(absl::FunctionRef<absl::Status()> add)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status DropRules(absl::FunctionRef<absl::Status()> drop)
@@ -96,15 +96,20 @@ class LinuxNetwork final : public Network {
     SandboxSpec spec;
     UniqueFd netns;
     std::optional<os::Netlink> inside;
-    int port = 0;        // of the pair that there is; 0: none
-    bool is_new = true;  // it never was
+    int port = 0;            // of the pair that there is; 0: none
+    bool is_new = true;      // it never was, and nobody can live in it
+    bool has_rules = false;  // the kernel has rules of it
   };
   absl::StatusOr<Prepared> MakeNamespace(const SandboxSpec& spec)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  bool HasLink(const SandboxSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status Connect(Prepared& sandbox) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
-  absl::Status ConnectLinks(const SandboxPlan& plan, const NetworkPlan& network,
-                            Prepared& sandbox)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  // Its end of the pair of links.
+  static absl::Status ConnectInside(const SandboxPlan& plan,
+                                    const NetworkPlan& network,
+                                    os::Netlink& inside);
+  // One that never was connected, and is not in prepared_ any more.
+  void Discard(const Prepared& sandbox) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   // Gives the sandbox a pair of links, down, with our end in its bridge.
   absl::Status AddPair(const SandboxPlan& plan, int bridge, int netns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);

@@ -196,7 +196,7 @@ absl::Status LinuxNetwork::ApplyRules() {
     std::erase_if(sandboxes, [this](const SandboxPlan& plan) {
       op_mu_.AssertHeld();
       const auto found = prepared_.find(plan.spec.id);
-      return found != prepared_.end() && found->second.is_new;
+      return found != prepared_.end() && !found->second.has_rules;
     });
     text = DataplaneRules(dataplane_->rules(), table_.networks(), sandboxes);
   }
@@ -270,6 +270,7 @@ absl::Status LinuxNetwork::Teardown() {
   if (dataplane_ == nullptr) {
     ASSIGN_OR_RETURN(dataplane_, Dataplane::Open(config_));
   }
+  prepared_.clear();
   {
     absl::MutexLock lock(&mu_);
     table_.Clear();

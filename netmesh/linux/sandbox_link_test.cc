@@ -1,4 +1,4 @@
-// Sandboxes whose links were made ahead.
+// Sandboxes whose links were made ahead, and those that are not connected yet.
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
@@ -27,6 +27,7 @@
 #include "netmesh/linux/testing/sockets.h"
 #include "os/files.h"
 #include "os/netns.h"
+#include "os/nft.h"
 
 namespace bulwark::netmesh {
 namespace {
@@ -34,6 +35,7 @@ namespace {
 using bulwark::testing::StatusIs;
 using ::testing::HasSubstr;
 using testing::Listener;
+using ::testing::Not;
 
 constexpr char kInstance[] = "linktst";
 constexpr absl::Duration kLong = absl::Seconds(20);
@@ -107,6 +109,33 @@ class SandboxLinkTest : public ::testing::Test {
     });
     return found;
   }
+  // A link with the name of that of `spec`, which belongs to another sandbox:
+  // as if both ids had one hash. Its index.
+  int MakeForeignLink(const SandboxSpec& spec) {
+    const std::string name = LinkName(kInstance, LinkKind::kSandbox, spec.id);
+    os::Netlink outside = NetlinkIn(plane_);
+    EXPECT_OK(outside.AddVeth(
+        {.name = name, .peer_name = "other", .peer_netns_fd = plane_.get()}));
+    const int index = PortOf(spec)->index;
+    EXPECT_OK(outside.ChangeLink(
+        index,
+        {.alias = FormatAlias(kInstance, kSandboxKind, {"third", "red"})}));
+    return index;
+  }
+  std::string Rules() {
+    std::string text;
+    EXPECT_OK(worker_->Run(plane_.get(), [&]() -> absl::Status {
+      ASSIGN_OR_RETURN(os::Nft nft, os::Nft::Open());
+      ASSIGN_OR_RETURN(text, nft.List("list ruleset", false));
+      return absl::OkStatus();
+    }));
+    return text;
+  }
+  bool HasGateway(const SandboxSpec& spec) {
+    const auto netns = os::OpenNetns(network_->SandboxPath(spec.id));
+    return netns.ok() && testing::Ping(*worker_, netns->get(), "10.210.0.1");
+  }
+
   // Deletes it, with its link.
   void Delete(const SandboxSpec& spec, UniqueFd netns) {
     ASSERT_OK(network_->DeleteSandbox(spec.id));
@@ -285,20 +314,113 @@ TEST_F(SandboxLinkTest, WhenItsOldLinkHasTheName_ASpareTakesItsPlace) {
 TEST_F(SandboxLinkTest, WhenAnotherSandboxsLinkHasTheName_ItStays) {
   Make(kFour);
   AwaitSpares();
-  // As if both ids had one hash.
-  const std::string name = LinkName(kInstance, LinkKind::kSandbox, kBoth.id);
-  os::Netlink outside = NetlinkIn(plane_);
-  ASSERT_OK(outside.AddVeth(
-      {.name = name, .peer_name = "other", .peer_netns_fd = plane_.get()}));
-  const int index = PortOf(kBoth)->index;
-  ASSERT_OK(outside.ChangeLink(
-      index,
-      {.alias = FormatAlias(kInstance, kSandboxKind, {"third", "red"})}));
+  const int index = MakeForeignLink(kBoth);
   EXPECT_THAT(network_->EnsureSandbox(kBoth),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("third")));
   EXPECT_EQ(PortOf(kBoth)->index, index);
-  ASSERT_OK(outside.DeleteLink(index));
+  ASSERT_OK(NetlinkIn(plane_).DeleteLink(index));
   EXPECT_OK(network_->EnsureSandbox(kBoth));
+}
+
+TEST_F(SandboxLinkTest, WhenRulesVanishBeforeItIsConnected_ItHasItsOwn) {
+  ASSERT_OK(network_->PrepareSandbox(kBoth));
+  EXPECT_THAT(Rules(), Not(HasSubstr(kBoth.address)));
+  ASSERT_OK(worker_->Run(plane_.get(), []() -> absl::Status {
+    ASSIGN_OR_RETURN(os::Nft nft, os::Nft::Open());
+    return nft.Run("flush ruleset");
+  }));
+  ASSERT_OK(network_->Repair());
+  EXPECT_THAT(Rules(), Not(HasSubstr(kBoth.address)));
+  ASSERT_OK(network_->ConnectSandbox("both"));
+  EXPECT_THAT(Rules(), HasSubstr(kBoth.address));
+  EXPECT_TRUE(HasGateway(kBoth));
+}
+
+TEST_F(SandboxLinkTest, WhenANewOneCannotBeConnected_NothingOfItIsLeft) {
+  for (const bool spare : {false, true}) {
+    if (spare) AwaitSpares();
+    ASSERT_OK_AND_ASSIGN(const Sandbox made, network_->PrepareSandbox(kBoth));
+    const int index = MakeForeignLink(kBoth);
+    EXPECT_THAT(network_->ConnectSandbox("both"),
+                StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("third")));
+    EXPECT_FALSE(network_->FindSandbox("both").has_value());
+    EXPECT_FALSE(std::filesystem::exists(made.netns_path));
+    EXPECT_THAT(Rules(), Not(HasSubstr(kBoth.address)));
+    EXPECT_THAT(network_->ConnectSandbox("both"),
+                StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_EQ(PortOf(kBoth)->index, index);
+    ASSERT_OK(NetlinkIn(plane_).DeleteLink(index));
+  }
+  EXPECT_OK(network_->EnsureSandbox(kBoth));
+  EXPECT_TRUE(HasGateway(kBoth));
+}
+
+TEST_F(SandboxLinkTest, WhenAPreparedOneIsDeleted_ItsSpareLinkGoesWithIt) {
+  Make(kFour);
+  const std::set<int> before = AwaitSpares();
+  ASSERT_OK(network_->PrepareSandbox(kBoth));
+  ASSERT_OK(network_->DeleteSandbox("both"));
+  Await([&] {
+    const std::set<int> now = Spares();
+    return now.size() == kSpareSandboxes && now != before;
+  });
+}
+
+TEST_F(SandboxLinkTest, WhenThePinOfAPreparedOneIsGone_ItIsMadeAnew) {
+  ASSERT_OK_AND_ASSIGN(const Sandbox made, network_->PrepareSandbox(kBoth));
+  ASSERT_OK(os::UnpinNetns(made.netns_path));
+  ASSERT_OK(network_->PrepareSandbox(kBoth));
+  EXPECT_OK(os::OpenNetns(made.netns_path));
+  ASSERT_OK(network_->ConnectSandbox("both"));
+  EXPECT_TRUE(HasGateway(kBoth));
+}
+
+TEST_F(SandboxLinkTest, WhenOneThatLostItsLinkIsDeleted_ItsRulesGo) {
+  Make(kBoth);
+  ASSERT_THAT(Rules(), HasSubstr(kBoth.address));
+  ASSERT_OK(NetlinkIn(plane_).DeleteLink(PortOf(kBoth)->index));
+  ASSERT_OK(network_->PrepareSandbox(kBoth));
+  EXPECT_THAT(Rules(), HasSubstr(kBoth.address));
+  ASSERT_OK(network_->DeleteSandbox("both"));
+  EXPECT_THAT(Rules(), Not(HasSubstr(kBoth.address)));
+}
+
+// Somebody lives in it.
+TEST_F(SandboxLinkTest, WhenALostLinkCannotBeMade_ItIsTriedAgain) {
+  const UniqueFd netns = Make(kBoth);
+  ASSERT_OK(NetlinkIn(plane_).DeleteLink(PortOf(kBoth)->index));
+  const int index = MakeForeignLink(kBoth);
+  ASSERT_OK(network_->PrepareSandbox(kBoth));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(network_->ConnectSandbox("both"),
+                StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("third")));
+  }
+  EXPECT_TRUE(network_->FindSandbox("both").has_value());
+  ASSERT_OK(NetlinkIn(plane_).DeleteLink(index));
+  EXPECT_OK(network_->ConnectSandbox("both"));
+  EXPECT_TRUE(testing::Ping(*worker_, netns.get(), "10.210.0.1"));
+}
+
+TEST_F(SandboxLinkTest, WhenItHasNoIds_WhatIsSetBeforeTheConnectionStays) {
+  const SandboxSpec spec = {"none", "red", "10.210.0.9", "", {}};
+  ASSERT_OK_AND_ASSIGN(const Sandbox made, network_->PrepareSandbox(spec));
+  ASSERT_OK_AND_ASSIGN(const UniqueFd netns, os::OpenNetns(made.netns_path));
+  constexpr char kPath[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+  const auto read = [&] {
+    std::string value;
+    EXPECT_OK(worker_->Run(netns.get(), [&] {
+      value = Read(kPath);
+      return absl::OkStatus();
+    }));
+    return value;
+  };
+  EXPECT_EQ(read(), "0\n");
+  ASSERT_OK(worker_->Run(netns.get(), [&] {
+    std::ofstream(kPath) << "80";
+    return absl::OkStatus();
+  }));
+  ASSERT_OK(network_->ConnectSandbox("none"));
+  EXPECT_EQ(read(), "80\n");
 }
 
 }  // namespace

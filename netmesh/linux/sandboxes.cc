@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/rollback.h"
 #include "base/status.h"
 #include "netmesh/linux/linux_network.h"
@@ -22,6 +23,15 @@ std::vector<std::string> AliasFields(const SandboxSpec& spec) {
 
 }  // namespace
 
+bool LinuxNetwork::HasLink(const SandboxSpec& spec) {
+  const absl::StatusOr<os::Link> link = dataplane_->netlink().GetLink(
+      LinkName(config_.instance, LinkKind::kSandbox, spec.id));
+  if (!link.ok()) return false;
+  // Without its alias it is half made.
+  const auto fields = ParseAlias(link->alias, config_.instance, kSandboxKind);
+  return fields && (*fields)[0] == spec.id;
+}
+
 absl::StatusOr<Sandbox> LinuxNetwork::PrepareSandbox(const SandboxSpec& spec) {
   absl::MutexLock op(&op_mu_);
   RETURN_IF_ERROR(Ready().status());
@@ -33,24 +43,27 @@ absl::StatusOr<Sandbox> LinuxNetwork::PrepareSandbox(const SandboxSpec& spec) {
     exists = table_.FindSandbox(spec.id) != nullptr;
   }
   const Sandbox sandbox{spec, SandboxPath(spec.id)};
-  if (prepared_.contains(spec.id)) return sandbox;
+  UniqueFd pinned;
   if (exists) {
-    absl::StatusOr<UniqueFd> pinned = os::OpenNetns(sandbox.netns_path);
-    if (pinned.ok()) {
-      if (dataplane_->netlink()
-              .GetLink(LinkName(config_.instance, LinkKind::kSandbox, spec.id))
-              .ok()) {
-        return sandbox;
-      }
-      // Somebody lives in it, perhaps.
-      Prepared& old = prepared_[spec.id];
-      old.spec = spec;
-      old.netns = *std::move(pinned);
-      old.is_new = false;
-      return sandbox;
-    }
+    absl::StatusOr<UniqueFd> opened = os::OpenNetns(sandbox.netns_path);
+    if (opened.ok()) pinned = *std::move(opened);
+  }
+  const auto prepared = prepared_.find(spec.id);
+  bool has_rules = exists;
+  if (prepared != prepared_.end()) {
+    if (pinned.ok()) return sandbox;
+    has_rules = prepared->second.has_rules;
+  } else if (pinned.ok()) {
+    if (HasLink(spec)) return sandbox;
+    Prepared& old = prepared_[spec.id];
+    old.spec = spec;
+    old.netns = std::move(pinned);
+    old.is_new = false;
+    old.has_rules = true;
+    return sandbox;
   }
   ASSIGN_OR_RETURN(Prepared made, MakeNamespace(spec));
+  made.has_rules = has_rules;
   prepared_[spec.id] = std::move(made);
   absl::MutexLock lock(&mu_);
   table_.Insert(std::move(plan));
@@ -67,6 +80,8 @@ absl::StatusOr<LinuxNetwork::Prepared> LinuxNetwork::MakeNamespace(
     RETURN_IF_ERROR(os::UnpinNetns(pin));
     if (spec.ids.size == 0) {
       ASSIGN_OR_RETURN(made.netns, dataplane_->worker().Create());
+      ASSIGN_OR_RETURN(made.inside, PrepareNamespace(dataplane_->worker(),
+                                                     made.netns.get()));
     } else {
       ASSIGN_OR_RETURN(SandboxNamespace taken,
                        spares_->Take(spec.ids, dataplane_->mtu()));
@@ -91,13 +106,30 @@ absl::Status LinuxNetwork::ConnectSandbox(absl::string_view id) {
         absl::StrCat("connect sandbox ", id, ": it does not exist"));
   }
   const absl::Status status = Connect(found->second);
-  if (!status.ok() && found->second.is_new) {
-    os::UnpinNetns(SandboxPath(id)).IgnoreError();
+  // One that somebody may live in stays, to be connected by the next call.
+  if (status.ok() || found->second.is_new) {
+    const Prepared tried = std::move(found->second);
+    prepared_.erase(found);
+    if (!status.ok()) Discard(tried);
+  }
+  return Annotate(status, absl::StrCat("make sandbox ", id));
+}
+
+void LinuxNetwork::Discard(const Prepared& sandbox) {
+  const std::string& id = sandbox.spec.id;
+  os::UnpinNetns(SandboxPath(id)).IgnoreError();
+  SandboxPlan plan;
+  {
     absl::MutexLock lock(&mu_);
+    plan = *table_.FindSandbox(id);
     table_.EraseSandbox(id);
   }
-  prepared_.erase(found);
-  return Annotate(status, absl::StrCat("make sandbox ", id));
+  if (!sandbox.has_rules) return;
+  const absl::Status dropped =
+      DropRules([&] { return dataplane_->DeleteSandboxRules(plan); });
+  if (dropped.ok()) return;
+  LOG_WARN("rules of a sandbox stay until all are written again",
+           {{"sandbox", id}, {"error", dropped}});
 }
 
 absl::Status LinuxNetwork::Connect(Prepared& sandbox) {
@@ -122,14 +154,21 @@ absl::Status LinuxNetwork::Connect(Prepared& sandbox) {
           absl::StrCat("ipv6/conf/", kSandboxLink, "/disable_ipv6"), "0", true);
     }));
   }
-  RETURN_IF_ERROR(ConnectLinks(plan, network, sandbox));
-  Rollback undo;
   os::Netlink& netlink = dataplane_->netlink();
-  const std::string name =
-      LinkName(config_.instance, LinkKind::kSandbox, plan.spec.id);
-  ASSIGN_OR_RETURN(os::Link port, netlink.GetLink(name));
+  ASSIGN_OR_RETURN(os::Link bridge,
+                   netlink.GetLink(LinkName(config_.instance, LinkKind::kBridge,
+                                            plan.spec.network)));
+  RETURN_IF_ERROR(sandbox.port == 0
+                      ? AddPair(plan, bridge.index, netns)
+                      : TakePair(plan, bridge.index, sandbox.port));
+  ASSIGN_OR_RETURN(os::Link port,
+                   netlink.GetLink(LinkName(config_.instance,
+                                            LinkKind::kSandbox, plan.spec.id)));
+  Rollback undo;
   undo.Add([&] { netlink.DeleteLink(port.index).IgnoreError(); });
+  RETURN_IF_ERROR(ConnectInside(plan, network, *sandbox.inside));
   RETURN_IF_ERROR(AddRules([&] { return dataplane_->AddSandboxRules(plan); }));
+  sandbox.has_rules = true;
   // The address may have been another sandbox's a moment ago.
   RETURN_IF_ERROR(netlink.ReplaceBridgeEntry(port.index, MacFor(plan.address)));
   RETURN_IF_ERROR(
@@ -179,16 +218,9 @@ absl::Status LinuxNetwork::TakePair(const SandboxPlan& plan, int bridge,
   return dataplane_->netlink().ChangeLink(port, change);
 }
 
-absl::Status LinuxNetwork::ConnectLinks(const SandboxPlan& plan,
-                                        const NetworkPlan& network,
-                                        Prepared& sandbox) {
-  ASSIGN_OR_RETURN(os::Link bridge, dataplane_->netlink().GetLink(LinkName(
-                                        config_.instance, LinkKind::kBridge,
-                                        plan.spec.network)));
-  RETURN_IF_ERROR(sandbox.port == 0
-                      ? AddPair(plan, bridge.index, sandbox.netns.get())
-                      : TakePair(plan, bridge.index, sandbox.port));
-  os::Netlink& inside = *sandbox.inside;
+absl::Status LinuxNetwork::ConnectInside(const SandboxPlan& plan,
+                                         const NetworkPlan& network,
+                                         os::Netlink& inside) {
   ASSIGN_OR_RETURN(os::Link eth, inside.GetLink(kSandboxLink));
   RETURN_IF_ERROR(
       inside.AddAddress(eth.index, plan.address, network.subnet.bits));
@@ -221,12 +253,15 @@ absl::Status LinuxNetwork::DeleteSandbox(absl::string_view id) {
   // faster than deleting it; without the rule it can say nothing any more.
   RETURN_IF_ERROR_CTX(os::UnpinNetns(SandboxPath(id)),
                       absl::StrCat("delete sandbox ", id));
-  const bool connected = prepared_.erase(plan.spec.id) == 0;
+  const auto prepared = prepared_.find(id);
+  const bool has_rules =
+      prepared == prepared_.end() || prepared->second.has_rules;
+  if (prepared != prepared_.end()) prepared_.erase(prepared);
   {
     absl::MutexLock lock(&mu_);
     table_.EraseSandbox(id);
   }
-  if (!connected) return absl::OkStatus();
+  if (!has_rules) return absl::OkStatus();
   return DropRules([&] { return dataplane_->DeleteSandboxRules(plan); });
 }
 

@@ -43,16 +43,20 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
     const v1::Replica& replica, const v1::Revision& revision,
     const v1::Container& container, const std::string& id) {
   ASSIGN_OR_RETURN(const Place place, PreparePlace(replica, revision));
-  // What the disk needs longer for.
-  const auto await_program = [&]() -> absl::Status {
+  const auto connect = [&]() -> absl::Status {
     const absl::Status connected =
         network_.ConnectSandbox(place.sandbox.spec.id);
-    if (!connected.ok()) {
-      Forget(replica.metadata().uid());
-      return AsRetryable(connected);
-    }
+    if (connected.ok()) return connected;
+    Forget(replica.metadata().uid());
+    return AsRetryable(connected);
+  };
+  // The disk takes longer.
+  const auto await_program = [&]() -> absl::Status {
+    RETURN_IF_ERROR(connect());
     return store_.AwaitDurable(store::RevisionOf(replica.metadata()));
   };
+  // Some are of the link, and none may be set anew by the connection.
+  if (!container.sysctls().empty()) RETURN_IF_ERROR(connect());
   // So far all goes with the machine; what the engine has done before the
   // program begins counts as half made. Volumes stay, and secrets must not lie
   // about.

@@ -25,6 +25,22 @@ class GivenTest : public Suite {
   }
 };
 
+// First, when no links are made ahead: they are set in the network as it is
+// when it is whole.
+TEST_F(GivenTest, SysctlsOfTheLink_AreSetAndStay) {
+  world().Apply(Manifest("links", kIdle,
+                         "sysctls: {net.ipv4.conf.eth0.arp_notify: 1, "
+                         "net.ipv6.conf.all.disable_ipv6: 1, "
+                         "net.ipv4.ip_unprivileged_port_start: 99}\n"));
+  ASSERT_TRUE(world().AwaitReady("links", 1));
+  EXPECT_EQ(Exec("links",
+                 "cd /proc/sys/net; cat ipv4/conf/eth0/arp_notify "
+                 "ipv6/conf/all/disable_ipv6 ipv6/conf/eth0/disable_ipv6 "
+                 "ipv4/ip_unprivileged_port_start"),
+            "1\n1\n1\n99\n");
+  Ctl({"delete", "service", "links"});
+}
+
 TEST_F(GivenTest, WhenAServiceUsesAllOfIt_EachIsThere) {
   world().Apply(Manifest("all", kIdle,
                          "devices: [{hostPath: /dev/full, path: /dev/mine, "
