@@ -37,7 +37,8 @@ absl::StatusOr<v1::Object> ObjectOf(const store::Change& change) {
 constexpr absl::Duration kPullAgain = absl::Seconds(30);
 
 // Until a controller looks at news that nothing has to be done for at once:
-// while a replica starts, all that a processor does for others delays it.
+// while a replica starts, all that a processor does for others delays it. News
+// of a key that failed just now come with its next try.
 constexpr absl::Duration kUnhurried = absl::Milliseconds(20);
 
 // "KIND/PROJECT/NAME" of "PROJECT/NAME".

@@ -19,10 +19,11 @@ namespace bulwark::scheduler {
 // For controllers that keep one outside thing in step with many objects (the
 // data plane, the networks), where a queue of keys would only be in the way.
 //
-// Calls `pass` with null at first, then with the changes of each commit that
-// matches, or with none when the time that the last pass asked for is over. A
-// failed pass, and a watch that fell behind, lead to a new call with null:
-// look at everything. Calls come from one thread. Start() and Stop() once each.
+// Calls `pass` with null at first, then with the changes of commits that
+// match, as they come, or with none when the time that the last pass asked for
+// is over. A failed pass, and a watch that fell behind, lead to a new call with
+// null: look at everything. Calls come from one thread. Start() and Stop() once
+// each.
 class Follower {
  public:
   // Returns the longest time until the next call.

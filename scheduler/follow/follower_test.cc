@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "store/mem/mem_store.h"
 
@@ -71,48 +72,85 @@ TEST(FollowerTest, WhenAPassFails_LooksAtEverythingAgain) {
   follower.Stop();
 }
 
-TEST(FollowerTest, WhenItGathers_LooksAtManyCommitsAtOnce) {
-  RealClock clock;
-  store::MemStore store(clock);
-  Passes passes;
-  std::atomic<int> calls{0};
-  Follower follower(
-      "test", store, clock, store::Filter{},
-      [&](const std::vector<store::Change>* changes) {
-        if (changes != nullptr) ++calls;
-        passes.Add(changes);
-        return absl::Minutes(1);
-      },
-      absl::Seconds(1));
-  follower.Start();
-  ASSERT_TRUE(passes.AwaitFull(1));
-  constexpr int kCommits = 20;
-  for (int i = 0; i < kCommits; ++i) {
-    ASSERT_OK(store.Commit(
-        store::Batch().Put(Key("a", "x" + std::to_string(i)), "1")));
+// Tells that somebody waits until a time that ends.
+class WatchedClock final : public testing::FakeClock {
+ public:
+  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
+                  absl::Duration deadline) override
+      ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    if (deadline == gather_until_) gathers_ = true;
+    return FakeClock::AwaitUntil(mu, condition, deadline);
   }
-  EXPECT_TRUE(passes.AwaitSeen(kCommits));
-  EXPECT_LT(calls, kCommits / 2);
-  follower.Stop();
+  // A wait until then is told.
+  void Watch(absl::Duration deadline) {
+    gathers_ = false;
+    gather_until_ = deadline;
+  }
+  bool AwaitGathering() const {
+    RealClock real;
+    const absl::Duration deadline = real.Steady() + absl::Seconds(10);
+    while (!gathers_ && real.Steady() < deadline) {
+      real.Sleep(absl::Milliseconds(1));
+    }
+    return gathers_;
+  }
+
+ private:
+  std::atomic<absl::Duration> gather_until_{absl::ZeroDuration()};
+  std::atomic<bool> gathers_{false};
+};
+
+class GatherTest : public ::testing::Test {
+ protected:
+  GatherTest() {
+    clock_.Watch(clock_.Steady() + kGather);
+    follower_.Start();
+    EXPECT_TRUE(passes_.AwaitFull(1));
+  }
+  void Commit(const char* name) {
+    EXPECT_OK(store_.Commit(store::Batch().Put(Key("a", name), "1")));
+  }
+
+  static constexpr absl::Duration kGather = absl::Seconds(1);
+  WatchedClock clock_;
+  store::MemStore store_{clock_};
+  Passes passes_;
+  std::atomic<int> calls_{0};
+  Follower follower_{"test",
+                     store_,
+                     clock_,
+                     store::Filter{},
+                     [this](const std::vector<store::Change>* changes) {
+                       if (changes != nullptr) ++calls_;
+                       passes_.Add(changes);
+                       return absl::Hours(1);
+                     },
+                     kGather};
+};
+
+TEST_F(GatherTest, WhenCommitsComeMeanwhile_TheyAreLookedAtTogether) {
+  Commit("x");
+  ASSERT_TRUE(clock_.AwaitGathering());
+  Commit("y");
+  Commit("z");
+  EXPECT_EQ(calls_, 0);
+  clock_.Advance(kGather);
+  EXPECT_TRUE(passes_.AwaitSeen(3));
+  EXPECT_EQ(calls_, 1);
+  // The next one begins anew.
+  clock_.Watch(clock_.Steady() + kGather);
+  Commit("w");
+  ASSERT_TRUE(clock_.AwaitGathering());
+  EXPECT_EQ(calls_, 1);
+  clock_.Advance(kGather);
+  EXPECT_TRUE(passes_.AwaitSeen(4));
 }
 
-TEST(FollowerTest, WhenStoppedWhileItGathers_StopsAtOnce) {
-  RealClock clock;
-  store::MemStore store(clock);
-  Passes passes;
-  Follower follower(
-      "test", store, clock, store::Filter{},
-      [&](const std::vector<store::Change>* changes) {
-        passes.Add(changes);
-        return absl::Hours(1);
-      },
-      absl::Hours(1));
-  follower.Start();
-  ASSERT_TRUE(passes.AwaitFull(1));
-  ASSERT_OK(store.Commit(store::Batch().Put(Key("a", "x"), "1")));
-  const absl::Duration before = clock.Steady();
-  follower.Stop();
-  EXPECT_LT(clock.Steady() - before, absl::Seconds(5));
+TEST_F(GatherTest, WhenStoppedMeanwhile_StopsAtOnce) {
+  Commit("x");
+  ASSERT_TRUE(clock_.AwaitGathering());
+  follower_.Stop();  // though the clock stands still
+  EXPECT_EQ(calls_, 0);
 }
 
 TEST(FollowerTest, WhenStoppedWhileWaiting_StopsAtOnce) {
