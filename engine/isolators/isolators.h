@@ -63,7 +63,7 @@ absl::Status ValidateProcess(const std::vector<std::string>& args,
 void AddRootfs(const LaunchInput& in, PlanBuilder& plan);
 void AddFilesystems(const LaunchInput& in, PlanBuilder& plan);
 void AddUserMounts(const LaunchInput& in, PlanBuilder& plan);
-void AddCgroups(const os::CgroupPaths& paths, PlanBuilder& plan);
+void AddCgroups(const os::CgroupPaths& paths, Stage stage, PlanBuilder& plan);
 void AddNamespaces(const LaunchInput& in, PlanBuilder& plan);
 // Gives the streams, which the host's root makes, to root of `ids`.
 void AddOwners(const IdRange& ids, bool terminal, PlanBuilder& plan);

@@ -304,7 +304,15 @@ TEST_F(IsolatorsTest, WhenTheProgramIsAwaited_TheGateIsTheLastToBeUndone) {
   EXPECT_EQ(Find(Compile(), StepKind::kGate), -1);
   spec_.await_program = [] { return absl::OkStatus(); };
   const CompiledPlan plan = Compile();
-  const int gate = Find(plan, StepKind::kGate);
+  // The first is the shim's, before it opens a group, and after all else.
+  const int groups = Find(plan, StepKind::kGate);
+  EXPECT_LT(plan.steps[groups].stage, Stage::kFirstInChild);
+  EXPECT_LT(groups, Find(plan, StepKind::kOpen, "/c/unified/i/web-1"));
+  EXPECT_GT(groups, Find(plan, StepKind::kNewFs));
+  int gate = -1;
+  for (size_t i = groups + 1; i < plan.steps.size(); ++i) {
+    if (plan.steps[i].kind == StepKind::kGate) gate = static_cast<int>(i);
+  }
   EXPECT_GT(gate, Find(plan, StepKind::kFindProgram));
   EXPECT_GT(gate, Find(plan, StepKind::kNoNewPrivs));
   EXPECT_GT(Find(plan, StepKind::kCloseFiles), gate);

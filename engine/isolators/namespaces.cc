@@ -9,14 +9,14 @@ namespace bulwark::engine {
 
 using child::StepKind;
 
-void AddCgroups(const os::CgroupPaths& paths, PlanBuilder& plan) {
+void AddCgroups(const os::CgroupPaths& paths, Stage stage, PlanBuilder& plan) {
   if (!paths.unified.empty()) {
     StepArgs unified;
     unified.slot = child::kSlotCgroup;
     unified.str = paths.unified;
     unified.flags = O_RDONLY | O_DIRECTORY;
-    plan.Add(Stage::kSources, StepKind::kOpen,
-             absl::StrCat("open ", paths.unified), unified);
+    plan.Add(stage, StepKind::kOpen, absl::StrCat("open ", paths.unified),
+             unified);
   }
   // The child cannot be cloned into a version 1 group: it joins by itself, and
   // as a task: a process of its own has no other, and for one that moves itself
@@ -27,8 +27,7 @@ void AddCgroups(const os::CgroupPaths& paths, PlanBuilder& plan) {
     procs.slot = plan.NewSlot();
     procs.str = directory + "/tasks";
     procs.flags = O_WRONLY;
-    plan.Add(Stage::kSources, StepKind::kOpen, absl::StrCat("open ", procs.str),
-             procs);
+    plan.Add(stage, StepKind::kOpen, absl::StrCat("open ", procs.str), procs);
     StepArgs join;
     join.slot = procs.slot;
     plan.Add(Stage::kJoinCgroups, StepKind::kJoinCgroup,

@@ -178,7 +178,7 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   AddLog(in, settings);
   settings.terminal = in.spec.terminal;
   settings.open_stdin = in.spec.open_stdin;
-  AddCgroups(in.cgroup, plan);
+  AddCgroups(in.cgroup, Stage::kCgroups, plan);
   AddNamespaces(in, plan);
   AddOwners(in.spec.ids, in.spec.terminal, plan);
   AddRootfs(in, plan);
@@ -203,6 +203,8 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   if (in.spec.await_program) {
     StepArgs gate;
     gate.slot = child::kSlotGate;
+    plan.Add(Stage::kCgroupGate, StepKind::kGate,
+             "wait until the control groups are made", gate);
     plan.Add(Stage::kGate, StepKind::kGate, "wait until it may begin", gate);
   }
   return plan.Build();
@@ -223,7 +225,7 @@ absl::StatusOr<CompiledPlan> CompileExec(const ProcessInput& in,
                                          const os::CgroupPaths& cgroup) {
   PlanBuilder plan;
   plan.settings().terminal = in.terminal;
-  AddCgroups(cgroup, plan);
+  AddCgroups(cgroup, Stage::kSources, plan);
   // The terminal belongs to nobody who could reach it, as long as we are not in
   // the container's user namespace: first the mounts, last the rest.
   AddEnter(Stage::kEnter, CLONE_NEWNS, plan);

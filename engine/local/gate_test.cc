@@ -116,6 +116,26 @@ TEST_P(GateTest, WhenTheAwaitFails_NothingIsLeft) {
   EXPECT_EQ(world_.AwaitExit("a").exit.code, 0);
 }
 
+// The shim is at work by then, and waits for them.
+TEST_P(GateTest, WhenItsGroupsCannotBeMade_NobodyAwaitsItAndNothingIsLeft) {
+  const testing::Resources before = testing::CountResources();
+  ContainerSpec spec = Telling();
+  spec.resources.pids_limit = int64_t{1} << 40;  // more than the kernel has
+  bool awaited = false;
+  spec.await_program = [&] {
+    awaited = true;
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(world_.engine().Start(spec).status().message(),
+              HasSubstr("pids.max"));
+  EXPECT_FALSE(awaited);
+  ExpectNothingIsLeft();
+  const testing::Resources after = testing::CountResources();
+  EXPECT_EQ(after.mounts, before.mounts);
+  EXPECT_EQ(after.open_files, before.open_files);
+  EXPECT_EQ(after.children, before.children);
+}
+
 TEST_P(GateTest, WhenTheDaemonIsKilledBeforeItsLeave_ItNeverRuns) {
   int told[2];
   ASSERT_EQ(pipe(told), 0);

@@ -311,36 +311,47 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
     RETURN_IF_ERROR(EnsureMountPoints());
   }
   RETURN_IF_ERROR(PrepareDirs(spec, record));
-  const Resources& r = spec.resources;
-  RETURN_IF_ERROR(cgroups_->Create(
-      spec.id, {r.cpu_limit_millicores, r.cpu_request_millicores,
-                r.memory_limit_bytes, r.pids_limit}));
-  if (spec.profile != SecurityProfile::kPrivileged) {
-    RETURN_IF_ERROR(filter_.Apply(found, cgroups_->Paths(spec.id).unified));
-  }
   ASSIGN_OR_RETURN(Launched launched,
-                   Order(spec, record, plan, std::move(shim)));
+                   Order(spec, record, found, plan, std::move(shim)));
   rollback.Commit();
   return launched;
 }
 
-absl::Status Launcher::OpenGate(const ContainerSpec& spec,
-                                const ContainerRecord& record, UniqueFd gate) {
-  if (!spec.await_program) return absl::OkStatus();
-  RETURN_IF_ERROR(spec.await_program());
-  RETURN_IF_ERROR(Record(record));
-  // A failed launch has closed the other end, and tells by itself.
-  if (send(gate.get(), "", 1, MSG_NOSIGNAL) == 1 || errno == EPIPE) {
-    return absl::OkStatus();
-  }
-  return ErrnoStatus("open the gate of", spec.id);
+absl::Status Launcher::MakeCgroups(const ContainerSpec& spec,
+                                   const std::vector<FoundDevice>& devices) {
+  const Resources& r = spec.resources;
+  RETURN_IF_ERROR(cgroups_->Create(
+      spec.id, {r.cpu_limit_millicores, r.cpu_request_millicores,
+                r.memory_limit_bytes, r.pids_limit}));
+  if (spec.profile == SecurityProfile::kPrivileged) return absl::OkStatus();
+  return filter_.Apply(devices, cgroups_->Paths(spec.id).unified);
 }
 
-absl::StatusOr<Launched> Launcher::Order(const ContainerSpec& spec,
-                                         const ContainerRecord& record,
-                                         const CompiledPlan& plan,
-                                         ShimStart shim) {
+absl::Status Launcher::OpenGates(const ContainerSpec& spec,
+                                 const ContainerRecord& record,
+                                 const std::vector<FoundDevice>& devices,
+                                 UniqueFd gate) {
+  // False if a failed launch has closed the other end: it tells by itself.
+  const auto open = [&]() -> absl::StatusOr<bool> {
+    if (send(gate.get(), "", 1, MSG_NOSIGNAL) == 1) return true;
+    if (errno == EPIPE) return false;
+    return ErrnoStatus("open the gate of", spec.id);
+  };
+  RETURN_IF_ERROR(MakeCgroups(spec, devices));
+  ASSIGN_OR_RETURN(const bool goes_on, open());
+  if (!goes_on) return absl::OkStatus();
+  RETURN_IF_ERROR(spec.await_program());
+  RETURN_IF_ERROR(Record(record));
+  return open().status();
+}
+
+absl::StatusOr<Launched> Launcher::Order(
+    const ContainerSpec& spec, const ContainerRecord& record,
+    const std::vector<FoundDevice>& devices, const CompiledPlan& plan,
+    ShimStart shim) {
   const ContainerDirs dirs = Dirs(spec.id);
+  // With a gate the shim begins meanwhile.
+  if (!spec.await_program) RETURN_IF_ERROR(MakeCgroups(spec, devices));
   // Held by the shim for as long as it lives: who can take it knows that there
   // is none.
   UniqueFd lock(open(dirs.Lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -361,7 +372,10 @@ absl::StatusOr<Launched> Launcher::Order(const ContainerSpec& spec,
   RETURN_IF_ERROR(shim.Order(plan.bytes, lock.get(), other_end.get()));
   lock.Reset();
   other_end.Reset();
-  const absl::Status open = OpenGate(spec, record, std::move(gate));
+  absl::Status open;
+  if (spec.await_program) {
+    open = OpenGates(spec, record, devices, std::move(gate));
+  }
 
   absl::StatusOr<ShimMessage> answer =
       ReadMessage(shim.socket(), kLaunchTimeout, clock_, nullptr);

@@ -90,9 +90,14 @@ class Launcher {
   absl::Status PrepareDirs(const ContainerSpec& spec,
                            const ContainerRecord& record);
   absl::Status Record(const ContainerRecord& record);
-  // Lets a program begin that waits for it.
-  absl::Status OpenGate(const ContainerSpec& spec,
-                        const ContainerRecord& record, UniqueFd gate);
+  absl::Status MakeCgroups(const ContainerSpec& spec,
+                           const std::vector<FoundDevice>& devices);
+  // Does what a launch waits for that has begun: makes its control groups, then
+  // lets the program begin.
+  absl::Status OpenGates(const ContainerSpec& spec,
+                         const ContainerRecord& record,
+                         const std::vector<FoundDevice>& devices,
+                         UniqueFd gate);
   std::string SharedRoot(const ContainerSpec& spec) const;
   // `user_namespace`: see LaunchInput.
   absl::StatusOr<CompiledPlan> Compile(const ContainerSpec& spec,
@@ -100,6 +105,7 @@ class Launcher {
   // Has a shim that waits for its order launch the container.
   absl::StatusOr<Launched> Order(const ContainerSpec& spec,
                                  const ContainerRecord& record,
+                                 const std::vector<FoundDevice>& devices,
                                  const CompiledPlan& plan, ShimStart shim);
   absl::StatusOr<std::string> Seccomp(SecurityProfile profile);
 

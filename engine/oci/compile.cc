@@ -36,7 +36,7 @@ void JoinCgroup(const CgroupRecord& cgroup, PlanBuilder& plan) {
   std::set<std::string> directories;
   for (const auto& [controller, path] : cgroup.v1) directories.insert(path);
   paths.v1.assign(directories.begin(), directories.end());
-  AddCgroups(paths, plan);
+  AddCgroups(paths, Stage::kSources, plan);
 }
 
 // By path: before the clone those that only a new process is in, or that its

@@ -25,6 +25,8 @@ enum class Stage {
   kTerminal,        // needs its devpts
   kEnterUser,       // streams change hands; exec: its user namespace, and all
                     // that belongs to it
+  kCgroupGate,      // what is above needs no control group
+  kCgroups,         // the child is cloned into them
   kFirstInChild,
   // In the child.
   kIdMaps = kFirstInChild,  // nothing can be owned in a user namespace before
