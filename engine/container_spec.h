@@ -115,12 +115,12 @@ struct ContainerSpec {
   std::string hostname;
   // Path of a pinned network namespace; empty: a new one with loopback only.
   std::string network_namespace;
-  // Start() calls it, if it is there, from its own thread: it blocks until the
-  // program may begin, which is all that is left to do then. Meanwhile the
-  // links and addresses of the namespace may be made, but for one with
-  // `sysctls`, which are set before. An error ends the start, and nothing is
-  // left of it. Should we die before, the container was never there. Not with
-  // an `upper_dir`.
+  // Start() calls it, once, from its own thread, unless the start has failed by
+  // then: it blocks until the program may begin, which is all that is left to
+  // do. Meanwhile the links and addresses of the namespace may be made, but for
+  // one with `sysctls`, which are set before. An error ends the start, and
+  // nothing is left of it. Should we die before, the container was never there.
+  // Not with an `upper_dir`.
   std::function<absl::Status()> await_program;
   std::vector<std::string> nameservers;     // for /etc/resolv.conf
   std::vector<std::string> search_domains;  // likewise

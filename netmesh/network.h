@@ -83,7 +83,7 @@ class Network {
   // with others.
   virtual absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) = 0;
   // Connects it, if it is not. NOT_FOUND also if it was not prepared. After any
-  // error one that never was connected is gone.
+  // error one that nobody can live in, since its namespace is new, is gone.
   virtual absl::Status ConnectSandbox(absl::string_view id) = 0;
   // Both.
   absl::StatusOr<Sandbox> EnsureSandbox(const SandboxSpec& spec) {

@@ -331,10 +331,11 @@ absl::Status Launcher::OpenGates(const ContainerSpec& spec,
                                  const ContainerRecord& record,
                                  const std::vector<FoundDevice>& devices,
                                  UniqueFd gate) {
-  // False if a failed launch has closed the other end: it tells by itself.
+  // False if a failed launch has closed the other end, with what we said before
+  // unread perhaps: it tells by itself.
   const auto open = [&]() -> absl::StatusOr<bool> {
     if (send(gate.get(), "", 1, MSG_NOSIGNAL) == 1) return true;
-    if (errno == EPIPE) return false;
+    if (errno == EPIPE || errno == ECONNRESET) return false;
     return ErrnoStatus("open the gate of", spec.id);
   };
   RETURN_IF_ERROR(MakeCgroups(spec, devices));

@@ -115,12 +115,14 @@ absl::Status FakeNetwork::ConnectSandbox(absl::string_view id) {
   }
   const absl::Status told = hook ? hook(id) : absl::OkStatus();
   absl::MutexLock lock(&kernel_.mu);
-  absl::Status status = Begin();
-  if (!told.ok()) status = told;
   if (!kernel_.unconnected.contains(id)) {
+    // Somebody else connected it, or deleted it.
+    if (kernel_.table.FindSandbox(id) != nullptr) return absl::OkStatus();
     return absl::NotFoundError(
         absl::StrCat("connect sandbox ", id, ": it was deleted"));
   }
+  absl::Status status = Begin();
+  if (!told.ok()) status = told;
   if (!status.ok()) kernel_.table.EraseSandbox(id);
   kernel_.unconnected.erase(std::string(id));
   return status;

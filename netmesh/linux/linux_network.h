@@ -81,8 +81,8 @@ class LinuxNetwork final : public Network {
   absl::Status RemoveStrayPins() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status ApplyRules() ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
 
-  // Rules by element; all of them anew if that fails. What is added does not
-  // count as having rules yet, what is dropped is not in the table any more.
+  // Rules by element, which may be there; all of them anew if that fails. What
+  // is dropped is not in the table any more.
   absl::Status AddRules(absl::FunctionRef<absl::Status()> add)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   absl::Status DropRules(absl::FunctionRef<absl::Status()> drop)
@@ -97,7 +97,7 @@ class LinuxNetwork final : public Network {
     UniqueFd netns;
     std::optional<os::Netlink> inside;
     int port = 0;            // of the pair that there is; 0: none
-    bool is_new = true;      // it never was, and nobody can live in it
+    bool is_new = true;      // its namespace is: nobody can live in it
     bool has_rules = false;  // the kernel has rules of it
   };
   absl::StatusOr<Prepared> MakeNamespace(const SandboxSpec& spec)
@@ -108,7 +108,7 @@ class LinuxNetwork final : public Network {
   static absl::Status ConnectInside(const SandboxPlan& plan,
                                     const NetworkPlan& network,
                                     os::Netlink& inside);
-  // One that never was connected, and is not in prepared_ any more.
+  // One whose namespace is new, and that is not in prepared_ any more.
   void Discard(const Prepared& sandbox) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   // Gives the sandbox a pair of links, down, with our end in its bridge.
   absl::Status AddPair(const SandboxPlan& plan, int bridge, int netns)

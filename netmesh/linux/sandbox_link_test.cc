@@ -385,6 +385,21 @@ TEST_F(SandboxLinkTest, WhenOneThatLostItsLinkIsDeleted_ItsRulesGo) {
   EXPECT_THAT(Rules(), Not(HasSubstr(kBoth.address)));
 }
 
+TEST_F(SandboxLinkTest, WhenOneThatLostAllCannotBeConnected_ItsRulesGo) {
+  const Sandbox made = {kBoth, network_->SandboxPath("both")};
+  Make(kBoth);
+  ASSERT_OK(NetlinkIn(plane_).DeleteLink(PortOf(kBoth)->index));
+  ASSERT_OK(os::UnpinNetns(made.netns_path));
+  ASSERT_OK(network_->PrepareSandbox(kBoth));
+  const int index = MakeForeignLink(kBoth);
+  EXPECT_THAT(network_->ConnectSandbox("both"),
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("third")));
+  EXPECT_FALSE(network_->FindSandbox("both").has_value());
+  EXPECT_THAT(Rules(), Not(HasSubstr(kBoth.address)));
+  ASSERT_OK(NetlinkIn(plane_).DeleteLink(index));
+  EXPECT_OK(network_->EnsureSandbox(kBoth));
+}
+
 // Somebody lives in it.
 TEST_F(SandboxLinkTest, WhenALostLinkCannotBeMade_ItIsTriedAgain) {
   const UniqueFd netns = Make(kBoth);

@@ -62,9 +62,20 @@ absl::StatusOr<Sandbox> LinuxNetwork::PrepareSandbox(const SandboxSpec& spec) {
     old.has_rules = true;
     return sandbox;
   }
-  ASSIGN_OR_RETURN(Prepared made, MakeNamespace(spec));
-  made.has_rules = has_rules;
-  prepared_[spec.id] = std::move(made);
+  absl::StatusOr<Prepared> made = MakeNamespace(spec);
+  if (!made.ok()) {
+    // Nothing of one that was there is left but its rules.
+    if (exists) {
+      prepared_.erase(spec.id);
+      Prepared gone;
+      gone.spec = spec;
+      gone.has_rules = has_rules;
+      Discard(gone);
+    }
+    return made.status();
+  }
+  made->has_rules = has_rules;
+  prepared_[spec.id] = *std::move(made);
   absl::MutexLock lock(&mu_);
   table_.Insert(std::move(plan));
   return sandbox;

@@ -126,36 +126,44 @@ TEST_F(WorkQueueTest, WhenWhoeverKeepsTheTimeIsBusy_AnotherWorkerDoes) {
   for (std::thread& t : workers) t.join();
 }
 
-TEST_F(WorkQueueTest, WhenNobodyKeepsTheTimer_ADelayFindsAnotherWorker) {
-  absl::Mutex mu;
-  bool busy = false, go_on = false, got_late = false;
-  std::vector<std::thread> workers;
-  for (int w = 0; w < 2; ++w) {
-    workers.emplace_back([&] {
-      while (auto key = queue_.Get()) {
-        absl::MutexLock lock(&mu);
-        (*key == "late" ? got_late : busy) = true;
-        if (*key != "late") mu.Await(absl::Condition(&go_on));
-        queue_.Done(*key);
-      }
-    });
+// Of two that wait, the one that keeps the timer takes a key and stays away, in
+// some of many rounds: the other has to see to what is due.
+TEST_F(WorkQueueTest, WhenTheTimerIsLeftWithoutAKeeper_ADelayFindsAnother) {
+  for (int round = 0; round < 50; ++round) {
+    WorkQueue queue(clock_, entropy_);
+    absl::Mutex mu;
+    bool busy = false, go_on = false, got_late = false;
+    std::vector<std::thread> workers;
+    for (int w = 0; w < 2; ++w) {
+      workers.emplace_back([&] {
+        while (auto key = queue.Get()) {
+          absl::MutexLock lock(&mu);
+          (*key == "late" ? got_late : busy) = true;
+          if (*key != "late") mu.Await(absl::Condition(&go_on));
+          queue.Done(*key);
+        }
+      });
+    }
+    // Who keeps the timer finds it due.
+    queue.AddAfter("first", absl::Seconds(1));
+    clock_.Advance(absl::Seconds(1));
+    {
+      absl::MutexLock lock(&mu);
+      EXPECT_TRUE(
+          mu.AwaitWithTimeout(absl::Condition(&busy), absl::Seconds(20)));
+    }
+    queue.AddAfter("late", absl::Seconds(1));
+    clock_.Advance(absl::Seconds(1));
+    {
+      absl::MutexLock lock(&mu);
+      EXPECT_TRUE(
+          mu.AwaitWithTimeout(absl::Condition(&got_late), absl::Seconds(20)))
+          << round;
+      go_on = true;
+    }
+    queue.ShutDown();
+    for (std::thread& t : workers) t.join();
   }
-  // Whoever takes it, kept the timer or does not come back to.
-  queue_.Add("first");
-  {
-    absl::MutexLock lock(&mu);
-    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&busy), absl::Seconds(20)));
-  }
-  queue_.AddAfter("late", absl::Seconds(1));
-  clock_.Advance(absl::Seconds(1));
-  {
-    absl::MutexLock lock(&mu);
-    EXPECT_TRUE(
-        mu.AwaitWithTimeout(absl::Condition(&got_late), absl::Seconds(20)));
-    go_on = true;
-  }
-  queue_.ShutDown();
-  for (std::thread& t : workers) t.join();
 }
 
 TEST_F(WorkQueueTest, WhenFailingAgain_DelayDoublesUpToTheMaximum) {

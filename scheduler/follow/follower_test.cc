@@ -1,6 +1,7 @@
 #include "scheduler/follow/follower.h"
 
 #include <atomic>
+#include <cstdint>
 
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
@@ -28,7 +29,7 @@ class Passes {
   bool Await(int& value, int n) {
     absl::MutexLock lock(&mu_);
     auto reached = [&] { return value >= n; };
-    return mu_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(10));
+    return mu_.AwaitWithTimeout(absl::Condition(&reached), absl::Seconds(20));
   }
   absl::Mutex mu_;
   int full_ = 0;
@@ -78,17 +79,17 @@ class WatchedClock final : public testing::FakeClock {
   bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
                   absl::Duration deadline) override
       ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    if (deadline == gather_until_) gathers_ = true;
+    if (absl::ToInt64Nanoseconds(deadline) == gather_until_) gathers_ = true;
     return FakeClock::AwaitUntil(mu, condition, deadline);
   }
   // A wait until then is told.
   void Watch(absl::Duration deadline) {
     gathers_ = false;
-    gather_until_ = deadline;
+    gather_until_ = absl::ToInt64Nanoseconds(deadline);
   }
   bool AwaitGathering() const {
     RealClock real;
-    const absl::Duration deadline = real.Steady() + absl::Seconds(10);
+    const absl::Duration deadline = real.Steady() + absl::Seconds(20);
     while (!gathers_ && real.Steady() < deadline) {
       real.Sleep(absl::Milliseconds(1));
     }
@@ -96,7 +97,7 @@ class WatchedClock final : public testing::FakeClock {
   }
 
  private:
-  std::atomic<absl::Duration> gather_until_{absl::ZeroDuration()};
+  std::atomic<int64_t> gather_until_{0};  // ns
   std::atomic<bool> gathers_{false};
 };
 

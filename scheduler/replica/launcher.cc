@@ -80,7 +80,10 @@ absl::StatusOr<engine::ContainerInfo> Launcher::Start(
   ASSIGN_OR_RETURN(engine::ContainerSpec spec,
                    BuildSpec(replica, container, image, context));
   spec.await_program = await_program;
-  return engine_.Start(spec);
+  absl::StatusOr<engine::ContainerInfo> started = engine_.Start(spec);
+  // The next try sees to the sandbox, too.
+  if (!started.ok()) Forget(replica.metadata().uid());
+  return started;
 }
 
 absl::StatusOr<Launcher::Place> Launcher::PreparePlace(
