@@ -126,44 +126,65 @@ TEST_F(WorkQueueTest, WhenWhoeverKeepsTheTimeIsBusy_AnotherWorkerDoes) {
   for (std::thread& t : workers) t.join();
 }
 
-// Of two that wait, the one that keeps the timer takes a key and stays away, in
-// some of many rounds: the other has to see to what is due.
-TEST_F(WorkQueueTest, WhenTheTimerIsLeftWithoutAKeeper_ADelayFindsAnother) {
-  for (int round = 0; round < 50; ++round) {
-    WorkQueue queue(clock_, entropy_);
-    absl::Mutex mu;
-    bool busy = false, go_on = false, got_late = false;
-    std::vector<std::thread> workers;
-    for (int w = 0; w < 2; ++w) {
-      workers.emplace_back([&] {
-        while (auto key = queue.Get()) {
-          absl::MutexLock lock(&mu);
-          (*key == "late" ? got_late : busy) = true;
-          if (*key != "late") mu.Await(absl::Condition(&go_on));
-          queue.Done(*key);
-        }
-      });
-    }
-    // Who keeps the timer finds it due.
-    queue.AddAfter("first", absl::Seconds(1));
-    clock_.Advance(absl::Seconds(1));
-    {
-      absl::MutexLock lock(&mu);
-      EXPECT_TRUE(
-          mu.AwaitWithTimeout(absl::Condition(&busy), absl::Seconds(20)));
-    }
-    queue.AddAfter("late", absl::Seconds(1));
-    clock_.Advance(absl::Seconds(1));
-    {
-      absl::MutexLock lock(&mu);
-      EXPECT_TRUE(
-          mu.AwaitWithTimeout(absl::Condition(&got_late), absl::Seconds(20)))
-          << round;
-      go_on = true;
-    }
-    queue.ShutDown();
-    for (std::thread& t : workers) t.join();
+// Counts those who came to wait.
+class WaitedClock final : public testing::FakeClock {
+ public:
+  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
+                  absl::Duration deadline) override
+      ABSL_SHARED_LOCKS_REQUIRED(mu) {
+    ++waits_;
+    return FakeClock::AwaitUntil(mu, condition, deadline);
   }
+  bool AwaitWaits(int count) const {
+    RealClock real;
+    const absl::Duration deadline = real.Steady() + absl::Seconds(20);
+    while (waits_ < count && real.Steady() < deadline) {
+      std::this_thread::yield();
+    }
+    return waits_ >= count;
+  }
+
+ private:
+  std::atomic<int> waits_{0};
+};
+
+// Of two that wait, the one that keeps the timer takes a key and stays away:
+// the other has to see to what is due.
+TEST(WorkQueueTimerTest, WhenItsKeeperIsBusy_ADelayFindsAnother) {
+  WaitedClock clock;
+  SeededEntropy entropy{1};
+  WorkQueue queue(clock, entropy);
+  absl::Mutex mu;
+  bool busy = false, go_on = false, got_late = false;
+  std::vector<std::thread> workers;
+  for (int w = 0; w < 2; ++w) {
+    workers.emplace_back([&] {
+      while (auto key = queue.Get()) {
+        absl::MutexLock lock(&mu);
+        (*key == "late" ? got_late : busy) = true;
+        if (*key != "late") mu.Await(absl::Condition(&go_on));
+        queue.Done(*key);
+      }
+    });
+  }
+  ASSERT_TRUE(clock.AwaitWaits(2));
+  // Its keeper alone is woken by the time.
+  queue.AddAfter("first", absl::Seconds(1));
+  clock.Advance(absl::Seconds(1));
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_TRUE(mu.AwaitWithTimeout(absl::Condition(&busy), absl::Seconds(20)));
+  }
+  queue.AddAfter("late", absl::Seconds(1));
+  clock.Advance(absl::Seconds(1));
+  {
+    absl::MutexLock lock(&mu);
+    EXPECT_TRUE(
+        mu.AwaitWithTimeout(absl::Condition(&got_late), absl::Seconds(20)));
+    go_on = true;
+  }
+  queue.ShutDown();
+  for (std::thread& t : workers) t.join();
 }
 
 TEST_F(WorkQueueTest, WhenFailingAgain_DelayDoublesUpToTheMaximum) {
