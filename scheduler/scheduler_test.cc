@@ -38,6 +38,21 @@ std::string ConditionOf(store::MetadataStore& store, const std::string& service,
   return found == nullptr ? "" : found->message();
 }
 
+// A service of one replica, with one container of its name.
+v1::Object OneReplica(const std::string& name) {
+  v1::Object object;
+  v1::Service& s = *object.mutable_service();
+  s.mutable_metadata()->set_name(name);
+  s.mutable_metadata()->set_project("default");
+  s.mutable_metadata()->set_uid(name + "1");
+  s.mutable_metadata()->set_generation(1);
+  s.mutable_spec()->set_replicas(1);
+  v1::Container& c = *s.mutable_spec()->add_containers();
+  c.set_name(name);
+  c.set_image("app:1");
+  return object;
+}
+
 TEST_F(SchedulerTest, WhenApplied_RunsAndHealsByEvents) {
   Apply("web", 3);
   ASSERT_TRUE(AwaitRunning("web", 3));
@@ -81,16 +96,9 @@ TEST_F(SchedulerTest, WhenTheImageIsHere_RevisionAndReplicasAreOneCommit) {
 TEST_F(SchedulerTest, WhileThePlanIsNotOnTheDisk_OnlyTheSandboxIsMade) {
   SetSecret("password", 1, "hunter2");
   store_.SetDurable(absl::UnavailableError("the disk failed"));
-  v1::Object object;
-  v1::Service& s = *object.mutable_service();
-  s.mutable_metadata()->set_name("web");
-  s.mutable_metadata()->set_project("default");
-  s.mutable_metadata()->set_uid("web1");
-  s.mutable_metadata()->set_generation(1);
-  s.mutable_spec()->set_replicas(1);
-  v1::Container& c = *s.mutable_spec()->add_containers();
-  c.set_name("web");
-  c.set_image("app:1");
+  v1::Object object = OneReplica("web");
+  v1::Container& c =
+      *object.mutable_service()->mutable_spec()->mutable_containers(0);
   c.add_secrets()->set_name("password");
   c.mutable_secrets(0)->set_path("/run/secrets/password");
   c.add_volumes()->set_volume("data");
@@ -140,16 +148,9 @@ TEST_F(SchedulerTest, WhenAContainerHasSysctls_ItsNetworkIsConnectedFirst) {
                ? absl::UnavailableError("no more links")
                : absl::OkStatus();
   });
-  v1::Object object;
-  v1::Service& s = *object.mutable_service();
-  s.mutable_metadata()->set_name("web");
-  s.mutable_metadata()->set_project("default");
-  s.mutable_metadata()->set_uid("web1");
-  s.mutable_metadata()->set_generation(1);
-  s.mutable_spec()->set_replicas(1);
-  v1::Container& c = *s.mutable_spec()->add_containers();
-  c.set_name("web");
-  c.set_image("app:1");
+  v1::Object object = OneReplica("web");
+  v1::Container& c =
+      *object.mutable_service()->mutable_spec()->mutable_containers(0);
   v1::Sysctl& sysctl = *c.add_sysctls();
   sysctl.set_name("net.ipv4.conf.eth0.rp_filter");
   sysctl.set_value("0");

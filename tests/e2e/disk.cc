@@ -94,7 +94,9 @@ LoopDisk::LoopDisk(const std::string& file, std::string path, int64_t bytes)
 
 LoopDisk::~LoopDisk() {
   EXPECT_EQ(umount(path_.c_str()), 0) << path_ << ": " << strerror(errno);
-  if (!counting_.empty()) EXPECT_EQ(rmdir(counting_.c_str()), 0) << counting_;
+  if (!counting_.empty()) {
+    EXPECT_EQ(rmdir(counting_.c_str()), 0) << counting_;
+  }
 }
 
 // Version 1 of cgroups counts only on disks for which some group has a limit;
