@@ -75,8 +75,6 @@ class Network {
   virtual absl::Status DeleteNetwork(absl::string_view id) = 0;
   virtual std::vector<NetworkInfo> ListNetworks() = 0;
 
-  // Where the namespace of the sandbox `id` is, or would be.
-  virtual std::string SandboxPath(absl::string_view id) const = 0;
   // Makes the namespace: it can be entered, and its users have their ids, but
   // it may not be connected. NOT_FOUND without its network; ALREADY_EXISTS if
   // another sandbox holds the address or one of the ids, or if this one exists

@@ -8,7 +8,9 @@
 namespace bulwark::netmesh {
 namespace {
 
-constexpr absl::string_view kDirectory = "/run/fake/netns/";
+std::string SandboxPath(absl::string_view id) {
+  return absl::StrCat("/run/fake/netns/", id);
+}
 
 }  // namespace
 
@@ -78,10 +80,6 @@ std::vector<NetworkInfo> FakeNetwork::ListNetworks() {
     result.push_back(plan.Info());
   }
   return result;
-}
-
-std::string FakeNetwork::SandboxPath(absl::string_view id) const {
-  return absl::StrCat(kDirectory, id);
 }
 
 absl::StatusOr<Sandbox> FakeNetwork::PrepareSandbox(const SandboxSpec& spec) {

@@ -53,7 +53,6 @@ class FakeNetwork final : public Network {
   absl::StatusOr<NetworkInfo> EnsureNetwork(const NetworkSpec& spec) override;
   absl::Status DeleteNetwork(absl::string_view id) override;
   std::vector<NetworkInfo> ListNetworks() override;
-  std::string SandboxPath(absl::string_view id) const override;
   absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) override;
   absl::Status ConnectSandbox(absl::string_view id) override;
   absl::Status DeleteSandbox(absl::string_view id) override;

@@ -56,7 +56,8 @@ class LinuxNetwork final : public Network {
   // gets a new one.
   absl::StatusOr<Sandbox> PrepareSandbox(const SandboxSpec& spec) override;
   absl::Status ConnectSandbox(absl::string_view id) override;
-  std::string SandboxPath(absl::string_view id) const override;
+  // Where the namespace of the sandbox `id` is, or would be.
+  std::string SandboxPath(absl::string_view id) const;
   // Processes inside keep their namespace, cut off from the network.
   absl::Status DeleteSandbox(absl::string_view id) override;
   std::vector<Sandbox> ListSandboxes() override;
@@ -108,8 +109,10 @@ class LinuxNetwork final : public Network {
   static absl::Status ConnectInside(const SandboxPlan& plan,
                                     const NetworkPlan& network,
                                     os::Netlink& inside);
-  // One whose namespace is new, and that is not in prepared_ any more.
-  void Discard(const Prepared& sandbox) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  absl::Status Remove(const std::string& id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
+  // The same for one that cannot be had; says in the log what stays.
+  void Discard(absl::string_view id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);
   // Gives the sandbox a pair of links, down, with our end in its bridge.
   absl::Status AddPair(const SandboxPlan& plan, int bridge, int netns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(op_mu_);

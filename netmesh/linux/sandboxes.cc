@@ -65,13 +65,7 @@ absl::StatusOr<Sandbox> LinuxNetwork::PrepareSandbox(const SandboxSpec& spec) {
   absl::StatusOr<Prepared> made = MakeNamespace(spec);
   if (!made.ok()) {
     // Nothing of one that was there is left but its rules.
-    if (exists) {
-      prepared_.erase(spec.id);
-      Prepared gone;
-      gone.spec = spec;
-      gone.has_rules = has_rules;
-      Discard(gone);
-    }
+    if (exists) Discard(spec.id);
     return made.status();
   }
   made->has_rules = has_rules;
@@ -117,30 +111,19 @@ absl::Status LinuxNetwork::ConnectSandbox(absl::string_view id) {
         absl::StrCat("connect sandbox ", id, ": it does not exist"));
   }
   const absl::Status status = Connect(found->second);
-  // One that somebody may live in stays, to be connected by the next call.
-  if (status.ok() || found->second.is_new) {
-    const Prepared tried = std::move(found->second);
+  if (status.ok()) {
     prepared_.erase(found);
-    if (!status.ok()) Discard(tried);
-  }
+  } else if (found->second.is_new) {
+    Discard(id);
+  }  // else somebody may live in it: the next call tries again
   return Annotate(status, absl::StrCat("make sandbox ", id));
 }
 
-void LinuxNetwork::Discard(const Prepared& sandbox) {
-  const std::string& id = sandbox.spec.id;
-  os::UnpinNetns(SandboxPath(id)).IgnoreError();
-  SandboxPlan plan;
-  {
-    absl::MutexLock lock(&mu_);
-    plan = *table_.FindSandbox(id);
-    table_.EraseSandbox(id);
-  }
-  if (!sandbox.has_rules) return;
-  const absl::Status dropped =
-      DropRules([&] { return dataplane_->DeleteSandboxRules(plan); });
-  if (dropped.ok()) return;
-  LOG_WARN("rules of a sandbox stay until all are written again",
-           {{"sandbox", id}, {"error", dropped}});
+void LinuxNetwork::Discard(absl::string_view id) {
+  const absl::Status removed = Remove(std::string(id));
+  if (removed.ok()) return;
+  LOG_WARN("a sandbox that failed is not removed whole",
+           {{"sandbox", id}, {"error", removed}});
 }
 
 absl::Status LinuxNetwork::Connect(Prepared& sandbox) {
@@ -253,6 +236,10 @@ absl::Status LinuxNetwork::ConnectInside(const SandboxPlan& plan,
 absl::Status LinuxNetwork::DeleteSandbox(absl::string_view id) {
   absl::MutexLock op(&op_mu_);
   RETURN_IF_ERROR(Ready().status());
+  return Remove(std::string(id));
+}
+
+absl::Status LinuxNetwork::Remove(const std::string& id) {
   SandboxPlan plan;
   {
     absl::MutexLock lock(&mu_);

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/testing/fake_clock.h"
+#include "base/testing/watched_clock.h"
 
 namespace bulwark::scheduler {
 namespace {
@@ -126,32 +127,10 @@ TEST_F(WorkQueueTest, WhenWhoeverKeepsTheTimeIsBusy_AnotherWorkerDoes) {
   for (std::thread& t : workers) t.join();
 }
 
-// Counts those who came to wait.
-class WaitedClock final : public testing::FakeClock {
- public:
-  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
-                  absl::Duration deadline) override
-      ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    ++waits_;
-    return FakeClock::AwaitUntil(mu, condition, deadline);
-  }
-  bool AwaitWaits(int count) const {
-    RealClock real;
-    const absl::Duration deadline = real.Steady() + absl::Seconds(20);
-    while (waits_ < count && real.Steady() < deadline) {
-      std::this_thread::yield();
-    }
-    return waits_ >= count;
-  }
-
- private:
-  std::atomic<int> waits_{0};
-};
-
 // Of two that wait, the one that keeps the timer takes a key and stays away:
 // the other has to see to what is due.
 TEST(WorkQueueTimerTest, WhenItsKeeperIsBusy_ADelayFindsAnother) {
-  WaitedClock clock;
+  testing::WatchedClock clock;
   SeededEntropy entropy{1};
   WorkQueue queue(clock, entropy);
   absl::Mutex mu;

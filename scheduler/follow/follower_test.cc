@@ -1,10 +1,9 @@
 #include "scheduler/follow/follower.h"
 
 #include <atomic>
-#include <cstdint>
 
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
+#include "base/testing/watched_clock.h"
 #include "store/mem/mem_store.h"
 
 namespace bulwark::scheduler {
@@ -73,38 +72,9 @@ TEST(FollowerTest, WhenAPassFails_LooksAtEverythingAgain) {
   follower.Stop();
 }
 
-// Tells that somebody waits until a time that ends.
-class WatchedClock final : public testing::FakeClock {
- public:
-  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
-                  absl::Duration deadline) override
-      ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    if (absl::ToInt64Nanoseconds(deadline) == gather_until_) gathers_ = true;
-    return FakeClock::AwaitUntil(mu, condition, deadline);
-  }
-  // A wait until then is told.
-  void Watch(absl::Duration deadline) {
-    gathers_ = false;
-    gather_until_ = absl::ToInt64Nanoseconds(deadline);
-  }
-  bool AwaitGathering() const {
-    RealClock real;
-    const absl::Duration deadline = real.Steady() + absl::Seconds(20);
-    while (!gathers_ && real.Steady() < deadline) {
-      real.Sleep(absl::Milliseconds(1));
-    }
-    return gathers_;
-  }
-
- private:
-  std::atomic<int64_t> gather_until_{0};  // ns
-  std::atomic<bool> gathers_{false};
-};
-
 class GatherTest : public ::testing::Test {
  protected:
   GatherTest() {
-    clock_.Watch(clock_.Steady() + kGather);
     follower_.Start();
     EXPECT_TRUE(passes_.AwaitFull(1));
   }
@@ -113,7 +83,7 @@ class GatherTest : public ::testing::Test {
   }
 
   static constexpr absl::Duration kGather = absl::Seconds(1);
-  WatchedClock clock_;
+  testing::WatchedClock clock_;
   store::MemStore store_{clock_};
   Passes passes_;
   std::atomic<int> calls_{0};
@@ -131,7 +101,7 @@ class GatherTest : public ::testing::Test {
 
 TEST_F(GatherTest, WhenCommitsComeMeanwhile_TheyAreLookedAtTogether) {
   Commit("x");
-  ASSERT_TRUE(clock_.AwaitGathering());
+  ASSERT_TRUE(clock_.AwaitDeadline(clock_.Steady() + kGather));
   Commit("y");
   Commit("z");
   EXPECT_EQ(calls_, 0);
@@ -139,9 +109,8 @@ TEST_F(GatherTest, WhenCommitsComeMeanwhile_TheyAreLookedAtTogether) {
   EXPECT_TRUE(passes_.AwaitSeen(3));
   EXPECT_EQ(calls_, 1);
   // The next one begins anew.
-  clock_.Watch(clock_.Steady() + kGather);
   Commit("w");
-  ASSERT_TRUE(clock_.AwaitGathering());
+  ASSERT_TRUE(clock_.AwaitDeadline(clock_.Steady() + kGather));
   EXPECT_EQ(calls_, 1);
   clock_.Advance(kGather);
   EXPECT_TRUE(passes_.AwaitSeen(4));
@@ -149,7 +118,7 @@ TEST_F(GatherTest, WhenCommitsComeMeanwhile_TheyAreLookedAtTogether) {
 
 TEST_F(GatherTest, WhenStoppedMeanwhile_StopsAtOnce) {
   Commit("x");
-  ASSERT_TRUE(clock_.AwaitGathering());
+  ASSERT_TRUE(clock_.AwaitDeadline(clock_.Steady() + kGather));
   follower_.Stop();  // though the clock stands still
   EXPECT_EQ(calls_, 0);
 }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
+#include "base/testing/watched_clock.h"
 #include "lb/fake/fake_proxy.h"
 #include "scheduler/publish/publisher.h"
 #include "store/mem/mem_store.h"
@@ -19,34 +19,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 constexpr absl::Duration kGather = absl::Milliseconds(20);
-
-// Tells until when the publisher sleeps: nobody else waits by this clock.
-class WatchedClock final : public testing::FakeClock {
- public:
-  bool AwaitUntil(absl::Mutex& mu, const absl::Condition& condition,
-                  absl::Duration deadline) override
-      ABSL_SHARED_LOCKS_REQUIRED(mu) {
-    {
-      absl::MutexLock lock(&mu_);
-      ++waits_;
-      deadline_ = deadline;
-    }
-    return FakeClock::AwaitUntil(mu, condition, deadline);
-  }
-  absl::Duration deadline() const {
-    absl::MutexLock lock(&mu_);
-    return deadline_;
-  }
-  int waits() const {
-    absl::MutexLock lock(&mu_);
-    return waits_;
-  }
-
- private:
-  mutable absl::Mutex mu_;
-  int waits_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::Duration deadline_ ABSL_GUARDED_BY(mu_);
-};
 
 class PublisherPaceTest : public ::testing::Test {
  protected:
@@ -117,7 +89,7 @@ class PublisherPaceTest : public ::testing::Test {
     return now.pools_size() == 0 ? -1 : now.pools(0).endpoints_size();
   }
 
-  WatchedClock clock_;
+  testing::WatchedClock clock_;  // nobody else waits by it
   store::MemStore store_{clock_};
   lb::FakeProxy proxy_;
   Publisher publisher_{store_, proxy_, clock_, {{"192.0.2.53"}, {}, {}}};
