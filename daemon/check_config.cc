@@ -54,12 +54,18 @@ class Checker {
   }
 
  private:
+  // A setting as it was given: by the file, or by a flag or not at all.
+  std::string Name(absl::string_view flag) const {
+    return absl::StrCat(config_.places.count(std::string(flag)) > 0 ? "" : "--",
+                        flag);
+  }
   // Where the file says it, or the flag.
   void Bad(absl::string_view flag, absl::string_view why) {
     const auto place = config_.places.find(std::string(flag));
-    faults_.push_back(place == config_.places.end()
-                          ? absl::StrCat("--", flag, ": ", why)
-                          : absl::StrCat(place->second, ": ", flag, ": ", why));
+    faults_.push_back(
+        place == config_.places.end()
+            ? absl::StrCat(Name(flag), ": ", why)
+            : absl::StrCat(place->second, ": ", Name(flag), ": ", why));
   }
   void CheckAbsolute(absl::string_view flag, const std::string& path) {
     if (absl::StartsWith(path, "/")) return;
@@ -139,7 +145,8 @@ void Checker::CheckPrograms() {
                absl::StrCat("cannot use ", path, ": ", why,
                             "; install bulwark-shim, bulwark-keeper and "
                             "bulwark-proxy in one folder, beside bulwarkd or "
-                            "where --bin-dir says"));
+                            "where ",
+                            Name("bin-dir"), " says"));
   }
 }
 
@@ -176,8 +183,8 @@ void Checker::CheckSubnets() {
     for (const auto& [name, other] : seen) {
       if (!subnet->Overlaps(other)) continue;
       Bad(flag.name,
-          absl::StrCat(flag.text, " overlaps --", name, " ", other.ToString(),
-                       "; use a subnet of its own"));
+          absl::StrCat(flag.text, " overlaps ", Name(name), " ",
+                       other.ToString(), "; use a subnet of its own"));
     }
     seen.emplace_back(flag.name, *subnet);
   }
@@ -242,9 +249,8 @@ void Checker::CheckImageCollection() {
   if (config_.image_gc_stop < 0 ||
       config_.image_gc_stop >= config_.image_gc_start) {
     Bad("image-gc-stop",
-        absl::StrCat(config_.image_gc_stop,
-                     " is not 0 to less than --image-gc-start ",
-                     config_.image_gc_start));
+        absl::StrCat(config_.image_gc_stop, " is not 0 to less than ",
+                     Name("image-gc-start"), " ", config_.image_gc_start));
   }
 }
 

@@ -156,6 +156,27 @@ TEST_F(CheckConfigTest, WhenSeveralThingsAreWrong_SaysThemAllWithTheirPlaces) {
                   StartsWith("--state-dir: \"s\" is not an absolute path")));
 }
 
+TEST_F(CheckConfigTest, WhenTwoSettingsClash_BothAreNamedAsTheyWereGiven) {
+  const absl::Status status = Check([](Config& c) {
+    ASSERT_OK(ParseConfigFile("f.yaml",
+                              "container-pool: 10.0.0.0/16\n"
+                              "image-gc-start: 50\n",
+                              c));
+    c.virtual_pool = "10.0.4.0/24";
+    c.uplink_subnet = "10.0.4.0/30";
+    c.image_gc_stop = 60;
+  });
+  const std::vector<std::string> lines = absl::StrSplit(status.message(), '\n');
+  EXPECT_THAT(
+      lines,
+      UnorderedElementsAre(
+          StartsWith("--virtual-pool: 10.0.4.0/24 overlaps container-pool 10."),
+          StartsWith("--uplink-subnet: 10.0.4.0/30 overlaps container-pool "),
+          StartsWith("--uplink-subnet: 10.0.4.0/30 overlaps --virtual-pool "),
+          StartsWith("--image-gc-stop: 60 is not 0 to less than image-gc-start "
+                     "50")));
+}
+
 TEST_F(CheckConfigTest, WhenAProgramCannotRun_SaysWhich) {
   chmod((dir_ / "bulwark-proxy").c_str(), 0644);
   EXPECT_THAT(Check([](Config&) {}),
