@@ -165,6 +165,13 @@ constexpr Fault kFaults[] = {
     {"image: other", "4:1: image: given twice; first in line 3"},
     {"labels: {a: [1]}", "metadata.labels.a: must be a single value"},
     {"environment: {A: b}", "spec.environment: unknown field; here it is env"},
+    {"stop: {preStop: sleep 1}",
+     "4:8: spec.stop.preStop: unknown field; it belongs to the container, "
+     "beside image"},
+    {"lifecycle: {preStop: x}",
+     "spec.lifecycle: unknown field; here it is preStop"},
+    {"stop: {colour: x}",
+     "spec.stop.colour: unknown field; known are signal, timeout"},
     {"colour: blue",
      "spec.colour: unknown field; `ctl explain service.spec` lists what there "
      "is"},

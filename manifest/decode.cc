@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "manifest/kinds.h"
 #include "manifest/scalar.h"
 #include "manifest/schema.h"
 #include "manifest/shorthand.h"
@@ -218,6 +219,10 @@ void Decoder::ReportUnknown(const Entry& entry, const std::string& path,
   } else if (std::string nearest = Nearest(entry.key, names);
              !nearest.empty()) {
     remedy = absl::StrCat("did you mean ", nearest, "?");
+  } else if (const Kind* kind = FindKind(kind_);
+             kind != nullptr &&
+             IsOfContainers(*kind->field->message_type(), entry.key)) {
+    remedy = "it belongs to the container, beside image";
   } else if (names.size() <= 12) {
     remedy = absl::StrCat("known are ", absl::StrJoin(names, ", "));
   } else if (!kind_.empty()) {

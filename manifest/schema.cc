@@ -54,6 +54,7 @@ constexpr Elsewhere kElsewhere[] = {
     {"cap_add", "capabilities: {add: …}"},
     {"cap_drop", "capabilities: {drop: …}"},
     {"stdin_open", "stdin"},
+    {"lifecycle", "preStop"},
 };
 
 }  // namespace
@@ -101,6 +102,13 @@ std::vector<std::string> KnownNames(const Descriptor& type) {
     }
   }
   return names;
+}
+
+bool IsOfContainers(const Descriptor& type, absl::string_view name) {
+  const FieldDescriptor* spec = FindField(type, "spec");
+  return spec != nullptr && spec->message_type() != nullptr &&
+         InlineField(*spec->message_type()) != nullptr &&
+         FindField(*v1::Container::descriptor(), name) != nullptr;
 }
 
 absl::string_view NameElsewhere(absl::string_view name) {

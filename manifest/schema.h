@@ -26,6 +26,11 @@ bool Knows(const google::protobuf::Descriptor& type, absl::string_view name);
 // Every name that Knows() answers true to.
 std::vector<std::string> KnownNames(const google::protobuf::Descriptor& type);
 
+// Whether `name` is a field of containers, and objects of the kind `type`
+// (Service, …) have some.
+bool IsOfContainers(const google::protobuf::Descriptor& type,
+                    absl::string_view name);
+
 // What a name that other tools use is called here, e.g. "environment" -> "env";
 // empty if it is none.
 absl::string_view NameElsewhere(absl::string_view name);
