@@ -49,6 +49,8 @@ struct PlanContext {
   std::string detail;
   // Null: values of secrets are refused.
   secrets::Vault* vault = nullptr;
+  // In bytes; 0: not known.
+  int64_t host_memory = 0;
 };
 
 struct ApplyPlan {

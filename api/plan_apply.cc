@@ -325,7 +325,8 @@ class Planner {
 
   void Decide(Candidate& candidate, const v1::Object& written) {
     v1::ApplyResult& result = *plan_.response.add_results();
-    for (std::string& warning : WarningsOf(written, candidate.object)) {
+    for (std::string& warning :
+         WarningsOf(written, candidate.object, context_.host_memory)) {
       result.add_warnings(std::move(warning));
     }
     for (std::string& warning :

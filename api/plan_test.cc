@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/errors.h"
 #include "api/testing/plan_fixture.h"
@@ -278,6 +280,44 @@ TEST_F(PlanTest, WhenListening_WarningsSayWhatIsUnexpected) {
   EXPECT_THAT(warnings[1], HasSubstr("no fixed tag"));
   EXPECT_THAT(warnings[2], HasSubstr("no memory limit"));
   EXPECT_THAT(warnings[3], HasSubstr("privileged"));
+}
+
+TEST_F(PlanTest, WhenAFileSystemInMemoryIsLargerThanTheHosts_Warns) {
+  const auto warnings = [&](const std::string& text) {
+    const auto plan = Plan({Parse(text)});
+    if (!plan.ok()) return std::string(plan.status().message());
+    return absl::StrJoin(plan->response.results(0).warnings(), "\n");
+  };
+  const auto volume = [](const std::string& spec) {
+    return absl::StrCat("volume { metadata { name: 'v' } spec { ", spec, "} }");
+  };
+  const auto mounted = [](const std::string& kind, const std::string& more) {
+    return absl::StrCat(
+        kind, " { metadata { name: 'w' } spec { ", more,
+        " containers { image: 'a:1' resources { memory { limit: 8388608 } } ");
+  };
+  const std::string large = volume("driver: TMPFS size: 2147483648");
+  EXPECT_EQ(warnings(large), "");  // the host's is not known
+  host_memory_ = int64_t{2} << 30;
+  EXPECT_EQ(warnings(large), "");
+  --host_memory_;
+  EXPECT_EQ(warnings(large),
+            "it holds up to 2Gi, more than the host's memory, which is 2047Mi; "
+            "give a size that leaves room for others");
+  EXPECT_EQ(warnings(volume("driver: TMPFS")), "");
+  EXPECT_EQ(warnings(volume("driver: IMAGE size: 1099511627776")), "");
+  const std::string tmpfs = "tmpfs { path: '/run' size: 1099511627776 } } } }";
+  for (const std::string& begin :
+       {mounted("service", ""), mounted("job", ""),
+        mounted("cron_job", "schedule: '@daily' job {")}) {
+    const bool cron = absl::StartsWith(begin, "cron_job");
+    EXPECT_THAT(warnings(begin + tmpfs + (cron ? "}" : "")),
+                HasSubstr("tmpfs /run of container w holds up to 1Ti, more "
+                          "than the host's memory"));
+  }
+  EXPECT_THAT(
+      warnings(mounted("service", "") + "shm_size: 1099511627776 } } }"),
+      HasSubstr("/dev/shm of container w holds up to 1Ti"));
 }
 
 // A job's images are settled once, and a cron job's by each run.

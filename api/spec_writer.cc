@@ -17,6 +17,13 @@ namespace {
 // Each loss means that a controller has written a status in between.
 constexpr int kMostAttempts = 32;
 
+// Of the host's record; 0 if there is none yet.
+int64_t HostMemory(store::MetadataStore& store) {
+  const absl::StatusOr<v1::Object> node =
+      store::GetObject(store, store::ObjectKey("node", "default", "local"));
+  return node.ok() ? node->node().status().memory() : 0;
+}
+
 }  // namespace
 
 SpecWriter::SpecWriter(store::MetadataStore& store, Clock& clock,
@@ -65,7 +72,8 @@ absl::StatusOr<v1::ApplyResponse> SpecWriter::Apply(
       const uint64_t revision,
       Change(caller,
              [&](const StoredObjects& stored) -> absl::StatusOr<store::Batch> {
-               const PlanContext context = ContextOf(stored, caller);
+               PlanContext context = ContextOf(stored, caller);
+               context.host_memory = HostMemory(store_);
                ASSIGN_OR_RETURN(ApplyPlan plan, PlanApply(request, context));
                RETURN_IF_ERROR(caller.Require(plan.demands));
                response = std::move(plan.response);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "api/validate_image_update.h"
+#include "base/units.h"
 #include "store/objects.h"
 
 namespace bulwark::api {
@@ -24,7 +25,18 @@ bool IsFloating(absl::string_view image) {
   return colon == absl::string_view::npos || last.substr(colon) == ":latest";
 }
 
-void WarnOfContainer(const v1::Container& container, Warnings& warnings) {
+// `what` takes up to `size` of memory. Nothing is told where either is 0.
+void WarnOfMemory(absl::string_view what, int64_t size, int64_t host_memory,
+                  Warnings& warnings) {
+  if (host_memory == 0 || size <= host_memory) return;
+  warnings.push_back(absl::StrCat(
+      what, " holds up to ", FormatBytes(size),
+      ", more than the host's memory, which is ", host_memory >> 20,
+      "Mi; give a size that leaves room for others"));
+}
+
+void WarnOfContainer(const v1::Container& container, int64_t host_memory,
+                     Warnings& warnings) {
   if (IsFloating(container.image())) {
     warnings.push_back(absl::StrCat(
         "image ", container.image(),
@@ -37,6 +49,13 @@ void WarnOfContainer(const v1::Container& container, Warnings& warnings) {
         " has no memory limit and may use up the host's; add `resources: "
         "{memory: 256Mi}`"));
   }
+  for (const v1::TmpfsMount& tmpfs : container.tmpfs()) {
+    WarnOfMemory(absl::StrCat("tmpfs ", tmpfs.path(), " of container ",
+                              container.name()),
+                 tmpfs.size(), host_memory, warnings);
+  }
+  WarnOfMemory(absl::StrCat("/dev/shm of container ", container.name()),
+               container.shm_size(), host_memory, warnings);
   if (container.profile() == v1::Container::PRIVILEGED) {
     warnings.push_back(
         absl::StrCat("container ", container.name(),
@@ -50,9 +69,9 @@ void WarnOfContainer(const v1::Container& container, Warnings& warnings) {
 
 void WarnOfContainers(
     const google::protobuf::RepeatedPtrField<v1::Container>& containers,
-    Warnings& warnings) {
+    int64_t host_memory, Warnings& warnings) {
   for (const v1::Container& container : containers) {
-    WarnOfContainer(container, warnings);
+    WarnOfContainer(container, host_memory, warnings);
   }
 }
 
@@ -73,22 +92,26 @@ void WarnOfPorts(const v1::ServiceSpec& written,
 
 }  // namespace
 
-Warnings WarningsOf(const v1::Object& written, const v1::Object& defaulted) {
+Warnings WarningsOf(const v1::Object& written, const v1::Object& defaulted,
+                    int64_t host_memory) {
   Warnings warnings;
   if (defaulted.has_service()) {
     const v1::ServiceSpec& spec = defaulted.service().spec();
     WarnOfPorts(written.service().spec(), spec, warnings);
-    WarnOfContainers(spec.init_containers(), warnings);
-    WarnOfContainers(spec.sidecars(), warnings);
-    WarnOfContainers(spec.containers(), warnings);
+    WarnOfContainers(spec.init_containers(), host_memory, warnings);
+    WarnOfContainers(spec.sidecars(), host_memory, warnings);
+    WarnOfContainers(spec.containers(), host_memory, warnings);
     std::string update = WarningOfImageUpdate(spec);
     if (!update.empty()) warnings.push_back(std::move(update));
   } else if (defaulted.has_job() || defaulted.has_cron_job()) {
     const v1::JobSpec& spec = defaulted.has_job()
                                   ? defaulted.job().spec()
                                   : defaulted.cron_job().spec().job();
-    WarnOfContainers(spec.init_containers(), warnings);
-    WarnOfContainers(spec.containers(), warnings);
+    WarnOfContainers(spec.init_containers(), host_memory, warnings);
+    WarnOfContainers(spec.containers(), host_memory, warnings);
+  } else if (defaulted.has_volume() &&
+             defaulted.volume().spec().driver() == v1::VolumeSpec::TMPFS) {
+    WarnOfMemory("it", defaulted.volume().spec().size(), host_memory, warnings);
   }
   return warnings;
 }

@@ -2,6 +2,7 @@
 #ifndef API_WARNINGS_H_
 #define API_WARNINGS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,11 @@
 namespace bulwark::api {
 
 // Sentences, each with its remedy. `written` is the object as it came,
-// `defaulted` the same with its defaults. Pure.
+// `defaulted` the same with its defaults. `host_memory` is in bytes; 0: it is
+// not known. Pure.
 std::vector<std::string> WarningsOf(const v1::Object& written,
-                                    const v1::Object& defaulted);
+                                    const v1::Object& defaulted,
+                                    int64_t host_memory);
 
 // What containers of `object` read of secrets and configs that do not exist
 // (yet).

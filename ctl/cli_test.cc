@@ -324,6 +324,12 @@ TEST_F(CtlTest, WhenDescribing_TellsStateReplicasAndEvents) {
   }
 }
 
+TEST_F(CtlTest, WhenAVolumeIsCreated_WarningsArePrinted) {
+  server_.set_warnings({"it holds up to 1Ti"});
+  EXPECT_EQ(Ctl({"volume", "create", "v", "--driver", "tmpfs"}), kExitOk);
+  EXPECT_EQ(err_, "warning: it holds up to 1Ti\n");
+}
+
 TEST_F(CtlTest, WhenScalingStoppingAndUndoing_CallsTheServer) {
   EXPECT_EQ(Ctl({"scale", "web", "3"}), kExitOk);
   EXPECT_EQ(Ctl({"scale", "web=1", "api=2"}), kExitOk);

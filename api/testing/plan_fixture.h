@@ -47,8 +47,9 @@ class PlanTest : public ::testing::Test {
   absl::StatusOr<ApplyPlan> Plan(const v1::ApplyRequest& request) {
     v1::Identity caller;
     caller.set_name("alice");
-    return PlanApply(request,
-                     {stored_, normalize_, caller, clock_.Now(), entropy_});
+    PlanContext context{stored_, normalize_, caller, clock_.Now(), entropy_};
+    context.host_memory = host_memory_;
+    return PlanApply(request, context);
   }
   absl::StatusOr<ApplyPlan> Plan(const std::vector<v1::Object>& objects) {
     v1::ApplyRequest request;
@@ -65,6 +66,7 @@ class PlanTest : public ::testing::Test {
   }
 
   testing::FakeClock clock_;
+  int64_t host_memory_ = 0;  // bytes; 0: not known
   SeededEntropy entropy_{1};
   NormalizeReference normalize_ = [](absl::string_view text) {
     return std::string(text);

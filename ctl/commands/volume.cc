@@ -97,7 +97,13 @@ absl::StatusOr<int> Create(Context& context, const Flags& flags) {
         "change it with ctl apply, or choose another name");
   }
   if (existing.code() != absl::StatusCode::kNotFound) return existing;
-  RETURN_IF_ERROR(context.client().Apply(request).status());
+  ASSIGN_OR_RETURN(const v1::ApplyResponse response,
+                   context.client().Apply(request));
+  for (const v1::ApplyResult& result : response.results()) {
+    for (const std::string& warning : result.warnings()) {
+      context.io.Err(absl::StrCat("warning: ", warning, "\n"));
+    }
+  }
   context.io.Out(absl::StrCat("volume ", name, " created\n"));
   return kExitOk;
 }

@@ -69,6 +69,22 @@ TEST_F(ResourcesTest, WhenARecordIsBad_TheOthersAreListedWithAWarning) {
               HasSubstr("service/default/b"));
 }
 
+TEST_F(ResourcesTest, WhenAVolumeInMemoryIsTooLarge_TheHostsRecordTells) {
+  v1::Object volume;
+  volume.mutable_volume()->mutable_metadata()->set_name("scratch");
+  volume.mutable_volume()->mutable_spec()->set_driver(v1::VolumeSpec::TMPFS);
+  volume.mutable_volume()->mutable_spec()->set_size(int64_t{2} << 30);
+  ASSERT_OK_AND_ASSIGN(auto applied, Apply({volume}));
+  EXPECT_EQ(applied.results(0).warnings_size(), 0);
+  v1::Object node;
+  node.mutable_node()->mutable_metadata()->set_name("local");
+  node.mutable_node()->mutable_status()->set_memory(int64_t{1} << 30);
+  Put(node);
+  ASSERT_OK_AND_ASSIGN(applied, Apply({volume}));
+  ASSERT_EQ(applied.results(0).warnings_size(), 1);
+  EXPECT_THAT(applied.results(0).warnings(0), HasSubstr("which is 1024Mi"));
+}
+
 TEST_F(ResourcesTest, WhenARecordIsBad_NothingOverwritesIt) {
   v1::Object config;
   config.mutable_config()->mutable_metadata()->set_name("conf");
