@@ -376,10 +376,12 @@ absl::Status ServicesService::UndoChecked(const v1::UndoRequest& request,
                                           const Caller& caller,
                                           v1::UndoResponse& response,
                                           std::string& warning) {
-  if (request.to_revision() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("undo service ", request.service(), ": ",
-                     request.to_revision(), " is not a revision"));
+  if (request.has_to_revision() && request.to_revision() < 1) {
+    return WithRemedy(
+        absl::InvalidArgumentError(absl::StrCat(
+            "undo service ", request.service(), ": ", request.to_revision(),
+            " is not a revision: they count from 1")),
+        "name none to go back to the last good one");
   }
   ASSIGN_OR_RETURN(
       const v1::Object object,

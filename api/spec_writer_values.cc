@@ -40,22 +40,28 @@ absl::Status CheckMode(const v1::SetSecretRequest& request,
 // The version to go back to.
 absl::StatusOr<v1::ValueVersion> FindVersion(
     const v1::RollbackValueRequest& request, const v1::Object& object) {
+  if (request.has_to_version() && request.to_version() < 1) {
+    return WithRemedy(
+        absl::InvalidArgumentError(absl::StrCat(
+            "roll back ", NameOf(object), ": ", request.to_version(),
+            " is not a version: they count from 1")),
+        "name none to go back to the one before the current");
+  }
   const int64_t current = CurrentVersion(object);
   const v1::ValueVersion* found = nullptr;
   for (const v1::ValueVersion& version : VersionsOf(object)) {
-    const bool fits = request.to_version() == 0
-                          ? version.version() < current
-                          : version.version() == request.to_version();
+    const bool fits = request.has_to_version()
+                          ? version.version() == request.to_version()
+                          : version.version() < current;
     if (fits) found = &version;  // the last one that fits is the newest
   }
   if (found != nullptr) return *found;
   return WithRemedy(
-      absl::NotFoundError(
-          absl::StrCat("roll back ", NameOf(object), ": ",
-                       request.to_version() == 0
-                           ? "it has no older version"
-                           : absl::StrCat("version ", request.to_version(),
-                                          " is not kept"))),
+      absl::NotFoundError(absl::StrCat(
+          "roll back ", NameOf(object), ": ",
+          request.has_to_version()
+              ? absl::StrCat("version ", request.to_version(), " is not kept")
+              : "it has no older version")),
       absl::StrCat("`ctl ", request.kind(), " history ", request.name(),
                    "` lists the versions that are kept"));
 }

@@ -55,6 +55,13 @@ Command& Command::Option(const std::string& names, int64_t& value,
   return *this;
 }
 
+Command& Command::Option(const std::string& names,
+                         std::optional<int64_t>& value,
+                         const std::string& help) {
+  sub_.add_option(names, value, help);
+  return *this;
+}
+
 Command& Command::Word(const std::string& name, std::string& value,
                        const std::string& help, Need need) {
   sub_.add_option(name, value, help)->required(need == kRequired);

@@ -4,6 +4,7 @@
 #define CTL_COMMAND_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class Command {
                   const std::string& help, Need need = kOptional);
   Command& Option(const std::string& names, int64_t& value,
                   const std::string& help, Need need = kOptional);
+  // Where 0 is not the same as no number.
+  Command& Option(const std::string& names, std::optional<int64_t>& value,
+                  const std::string& help);
   // One positional argument, and all that are left.
   Command& Word(const std::string& name, std::string& value,
                 const std::string& help, Need need = kOptional);

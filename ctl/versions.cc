@@ -1,6 +1,7 @@
 #include "ctl/versions.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -86,15 +87,22 @@ absl::StatusOr<int> ShowHistory(Context& context, absl::string_view kind,
   return kExitOk;
 }
 
-// `to`: 0 is the version before the current one.
+// Without `to` the version before the current one.
 absl::StatusOr<int> RollbackValue(Context& context, absl::string_view kind,
-                                  const std::string& word, int64_t to) {
+                                  const std::string& word,
+                                  std::optional<int64_t> to) {
   ASSIGN_OR_RETURN(const std::string name, NameOfKind(word, kind));
+  if (to.has_value() && *to < 1) {
+    return UsageError(
+        absl::StrCat("--to ", *to,
+                     ": versions count from 1; leave it out to go back to the "
+                     "one before the current"));
+  }
   v1::RollbackValueRequest request;
   request.set_kind(std::string(kind));
   request.set_project(context.ProjectOrDefault());
   request.set_name(name);
-  request.set_to_version(to);
+  if (to.has_value()) request.set_to_version(*to);
   ASSIGN_OR_RETURN(const v1::RollbackValueResponse response,
                    context.client().RollbackValue(request));
   const v1::Object& object = response.object();
@@ -128,7 +136,7 @@ void AddVersionCommands(CLI::App& group, Context& context, const char* kind) {
   struct Flags {
     std::string name;
     std::vector<std::string> names;
-    int64_t to = 0;
+    std::optional<int64_t> to;
     bool all_projects = false;
   };
   auto flags = std::make_shared<Flags>();
@@ -149,7 +157,7 @@ void AddVersionCommands(CLI::App& group, Context& context, const char* kind) {
   Command(group, context, "rollback",
           text("Make an older version of a ", " the newest version"))
       .Word("NAME", flags->name, text("The ", ""), Command::kRequired)
-      .Option("--to", flags->to, "Its number; default the one before")
+      .Option("--to", flags->to, "Its number, from 1; default the one before")
       .Action([kind, flags](Context& c) {
         return RollbackValue(c, kind, flags->name, flags->to);
       });

@@ -100,7 +100,7 @@ absl::StatusOr<v1::VerifyAuditResponse> AuditLog::Verify() {
 
 absl::StatusOr<int64_t> AuditLog::FirstOf(const v1::AuditRequest& request,
                                           const AuditHead& head) {
-  if (request.tail() <= 0) return head.removed() + 1;
+  if (!request.has_tail()) return head.removed() + 1;
   int64_t wanted = request.tail();
   int64_t first = head.last() + 1;
   while (first > head.removed() + 1 && wanted > 0) {

@@ -223,6 +223,11 @@ TEST_F(AuditLogTest, WhenAskedForSome_OnlyThoseAreRead) {
   v1::AuditRequest request;
   request.set_tail(2);
   EXPECT_THAT(Details(request), ElementsAre("4", "other"));
+  request.set_tail(0);
+  EXPECT_THAT(Details(request), IsEmpty());
+  request.clear_tail();
+  EXPECT_EQ(Details(request).size(), 5u);
+  request.set_tail(2);
   request.set_actor("alice");
   EXPECT_THAT(Details(request), ElementsAre("3", "4"));
   request.Clear();

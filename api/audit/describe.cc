@@ -231,9 +231,9 @@ v1::AuditRecord Describe(absl::string_view method, const v1::Identity& actor,
   if (const auto* r =
           DynamicCastToGenerated<v1::RollbackValueRequest>(request)) {
     AddValue(r->kind(), r->project(), r->name(), record);
-    record.set_detail(r->to_version() == 0
-                          ? "to the version before"
-                          : absl::StrCat("to version ", r->to_version()));
+    record.set_detail(r->has_to_version()
+                          ? absl::StrCat("to version ", r->to_version())
+                          : "to the version before");
     return record;
   }
   Describer describer(record);

@@ -1,5 +1,6 @@
 // ctl audit: who did what.
 #include <memory>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -28,7 +29,7 @@ struct Flags {
   std::string kind;
   std::string object;
   std::string output;
-  int64_t tail = 0;
+  std::optional<int64_t> tail;
   bool follow = false;
 };
 
@@ -48,11 +49,13 @@ absl::StatusOr<v1::AuditRequest> RequestOf(Context& context,
     }
     request.mutable_since()->set_seconds(absl::ToUnixSeconds(time));
   }
-  if (flags.tail < 0) return UsageError("--tail: a number of records");
+  if (flags.tail.has_value()) {
+    if (*flags.tail < 0) return UsageError("--tail: a number of records");
+    request.set_tail(*flags.tail);
+  }
   request.set_actor(flags.actor);
   request.set_kind(flags.kind);
   request.set_object(flags.object);
-  request.set_tail(flags.tail);
   request.set_follow(flags.follow);
   return request;
 }
@@ -155,7 +158,7 @@ absl::StatusOr<int> Show(Context& context, const Flags& flags) {
     if (status.ok()) json.Finish();
   } else if (!table.empty()) {
     context.io.Out(table.Take());
-  } else if (status.ok()) {
+  } else if (status.ok() && flags.tail != 0) {
     context.io.Err("no such records in the audit log\n");
   }
   if (!status.ok()) return status;
@@ -193,7 +196,7 @@ void AddAudit(CLI::App& app, Context& context) {
       .Option("--actor", flags->actor, "Only of this user")
       .Option("--kind", flags->kind, "Only about objects of this kind")
       .Option("--object", flags->object, "Only about this one: service/web")
-      .Option("--tail", flags->tail, "Only the last so many")
+      .Option("--tail", flags->tail, "Only the last so many; 0: none")
       .Flag("-f,--follow", flags->follow, "Go on with new records")
       .Option("-o,--output", flags->output,
               "json: an array, with -f one record a line")

@@ -1,6 +1,7 @@
 // ctl rollout status, history, undo: how one revision follows another.
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -18,7 +19,7 @@ constexpr absl::Duration kDefaultWait = absl::Minutes(10);
 
 struct Flags {
   std::string word;
-  int64_t to_revision = 0;
+  std::optional<int64_t> to_revision;
   bool no_wait = false;
   bool wait = false;
 };
@@ -83,18 +84,27 @@ absl::StatusOr<int> Undo(Context& context, const Flags& flags) {
   v1::UndoRequest request;
   request.set_project(context.ProjectOrDefault());
   request.set_service(name);
-  request.set_to_revision(flags.to_revision);
+  if (flags.to_revision.has_value()) {
+    if (*flags.to_revision < 1) {
+      return UsageError(
+          absl::StrCat("--to-revision ", *flags.to_revision,
+                       ": revisions count from 1; leave it out to go back to "
+                       "the last good one"));
+    }
+    request.set_to_revision(*flags.to_revision);
+  }
   const absl::Status undone = context.client().Undo(request).status();
   if (undone.code() == absl::StatusCode::kNotFound) {
     return WithRemedy(undone, absl::StrCat("ctl rollout history ", name,
                                            " lists its revisions"));
   }
   RETURN_IF_ERROR(undone);
-  context.io.Out(absl::StrCat(
-      "service ", name, " goes back to ",
-      flags.to_revision == 0 ? "its last good revision"
-                             : absl::StrCat("revision ", flags.to_revision),
-      "\n"));
+  context.io.Out(
+      absl::StrCat("service ", name, " goes back to ",
+                   flags.to_revision.has_value()
+                       ? absl::StrCat("revision ", *flags.to_revision)
+                       : "its last good revision",
+                   "\n"));
   if (flags.wait) RETURN_IF_ERROR(Wait(context, name));
   return kExitOk;
 }
@@ -115,8 +125,9 @@ void AddRollout(CLI::App& app, Context& context) {
       .Action([flags](Context& c) { return History(c, *flags); });
   Command(group, context, "undo", "Declare an older revision again")
       .Word("SERVICE", flags->word, "The service", Command::kRequired)
-      .Option("--to-revision", flags->to_revision,
-              "Its number; default the last good one before the current")
+      .Option(
+          "--to-revision", flags->to_revision,
+          "Its number, from 1; default the last good one before the current")
       .Flag("--wait", flags->wait, "Return when it is available")
       .Action([flags](Context& c) { return Undo(c, *flags); });
 }

@@ -220,8 +220,10 @@ class FakeServer::Services final : public v1::Services::Service {
   }
   Status Undo(ServerContext*, const v1::UndoRequest* request,
               v1::UndoResponse*) override {
-    state_.Note(
-        absl::StrCat("Undo ", request->service(), " ", request->to_revision()));
+    state_.Note(absl::StrCat("Undo ", request->service(),
+                             request->has_to_revision()
+                                 ? absl::StrCat(" ", request->to_revision())
+                                 : ""));
     return state_.Take("Undo");
   }
 

@@ -89,8 +89,11 @@ class System final : public v1::System::Service {
   }
 
   // Two records, whatever is asked for.
-  Status Audit(ServerContext*, const v1::AuditRequest*,
+  Status Audit(ServerContext*, const v1::AuditRequest* request,
                grpc::ServerWriter<v1::AuditRecord>* writer) override {
+    state_.Note(absl::StrCat("Audit", request->has_tail()
+                                          ? absl::StrCat(" ", request->tail())
+                                          : ""));
     if (Status s = state_.Take("Audit"); !s.ok()) return s;
     v1::AuditRecord record;
     record.mutable_actor()->set_name("alice");

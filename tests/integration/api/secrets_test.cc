@@ -1,6 +1,7 @@
 // Secrets, configs and log-ins over the real API.
 #include <gmock/gmock.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,11 +41,12 @@ class SecretsTest : public ApiTest {
     return response;
   }
   absl::StatusOr<v1::Object> Rollback(const std::string& kind,
-                                      const std::string& name, int64_t to = 0) {
+                                      const std::string& name,
+                                      std::optional<int64_t> to = {}) {
     v1::RollbackValueRequest request;
     request.set_kind(kind);
     request.set_name(name);
-    request.set_to_version(to);
+    if (to.has_value()) request.set_to_version(*to);
     grpc::ClientContext context;
     v1::RollbackValueResponse response;
     const absl::Status status = FromGrpc(
@@ -204,6 +206,11 @@ TEST_F(SecretsTest, WhenRolledBack_TheOldValueIsTheNewestVersion) {
   EXPECT_EQ(Stored("db", 3), "old");
   EXPECT_THAT(Rollback("secret", "db", 9).status(),
               StatusIs(absl::StatusCode::kNotFound));
+  for (const int64_t none : {0, -1}) {
+    EXPECT_THAT(Rollback("secret", "db", none).status(),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("is not a version: they count from 1")));
+  }
   EXPECT_THAT(Rollback("volume", "db").status(),
               StatusIs(absl::StatusCode::kInvalidArgument));
   const absl::Status none = Rollback("config", "db").status();

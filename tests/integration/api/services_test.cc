@@ -1,6 +1,8 @@
 // Scale, Stop, Start, Undo, Version, Shutdown.
 #include <unistd.h>
 
+#include <optional>
+
 #include "api/errors.h"
 #include "base/testing/status_matchers.h"
 #include "store/objects.h"
@@ -26,10 +28,11 @@ class ServicesTest : public ApiTest {
     return response.service();
   }
 
-  absl::StatusOr<v1::Service> Undo(const std::string& name, int64_t revision) {
+  absl::StatusOr<v1::Service> Undo(
+      const std::string& name, std::optional<int64_t> revision = std::nullopt) {
     v1::UndoRequest request;
     request.set_service(name);
-    request.set_to_revision(revision);
+    if (revision.has_value()) request.set_to_revision(*revision);
     grpc::ClientContext context;
     v1::UndoResponse response;
     const absl::Status status = FromGrpc(
@@ -130,22 +133,26 @@ TEST_F(ServicesTest, WhenUndone_TheLastGoodTemplateIsDeclaredAgain) {
   PutRevision(5, true, "nginx:5");
   PutRevision(6, true, "nginx:6");
 
-  ASSERT_OK_AND_ASSIGN(v1::Service service, Undo("web", 0));
+  ASSERT_OK_AND_ASSIGN(v1::Service service, Undo("web"));
   EXPECT_EQ(service.spec().containers(0).image(), "nginx:2");
   EXPECT_EQ(service.spec().replicas(), 1);
 
-  ASSERT_OK_AND_ASSIGN(service, Undo("web", 0));
+  ASSERT_OK_AND_ASSIGN(service, Undo("web"));
   EXPECT_EQ(service.spec().containers(0).image(), "nginx:1");
-  EXPECT_THAT(Undo("web", 0), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Undo("web"), StatusIs(absl::StatusCode::kNotFound));
   ASSERT_OK_AND_ASSIGN(service, Undo("web", 3));
   EXPECT_EQ(service.spec().containers(0).image(), "nginx:3");
   EXPECT_THAT(Undo("web", 9), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(Undo("web", -1), StatusIs(absl::StatusCode::kInvalidArgument));
+  for (const int64_t none : {0, -1}) {
+    EXPECT_THAT(Undo("web", none),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("is not a revision: they count from 1")));
+  }
 }
 
 TEST_F(ServicesTest, WhenThereIsNothingToGoBackTo_UndoSaysSo) {
   ASSERT_OK(Apply({Service("web")}));
-  EXPECT_THAT(Undo("web", 0),
+  EXPECT_THAT(Undo("web"),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("undo service")));
 }
 
