@@ -134,6 +134,17 @@ absl::StatusOr<OutputForm> ParseOutputForm(absl::string_view word) {
       absl::StrCat("-o ", word, ": one of wide, json, yaml, manifest, name"));
 }
 
+absl::StatusOr<OutputForm> ParseObjectForm(absl::string_view word) {
+  const absl::StatusOr<OutputForm> form = ParseOutputForm(word);
+  if (form.ok() && *form != OutputForm::kWide) return form;
+  return UsageError(
+      absl::StrCat("-o ", word, ": one of json, yaml, manifest, name"));
+}
+
+bool IsTable(OutputForm form) {
+  return form == OutputForm::kTable || form == OutputForm::kWide;
+}
+
 std::string JobReference(absl::string_view name) {
   return absl::StrCat("job/", name);
 }

@@ -64,8 +64,21 @@ absl::StatusOr<Listing> ListObjects(Context& context,
 
 enum class OutputForm { kTable, kWide, kJson, kYaml, kManifest, kName };
 
+// What help says of them, and of all but "wide".
+inline constexpr char kOutputForms[] =
+    "wide, json, yaml, manifest (can be applied again), name";
+inline constexpr char kObjectForms[] =
+    "json, yaml, manifest (can be applied again), name";
+
 // "", "wide", "json", "yaml", "manifest" or "name"; else a usage error.
 absl::StatusOr<OutputForm> ParseOutputForm(absl::string_view word);
+
+// The same without "wide", where kTable is what is made for people and has no
+// more columns.
+absl::StatusOr<OutputForm> ParseObjectForm(absl::string_view word);
+
+// A form for people.
+bool IsTable(OutputForm form);
 
 // "job/import", as calls that take a service name a job.
 std::string JobReference(absl::string_view name);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
@@ -32,11 +33,21 @@ const manifest::Kind& KindNamed(absl::string_view kind) {
 }
 
 absl::StatusOr<int> ListValues(Context& context, absl::string_view kind,
-                               bool all_projects) {
+                               bool all_projects, const std::string& output) {
+  ASSIGN_OR_RETURN(const OutputForm form, ParseObjectForm(output));
   ListOptions options;
   options.all_projects = all_projects;
-  ASSIGN_OR_RETURN(const Listing listing,
+  ASSIGN_OR_RETURN(Listing listing,
                    ListObjects(context, KindNamed(kind), options));
+  if (form != OutputForm::kTable) {
+    // No server sends one.
+    for (v1::Object& object : listing.objects) {
+      if (!object.has_secret()) continue;
+      object.mutable_secret()->mutable_spec()->clear_sealed_value();
+    }
+    PrintObjects(context, listing.objects, form, false);
+    return kExitOk;
+  }
   std::vector<std::string> header = {"NAME",  "VERSION", "KEPT",
                                      "BYTES", "CHANGED", "BY"};
   if (all_projects) header.insert(header.begin(), "PROJECT");
@@ -67,10 +78,17 @@ absl::StatusOr<int> ListValues(Context& context, absl::string_view kind,
 }
 
 absl::StatusOr<int> ShowHistory(Context& context, absl::string_view kind,
-                                const std::string& word) {
+                                const std::string& word,
+                                const std::string& output) {
+  RETURN_IF_ERROR(CheckMessageForm(output));
   ASSIGN_OR_RETURN(const std::string name, NameOfKind(word, kind));
   ASSIGN_OR_RETURN(const v1::Object object,
                    GetObject(context, KindNamed(kind), name));
+  // What the table has, as the object's status has it.
+  v1::SecretStatus history;
+  history.set_version(CurrentOf(object));
+  *history.mutable_versions() = VersionsOf(object);
+  if (PrintMessage(context, history, output)) return kExitOk;
   Table table({"VERSION", "STATE", "BYTES", "CHANGED", "BY", "DIGEST"});
   for (const v1::ValueVersion& version : VersionsOf(object)) {
     std::string state =
@@ -136,6 +154,7 @@ void AddVersionCommands(CLI::App& group, Context& context, const char* kind) {
   struct Flags {
     std::string name;
     std::vector<std::string> names;
+    std::string output;
     std::optional<int64_t> to;
     bool all_projects = false;
   };
@@ -146,13 +165,15 @@ void AddVersionCommands(CLI::App& group, Context& context, const char* kind) {
   Command(group, context, "list",
           text("List ", "s: their names and versions, not what is in them"))
       .Flag("-A,--all-projects", flags->all_projects, "Of every project")
+      .Option("-o,--output", flags->output, kObjectForms)
       .Action([kind, flags](Context& c) {
-        return ListValues(c, kind, flags->all_projects);
+        return ListValues(c, kind, flags->all_projects, flags->output);
       });
   Command(group, context, "history", text("List the versions of a ", ""))
       .Word("NAME", flags->name, text("The ", ""), Command::kRequired)
+      .Option("-o,--output", flags->output, kMessageForms)
       .Action([kind, flags](Context& c) {
-        return ShowHistory(c, kind, flags->name);
+        return ShowHistory(c, kind, flags->name, flags->output);
       });
   Command(group, context, "rollback",
           text("Make an older version of a ", " the newest version"))

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
 #include "manifest/codec.h"
@@ -165,10 +166,12 @@ absl::StatusOr<int> Show(Context& context, const Flags& flags) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Verify(Context& context) {
+absl::StatusOr<int> Verify(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   ASSIGN_OR_RETURN(const v1::VerifyAuditResponse response,
                    context.client().VerifyAudit(context.clock.Now() +
                                                 context.Timeout(kVerifyTime)));
+  if (PrintMessage(context, response, flags.output)) return kExitOk;
   context.io.Out(absl::StrCat(
       response.records(), " records, all in place; the last one's hash is ",
       absl::BytesToHexString(response.last_hash()), "\n"));
@@ -176,7 +179,7 @@ absl::StatusOr<int> Verify(Context& context) {
 }
 
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
-  if (flags.verb == "verify") return Verify(context);
+  if (flags.verb == "verify") return Verify(context, flags);
   if (!flags.verb.empty()) {
     return UsageError(
         absl::StrCat("\"", flags.verb, "\": only \"verify\" can stand there"));
@@ -199,7 +202,7 @@ void AddAudit(CLI::App& app, Context& context) {
       .Option("--tail", flags->tail, "Only the last so many; 0: none")
       .Flag("-f,--follow", flags->follow, "Go on with new records")
       .Option("-o,--output", flags->output,
-              "json: an array, with -f one record a line")
+              "json: an array, with -f one record a line; of verify also yaml")
       .Action([flags](Context& c) { return Run(c, *flags); });
 }
 

@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/output_file.h"
 #include "ctl/print/changes.h"
@@ -20,7 +21,6 @@
 #include "ctl/print/text.h"
 #include "ctl/pull.h"
 #include "ctl/seal.h"
-#include "manifest/codec.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -201,15 +201,10 @@ std::string Outcome(const v1::RestoreStateResponse& response,
 // What was found, before anything is changed.
 void Show(Context& context, const Flags& flags,
           const v1::RestoreStateResponse& response) {
-  if (flags.output == "json") {
-    context.io.Out(manifest::PrintJson(response));
-  } else if (flags.output == "yaml") {
-    context.io.Out(manifest::PrintYaml(response));
-  } else {
-    context.io.Out(
-        absl::StrCat(FormatResults(response.results(), context.io.color()),
-                     Outcome(response, "would be"), "\n"));
-  }
+  if (PrintMessage(context, response, flags.output)) return;
+  context.io.Out(
+      absl::StrCat(FormatResults(response.results(), context.io.color()),
+                   Outcome(response, "would be"), "\n"));
 }
 
 absl::StatusOr<bool> Agrees(Context& context) {
@@ -226,10 +221,7 @@ absl::StatusOr<bool> Agrees(Context& context) {
 }
 
 absl::Status CheckRestore(Context& context, const Flags& flags) {
-  if (!flags.output.empty() && flags.output != "json" &&
-      flags.output != "yaml") {
-    return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
-  }
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   // Else an answer would stand between two documents.
   if (!flags.output.empty() && !flags.dry_run && !flags.yes) {
     return UsageError("-o goes with --dry-run or --yes");

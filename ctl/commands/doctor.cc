@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
-#include "manifest/codec.h"
+#include "ctl/message_form.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -69,10 +69,7 @@ std::string Summary(const v1::DoctorResponse& response) {
 }
 
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
-  if (!flags.output.empty() && flags.output != "json" &&
-      flags.output != "yaml") {
-    return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
-  }
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   ASSIGN_OR_RETURN(const v1::DoctorResponse response,
                    context.client().Doctor());
   int code = kExitOk;
@@ -82,11 +79,7 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
     if (flags.problems && check.result() == v1::DoctorCheck::GOOD) continue;
     text += Line(check, context.io.color());
   }
-  if (flags.output == "json") {
-    context.io.Out(manifest::PrintJson(response));
-  } else if (flags.output == "yaml") {
-    context.io.Out(manifest::PrintYaml(response));
-  } else {
+  if (!PrintMessage(context, response, flags.output)) {
     context.io.Out(text + Summary(response));
   }
   return code;
@@ -100,7 +93,7 @@ void AddDoctor(CLI::App& app, Context& context) {
           "Say what this host can and cannot do, what follows from it and what "
           "mends it;\nexit status 1 if something does not work")
       .Flag("--problems", flags->problems, "Leave out what is good")
-      .Option("-o,--output", flags->output, "json, yaml")
+      .Option("-o,--output", flags->output, kMessageForms)
       .Action([flags](Context& c) { return Run(c, *flags); });
 }
 

@@ -28,10 +28,6 @@ TableForm FormOf(const Flags& flags, OutputForm form) {
   return {.wide = form == OutputForm::kWide, .projects = flags.all_projects};
 }
 
-bool IsTable(OutputForm form) {
-  return form == OutputForm::kTable || form == OutputForm::kWide;
-}
-
 void PrintTable(Context& context, const Flags& flags, const Kind& kind,
                 const std::vector<v1::Object>& objects, OutputForm form) {
   Table table(HeaderOf(kind, FormOf(flags, form)), context.io.color());
@@ -174,8 +170,7 @@ void AddGet(CLI::App& app, Context& context) {
   command
       .Words("KIND", flags->words, "KIND, KIND NAME… or KIND/NAME…",
              Command::kRequired)
-      .Option("-o,--output", flags->output,
-              "wide, json, yaml, manifest (can be applied again), name")
+      .Option("-o,--output", flags->output, kOutputForms)
       .Flag("-w,--watch", flags->watch, "Go on with each change")
       .Option("-l,--selector", flags->labels, "Only with KEY=VALUE labels")
       .Option("--service", flags->service,

@@ -10,12 +10,12 @@
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
 #include "ctl/image_calls.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/progress.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
 #include "google/protobuf/util/json_util.h"
-#include "manifest/codec.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -42,14 +42,6 @@ std::string Json(const google::protobuf::Message& message) {
   return text;
 }
 
-absl::Status CheckOutput(const Flags& flags) {
-  if (flags.output.empty() || flags.output == "json" ||
-      flags.output == "yaml") {
-    return absl::OkStatus();
-  }
-  return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
-}
-
 // On one line, and not too long.
 std::string Shorten(std::string text, bool full) {
   text = absl::StrReplaceAll(text, {{"\n", " "}, {"\t", " "}});
@@ -63,19 +55,12 @@ std::string Shorten(std::string text, bool full) {
 }
 
 absl::StatusOr<int> History(Context& context, const Flags& flags) {
-  RETURN_IF_ERROR(CheckOutput(flags));
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   v1::ImageHistoryRequest request;
   request.set_reference(flags.reference);
   ASSIGN_OR_RETURN(const v1::ImageHistoryResponse response,
                    ImageHistory(context.client(), request));
-  if (flags.output == "json") {
-    context.io.Out(manifest::PrintJson(response));
-    return kExitOk;
-  }
-  if (flags.output == "yaml") {
-    context.io.Out(manifest::PrintYaml(response));
-    return kExitOk;
-  }
+  if (PrintMessage(context, response, flags.output)) return kExitOk;
   Table table({"CREATED", "SIZE", "CREATED BY", "COMMENT"});
   for (const v1::ImageHistoryEntry& entry : response.entries()) {
     const std::string age = Age(entry.create_time(), context.clock.Now());
@@ -218,7 +203,7 @@ void AddImage(CLI::App& app, Context& context) {
   Command(app, context, "history",
           "List what an image was made of, the last step first")
       .Word("IMAGE", flags->reference, "The image", Command::kRequired)
-      .Option("-o,--output", flags->output, "json, yaml")
+      .Option("-o,--output", flags->output, kMessageForms)
       .Flag("--no-trunc", flags->full, "Whole commands")
       .Action([flags](Context& c) { return History(c, *flags); });
   flags = std::make_shared<Flags>();

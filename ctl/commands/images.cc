@@ -8,10 +8,10 @@
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
-#include "manifest/codec.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -31,19 +31,10 @@ std::string ShortDigest(absl::string_view digest) {
 }
 
 absl::StatusOr<int> List(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   ASSIGN_OR_RETURN(v1::ListImagesResponse response,
                    context.client().ListImages());
-  if (flags.output == "json") {
-    context.io.Out(manifest::PrintJson(response));
-    return kExitOk;
-  }
-  if (flags.output == "yaml") {
-    context.io.Out(manifest::PrintYaml(response));
-    return kExitOk;
-  }
-  if (!flags.output.empty()) {
-    return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
-  }
+  if (PrintMessage(context, response, flags.output)) return kExitOk;
   std::vector<std::string> columns = {"IMAGE", "DIGEST", "PLATFORM", "SIZE",
                                       "CREATED"};
   if (flags.digests) columns.insert(columns.begin() + 2, "INDEX");
@@ -107,7 +98,7 @@ absl::StatusOr<int> Tag(Context& context, const Flags& flags) {
 void AddImages(CLI::App& app, Context& context) {
   auto flags = std::make_shared<Flags>();
   Command(app, context, "images", "List the images on this host")
-      .Option("-o,--output", flags->output, "json, yaml")
+      .Option("-o,--output", flags->output, kMessageForms)
       .Flag("--digests", flags->digests,
             "Whole digests, and those of the indexes that names stand for")
       .Flag("-q,--quiet", flags->quiet, "Print names only")

@@ -1,4 +1,6 @@
 // ctl job: jobs and cron jobs.
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include "absl/strings/match.h"
@@ -21,6 +23,7 @@ constexpr absl::Duration kDefaultWait = absl::Minutes(5);
 struct Flags {
   std::vector<std::string> words;
   std::string word;
+  std::string output;
   LogsFlags logs;
   bool all_projects = false;
   bool wait = false;
@@ -48,20 +51,32 @@ absl::StatusOr<v1::Object> Find(Context& context, const std::string& word) {
 }
 
 absl::StatusOr<int> List(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(const OutputForm form, ParseOutputForm(flags.output));
   ListOptions options;
   options.all_projects = flags.all_projects;
+  const TableForm columns{.wide = form == OutputForm::kWide,
+                          .projects = flags.all_projects};
+  std::vector<v1::Object> objects;
   std::string out;
   for (const char* word : {"cron-job", "job"}) {
     const manifest::Kind& kind = *manifest::FindKind(word);
     ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
     if (listing.objects.empty()) continue;
-    const TableForm form{.projects = flags.all_projects};
-    Table table(HeaderOf(kind, form), context.io.color());
+    if (!IsTable(form)) {
+      std::move(listing.objects.begin(), listing.objects.end(),
+                std::back_inserter(objects));
+      continue;
+    }
+    Table table(HeaderOf(kind, columns), context.io.color());
     for (const v1::Object& object : listing.objects) {
-      table.Add(RowOf(object, form, context.clock.Now()));
+      table.Add(RowOf(object, columns, context.clock.Now()));
     }
     if (!out.empty()) out += "\n";
     out += table.Take();
+  }
+  if (!IsTable(form)) {
+    PrintObjects(context, objects, form, false);
+    return kExitOk;
   }
   if (out.empty()) context.io.Err("no jobs\n");
   context.io.Out(out);
@@ -69,10 +84,19 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
 }
 
 absl::StatusOr<int> Describe(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(const OutputForm form, ParseObjectForm(flags.output));
+  std::vector<v1::Object> objects;
   for (size_t i = 0; i < flags.words.size(); ++i) {
-    ASSIGN_OR_RETURN(const v1::Object object, Find(context, flags.words[i]));
+    ASSIGN_OR_RETURN(v1::Object object, Find(context, flags.words[i]));
+    if (form != OutputForm::kTable) {
+      objects.push_back(std::move(object));
+      continue;
+    }
     if (i > 0) context.io.Out("\n");
     RETURN_IF_ERROR(DescribeObject(context, object));
+  }
+  if (!objects.empty()) {
+    PrintObjects(context, objects, form, objects.size() == 1);
   }
   return kExitOk;
 }
@@ -198,10 +222,12 @@ void AddJob(CLI::App& app, Context& context) {
           .Group();
   Command(group, context, "list", "List cron jobs and jobs")
       .Flag("-A,--all-projects", flags->all_projects, "In every project")
+      .Option("-o,--output", flags->output, kOutputForms)
       .Action([flags](Context& c) { return List(c, *flags); });
   Command(group, context, "describe",
           "Tell all about jobs and cron jobs: state, causes, executions")
       .Words("JOB", flags->words, "Jobs and cron jobs", Command::kRequired)
+      .Option("-o,--output", flags->output, kObjectForms)
       .Action([flags](Context& c) { return Describe(c, *flags); });
   Command(group, context, "logs",
           "Print what a job's executions print; of a cron job the newest "

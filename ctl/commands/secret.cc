@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/text.h"
 #include "ctl/seal.h"
@@ -18,6 +19,7 @@ namespace {
 struct Flags {
   std::string name;
   std::string from;  // "-"
+  std::string output;
   std::vector<std::string> labels;
   ValueSource source;
 };
@@ -71,9 +73,12 @@ absl::StatusOr<int> Unseal(Context& context) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Status(Context& context) {
+absl::StatusOr<int> Status(Context& context, const std::string& output) {
+  RETURN_IF_ERROR(CheckMessageForm(output));
   ASSIGN_OR_RETURN(const v1::SecretsStatusResponse status,
                    context.client().SecretsStatus());
+  const int code = status.sealed() ? kExitError : kExitOk;
+  if (PrintMessage(context, status, output)) return code;
   if (status.sealed()) {
     context.io.Out(absl::StrCat("sealed: ", status.message(), "\n"));
   } else {
@@ -92,7 +97,7 @@ absl::StatusOr<int> Status(Context& context) {
                        : absl::StrCat(", ", status.values_of_older_keys(),
                                       " of them wrapped by older keys"),
                    "\n"));
-  return status.sealed() ? kExitError : kExitOk;
+  return code;
 }
 
 void AddSetter(CLI::App& group, Context& context, const char* verb,
@@ -113,6 +118,7 @@ void AddSetter(CLI::App& group, Context& context, const char* verb,
 }  // namespace
 
 void AddSecret(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<Flags>();
   CLI::App& group =
       Command(app, context, "secret",
               "Keep values that containers read as files in memory")
@@ -130,7 +136,8 @@ void AddSecret(CLI::App& app, Context& context) {
       .Action([](Context& c) { return Unseal(c); });
   Command(group, context, "status",
           "Say which master key is in force, or why secrets are sealed")
-      .Action([](Context& c) { return Status(c); });
+      .Option("-o,--output", flags->output, kMessageForms)
+      .Action([flags](Context& c) { return Status(c, flags->output); });
 }
 
 }  // namespace bulwark::ctl

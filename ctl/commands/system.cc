@@ -5,10 +5,10 @@
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
-#include "manifest/codec.h"
 
 namespace bulwark::ctl {
 namespace {
@@ -24,20 +24,10 @@ struct Flags {
 };
 
 absl::StatusOr<int> DiskUsage(Context& context, const Flags& flags) {
-  if (!flags.output.empty() && flags.output != "json" &&
-      flags.output != "yaml") {
-    return UsageError(absl::StrCat("-o ", flags.output, ": json or yaml"));
-  }
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   ASSIGN_OR_RETURN(const v1::DiskUsageResponse response,
                    context.client().DiskUsage());
-  if (flags.output == "json") {
-    context.io.Out(manifest::PrintJson(response));
-    return kExitOk;
-  }
-  if (flags.output == "yaml") {
-    context.io.Out(manifest::PrintYaml(response));
-    return kExitOk;
-  }
+  if (PrintMessage(context, response, flags.output)) return kExitOk;
   Table table({"TYPE", "COUNT", "ACTIVE", "SIZE", "RECLAIMABLE"});
   int64_t reclaimable = 0;
   for (const v1::DiskUsageItem& item : response.items()) {
@@ -103,7 +93,7 @@ void AddSystem(CLI::App& app, Context& context) {
   CLI::App& system = group.Group();
   Command(system, context, "df",
           "Say what takes disk space, and what of it can be freed")
-      .Option("-o,--output", flags->output, "json, yaml")
+      .Option("-o,--output", flags->output, kMessageForms)
       .Action([flags](Context& c) { return DiskUsage(c, *flags); });
   Command(system, context, "prune",
           "Free disk space: images without a name that nothing needs, the "

@@ -10,6 +10,7 @@
 #include "ctl/commands/commands.h"
 #include "ctl/describe.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
@@ -33,6 +34,7 @@ struct Flags {
   std::string repository;
   std::string password_secret;
   std::string backup;
+  std::string output;
   int64_t keep = 0;
   bool protect = false;
   bool remove = false;
@@ -109,12 +111,17 @@ absl::StatusOr<int> Create(Context& context, const Flags& flags) {
 }
 
 absl::StatusOr<int> List(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(const OutputForm output, ParseOutputForm(flags.output));
   ListOptions options;
   options.all_projects = flags.all_projects;
   ASSIGN_OR_RETURN(const Listing listing,
                    ListObjects(context, VolumeKind(), options));
-  TableForm form;
-  form.projects = flags.all_projects;
+  if (!IsTable(output)) {
+    PrintObjects(context, listing.objects, output, false);
+    return kExitOk;
+  }
+  const TableForm form{.wide = output == OutputForm::kWide,
+                       .projects = flags.all_projects};
   Table table(HeaderOf(VolumeKind(), form), context.io.color());
   for (const v1::Object& object : listing.objects) {
     table.Add(RowOf(object, form, context.clock.Now()));
@@ -123,10 +130,28 @@ absl::StatusOr<int> List(Context& context, const Flags& flags) {
   return kExitOk;
 }
 
-absl::StatusOr<int> Snapshots(Context& context, const Flags& flags) {
+absl::StatusOr<int> Describe(Context& context, const Flags& flags) {
+  ASSIGN_OR_RETURN(const OutputForm form, ParseObjectForm(flags.output));
   ASSIGN_OR_RETURN(const std::string name, Name(flags.name));
   ASSIGN_OR_RETURN(const v1::Object object,
                    GetObject(context, VolumeKind(), name));
+  if (form == OutputForm::kTable) {
+    RETURN_IF_ERROR(DescribeObject(context, object));
+  } else {
+    PrintObjects(context, {object}, form, true);
+  }
+  return kExitOk;
+}
+
+absl::StatusOr<int> Snapshots(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
+  ASSIGN_OR_RETURN(const std::string name, Name(flags.name));
+  ASSIGN_OR_RETURN(const v1::Object object,
+                   GetObject(context, VolumeKind(), name));
+  // Nothing else of its status.
+  v1::VolumeStatus status;
+  *status.mutable_snapshots() = object.volume().status().snapshots();
+  if (PrintMessage(context, status, flags.output)) return kExitOk;
   Table table({"NAME", "SIZE", "BY", "AGE"});
   for (const v1::VolumeSnapshot& s : object.volume().status().snapshots()) {
     table.Add({s.name(), HumanSize(s.size_bytes()), s.actor().name(),
@@ -270,6 +295,7 @@ absl::StatusOr<int> Backup(Context& context, const Flags& flags) {
 }
 
 absl::StatusOr<int> Backups(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   v1::ListBackupsRequest request;
   ASSIGN_OR_RETURN(const std::string name, Name(flags.name));
   request.set_project(context.ProjectOrDefault());
@@ -277,6 +303,7 @@ absl::StatusOr<int> Backups(Context& context, const Flags& flags) {
   ASSIGN_OR_RETURN(*request.mutable_repository(), Repository(flags));
   ASSIGN_OR_RETURN(const v1::ListBackupsResponse response,
                    context.client().ListBackups(request, Deadline(context)));
+  if (PrintMessage(context, response, flags.output)) return kExitOk;
   Table table({"ID", "SIZE", "TIME", "AGE"});
   for (const v1::VolumeBackup& backup : response.backups()) {
     table.Add({backup.id(), HumanSize(backup.size_bytes()),
@@ -325,16 +352,12 @@ void AddObjectCommands(CLI::App& group, Context& context,
       .Action([flags](Context& c) { return Create(c, *flags); });
   Command(group, context, "list", "List volumes")
       .Flag("-A,--all-projects", flags->all_projects, "Of every project")
+      .Option("-o,--output", flags->output, kOutputForms)
       .Action([flags](Context& c) { return List(c, *flags); });
   Command(group, context, "describe", "Show all about a volume")
       .Word("VOLUME", flags->name, "The volume", Command::kRequired)
-      .Action([flags](Context& c) -> absl::StatusOr<int> {
-        ASSIGN_OR_RETURN(const std::string name, Name(flags->name));
-        ASSIGN_OR_RETURN(const v1::Object object,
-                         GetObject(c, VolumeKind(), name));
-        RETURN_IF_ERROR(DescribeObject(c, object));
-        return kExitOk;
-      });
+      .Option("-o,--output", flags->output, kObjectForms)
+      .Action([flags](Context& c) { return Describe(c, *flags); });
   Command(group, context, "delete", "Destroy a volume and its snapshots")
       .Word("VOLUME", flags->name, "The volume", Command::kRequired)
       .Flag("--wait", flags->wait, "Return when it is gone")
@@ -357,6 +380,7 @@ void AddVolume(CLI::App& app, Context& context) {
       .Action([flags](Context& c) { return Snapshot(c, *flags); });
   Command(group, context, "snapshots", "List a volume's snapshots")
       .Word("VOLUME", flags->name, "The volume", Command::kRequired)
+      .Option("-o,--output", flags->output, kMessageForms)
       .Action([flags](Context& c) { return Snapshots(c, *flags); });
   Command restore(group, context, "restore",
                   "Make a volume what a snapshot or backup of it was; its "
@@ -386,7 +410,8 @@ void AddVolume(CLI::App& app, Context& context) {
     return Backup(c, *flags);
   });
   Command backups(group, context, "backups", "List a volume's backups");
-  backups.Word("VOLUME", flags->name, "The volume", Command::kRequired);
+  backups.Word("VOLUME", flags->name, "The volume", Command::kRequired)
+      .Option("-o,--output", flags->output, kMessageForms);
   RepositoryFlags(backups, *flags).Action([flags](Context& c) {
     return Backups(c, *flags);
   });

@@ -352,6 +352,7 @@ FakeServer::FakeServer()
   services_.push_back(MakeFakeImages(*state_));
   services_.push_back(MakeFakeSystem(*state_));
   services_.push_back(MakeFakeSecrets(*state_));
+  services_.push_back(MakeFakeVolumes(*state_));
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("unix:", socket_),
                            grpc::InsecureServerCredentials());

@@ -119,6 +119,9 @@ std::unique_ptr<grpc::Service> MakeFakeSystem(FakeState& state);
 // The Secrets service over `state`: its public key.
 std::unique_ptr<grpc::Service> MakeFakeSecrets(FakeState& state);
 
+// The Volumes service over `state`: it lists one backup.
+std::unique_ptr<grpc::Service> MakeFakeVolumes(FakeState& state);
+
 }  // namespace bulwark::ctl::testing
 
 #endif  // CTL_TESTING_FAKE_STATE_H_

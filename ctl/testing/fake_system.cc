@@ -106,6 +106,14 @@ class System final : public v1::System::Service {
     return Status::OK;
   }
 
+  Status VerifyAudit(ServerContext*, const v1::VerifyAuditRequest*,
+                     v1::VerifyAuditResponse* response) override {
+    if (Status s = state_.Take("VerifyAudit"); !s.ok()) return s;
+    response->set_records(2);
+    response->set_last_hash("\xab\xcd");
+    return Status::OK;
+  }
+
   Status Shutdown(ServerContext*, const v1::ShutdownRequest* request,
                   v1::ShutdownResponse* response) override {
     state_.Note(absl::StrCat("Shutdown ", request->timeout().seconds(), "s"));
@@ -133,6 +141,24 @@ class Secrets final : public v1::Secrets::Service {
     absl::MutexLock lock(&state_.mu);
     response->set_public_key(state_.keys.public_key);
     return grpc::Status::OK;
+  }
+
+ private:
+  FakeState& state_;
+};
+
+class Volumes final : public v1::Volumes::Service {
+ public:
+  explicit Volumes(FakeState& state) : state_(state) {}
+
+  Status ListBackups(ServerContext*, const v1::ListBackupsRequest*,
+                     v1::ListBackupsResponse* response) override {
+    if (Status s = state_.Take("ListBackups"); !s.ok()) return s;
+    v1::VolumeBackup& backup = *response->add_backups();
+    backup.set_id("5f3a");
+    backup.set_size_bytes(5200000);
+    backup.mutable_create_time()->set_seconds(1893456000);
+    return Status::OK;
   }
 
  private:
@@ -167,6 +193,10 @@ std::unique_ptr<grpc::Service> MakeFakeSystem(FakeState& state) {
 
 std::unique_ptr<grpc::Service> MakeFakeSecrets(FakeState& state) {
   return std::make_unique<Secrets>(state);
+}
+
+std::unique_ptr<grpc::Service> MakeFakeVolumes(FakeState& state) {
+  return std::make_unique<Volumes>(state);
 }
 
 }  // namespace bulwark::ctl::testing
