@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -35,7 +36,10 @@ class NoDataPlane final : public Endpoints {
 
 class SchedulerTest : public ::testing::Test {
  protected:
-  SchedulerTest() : store_(clock_), engine_(clock_) {
+  // `clock`: of the scheduler and the fakes.
+  explicit SchedulerTest(
+      std::unique_ptr<Clock> clock = std::make_unique<RealClock>())
+      : owned_clock_(std::move(clock)) {
     EXPECT_OK(network_.Recover());
     EXPECT_OK(network_.EnsureNetwork({"net0", "10.210.0.0/24", ""}));
     v1::Object object;
@@ -53,11 +57,11 @@ class SchedulerTest : public ::testing::Test {
   }
   ~SchedulerTest() override { End(); }
 
-  void Begin() {
+  void Begin(SchedulerOptions options = SchedulerOptions()) {
     scheduler_ = std::make_unique<Scheduler>(
         SchedulerPorts{store_, engine_, images_, network_, volumes_, vault_,
                        delivery_, data_plane_, clock_, entropy_},
-        SchedulerOptions());
+        std::move(options));
     EXPECT_OK(engine_.Recover(
         [this](absl::string_view id) { scheduler_->OnEngineEvent(id); }));
     EXPECT_OK(scheduler_->Start());
@@ -162,10 +166,11 @@ class SchedulerTest : public ::testing::Test {
   // Waits for what happens on other threads.
   bool Await(const std::function<bool()>& condition,
              absl::Duration limit = absl::Seconds(20)) {
-    const absl::Duration deadline = clock_.Steady() + limit;
+    RealClock real;
+    const absl::Duration deadline = real.Steady() + limit;
     while (!condition()) {
-      if (clock_.Steady() > deadline) return false;
-      clock_.Sleep(absl::Milliseconds(1));
+      if (real.Steady() > deadline) return false;
+      real.Sleep(absl::Milliseconds(1));
     }
     return true;
   }
@@ -176,10 +181,11 @@ class SchedulerTest : public ::testing::Test {
     return r.status().containers(0).id();
   }
 
-  RealClock clock_;
+  const std::unique_ptr<Clock> owned_clock_;
+  Clock& clock_{*owned_clock_};
   SeededEntropy entropy_{1};
-  store::MemStore store_;
-  engine::FakeEngine engine_;
+  store::MemStore store_{clock_};
+  engine::FakeEngine engine_{clock_};
   engine::FakeImages images_;
   netmesh::FakeNetwork network_;
   volumes::FakeVolumes volumes_;
