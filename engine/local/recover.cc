@@ -190,10 +190,18 @@ bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
   Launched launched;
   absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
   if (!shim.ok()) return false;  // it ends just now
+  const absl::Duration ping_end =
+      std::max(clock_.Steady() + kShortestPing, pings_end);
   const absl::Status ping =
-      PingShim(dirs.runtime,
-               std::max(kShortestPing, pings_end - clock_.Steady()), clock_);
-  if (!ping.ok() && !os::AwaitEnd(shim->get(), absl::ZeroDuration())) {
+      PingShim(dirs.runtime, ping_end - clock_.Steady(), clock_);
+  if (!ping.ok()) {
+    // One whose launch fails just now is alive and says that it runs until it
+    // is gone.
+    if (os::AwaitEnd(shim->get(),
+                     std::clamp(ping_end - clock_.Steady(),
+                                absl::ZeroDuration(), kShortestPing))) {
+      return false;
+    }
     // Its container is served all the same: signals and kills need no shim.
     // What it prints does, and a stopped shim only waits for this.
     LOG_WARN("shim hangs, telling it to go on",

@@ -171,6 +171,16 @@ void WriteExit(const ExitStatus& status) {
   Sys(__NR_fdatasync, shim.exit_file);
 }
 
+// Whoever came after our daemon waits for us, though not for ever; then our
+// directories go, and our lock with them. Those that we find by their paths may
+// be of the next launch of the same container.
+int CheckOwnDirectories() {
+  struct stat st;
+  const int result = Sys(__NR_fstat, kThirdFd, Arg(&st));
+  if (result < 0) return result;
+  return st.st_nlink == 0 ? -ESTALE : 0;
+}
+
 void MakeStreams() {
   int* slots = shim.context.slots;
   if (shim.context.plan->terminal != 0) return;  // the plan makes the terminal
@@ -392,6 +402,7 @@ int RunMode() {
   shim.state_dir = child::OpenAt(AT_FDCWD, shim.context.String(plan.state_dir),
                                  O_RDONLY | O_DIRECTORY);
   Require(child::kStepDirectory, shim.state_dir);
+  Require(child::kStepDirectory, CheckOwnDirectories());
   Require(child::kStepRecords, WriteState(child::kPhaseLaunching));
   shim.epoll = Sys(__NR_epoll_create1, O_CLOEXEC);
   Require(child::kStepStdio, shim.epoll);
