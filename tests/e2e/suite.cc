@@ -7,8 +7,8 @@ namespace bulwark::e2e {
 World* Suite::world_ = nullptr;
 std::string Suite::busybox_;
 
-void Suite::Open(const std::string& instance) {
-  world_ = new World(instance);
+void Suite::Open(const std::string& instance, const std::string& daemon) {
+  world_ = new World(instance, daemon);
   world_->StartRegistry();
   busybox_ = world_->PushBusybox("1");
   world_->StartDaemon();

@@ -16,8 +16,10 @@ namespace bulwark::e2e {
 // TearDownTestSuite().
 class Suite : public ::testing::Test {
  protected:
-  // A world of this instance with a registry, a busybox image and a daemon.
-  static void Open(const std::string& instance);
+  // A world of this instance with a registry, a busybox image and a daemon, the
+  // one at the path `daemon`.
+  static void Open(const std::string& instance,
+                   const std::string& daemon = "daemon/bulwarkd");
   // Ends everything, and expects that the host is as it was.
   static void Close();
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -20,6 +21,7 @@
 #include "base/entropy.h"
 #include "base/testing/status_matchers.h"
 #include "engine/local/record.h"
+#include "engine/local/testing/cut_off.h"
 #include "engine/local/testing/local_world.h"
 #include "os/cgroup.h"
 #include "os/files.h"
@@ -29,6 +31,7 @@ namespace {
 
 using ::bulwark::testing::IsOkAndHolds;
 using ::testing::AnyOf;
+using testing::CutOff;
 using ::testing::HasSubstr;
 using testing::LocalWorld;
 using Action = std::function<void(LocalWorld&, const std::string& id)>;
@@ -297,6 +300,31 @@ TEST_F(KillOrdersTest, WhenBothDieDuringALaunch_NothingIsLeft) {
     Recover();
     const std::string end = Check(id);
     EXPECT_THAT(end, AnyOf("none", "lost"));
+    ++ends_[end];
+    RemoveIt(id);
+  }
+  Tell();
+}
+
+// The order is out, and the shim waits at a gate, or is on its way there.
+TEST_F(KillOrdersTest, WhenTheDaemonDiesBeforeAGateOpens_NothingIsLeft) {
+  StartBystander();
+  for (int i = 0; i < 6 * rounds_; ++i) {
+    const std::string id = "c";  // the same again and again
+    const pid_t daemon = StartDaemon(id, [i, id](LocalWorld& world, auto&) {
+      DieAt(std::array{CutOff::kOrdered, CutOff::kGrouped,
+                       CutOff::kRecorded}[i % 3]);
+      ContainerSpec spec = world.Shell(id, "exec sleep 1000");
+      spec.await_program = [] { return absl::OkStatus(); };
+      world.engine().Start(spec).IgnoreError();
+    });
+    ASSERT_EQ(waitpid(daemon, nullptr, 0), daemon);
+    // Every second one with its shim, if it has come so far.
+    if (i % 2 == 0) KillShim(Shim(id));
+    Recover();
+    const std::string end = Check(id);
+    // With a record it may have begun, unless its shim says otherwise.
+    EXPECT_THAT(end, AnyOf("none", i % 6 == 2 ? "lost" : "none"));
     ++ends_[end];
     RemoveIt(id);
   }
