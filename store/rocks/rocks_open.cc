@@ -21,6 +21,7 @@
 #include "store/rocks/home.h"
 #include "store/rocks/rocks_store.h"
 #include "store/rocks/rows.h"
+#include "store/rocks/wal_files.h"
 
 namespace bulwark::store {
 namespace {
@@ -84,7 +85,16 @@ bool IsDamage(const absl::Status& status) {
 
 RocksStore::RocksStore(RocksOptions options, Clock& clock,
                        std::unique_ptr<Home> home)
-    : options_(std::move(options)), clock_(clock), home_(std::move(home)) {}
+    : options_(std::move(options)),
+      clock_(clock),
+      home_(std::move(home)),
+      env_(rocksdb::NewCompositeEnv(std::make_shared<WalFiles>(
+          WalFiles::Options{
+              .directory = home_->db(),
+              .room_bytes = options_.log_room_bytes,
+              .before_error = [this] { NoteAppendFailed(); },
+          },
+          options_.env->GetFileSystem()))) {}
 
 absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(
     RocksOptions options, Clock& clock, Entropy& entropy) {
@@ -112,7 +122,7 @@ absl::Status RocksStore::Start(Entropy& entropy) {
   RETURN_IF_ERROR(home_->EnsureRoomToOpen());
   absl::WriterMutexLock lock(&db_mu_);
   absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
-      OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env);
+      OpenDatabase(home_->db(), Aside(*home_, clock_), env_.get());
   if (IsDamage(db.status())) return Damaged(*home_, db.status().message());
   RETURN_IF_ERROR(db.status());
   db_ = *std::move(db);
@@ -210,7 +220,7 @@ absl::Status RocksStore::Recover() {
     closed_ = true;
   }
   ASSIGN_OR_RETURN(
-      db_, OpenDatabase(home_->db(), Aside(*home_, clock_), options_.env));
+      db_, OpenDatabase(home_->db(), Aside(*home_, clock_), env_.get()));
   RETURN_IF_ERROR(LoadNumbers());
   ASSIGN_OR_RETURN(const uint64_t revision,
                    ReadNumber(rows::kRevision, nullptr));

@@ -25,6 +25,9 @@ struct RocksOptions {
   // Preallocated, and given back when the disk is full all the same, so that
   // the database can be opened and things be deleted.
   int64_t reserve_bytes = int64_t{32} << 20;
+  // How many bytes of the log are on the disk before they are needed, so that a
+  // commit's sync writes nothing but its records (wal_files.h). 0: none.
+  uint64_t log_room_bytes = uint64_t{256} << 10;
   // How often a checkpoint is made in <path>/checkpoints, when something
   // changes; never if infinite. The newest `checkpoints_kept` stay.
   absl::Duration checkpoint_every = absl::Hours(1);

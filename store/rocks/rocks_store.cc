@@ -287,7 +287,7 @@ absl::Status RocksStore::Write(Group& group) {
   absl::MutexLockMaybe alone(options.sync ? &log_sync_mu_ : nullptr);
   const absl::Status status =
       options.sync && broken_
-          ? absl::UnavailableError("an earlier sync failed")
+          ? absl::UnavailableError("an earlier write failed")
           : FromRocks(db_->Write(options, &group.rows), "write", home_->db());
   write_time_.Observe(clock_.Steady() - start);
   ++writes_;

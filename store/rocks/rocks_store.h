@@ -109,11 +109,13 @@ class RocksStore final : public MetadataStore {
   // rocks_sync.cc
   // That AwaitDurable() has to wait for all up to `revision`.
   void WantDurable(uint64_t revision);
-  // All up to `revision` was written, and up to `seen_early` may be synced later
-  // than it is seen; 0: nothing of it.
+  // All up to `revision` was written, and up to `seen_early` may be synced
+  // later than it is seen; 0: nothing of it.
   void NoteWritten(uint64_t revision, uint64_t seen_early);
   // So that one sync is enough for both. Not for long.
   void AwaitFollower(uint64_t revision);
+  // An append to the log failed, and RocksDB does not know it yet.
+  void NoteAppendFailed() ABSL_LOCKS_EXCLUDED(unfailed_mu_);
   // The database holds only what is up to `revision`, all of it synced.
   void NoteRecovered(uint64_t revision, uint64_t published);
   // Syncs the log; after an error it has the database opened again.
@@ -138,6 +140,7 @@ class RocksStore final : public MetadataStore {
   const RocksOptions options_;
   Clock& clock_;
   const std::unique_ptr<Home> home_;
+  const std::unique_ptr<rocksdb::Env> env_;  // of the database
   std::string instance_;
 
   // Readers and the committing thread share it; reopening excludes them.
@@ -166,6 +169,10 @@ class RocksStore final : public MetadataStore {
 
   // Held while the log is synced, by whichever call; inside db_mu_.
   absl::Mutex log_sync_mu_;
+  // Held while the log is synced beside writes, and no append may fail: RocksDB
+  // ends the process where it is told of that first (assertion in
+  // WritableFileWriter::SyncWithoutFlush, 7.8). Inside log_sync_mu_.
+  absl::Mutex unfailed_mu_;
   absl::Mutex sync_mu_;
   bool syncing_ ABSL_GUARDED_BY(sync_mu_) = false;
   uint64_t wanted_ ABSL_GUARDED_BY(sync_mu_) = 0;  // the last durable one

@@ -80,6 +80,11 @@ absl::Status RocksStore::AwaitDurable(uint64_t revision) {
                    ": the disk failed and did not keep it; read again"));
 }
 
+void RocksStore::NoteAppendFailed() {
+  absl::MutexLock lock(&unfailed_mu_);
+  broken_ = true;
+}
+
 absl::Status RocksStore::SyncOnce() {
   absl::Status status;
   {
@@ -90,8 +95,9 @@ absl::Status RocksStore::SyncOnce() {
       const uint64_t written = written_;
       const absl::Duration start = clock_.Steady();
       absl::MutexLock alone(&log_sync_mu_);
+      absl::MutexLock unfailed(&unfailed_mu_);
       if (broken_) {
-        status = absl::UnavailableError("an earlier sync failed");
+        status = absl::UnavailableError("an earlier write failed");
       } else if (!options_.unsafe_no_sync_for_test) {
         status = FromRocks(db_->SyncWAL(), "sync", home_->db());
       }

@@ -1,17 +1,13 @@
 #include "store/rocks/unsynced_fs.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/unique_fd.h"
 
 namespace bulwark::store {
 namespace {
@@ -40,59 +36,38 @@ void Rename(const std::string& from, const std::string& to) {
   CHECK(!error);
 }
 
-// Puts zeros where a disk never got the pages.
-void Zero(const std::string& path, uint64_t from, uint64_t to) {
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  const std::string zeros(to - from, '\0');
-  CHECK(fd.ok());
-  CHECK(pwrite(fd.get(), zeros.data(), zeros.size(),
-               static_cast<off_t>(from)) == static_cast<ssize_t>(zeros.size()));
-}
-
 }  // namespace
 
 class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  File(UnsyncedFs& owner, std::shared_ptr<Bytes> bytes, bool is_log,
+  File(UnsyncedFs& owner, std::string path,
+       std::shared_ptr<UnsyncedBytes> bytes,
        std::unique_ptr<rocksdb::FSWritableFile> target)
       : FSWritableFileOwnerWrapper(std::move(target)),
         owner_(owner),
+        path_(std::move(path)),
         bytes_(std::move(bytes)),
-        is_log_(is_log) {}
+        is_log_(absl::EndsWith(path_, ".log")) {}
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   IODebugContext* debug) override {
-    if (is_log_) owner_.Tell(Moment::kBeforeAppend);
-    IOStatus fate = owner_.Step();
-    rocksdb::Slice part = data;
-    {
-      absl::MutexLock lock(&owner_.mu_);
-      const bool cut = !fate.ok() && owner_.operations_ == owner_.crash_at_;
-      if (!fate.ok() && !cut) return fate;
-      if (owner_.full_) fate = IOStatus::NoSpace("disk full");
-      if (!fate.ok()) {
-        part = {data.data(), owner_.entropy_.Next() % (data.size() + 1)};
-      }
-    }
-    const IOStatus written = target()->Append(part, options, debug);
-    if (!written.ok()) return written;
-    absl::MutexLock lock(&owner_.mu_);
-    bytes_->size += part.size();
-    return fate;
+    return Write(data, std::nullopt, options, debug);
   }
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   const rocksdb::DataVerificationInfo&,
                   IODebugContext* debug) override {
-    return Append(data, options, debug);
+    return Write(data, std::nullopt, options, debug);
   }
-  IOStatus PositionedAppend(const rocksdb::Slice&, uint64_t, const IOOptions&,
-                            IODebugContext*) override {
-    return IOStatus::NotSupported("positioned append");
+  IOStatus PositionedAppend(const rocksdb::Slice& data, uint64_t offset,
+                            const IOOptions& options,
+                            IODebugContext* debug) override {
+    return Write(data, offset, options, debug);
   }
-  IOStatus PositionedAppend(const rocksdb::Slice&, uint64_t, const IOOptions&,
+  IOStatus PositionedAppend(const rocksdb::Slice& data, uint64_t offset,
+                            const IOOptions& options,
                             const rocksdb::DataVerificationInfo&,
-                            IODebugContext*) override {
-    return IOStatus::NotSupported("positioned append");
+                            IODebugContext* debug) override {
+    return Write(data, offset, options, debug);
   }
   IOStatus Truncate(uint64_t size, const IOOptions& options,
                     IODebugContext* debug) override {
@@ -100,8 +75,7 @@ class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
     const IOStatus status = target()->Truncate(size, options, debug);
     if (status.ok()) {
       absl::MutexLock lock(&owner_.mu_);
-      bytes_->size = size;
-      bytes_->synced = std::min(bytes_->synced, size);
+      bytes_->Truncate(size);
     }
     return status;
   }
@@ -111,7 +85,7 @@ class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
       // What counts is this bookkeeping: the real disk need not be waited for.
       absl::MutexLock lock(&owner_.mu_);
       if (owner_.sync_fails_) return IOStatus::IOError("sync failed");
-      bytes_->synced = bytes_->size;
+      bytes_->Sync();
     }
     if (is_log_) owner_.Tell(Moment::kAfterSync);
     return IOStatus::OK();
@@ -125,8 +99,32 @@ class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
   }
 
  private:
+  // At the end if there is no offset.
+  IOStatus Write(const rocksdb::Slice& data, std::optional<uint64_t> offset,
+                 const IOOptions& options, IODebugContext* debug) {
+    if (is_log_) owner_.Tell(Moment::kBeforeAppend);
+    IOStatus fate = owner_.Step();
+    rocksdb::Slice part = data;
+    {
+      absl::MutexLock lock(&owner_.mu_);
+      const bool cut = !fate.ok() && owner_.operations_ == owner_.crash_at_;
+      if (!fate.ok() && !cut) return fate;
+      if (owner_.full_) fate = IOStatus::NoSpace("disk full");
+      if (!fate.ok()) {
+        part = {data.data(), owner_.entropy_.Next() % (data.size() + 1)};
+      }
+      bytes_->Write(path_, offset.value_or(bytes_->size()), part.size());
+    }
+    const IOStatus written =
+        offset.has_value()
+            ? target()->PositionedAppend(part, *offset, options, debug)
+            : target()->Append(part, options, debug);
+    return written.ok() ? fate : written;
+  }
+
   UnsyncedFs& owner_;
-  const std::shared_ptr<Bytes> bytes_;
+  const std::string path_;
+  const std::shared_ptr<UnsyncedBytes> bytes_;
   const bool is_log_;
 };
 
@@ -188,6 +186,11 @@ void UnsyncedFs::SetSyncFails(bool fails) {
   sync_fails_ = fails;
 }
 
+void UnsyncedFs::DropUnsynced() {
+  absl::MutexLock lock(&mu_);
+  for (const auto& [path, bytes] : files_) bytes->Lose(path, true, entropy_);
+}
+
 void UnsyncedFs::OnLog(std::function<void(Moment)> hook) {
   absl::MutexLock lock(&mu_);
   on_log_ = std::move(hook);
@@ -225,21 +228,7 @@ void UnsyncedFs::Restart(Loss loss) {
 
 void UnsyncedFs::Lose(Loss loss) {
   const bool all = loss == Loss::kEverything;
-  for (const auto& [path, bytes] : files_) {
-    const uint64_t unsynced = bytes->size - bytes->synced;
-    if (unsynced == 0) continue;
-    const uint64_t kept =
-        bytes->synced + (all ? 0 : entropy_.Next() % (unsynced + 1));
-    std::error_code gone;  // removed behind our back
-    fs::resize_file(path, kept, gone);
-    if (gone) continue;
-    if (!all && kept > bytes->synced && entropy_.Next() % 2 == 0) {
-      const uint64_t from =
-          bytes->synced + entropy_.Next() % (kept - bytes->synced);
-      Zero(path, from, from + entropy_.Next() % (kept - from + 1));
-    }
-    bytes->size = bytes->synced = kept;
-  }
+  for (const auto& [path, bytes] : files_) bytes->Lose(path, all, entropy_);
   const size_t keep = all ? 0 : entropy_.Next() % (entries_.size() + 1);
   while (entries_.size() > keep) {
     Undo(entries_.back());
@@ -272,7 +261,7 @@ void UnsyncedFs::Undo(const Entry& entry) {
   Rename(entry.saved, entry.path);
   // Its unsynced bytes are lost too.
   if (entry.saved_bytes != nullptr) {
-    fs::resize_file(entry.path, entry.saved_bytes->synced, error);
+    entry.saved_bytes->Lose(entry.path, true, entropy_);
   }
 }
 
@@ -292,18 +281,16 @@ void UnsyncedFs::SyncDirectory(const std::string& path) {
 IOStatus UnsyncedFs::Wrap(const std::string& path, bool existed,
                           std::unique_ptr<rocksdb::FSWritableFile>* result) {
   absl::MutexLock lock(&mu_);
-  std::shared_ptr<Bytes>& bytes = files_[path];
+  std::shared_ptr<UnsyncedBytes>& bytes = files_[path];
   if (bytes == nullptr) {
-    bytes = std::make_shared<Bytes>();
     std::error_code error;
     const uintmax_t size = fs::file_size(path, error);
-    if (!error) bytes->size = bytes->synced = size;
+    bytes = std::make_shared<UnsyncedBytes>(error ? 0 : size);
   }
   if (!existed) {
     Add({.op = Entry::Op::kCreated, .directory = "", .path = path});
   }
-  *result = std::make_unique<File>(*this, bytes, absl::EndsWith(path, ".log"),
-                                   std::move(*result));
+  *result = std::make_unique<File>(*this, path, bytes, std::move(*result));
   return IOStatus::OK();
 }
 

@@ -12,22 +12,22 @@
 #include "absl/synchronization/mutex.h"
 #include "base/entropy.h"
 #include "rocksdb/file_system.h"
+#include "store/rocks/unsynced_bytes.h"
 
 namespace bulwark::store {
 
-// Passes everything to the real file system, and remembers per file how many
-// bytes were synced, and per directory which new, removed and renamed entries
+// Passes everything to the real file system, and remembers per file which bytes
+// were synced, and per directory which new, removed and renamed entries
 // were. After Crash() nothing can be changed any more; Restart() then takes the
 // real files back to a state that a power failure could have left. kill -9
-// cannot show a missing fsync: this can. Files must be written by appending.
-// Thread-safe.
+// cannot show a missing fsync: this can. Files must not be renamed while they
+// are written at offsets. Thread-safe.
 class UnsyncedFs final : public rocksdb::FileSystemWrapper {
  public:
   enum class Loss {
     kEverything,  // all that was not synced is gone
-    kSome,        // a random part of each file's unsynced end is gone, there
-                  // may be a hole of zeros in the rest, and some of the latest
-                  // directory operations did not happen
+    kSome,        // a random part of it is (UnsyncedBytes::Lose()), and some of
+                  // the latest directory operations did not happen
   };
 
   // Removed and replaced files are kept in `attic`, an existing directory on
@@ -49,10 +49,13 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   // Applies the loss and works again. All files must be closed.
   void Restart(Loss loss);
 
-  // While set, appends fail half done with "no space".
+  // While set, writes fail half done with "no space".
   void SetFull(bool full);
   // While set, syncs fail although the data may reach the disk.
   void SetSyncFails(bool fails);
+  // What was written and not synced is not read any more, as after pages that
+  // could not be written back are dropped.
+  void DropUnsynced();
 
   enum class Moment { kBeforeAppend, kAfterSync };
   // Runs at these moments of each log of the database, in the thread that asks,
@@ -105,11 +108,6 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
   class File;
   class Directory;
 
-  // What is known of a file's contents; shared by its names and handles.
-  struct Bytes {
-    uint64_t size = 0;
-    uint64_t synced = 0;
-  };
   // A directory operation that is not durable yet, and how to undo it.
   struct Entry {
     enum class Op { kCreated, kRemoved, kRenamed };
@@ -118,7 +116,7 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
     std::string path;
     std::string from;   // kRenamed
     std::string saved;  // in the attic: what `path` was before; "" = nothing
-    std::shared_ptr<Bytes> saved_bytes;
+    std::shared_ptr<UnsyncedBytes> saved_bytes;
   };
 
   // Counts one changing operation. Not OK once crashed.
@@ -138,7 +136,8 @@ class UnsyncedFs final : public rocksdb::FileSystemWrapper {
 
   mutable absl::Mutex mu_;
   SeededEntropy entropy_;
-  std::map<std::string, std::shared_ptr<Bytes>> files_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::shared_ptr<UnsyncedBytes>> files_
+      ABSL_GUARDED_BY(mu_);
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mu_);  // in order
   int64_t operations_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t crash_at_ ABSL_GUARDED_BY(mu_) = -1;

@@ -1,0 +1,49 @@
+// The files of the write-ahead log, as the database writes them.
+#ifndef STORE_ROCKS_WAL_FILES_H_
+#define STORE_ROCKS_WAL_FILES_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "rocksdb/file_system.h"
+
+namespace bulwark::store {
+
+// Keeps room behind the log's end, so that the sync of a commit seldom has to
+// wait for the file system's journal: a record overwrites zeros that are on the
+// disk already, and neither the file's length nor its blocks change. What is
+// behind the last record of a log is zeros then, or nothing. Room that cannot
+// be had, on a full disk, is done without.
+//
+// The log is the files *.log of one directory; all else is passed on.
+// Thread-safe; a file has one writer, and any number that sync.
+class WalFiles final : public rocksdb::FileSystemWrapper {
+ public:
+  struct Options {
+    std::string directory;
+    uint64_t room_bytes = 0;  // written ahead
+    // Runs in the thread of an append that failed before RocksDB knows of it.
+    std::function<void()> before_error;
+  };
+
+  WalFiles(Options options, std::shared_ptr<rocksdb::FileSystem> target);
+
+  static const char* kClassName() { return "WalFiles"; }
+  const char* Name() const override { return kClassName(); }
+
+  rocksdb::IOStatus NewWritableFile(
+      const std::string& path, const rocksdb::FileOptions& options,
+      std::unique_ptr<rocksdb::FSWritableFile>* result,
+      rocksdb::IODebugContext* debug) override;
+
+ private:
+  class File;
+
+  const Options options_;
+};
+
+}  // namespace bulwark::store
+
+#endif  // STORE_ROCKS_WAL_FILES_H_
