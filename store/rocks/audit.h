@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "rocksdb/env.h"
 #include "rocksdb/write_batch.h"
+#include "store/rocks/audit_files.h"
 
 namespace bulwark::store {
 
@@ -41,6 +42,9 @@ struct Found {
   uint64_t begin = 0;  // offset in the file
   bool after_damage = false;
 };
+
+// Scans each of `logs`; the stamped records of all, in order.
+std::vector<Found> ScanLogs(std::vector<LogFile>& logs);
 
 // Whether `found`, in order, continues from `flushed`, the revision that
 // the tables hold, such that nothing that was synced is missing. Pure.

@@ -6,6 +6,7 @@
 #include "rocksdb/options.h"
 #include "rocksdb/table.h"
 #include "store/rocks/audit.h"
+#include "store/rocks/manifest_audit.h"
 
 namespace bulwark::store {
 namespace {
@@ -68,6 +69,7 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
 
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
     const std::string& path, const std::string& aside, rocksdb::Env* env) {
+  RETURN_IF_ERROR(AuditManifest(path, aside, env));
   RETURN_IF_ERROR(AuditLogs(path, aside, env));
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened =

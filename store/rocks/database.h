@@ -12,14 +12,21 @@
 
 namespace bulwark::store {
 
+inline rocksdb::Slice ToSlice(absl::string_view s) {
+  return {s.data(), s.size()};
+}
+inline absl::string_view ToView(const rocksdb::Slice& s) {
+  return {s.data(), s.size()};
+}
+
 // `status` as "<op> <object>: <cause>": corruption is DATA_LOSS, a full disk
 // RESOURCE_EXHAUSTED, other trouble with the disk UNAVAILABLE.
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
                        absl::string_view object);
 
 // Opens the database in directory `path`, or makes one there if there is none,
-// after an audit of its logs (see audit.h for `aside`), and verifies the
-// checksums of all its files. `env` is borrowed.
+// after the audits of its manifest and logs (see audit.h for `aside`), and
+// verifies the checksums of all its files. `env` is borrowed.
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
     const std::string& path, const std::string& aside, rocksdb::Env* env);
 

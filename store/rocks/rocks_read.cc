@@ -20,11 +20,6 @@ constexpr size_t kChunkBytes = size_t{8} << 20;
 // Between two attempts of readers to open a failed database.
 constexpr absl::Duration kReopeningPeriod = absl::Milliseconds(500);
 
-rocksdb::Slice ToSlice(absl::string_view s) { return {s.data(), s.size()}; }
-absl::string_view ToView(const rocksdb::Slice& s) {
-  return {s.data(), s.size()};
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> RocksStore::ReadRow(

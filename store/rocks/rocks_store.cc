@@ -39,11 +39,6 @@ constexpr int64_t kEssentialShare = 16;
 constexpr absl::Duration kReserveEvery = absl::Minutes(1);
 constexpr int kTrimAtMost = 20000;  // log rows; bounds the pause
 
-rocksdb::Slice ToSlice(absl::string_view s) { return {s.data(), s.size()}; }
-absl::string_view ToView(const rocksdb::Slice& s) {
-  return {s.data(), s.size()};
-}
-
 size_t SizeOf(const Batch& batch) {
   size_t bytes = 0;
   for (const Batch::Item& item : batch.items()) bytes += item.value.size();

@@ -4,16 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/entropy.h"
 #include "base/testing/fake_clock.h"
@@ -23,6 +20,7 @@
 #include "rocksdb/env.h"
 #include "store/rocks/rocks_store.h"
 #include "store/rocks/unsynced_fs.h"
+#include "tests/fault/store_files.h"
 
 namespace bulwark::store {
 namespace {
@@ -62,40 +60,6 @@ class StoreFaultsTest : public ::testing::Test {
   }
   absl::StatusOr<uint64_t> Put(const Key& key, const std::string& value) {
     return store_->Commit(Batch().Put(key, value));
-  }
-
-  // Paths of the database's files with this extension.
-  std::vector<std::string> Files(const std::string& extension) {
-    std::vector<std::string> paths;
-    for (const auto& e : fs::directory_iterator(options_.path + "/db")) {
-      if (e.path().extension() == extension) paths.push_back(e.path());
-    }
-    return paths;
-  }
-  // All contents below db/, to see that nothing was changed. The info log is
-  // RocksDB's diary, not data.
-  std::string Contents() {
-    std::string all;
-    std::vector<fs::path> paths;
-    for (const auto& e : fs::directory_iterator(options_.path + "/db")) {
-      if (!absl::StartsWith(e.path().filename().string(), "LOG")) {
-        paths.push_back(e.path());
-      }
-    }
-    std::sort(paths.begin(), paths.end());
-    for (const auto& p : paths) {
-      std::ifstream in(p, std::ios::binary);
-      absl::StrAppend(&all, p.string(), "\n",
-                      std::string(std::istreambuf_iterator<char>(in), {}));
-    }
-    return all;
-  }
-  static void FlipByte(const std::string& path, int64_t at) {
-    std::fstream f(path, std::ios::binary | std::ios::in | std::ios::out);
-    f.seekg(at);
-    const char c = static_cast<char>(f.get());
-    f.seekp(at);
-    f.put(static_cast<char>(c ^ 0x40));
   }
 
   testing::TempDir dir_;
@@ -300,19 +264,19 @@ TEST_F(StoreFaultsTest, WhenAcknowledgedCommitIsDamaged_RefusesUntouched) {
   store_ = nullptr;
   options_.path = copy;
   std::string log;
-  for (const std::string& f : Files(".log")) {
+  for (const std::string& f : FilesOf(options_.path, ".log")) {
     if (fs::file_size(f) > 5000) log = f;
   }
   ASSERT_FALSE(log.empty());
   FlipByte(log, 3000);
-  const std::string before = Contents();
+  const std::string before = ContentsOf(options_.path);
 
   EXPECT_THAT(Open(),
               StatusIs(absl::StatusCode::kDataLoss,
                        AllOf(HasSubstr(copy), HasSubstr("acknowledged commits"),
                              HasSubstr("nothing was changed"))));
 
-  EXPECT_EQ(Contents(), before);
+  EXPECT_EQ(ContentsOf(options_.path), before);
   FlipByte(log, 3000);  // and back
   EXPECT_OK(Open());
 }
@@ -325,7 +289,8 @@ TEST_F(StoreFaultsTest, WhenTableIsDamaged_RefusesAndNamesTheCheckpoint) {
   ASSERT_OK(Put(kB, "2"));  // makes a checkpoint, and flushes
   store_ = nullptr;
   // The checkpoint shares no block with it.
-  for (const std::string& table : Files(".sst")) FlipByte(table, 40);
+  for (const std::string& table : FilesOf(options_.path, ".sst"))
+    FlipByte(table, 40);
   const absl::Status damaged = Open();
   ASSERT_THAT(damaged, StatusIs(absl::StatusCode::kDataLoss,
                                 AllOf(HasSubstr("to go back to 2030-01-01"),
@@ -356,7 +321,8 @@ TEST_F(StoreFaultsTest, WhenFilesAreMissing_IsDamageNotSomethingToRetry) {
   ASSERT_OK(Put(kA, std::string(9000, 'a')));
   ASSERT_OK(Open());  // flushes to a table
   store_ = nullptr;
-  for (const std::string& table : Files(".sst")) fs::remove(table);
+  for (const std::string& table : FilesOf(options_.path, ".sst"))
+    fs::remove(table);
   EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss));
 }
 
