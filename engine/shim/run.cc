@@ -422,8 +422,9 @@ int RunMode() {
   shim.start_time = child::WallNanoseconds();
   launch_fds.Note();
   Require(child::kStepClone, StartChild(&shim.context, &shim.child));
-  WakeAtOnce();        // not before: the child inherits it
-  launch_fds.Close();  // above all the write ends of the streams
+  // Where the child has our processor it goes on until it has to wait.
+  Sys(__NR_sched_yield);
+  WakeAtOnce();  // not before: the child inherits it
   const int records = PrepareRecords();
   if (records < 0) FailAndKill(child::kStepRecords, -records);
   const LaunchError error = AwaitExec(shim.child);
@@ -435,6 +436,9 @@ int RunMode() {
       {child::kTagStartTime, shim.start_time}};
   SendFrame(kStatusFd, child::kMsgLaunched, values, 3);
   child::Close(kStatusFd);
+  // Above all the write ends of the streams. Not before: whoever is the last to
+  // close a mount waits for all processors, and the child has closed its own.
+  launch_fds.Close();
   shim.flush_at = child::MonotonicNanoseconds() + kFlushDelay;
   return Loop();
 }
