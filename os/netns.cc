@@ -131,15 +131,15 @@ absl::Status PinNetns(int netns_fd, const std::string& path) {
 }
 
 absl::Status UnpinNetns(const std::string& path) {
-  for (int i = 0; i < kMaxPinLayers; ++i) {
-    if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
-    if (errno == EINVAL || errno == ENOENT) break;
-    return ErrnoStatus("unmount", path);
+  for (int i = 0; i <= kMaxPinLayers; ++i) {
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+    if (errno != EBUSY) break;  // not for a mount there
+    if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
+        errno != EINVAL && errno != ENOENT) {
+      return ErrnoStatus("unmount", path);
+    }
   }
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return ErrnoStatus("remove", path);
-  }
-  return absl::OkStatus();
+  return ErrnoStatus("remove", path);
 }
 
 absl::Status MakePrivateMount(const std::string& path) {
