@@ -10,7 +10,7 @@
 namespace bulwark::child {
 
 inline constexpr uint32_t kPlanMagic = 0x4c505742;  // "BWPL"
-inline constexpr uint32_t kPlanVersion = 7;
+inline constexpr uint32_t kPlanVersion = 8;
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr int kMaxSlots = 1024;
 inline constexpr uint32_t kMaxPlanBytes = 16 << 20;
@@ -27,7 +27,9 @@ enum Slot : int16_t {
   kSlotInit = 6,    // pidfd of the container's init (exec only)
   kSlotUser = 7,    // user namespace that the child is cloned into
   kSlotGate = 8,    // socket of who ordered the launch (kGate)
-  kFirstFreeSlot = 9,
+  kSlotMounts = 9,  // mount namespace that the child's is a copy of, if not
+                    // ours; only with kSlotUser
+  kFirstFreeSlot = 10,
 };
 
 // Where a step runs.
@@ -35,13 +37,13 @@ enum class Where : uint8_t { kShim = 0, kChild = 1 };
 
 enum class StepKind : uint16_t {
   kNone = 0,
-  kOpen,           // slot = open(str, flags), below the directory slot2, if any;
-                   // kNoSymlinks: which is the root then
-  kNewFs,          // slot = detached mount of type str, options str2
-                   // ('a=b,c,d="e,f"'), mount attributes value
-  kOverlay,        // slot = detached overlay; `value` layers from slot2 on,
-                   // topmost first; value2: upper slot | work slot << 16 |
-                   // owner of its own files << 32
+  kOpen,     // slot = open(str, flags), below the directory slot2, if any;
+             // kNoSymlinks: which is the root then
+  kNewFs,    // slot = detached mount of type str, options str2
+             // ('a=b,c,d="e,f"'), mount attributes value
+  kOverlay,  // slot = detached overlay; `value` layers from slot2 on,
+             // topmost first; value2: upper slot | work slot << 16 |
+             // owner of its own files << 32
   kLegacyOverlay,  // the same by mount(2) on str (before Linux 6.13)
   kMappedOverlay,  // as kOverlay, by mount(2) on str, for layers below the
                    // `flags` detached trees before slot2 (before Linux 6.15)

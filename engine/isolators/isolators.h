@@ -29,6 +29,10 @@ struct LaunchInput {
   os::CgroupPaths cgroup;
   bool overlay_layer_fds = false;        // os::KernelFeatures
   bool overlay_detached_layers = false;  // the same
+  // Path of a mount namespace of os::MakeBareMounts(), for containers with
+  // users of their own where layers may be detached. Empty: theirs begin as the
+  // host's.
+  std::string bare_mounts;
   // Path of a user namespace of spec.ids, if those are given without a network
   // namespace.
   std::string user_namespace;

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "base/testing/status_matchers.h"
 #include "engine/child/steps.h"
+#include "os/bare_mounts.h"
 
 namespace bulwark::engine {
 namespace {
@@ -34,6 +36,7 @@ class IsolatorsTest : public ::testing::Test {
     LaunchInput in = {spec_, layout_};
     in.cgroup = {"/c/unified/i/web-1", {"/c/memory/i/web-1"}, ""};
     in.overlay_layer_fds = in.overlay_detached_layers = overlay_layer_fds_;
+    in.bare_mounts = bare_mounts_;
     in.upper = "/u";
     in.work = "/w";
     in.shared_root = shared_root_;
@@ -63,6 +66,7 @@ class IsolatorsTest : public ::testing::Test {
   os::CgroupLayout layout_ = {"/c/unified", {{"memory", "/c/memory"}}};
   bool overlay_layer_fds_ = true;
   std::string shared_root_;
+  std::string bare_mounts_;
   std::map<std::string, DeviceNode> nodes_;
 };
 
@@ -279,6 +283,43 @@ TEST_F(IsolatorsTest, WhenItHasUsersOfItsOwn_TheShimMountsAndMapsAllLayers) {
     EXPECT_LT(plan.steps[Find(plan, StepKind::kMknod)].stage,
               Stage::kFirstInChild);
   }
+}
+
+TEST_F(IsolatorsTest, WhenItsMountsBeginBare_NoStepInItNamesAPathOfTheHost) {
+  spec_.ids = {1 << 20, 65536};
+  spec_.network_namespace = "/run/netns/a";
+  spec_.mounts = {{Mount::Kind::kBind, "/data", "/data"},
+                  {Mount::Kind::kTmpfs, "", "/scratch"}};
+  spec_.devices = {{"/dev/sda", "/dev/sda", "rw"}};
+  nodes_ = {{"/dev/sda", {S_IFBLK, makedev(8, 0)}}};
+  bare_mounts_ = "/proc/1/fd/3";
+  const CompiledPlan plan = Compile();
+  const int mounts = Find(plan, StepKind::kOpen, "bare");
+  ASSERT_GE(mounts, 0);
+  EXPECT_LT(plan.steps[mounts].stage, Stage::kFirstInChild);
+  EXPECT_GE(Find(plan, StepKind::kAttachRoot, os::kBareStage), 0);
+  auto context = std::make_unique<child::Context>();
+  ASSERT_EQ(child::OpenPlan(reinterpret_cast<const uint8_t*>(plan.bytes.data()),
+                            plan.bytes.size(), context.get()),
+            0);
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    if (plan.steps[i].stage < Stage::kFirstInChild) continue;
+    const child::Step& step = context->steps[i];
+    const bool below = step.slot2 != child::kNoSlot;
+    EXPECT_FALSE(step.kind == StepKind::kOpen && !below) << plan.steps[i].label;
+    EXPECT_NE(step.kind, StepKind::kCloneTree) << plan.steps[i].label;
+    EXPECT_NE(step.kind, StepKind::kBindHost) << plan.steps[i].label;
+  }
+}
+
+TEST_F(IsolatorsTest, WhenLayersMayNotBeDetached_ItsMountsBeginAsTheHosts) {
+  spec_.ids = {1 << 20, 65536};
+  spec_.network_namespace = "/run/netns/a";
+  bare_mounts_ = "/proc/1/fd/3";
+  overlay_layer_fds_ = false;
+  const CompiledPlan plan = Compile();
+  EXPECT_LT(Find(plan, StepKind::kOpen, "bare"), 0);
+  EXPECT_GE(Find(plan, StepKind::kAttachRoot, "/s"), 0);
 }
 
 TEST_F(IsolatorsTest, WhenLayersShareARoot_OneCopyOfItIsMapped) {

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/isolators/isolators.h"
+#include "os/bare_mounts.h"
 
 namespace bulwark::engine {
 
@@ -84,6 +85,16 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
   overlay.value2 =
       upper | (upper + 1) << 16 | uint64_t{in.spec.ids.first} << 32;
   StepKind kind = StepKind::kOverlay;
+  std::string stage = in.stage;
+  if (in.overlay_detached_layers && !in.bare_mounts.empty()) {
+    stage = os::kBareStage;
+    StepArgs mounts;
+    mounts.slot = child::kSlotMounts;
+    mounts.str = in.bare_mounts;
+    mounts.flags = O_RDONLY;
+    plan.Add(Stage::kSources, StepKind::kOpen, "open the bare mount namespace",
+             mounts);
+  }
   if (!in.overlay_detached_layers) {
     kind = StepKind::kMappedOverlay;
     overlay.str = in.stage;
@@ -92,9 +103,9 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
   plan.Add(Stage::kDetachedMounts, kind, "mount overlay", overlay);
   StepArgs root;
   root.slot = overlay.slot;
-  root.str = in.stage;
+  root.str = stage;
   plan.Add(Stage::kRoot, StepKind::kAttachRoot,
-           absl::StrCat("attach root on ", in.stage), root);
+           absl::StrCat("attach root on ", stage), root);
   // Not before: the stage is in reach of the host's root alone.
   plan.Add(Stage::kRoot, StepKind::kRootIds,
            "become root of the user namespace");

@@ -27,6 +27,7 @@
 #include "engine/isolators/seccomp.h"
 #include "engine/local/mount_points.h"
 #include "engine/local/shim_client.h"
+#include "os/bare_mounts.h"
 #include "os/files.h"
 #include "os/process.h"
 #include "os/user_namespace.h"
@@ -36,6 +37,11 @@ namespace {
 
 constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);
 constexpr absl::Duration kKillTimeout = absl::Seconds(20);
+
+// For the shim, which opens it while we live.
+std::string PathOf(const UniqueFd& fd) {
+  return absl::StrCat("/proc/", getpid(), "/fd/", fd.get());
+}
 
 absl::Status MakeDir(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) != 0) return ErrnoStatus("make", path);
@@ -152,6 +158,16 @@ absl::StatusOr<std::unique_ptr<Launcher>> Launcher::Create(
   l->cgroups_ = std::make_unique<os::Cgroups>(std::move(layout),
                                               l->config_.instance, clock);
   RETURN_IF_ERROR(l->cgroups_->Prepare());
+  if (l->kernel_.overlay_detached_layers) {
+    absl::StatusOr<UniqueFd> bare =
+        os::MakeBareMounts(l->ContainersOfRuntime());
+    if (bare.ok()) {
+      l->bare_mounts_ = *std::move(bare);
+    } else {
+      LOG_WARN("containers begin with the host's mounts, which takes longer",
+               {{"cause", bare.status()}});
+    }
+  }
   l->filter_.Prepare();
   // Compiled now, not on the first launch.
   RETURN_IF_ERROR(l->Seccomp(SecurityProfile::kBaseline).status());
@@ -253,6 +269,7 @@ absl::StatusOr<CompiledPlan> Launcher::Compile(const ContainerSpec& spec,
   in.overlay_layer_fds = kernel_.overlay_layer_fds;
   in.overlay_detached_layers = kernel_.overlay_detached_layers;
   in.user_namespace = std::move(user_namespace);
+  if (bare_mounts_.ok()) in.bare_mounts = PathOf(bare_mounts_);
   in.upper = UpperDir(spec, dirs);
   in.work = WorkDir(spec.upper_dir, dirs);
   if (spec.ids.size != 0) {
@@ -289,7 +306,7 @@ absl::StatusOr<Launched> Launcher::Launch(const ContainerSpec& spec,
   if (spec.ids.size != 0 && spec.network_namespace.empty()) {
     ASSIGN_OR_RETURN(users,
                      os::MakeUserNamespace({spec.ids.first, spec.ids.size}));
-    users_path = absl::StrCat("/proc/", getpid(), "/fd/", users.user.get());
+    users_path = PathOf(users.user);
   }
   ASSIGN_OR_RETURN(const CompiledPlan plan,
                    Compile(spec, std::move(users_path)));

@@ -113,6 +113,7 @@ class Launcher {
   Clock& clock_;
   UniqueFd shim_;  // sealed copy
   os::KernelFeatures kernel_;
+  UniqueFd bare_mounts_;  // os::MakeBareMounts(), where containers can use it
   uint64_t own_capabilities_ = 0;
   uint64_t max_open_files_ = 1024;
   std::unique_ptr<os::Cgroups> cgroups_;

@@ -43,6 +43,7 @@ void* child_stack;
 // child belong to it: setns(2) alone gives it no process of another one.
 struct UserStart {
   clone_args* args;
+  int mounts;  // the mount namespace to copy; negative: ours
   int user_namespace;
   int result;  // of the clone, or of what failed before
 };
@@ -65,7 +66,13 @@ int ChildMain(void* argument) {
 
 int UserMain(void* argument) {
   UserStart* start = static_cast<UserStart*>(argument);
-  start->result = Sys(__NR_setns, start->user_namespace, CLONE_NEWUSER);
+  start->result = 0;
+  if (start->mounts >= 0) {
+    start->result = Sys(__NR_setns, start->mounts, CLONE_NEWNS);
+  }
+  if (start->result >= 0) {
+    start->result = Sys(__NR_setns, start->user_namespace, CLONE_NEWUSER);
+  }
   if (start->result >= 0) {
     start->result = child::CloneOnStack(start->args, &ChildMain, &child_start);
   }
@@ -73,11 +80,11 @@ int UserMain(void* argument) {
 }
 
 // The child becomes ours, not the helper's.
-int CloneInUserNamespace(clone_args* args, int user_namespace) {
+int CloneInUserNamespace(clone_args* args, int mounts, int user_namespace) {
   alignas(16) char stack[16 << 10];
   args->flags |= CLONE_PARENT;
   args->exit_signal = 0;  // the helper's, which is SIGCHLD
-  UserStart start = {args, user_namespace, -EIO};
+  UserStart start = {args, mounts, user_namespace, -EIO};
   const int result = child::RunHelper(&UserMain, &start, stack, sizeof(stack));
   return result < 0 ? result : start.result;
 }
@@ -230,7 +237,8 @@ int StartChild(child::Context* context, Child* child) {
   }
   const int user_namespace = context->slots[child::kSlotUser];
   result = user_namespace >= 0
-               ? CloneInUserNamespace(&args, user_namespace)
+               ? CloneInUserNamespace(&args, context->slots[child::kSlotMounts],
+                                      user_namespace)
                : child::CloneOnStack(&args, &ChildMain, &child_start);
   child::Close(pipe[1]);
   if (result < 0) {
