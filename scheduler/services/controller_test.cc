@@ -3,12 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/entropy.h"
+#include "base/testing/await.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "scheduler/control/runner.h"
@@ -19,6 +19,8 @@
 
 namespace bulwark::scheduler {
 namespace {
+
+using ::bulwark::testing::Await;
 
 constexpr char kKey[] = "default/web";
 constexpr absl::Duration kMoment = absl::Milliseconds(20);
@@ -75,16 +77,6 @@ class ServiceControllerTest : public ::testing::Test {
     const auto object =
         store::GetObject(store_, store::ObjectKey("service", "default", "web"));
     return object.ok() ? object->service().status().replicas() : -1;
-  }
-  // What happens on other threads.
-  static bool Await(const std::function<bool()>& condition) {
-    RealClock real;
-    const absl::Duration deadline = real.Steady() + absl::Seconds(20);
-    while (!condition()) {
-      if (real.Steady() > deadline) return false;
-      real.Sleep(absl::Milliseconds(1));
-    }
-    return true;
   }
 
   testing::FakeClock clock_;

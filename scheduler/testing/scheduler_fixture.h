@@ -5,13 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "base/testing/await.h"
 #include "base/testing/status_matchers.h"
 #include "engine/fake/fake_engine.h"
 #include "engine/fake/images/fake_images.h"
@@ -26,6 +26,8 @@
 #include "volumes/fake/fake_volumes.h"
 
 namespace bulwark::scheduler {
+
+using ::bulwark::testing::Await;
 
 // Whoever drains is out at once and has no connection.
 class NoDataPlane final : public Endpoints {
@@ -162,17 +164,6 @@ class SchedulerTest : public ::testing::Test {
       return r.status().state() != v1::ReplicaStatus::RUNNING;
     });
     return *replicas;
-  }
-  // Waits for what happens on other threads.
-  bool Await(const std::function<bool()>& condition,
-             absl::Duration limit = absl::Seconds(20)) {
-    RealClock real;
-    const absl::Duration deadline = real.Steady() + limit;
-    while (!condition()) {
-      if (real.Steady() > deadline) return false;
-      real.Sleep(absl::Milliseconds(1));
-    }
-    return true;
   }
   bool AwaitRunning(const std::string& service, size_t n) {
     return Await([&] { return Running(service).size() == n; });
