@@ -142,6 +142,9 @@ class LocalEngine final : public Engine,
   void AwaitCutOffLaunch(const ContainerDirs& dirs);
   void RecoverRunning(const std::string& id, const ContainerRecord& record,
                       absl::Duration pings_end);
+  // Of one without a shim. `half_made`: why it is erased if it never ran.
+  void RecoverDead(const ContainerPtr& container, absl::string_view half_made);
+  bool EndsNow(int shim, absl::Duration pings_end);
   // True once the container's fate is known and noted.
   bool TryRecoverRunning(const ContainerPtr& container, int lock,
                          absl::Duration pings_end);

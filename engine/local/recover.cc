@@ -21,11 +21,14 @@
 namespace bulwark::engine {
 namespace {
 
-// One hung shim delays its own container's recovery, and nobody else's. All of
-// them together delay the daemon no longer either, but for the shortest ping.
+// One hung shim delays its own container's recovery, and nobody else's. All
+// that run delay the daemon no longer together either, but for the shortest
+// ping and a poll of each.
 constexpr absl::Duration kBudget = absl::Seconds(2);
 constexpr absl::Duration kShortestPing = absl::Milliseconds(100);
 constexpr absl::Duration kPoll = absl::Milliseconds(5);
+// For a shim to end that has closed its socket, or was killed.
+constexpr absl::Duration kLastMoment = absl::Milliseconds(100);
 constexpr size_t kThreads = 16;
 
 }  // namespace
@@ -121,12 +124,15 @@ void LocalEngine::RecoverOne(const std::string& id, absl::Duration pings_end) {
   }
 }
 
-// Kills the shim that says it is at work there.
+// Kills the shim that says it is at work there, and sees it end unless its disk
+// holds it.
 void LocalEngine::KillShim(const ContainerDirs& dirs) {
   const absl::StatusOr<StateRecord> state = ReadState(dirs);
   if (!state.ok()) return;
   absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
-  if (shim.ok()) os::SendSignal(shim->get(), SIGKILL).IgnoreError();
+  if (!shim.ok()) return;
+  os::SendSignal(shim->get(), SIGKILL).IgnoreError();
+  os::AwaitEnd(shim->get(), kLastMoment);
 }
 
 // A launch that nobody will let go on comes to its end by itself. Until then
@@ -152,56 +158,70 @@ void LocalEngine::RecoverRunning(const std::string& id,
     return;
   }
   const absl::Duration deadline = clock_.Steady() + kBudget;
-  while (!TryRecoverRunning(container, lock.get(), pings_end)) {
-    if (clock_.Steady() >= deadline) {
-      KillShim(dirs);
-      EraseHalfMade(id, &record, "its launch does not come to an end");
-      return;
-    }
+  for (;;) {
+    // The last try comes after that: who was asked until then may have ended.
+    const bool last = clock_.Steady() >= deadline;
+    if (TryRecoverRunning(container, lock.get(), pings_end)) return;
+    if (last) break;
     clock_.Sleep(kPoll);
   }
+  KillShim(dirs);
+  RecoverDead(container, "its launch does not come to an end");
+}
+
+// Whatever has run stays, with what it wrote.
+void LocalEngine::RecoverDead(const ContainerPtr& container,
+                              absl::string_view half_made) {
+  const ContainerDirs dirs = launcher_->Dirs(container->record.id);
+  const absl::StatusOr<StateRecord> state = ReadState(dirs);
+  const absl::StatusOr<ExitRecord> exit = ReadExit(dirs);
+  if (exit.ok()) {
+    AddExited(container, *exit);
+  } else if (state.ok() && state->running) {
+    {
+      absl::MutexLock info(&container->mu);
+      container->info.start_time = state->start_time;
+      container->info.pid = state->init.pid;
+    }
+    AddExited(container, FinishDeadShim(container, "its shim was killed"));
+  } else {
+    EraseHalfMade(container->record.id, &container->record, half_made);
+  }
+}
+
+// Whether this shim, which did not answer, is about to end.
+bool LocalEngine::EndsNow(int shim, absl::Duration pings_end) {
+  const absl::Duration now = clock_.Steady();
+  const absl::Duration end =
+      std::clamp(pings_end, now + kPoll, now + kLastMoment);
+  while (!os::AwaitEnd(shim, absl::ZeroDuration())) {
+    if (clock_.Steady() >= end) return false;
+    clock_.Sleep(kPoll);
+  }
+  return true;
 }
 
 bool LocalEngine::TryRecoverRunning(const ContainerPtr& container, int lock,
                                     absl::Duration pings_end) {
   const ContainerDirs dirs = launcher_->Dirs(container->record.id);
-  const bool shim_is_dead = flock(lock, LOCK_EX | LOCK_NB) == 0;
-  // Read after the lock was tried: a dead shim writes nothing any more.
-  const absl::StatusOr<StateRecord> state = ReadState(dirs);
-  const bool running = state.ok() && state->running;
-  if (shim_is_dead) {
-    const absl::StatusOr<ExitRecord> exit = ReadExit(dirs);
-    if (exit.ok()) {
-      AddExited(container, *exit);
-    } else if (running) {
-      {
-        absl::MutexLock info(&container->mu);
-        container->info.start_time = state->start_time;
-        container->info.pid = state->init.pid;
-      }
-      AddExited(container, FinishDeadShim(container, "its shim was killed"));
-    } else {
-      EraseHalfMade(container->record.id, &container->record,
-                    "its launch was cut off");
-    }
+  if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+    // A dead shim writes nothing any more.
+    RecoverDead(container, "its launch was cut off");
     return true;
   }
+  const absl::StatusOr<StateRecord> state = ReadState(dirs);
+  const bool running = state.ok() && state->running;
   if (!running) return false;
   Launched launched;
   absl::StatusOr<UniqueFd> shim = os::OpenPidfd(state->shim);
   if (!shim.ok()) return false;  // it ends just now
-  const absl::Duration ping_end =
-      std::max(clock_.Steady() + kShortestPing, pings_end);
   const absl::Status ping =
-      PingShim(dirs.runtime, ping_end - clock_.Steady(), clock_);
+      PingShim(dirs.runtime,
+               std::max(kShortestPing, pings_end - clock_.Steady()), clock_);
   if (!ping.ok()) {
     // One whose launch fails just now is alive and says that it runs until it
     // is gone.
-    if (os::AwaitEnd(shim->get(),
-                     std::clamp(ping_end - clock_.Steady(),
-                                absl::ZeroDuration(), kShortestPing))) {
-      return false;
-    }
+    if (EndsNow(shim->get(), pings_end)) return false;
     // Its container is served all the same: signals and kills need no shim.
     // What it prints does, and a stopped shim only waits for this.
     LOG_WARN("shim hangs, telling it to go on",
