@@ -23,9 +23,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/testing/await.h"
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "engine/local/record.h"
+#include "engine/local/testing/asked_shim.h"
 #include "engine/local/testing/local_world.h"
 #include "os/cgroup.h"
 #include "os/files.h"
@@ -33,13 +35,14 @@
 namespace bulwark::engine {
 namespace {
 
+using ::bulwark::testing::Await;
 using ::bulwark::testing::IsOkAndHolds;
 using testing::CutOff;
 using testing::CutOffHooks;
+using testing::IsAsked;
 using testing::LocalWorld;
 
 const EventSink kNoSink = [](absl::string_view) {};
-constexpr absl::Duration kLong = absl::Seconds(20);
 // What an engine gives to the launches of the one before.
 constexpr absl::Duration kBudget = absl::Seconds(2);
 
@@ -87,14 +90,6 @@ class CutOffTest : public ::testing::TestWithParam<IdRange> {
   }
   bool Exists(const std::string& path) {
     return access((world_ / path).c_str(), F_OK) == 0;
-  }
-  bool Await(const std::function<bool()>& condition) {
-    const absl::Duration deadline = world_.clock().Steady() + kLong;
-    while (!condition()) {
-      if (world_.clock().Steady() > deadline) return false;
-      world_.clock().Sleep(absl::Milliseconds(1));
-    }
-    return true;
   }
   std::set<std::string> Cgroups() {
     const std::string mounts =
@@ -308,7 +303,7 @@ TEST_P(CutOffTest, WhenItsShimFailsWhileTheNextLooks_NothingIsLeftEither) {
   StartUntil(CutOff::kRecorded, {nullptr, [this] { StopAsRunning(); }});
   HearOfShim();
   std::thread later([this] {
-    world_.clock().Sleep(absl::Milliseconds(100));  // it is asked by then
+    EXPECT_TRUE(Await([this] { return IsAsked(shim_); }));
     kill(shim_, SIGCONT);
   });
   RecoverAndClose(world_.clock());
