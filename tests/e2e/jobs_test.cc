@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/e2e/suite.h"
@@ -252,7 +253,9 @@ TEST_F(JobsTest, WhenAMinuteHasPassed_CronJobsHaveRun) {
     return jobs.size() == 1 && jobs[0] != first[0];
   }));
   Ctl({"job", "suspend", "cron-job/tick"});
-  EXPECT_THAT(Ctl({"get", "cron-jobs"}).out, HasSubstr("Suspended"));
+  EXPECT_TRUE(Eventually([] {
+    return absl::StrContains(Ctl({"get", "cron-jobs"}).out, "Suspended");
+  }));
   Ctl({"job", "delete", "tick", "forbids", "replaces", "--wait"});
   EXPECT_THAT(Ctl({"ps"}).out, Not(HasSubstr("forbids-")));
 }
