@@ -8,10 +8,17 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "os/files.h"
 
 namespace bulwark::os {
 namespace {
@@ -21,6 +28,13 @@ constexpr unsigned long kInert = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 absl::Status Check(int result, const char* what, const std::string& where) {
   return result == 0 ? absl::OkStatus() : ErrnoStatus(what, where);
 }
+
+// File systems that lie on directories which are there for them, empty.
+constexpr absl::string_view kOfTheKernel[] = {
+    "autofs",    "binfmt_misc", "bpf",      "cgroup",     "cgroup2",
+    "configfs",  "debugfs",     "efivarfs", "fusectl",    "mqueue",
+    "nfsd",      "pstore",      "resctrl",  "rpc_pipefs", "securityfs",
+    "selinuxfs", "smackfs",     "tracefs",  "xenfs"};
 
 absl::Status Populate() {
   for (const char* name : {"proc", "sys", "dev", kBareStage + 1}) {
@@ -40,6 +54,13 @@ absl::Status Populate() {
 absl::StatusOr<UniqueFd> Make(const std::string& directory) {
   RETURN_IF_ERROR(
       Check(unshare(CLONE_NEWNS), "unshare", "the mount namespace"));
+  umask(022);  // this thread's alone, by the unshare(2)
+  ASSIGN_OR_RETURN(const std::string mounts,
+                   ReadFile("/proc/thread-self/mountinfo", 64 << 20));
+  if (const std::string hidden = HiddenPart(mounts); !hidden.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the mount on ", hidden, " hides what is below it"));
+  }
   RETURN_IF_ERROR(
       Check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "mount",
             "/"));
@@ -62,6 +83,35 @@ absl::StatusOr<UniqueFd> Make(const std::string& directory) {
 }
 
 }  // namespace
+
+std::string HiddenPart(absl::string_view mountinfo) {
+  const auto has = [](const auto& list, absl::string_view item) {
+    return std::find(std::begin(list), std::end(list), item) != std::end(list);
+  };
+  for (absl::string_view line : absl::StrSplit(mountinfo, '\n')) {
+    const std::vector<absl::string_view> fields = absl::StrSplit(line, ' ');
+    const auto separator = std::find(fields.begin(), fields.end(), "-");
+    if (fields.size() < 6 || fields.end() - separator < 2) continue;
+    const absl::string_view root = fields[3], place = fields[4];
+    const absl::string_view type = *(separator + 1);
+    if (place == "/proc" || place == "/sys") {
+      const std::vector<absl::string_view> options =
+          absl::StrSplit(fields[5], ',');
+      const bool whole =
+          root == "/" && type == (place == "/proc" ? "proc" : "sysfs");
+      if (!whole || has(options, "ro")) return std::string(place);
+      continue;
+    }
+    if (!absl::StartsWith(place, "/proc/") &&
+        !absl::StartsWith(place, "/sys/")) {
+      continue;
+    }
+    // Version 1 of the control groups lies in a tmpfs there.
+    if (place == "/sys/fs/cgroup" && type == "tmpfs") continue;
+    if (!has(kOfTheKernel, type)) return std::string(place);
+  }
+  return "";
+}
 
 absl::StatusOr<UniqueFd> MakeBareMounts(const std::string& directory) {
   absl::StatusOr<UniqueFd> made = absl::InternalError("not run");

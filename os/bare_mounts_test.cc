@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -65,15 +66,46 @@ TEST_F(BareMountsTest, WhenMade_HasItsOwnMountsAlone) {
   EXPECT_THAT(seen, ElementsAre("/", "/proc", "/sys"));
 }
 
-TEST_F(BareMountsTest, WhenMade_TheHostSeesNothingOfIt) {
-  const std::vector<std::string> before = Mounts();
-  auto another = MakeBareMounts(dir_.path());
-  ASSERT_OK(another);
-  EXPECT_EQ(Mounts(), before);
-  EXPECT_NE(access((dir_ / "proc").c_str(), F_OK), 0);
+TEST_F(BareMountsTest, WhenTheHostsMountsAreShared_TheHostSeesNothingOfIt) {
+  std::thread([&] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
+    const std::vector<std::string> before = Mounts();
+    EXPECT_OK(MakeBareMounts(dir_.path()));
+    EXPECT_EQ(Mounts(), before);
+    EXPECT_NE(access((dir_ / "proc").c_str(), F_OK), 0);
+  }).join();
 }
 
-TEST_F(BareMountsTest, WhenMade_HasWhatContainersNeedAndNobodyCanWrite) {
+TEST_F(BareMountsTest, WhenTheUmaskIsStrict_OthersCanLookInAllTheSame) {
+  const mode_t before = umask(0077);
+  auto made = MakeBareMounts(dir_.path());
+  EXPECT_EQ(umask(before), mode_t{0077});
+  ASSERT_OK(made);
+  bare_ = *std::move(made);
+  Inside([] {
+    for (const char* path : {"/", "/dev", kBareStage}) {
+      struct stat st = {};
+      ASSERT_EQ(stat(path, &st), 0) << path;
+      EXPECT_EQ(st.st_mode & 0777, 0755u) << path;
+    }
+  });
+}
+
+TEST_F(BareMountsTest, WhenAPartOfProcIsHidden_IsNotMade) {
+  std::thread([&] {
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(mount("/dev/null", "/proc/kallsyms", nullptr, MS_BIND, nullptr),
+              0);
+    EXPECT_THAT(MakeBareMounts(dir_.path()).status(),
+                testing::StatusIs(absl::StatusCode::kFailedPrecondition,
+                                  ::testing::HasSubstr("/proc/kallsyms")));
+  }).join();
+}
+
+TEST_F(BareMountsTest, WhenMade_HasWhatContainersNeedAndItsRootIsReadOnly) {
   Inside([] {
     struct stat null;
     ASSERT_EQ(stat("/dev/null", &null), 0);
@@ -88,6 +120,31 @@ TEST_F(BareMountsTest, WhenMade_HasWhatContainersNeedAndNobodyCanWrite) {
     EXPECT_NE(mkdir("/stage/new", 0755), 0);
     EXPECT_EQ(errno, EROFS);
   });
+}
+
+TEST(HiddenPartTest, WhenTheKernelsOwn_HidesNothing) {
+  EXPECT_EQ(
+      HiddenPart("22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+                 "23 22 0:21 / /proc rw,nosuid shared:2 - proc proc rw\n"
+                 "24 23 0:33 / /proc/sys/fs/binfmt_misc rw - autofs s rw\n"
+                 "25 22 0:22 / /sys rw,nosuid - sysfs sysfs rw\n"
+                 "26 25 0:24 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro\n"
+                 "27 26 0:30 / /sys/fs/cgroup/cpu ro - cgroup cgroup rw\n"
+                 "28 22 0:50 / /procession rw - tmpfs tmpfs rw\n"),
+      "");
+}
+
+TEST(HiddenPartTest, WhenSomebodyHidesAPart_SaysWhere) {
+  const std::string proc = "23 22 0:21 / /proc rw - proc proc rw\n";
+  EXPECT_EQ(HiddenPart(proc + "9 23 0:5 /null /proc/kcore rw - devtmpfs d rw"),
+            "/proc/kcore");
+  EXPECT_EQ(HiddenPart(proc + "9 23 0:21 /sys /proc/sys ro - proc proc rw"),
+            "/proc/sys");
+  EXPECT_EQ(HiddenPart("9 22 0:22 / /sys ro,nosuid shared:7 - sysfs s ro"),
+            "/sys");
+  EXPECT_EQ(HiddenPart("9 22 0:22 /fs /sys rw - sysfs sysfs rw"), "/sys");
+  EXPECT_EQ(HiddenPart("9 22 0:9 / /sys/firmware ro - tmpfs tmpfs ro"),
+            "/sys/firmware");
 }
 
 TEST(MakeBareMountsTest, WhenDirectoryIsMissing_SaysWhich) {

@@ -134,10 +134,10 @@ absl::Status UnpinNetns(const std::string& path) {
   for (int i = 0; i <= kMaxPinLayers; ++i) {
     if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
     if (errno != EBUSY) break;  // not for a mount there
-    if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
-        errno != EINVAL && errno != ENOENT) {
-      return ErrnoStatus("unmount", path);
-    }
+    if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+    if (errno != EINVAL) return ErrnoStatus("unmount", path);
+    errno = EBUSY;  // what is mounted is mounted at another path of it
+    break;
   }
   return ErrnoStatus("remove", path);
 }

@@ -89,6 +89,33 @@ TEST_F(NetnsTest, WhenPinned_OutlivesItsDescriptors) {
   ASSERT_EQ(umount2(dir_.path().c_str(), MNT_DETACH), 0);
 }
 
+TEST_F(NetnsTest, WhenPinnedTwice_NothingOfEitherIsLeft) {
+  const std::string pin = dir_ / "pin";
+  ASSERT_OK(MakePrivateMount(dir_.path()));
+  ASSERT_OK(PinNetns(other_.get(), pin));
+  ASSERT_EQ(mount(pin.c_str(), pin.c_str(), nullptr, MS_BIND, nullptr), 0);
+  EXPECT_OK(UnpinNetns(pin));
+  EXPECT_NE(access(pin.c_str(), F_OK), 0);
+  ASSERT_EQ(umount2(dir_.path().c_str(), MNT_DETACH), 0);
+}
+
+TEST_F(NetnsTest, WhenThePinIsMountedAtAnotherPathOfIt_SaysThatItIsBusy) {
+  const std::string pins = dir_ / "pins", copy = dir_ / "copy";
+  for (const std::string& path : {pins, copy}) {
+    ASSERT_EQ(mkdir(path.c_str(), 0700), 0);
+  }
+  ASSERT_OK(MakePrivateMount(pins));
+  ASSERT_OK(PinNetns(other_.get(), pins + "/pin"));
+  ASSERT_EQ(
+      mount(pins.c_str(), copy.c_str(), nullptr, MS_BIND | MS_REC, nullptr), 0);
+  EXPECT_THAT(UnpinNetns(pins + "/pin"),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr("remove"), HasSubstr("busy"))));
+  ASSERT_EQ(umount2(copy.c_str(), MNT_DETACH), 0);
+  EXPECT_OK(UnpinNetns(pins + "/pin"));
+  ASSERT_EQ(umount2(pins.c_str(), MNT_DETACH), 0);
+}
+
 TEST_F(NetnsTest, WhenLinksAreMade_ListsWhatWasAsked) {
   ASSERT_OK_AND_ASSIGN(Netlink home, Netlink::Open());
   Netlink inside = Inside();

@@ -61,7 +61,7 @@ enum class StepKind : uint16_t {
   kUnshare,        // value: CLONE_NEW* flags
   kEnterTime,      // enter the time namespace that kUnshare made
   kPrivateMounts,  // cut mount propagation, or make it value (an MS_* flag)
-  kAttachRoot,     // mount `slot` (if any) on the host path str: the root
+  kAttachRoot,     // mount `slot` (if any) on path str: the root
   kAttach,         // mount `slot` on str inside the root
   kMkdir,          // str inside the root, mode value
   kMknod,          // str inside the root, or in the mount `slot`, mode value,

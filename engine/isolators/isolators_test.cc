@@ -35,7 +35,8 @@ class IsolatorsTest : public ::testing::Test {
   CompiledPlan Compile() {
     LaunchInput in = {spec_, layout_};
     in.cgroup = {"/c/unified/i/web-1", {"/c/memory/i/web-1"}, ""};
-    in.overlay_layer_fds = in.overlay_detached_layers = overlay_layer_fds_;
+    in.overlay_layer_fds = overlay_layer_fds_;
+    in.overlay_detached_layers = overlay_layer_fds_ && overlay_detached_layers_;
     in.bare_mounts = bare_mounts_;
     in.upper = "/u";
     in.work = "/w";
@@ -65,6 +66,7 @@ class IsolatorsTest : public ::testing::Test {
   ContainerSpec spec_ = Spec();
   os::CgroupLayout layout_ = {"/c/unified", {{"memory", "/c/memory"}}};
   bool overlay_layer_fds_ = true;
+  bool overlay_detached_layers_ = true;
   std::string shared_root_;
   std::string bare_mounts_;
   std::map<std::string, DeviceNode> nodes_;
@@ -307,8 +309,14 @@ TEST_F(IsolatorsTest, WhenItsMountsBeginBare_NoStepInItNamesAPathOfTheHost) {
     const child::Step& step = context->steps[i];
     const bool below = step.slot2 != child::kNoSlot;
     EXPECT_FALSE(step.kind == StepKind::kOpen && !below) << plan.steps[i].label;
-    EXPECT_NE(step.kind, StepKind::kCloneTree) << plan.steps[i].label;
-    EXPECT_NE(step.kind, StepKind::kBindHost) << plan.steps[i].label;
+    for (const StepKind kind :
+         {StepKind::kCloneTree, StepKind::kBindHost, StepKind::kLegacyOverlay,
+          StepKind::kMappedOverlay}) {
+      EXPECT_NE(step.kind, kind) << plan.steps[i].label;
+    }
+    if (step.kind == StepKind::kAttachRoot) {
+      EXPECT_STREQ(context->String(step.str), os::kBareStage);
+    }
   }
 }
 
@@ -316,10 +324,14 @@ TEST_F(IsolatorsTest, WhenLayersMayNotBeDetached_ItsMountsBeginAsTheHosts) {
   spec_.ids = {1 << 20, 65536};
   spec_.network_namespace = "/run/netns/a";
   bare_mounts_ = "/proc/1/fd/3";
-  overlay_layer_fds_ = false;
-  const CompiledPlan plan = Compile();
-  EXPECT_LT(Find(plan, StepKind::kOpen, "bare"), 0);
-  EXPECT_GE(Find(plan, StepKind::kAttachRoot, "/s"), 0);
+  for (const bool fds : {true, false}) {
+    overlay_layer_fds_ = fds;
+    overlay_detached_layers_ = false;
+    const CompiledPlan plan = Compile();
+    EXPECT_LT(Find(plan, StepKind::kOpen, "bare"), 0);
+    EXPECT_LT(Find(plan, StepKind::kAttachRoot, os::kBareStage), 0);
+    EXPECT_GE(Find(plan, StepKind::kAttachRoot, "/s"), 0);
+  }
 }
 
 TEST_F(IsolatorsTest, WhenLayersShareARoot_OneCopyOfItIsMapped) {

@@ -91,7 +91,7 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
     StepArgs mounts;
     mounts.slot = child::kSlotMounts;
     mounts.str = in.bare_mounts;
-    mounts.flags = O_RDONLY;
+    mounts.flags = O_RDONLY | O_NONBLOCK;
     plan.Add(Stage::kSources, StepKind::kOpen, "open the bare mount namespace",
              mounts);
   }
@@ -106,7 +106,7 @@ void AddMappedOverlay(const LaunchInput& in, StepArgs overlay,
   root.str = stage;
   plan.Add(Stage::kRoot, StepKind::kAttachRoot,
            absl::StrCat("attach root on ", stage), root);
-  // Not before: the stage is in reach of the host's root alone.
+  // Not before: a stage among the host's mounts is in reach of its root alone.
   plan.Add(Stage::kRoot, StepKind::kRootIds,
            "become root of the user namespace");
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "base/testing/status_matchers.h"
 #include "engine/local/testing/local_world.h"
 #include "os/files.h"
+#include "os/kernel.h"
 #include "os/user_namespace.h"
 
 namespace bulwark::engine {
@@ -52,6 +54,22 @@ class UsersTest : public ::testing::TestWithParam<const char*> {
     return absl::StrCat(st.st_uid, ":", st.st_gid);
   }
 
+  // The scheduler's slice of a process, in ns; -1 if it does not tell.
+  static int64_t SliceOf(int pid) {
+    struct {
+      uint32_t size, policy;
+      uint64_t flags;
+      int32_t nice;
+      uint32_t priority;
+      uint64_t runtime, deadline, period;
+    } attributes = {};
+    if (syscall(SYS_sched_getattr, pid, &attributes, sizeof(attributes), 0) !=
+        0) {
+      return -1;
+    }
+    return static_cast<int64_t>(attributes.runtime);
+  }
+
   // With a file that has its own name in it, and that 5:6 owns.
   static void MakeLayer(const std::string& path, const std::string& file) {
     std::filesystem::create_directories(path);
@@ -79,6 +97,36 @@ TEST_P(UsersTest, WhenStarted_ItsRootIsNobodyOnTheHost) {
   // Every namespace belongs to it: the kernel lets its root see sysfs, and
   // change its own network.
   EXPECT_THAT(Shell("ls /sys/class/net"), HasSubstr("lo"));
+}
+
+TEST_P(UsersTest, WhenStarted_ItIsMadeFromABareMountNamespaceWhereItCanBe) {
+  if (!os::ProbeKernel(GetParam())->overlay_detached_layers) {
+    GTEST_SKIP() << "layers cannot be detached mounts here";
+  }
+  StartIdle();
+  ASSERT_OK_AND_ASSIGN(const ContainerInfo info, world_.engine().Inspect("a"));
+  ASSERT_OK_AND_ASSIGN(
+      const std::string mounts,
+      os::ReadFile(absl::StrCat("/proc/", info.pid, "/mountinfo"), 1 << 20));
+  // What masks a file is its /dev/null.
+  EXPECT_THAT(mounts, HasSubstr(" - tmpfs bare "));
+}
+
+TEST_P(UsersTest, WhenTheDaemonsUmaskIsStrict_ItStartsAllTheSame) {
+  const mode_t before = umask(0077);
+  {
+    LocalWorld strict{GetParam()};
+    strict.SetIds(kIds);
+    EXPECT_OK(strict.engine().Start(strict.Shell("a", "exec sleep 1000")));
+    EXPECT_THAT(strict.RunShell("a", "echo there"), HasSubstr("there"));
+  }
+  umask(before);
+}
+
+TEST_P(UsersTest, WhenStarted_ItsProgramHasTheUsualSlice) {
+  StartIdle();
+  ASSERT_OK_AND_ASSIGN(const ContainerInfo info, world_.engine().Inspect("a"));
+  EXPECT_EQ(SliceOf(info.pid), SliceOf(0));
 }
 
 TEST_P(UsersTest, WhenFilesAreMade_TheDiskHoldsTheIdsOfTheInside) {

@@ -235,10 +235,11 @@ int StartChild(child::Context* context, Child* child) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = cgroup;
   }
+  const int mounts = context->slots[child::kSlotMounts];
   const int user_namespace = context->slots[child::kSlotUser];
+  if (mounts >= 0 && user_namespace < 0) return -EINVAL;
   result = user_namespace >= 0
-               ? CloneInUserNamespace(&args, context->slots[child::kSlotMounts],
-                                      user_namespace)
+               ? CloneInUserNamespace(&args, mounts, user_namespace)
                : child::CloneOnStack(&args, &ChildMain, &child_start);
   child::Close(pipe[1]);
   if (result < 0) {
@@ -290,6 +291,7 @@ void WakeAtOnce() {
   }
   attributes.size = sizeof(attributes);
   attributes.runtime = kSlice;
+  attributes.flags |= SCHED_FLAG_RESET_ON_FORK;
   Sys(__NR_sched_setattr, 0, Arg(&attributes), 0);
 }
 

@@ -218,22 +218,26 @@ void KeepTerminal() {
 // Descriptors that only the launch needs. Noted before the child starts: from
 // then on it stores numbers of its own table in the shared slots.
 struct LaunchFds {
-  int fds[child::kMaxSlots];
-  int count = 0;
+  int fds[child::kMaxSlots];  // by slot
+  uint32_t next = 0;
+  uint32_t count = 0;
 
   void Note() {
-    for (uint32_t i = 0; i < shim.context.plan->slot_count; ++i) {
-      const int fd = shim.context.slots[i];
+    count = shim.context.plan->slot_count;
+    for (uint32_t i = 0; i < count; ++i) {
       // A terminal's other end stays open with us: it never hangs up while
       // the container lives.
       const bool terminal_end = shim.context.plan->terminal != 0 &&
                                 i >= child::kSlotPtyMaster &&
                                 i <= child::kSlotStderr;
-      if (fd >= 0 && !terminal_end) fds[count++] = fd;
+      fds[i] = terminal_end ? -1 : shim.context.slots[i];
     }
   }
-  void Close() {
-    while (count > 0) child::Close(fds[--count]);
+  // Those of the slots before `end` that are still open.
+  void Close(uint32_t end) {
+    for (; next < count && next < end; ++next) {
+      if (fds[next] >= 0) child::Close(fds[next]);
+    }
   }
 };
 LaunchFds launch_fds;
@@ -392,6 +396,7 @@ int Loop() {
 
 int RunMode() {
   PrepareProcess("bulwark-shim", kThirdFd + 1);
+  WakeAtOnce();
   const int gated = AwaitOrder();
   Require(child::kStepPlan, gated);
   Require(child::kStepPlan, ReadPlan(&shim.context));
@@ -422,9 +427,8 @@ int RunMode() {
   shim.start_time = child::WallNanoseconds();
   launch_fds.Note();
   Require(child::kStepClone, StartChild(&shim.context, &shim.child));
-  // Where the child has our processor it goes on until it has to wait.
-  Sys(__NR_sched_yield);
-  WakeAtOnce();  // not before: the child inherits it
+  // Above all the write ends of the streams.
+  launch_fds.Close(child::kFirstFreeSlot);
   const int records = PrepareRecords();
   if (records < 0) FailAndKill(child::kStepRecords, -records);
   const LaunchError error = AwaitExec(shim.child);
@@ -436,9 +440,9 @@ int RunMode() {
       {child::kTagStartTime, shim.start_time}};
   SendFrame(kStatusFd, child::kMsgLaunched, values, 3);
   child::Close(kStatusFd);
-  // Above all the write ends of the streams. Not before: whoever is the last to
-  // close a mount waits for all processors, and the child has closed its own.
-  launch_fds.Close();
+  // Not before: whoever is the last to close a mount waits for all processors,
+  // and the child has closed its own.
+  launch_fds.Close(child::kMaxSlots);
   shim.flush_at = child::MonotonicNanoseconds() + kFlushDelay;
   return Loop();
 }

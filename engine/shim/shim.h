@@ -69,7 +69,7 @@ bool Reap(const Child& child, ExitStatus* status);
 // From now on we run as soon as we are woken, for a moment, whoever has the
 // processor: by a short slice (Linux 6.12; sched(7), "EEVDF"), not by a
 // priority. Else we wait until the program that was just executed has had its
-// own. A child inherits it.
+// own. No child inherits it.
 void WakeAtOnce();
 
 uint64_t StartTicks(int pid);
