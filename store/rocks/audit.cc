@@ -103,11 +103,13 @@ absl::Status AuditLogs(const std::string& path, const std::string& aside,
   }
   if (sound) return absl::OkStatus();
 
-  ASSIGN_OR_RETURN(const Tables tables, ReadTables(path, "", env));
-  ASSIGN_OR_RETURN(const size_t keep, JudgeRecords(found, tables.revision));
+  ASSIGN_OR_RETURN(const Tables tables, ReadTables(path, std::nullopt, env));
+  ASSIGN_OR_RETURN(const size_t keep,
+                   JudgeRecords(found, tables.revision.value_or(0)));
   const std::vector<uint64_t> lengths = Lengths(logs, found, keep);
   bool cut = false;
-  for (size_t i = 0; i < logs.size(); ++i) {
+  // The newest first: whoever finds this half done finds no gap.
+  for (size_t i = logs.size(); i-- > 0;) {
     if (lengths[i] == logs[i].bytes.size()) continue;
     RETURN_IF_ERROR(
         CutFile(logs[i].path, logs[i].bytes, lengths[i], aside, env));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -79,7 +80,7 @@ absl::StatusOr<std::string> CurrentManifest(const std::string& path,
 
 // A read-only database of hard links has no logs to replay.
 absl::StatusOr<Tables> ReadTables(const std::string& path,
-                                  absl::string_view manifest,
+                                  std::optional<absl::string_view> manifest,
                                   rocksdb::Env* env) {
   const std::string copy = path + ".audit";
   std::error_code ignored;
@@ -90,17 +91,17 @@ absl::StatusOr<Tables> ReadTables(const std::string& path,
   for (const std::string& name : names) {
     const bool is_manifest = absl::StartsWith(name, "MANIFEST-");
     if (name != "CURRENT" && !absl::EndsWith(name, ".sst") &&
-        (!is_manifest || !manifest.empty())) {
+        (!is_manifest || manifest.has_value())) {
       continue;
     }
     RETURN_IF_ERROR(FromRocks(env->LinkFile(absl::StrCat(path, "/", name),
                                             absl::StrCat(copy, "/", name)),
                               "link", absl::StrCat(path, "/", name)));
   }
-  if (!manifest.empty()) {
+  if (manifest.has_value()) {
     ASSIGN_OR_RETURN(const std::string name, CurrentManifest(path, env));
     RETURN_IF_ERROR(
-        FromRocks(rocksdb::WriteStringToFile(env, ToSlice(manifest),
+        FromRocks(rocksdb::WriteStringToFile(env, ToSlice(*manifest),
                                              absl::StrCat(copy, "/", name)),
                   "write", copy));
   }
@@ -122,6 +123,9 @@ absl::Status CutFile(const std::string& path, absl::string_view bytes,
   const std::string temporary = path + ".cut";
   RETURN_IF_ERROR(FromRocks(env->CreateDirIfMissing(aside), "create", aside));
   RETURN_IF_ERROR(write(bytes, copy));
+  RETURN_IF_ERROR(SyncNames(aside, env));
+  RETURN_IF_ERROR(
+      SyncNames(std::filesystem::path(aside).parent_path().string(), env));
   RETURN_IF_ERROR(write(bytes.substr(0, length), temporary));
   RETURN_IF_ERROR(FromRocks(env->RenameFile(temporary, path), "write", path));
   LOG_WARN(

@@ -3,6 +3,7 @@
 #define STORE_ROCKS_AUDIT_FILES_H_
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -27,12 +28,12 @@ absl::StatusOr<std::vector<LogFile>> ReadLogs(const std::string& path,
 
 // The database without its logs.
 struct Tables {
-  uint64_t revision = 0;        // the last in them; 0: none
-  std::set<std::string> files;  // their names
+  std::optional<uint64_t> revision;  // the last in them
+  std::set<std::string> files;       // their names
 };
-// As the manifest says, whose contents are `manifest` if that is not empty.
+// As the manifest says, or one with the contents `manifest` in its place.
 absl::StatusOr<Tables> ReadTables(const std::string& path,
-                                  absl::string_view manifest,
+                                  std::optional<absl::string_view> manifest,
                                   rocksdb::Env* env);
 
 // The name of the current manifest; NOT_FOUND if there is no database.

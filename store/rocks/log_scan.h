@@ -23,7 +23,8 @@ struct LogScan {
     kClean,    // with the file
     kTorn,     // in a record that the file is too short for, or in zeros up to
                // the file's end: an interrupted append
-    kDamaged,  // in bytes that no interrupted append in order can have left
+    kDamaged,  // in others: by a disk that wrote in another order, or by an
+               // append that was interrupted in the midst of zeros
   } end = End::kClean;
 };
 

@@ -15,12 +15,14 @@
 
 namespace bulwark::store {
 
-// Checks the manifest of the database in `path` before it is opened. Where it
-// is damaged, and all that it said before is still there, tables and logs, it
-// is cut there; the original is kept in `aside`. What is left alone is for
-// RocksDB to tell.
-// DATA_LOSS (and nothing is changed) if there is a table with commits that
-// would be gone, or the logs miss some that were acknowledged.
+// Checks the manifest of the database in `path` before it is opened. Where its
+// end is not sound, and what it said before is still there, all of its tables
+// and a log that goes on from them, or no table that it did not name has
+// anything newer, the end was a change that was interrupted: it is cut off, and
+// the original kept in `aside`, unless RocksDB leaves it out by itself. A
+// missing manifest, or one that CURRENT does not name, is for RocksDB to tell.
+//   DATA_LOSS  (and nothing is changed) acknowledged commits may be gone
+//   others are the disk's
 absl::Status AuditManifest(const std::string& path, const std::string& aside,
                            rocksdb::Env* env);
 

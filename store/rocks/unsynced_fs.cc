@@ -97,6 +97,14 @@ class UnsyncedFs::File final : public rocksdb::FSWritableFileOwnerWrapper {
                      IODebugContext*) override {
     return IOStatus::OK();  // promises nothing
   }
+  // A real file that has any is cut when it is closed, also after a crash.
+  void SetPreallocationBlockSize(size_t) override {}
+  void PrepareWrite(size_t, size_t, const IOOptions&,
+                    IODebugContext*) override {}
+  IOStatus Allocate(uint64_t, uint64_t, const IOOptions&,
+                    IODebugContext*) override {
+    return IOStatus::OK();
+  }
 
  private:
   // At the end if there is no offset.

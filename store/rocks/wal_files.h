@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "rocksdb/file_system.h"
 
 namespace bulwark::store {
@@ -14,8 +16,8 @@ namespace bulwark::store {
 // Keeps room behind the log's end, so that the sync of a commit seldom has to
 // wait for the file system's journal: a record overwrites zeros that are on the
 // disk already, and neither the file's length nor its blocks change. What is
-// behind the last record of a log is zeros then, or nothing. Room that cannot
-// be had, on a full disk, is done without.
+// behind the last record of a log is zeros then, or nothing, or an append that
+// was interrupted. Room that cannot be had, on a full disk, is done without.
 //
 // The log is the files *.log of one directory; all else is passed on.
 // Thread-safe; a file has one writer, and any number that sync.
@@ -37,11 +39,20 @@ class WalFiles final : public rocksdb::FileSystemWrapper {
       const std::string& path, const rocksdb::FileOptions& options,
       std::unique_ptr<rocksdb::FSWritableFile>* result,
       rocksdb::IODebugContext* debug) override;
+  // That of its records while a log is open: who copies it by its length, for a
+  // checkpoint, must not read where records are written meanwhile.
+  rocksdb::IOStatus GetFileSize(const std::string& path,
+                                const rocksdb::IOOptions& options,
+                                uint64_t* size,
+                                rocksdb::IODebugContext* debug) override;
 
  private:
   class File;
 
   const Options options_;
+  absl::Mutex mu_;
+  // Where the records of the open logs end, by path.
+  std::map<std::string, uint64_t> ends_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace bulwark::store

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,17 @@ class WalFilesTest : public ::testing::Test {
   static std::string Read(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // Runs `write` while no file may be longer than `bytes`: a write ends in its
+  // middle then, as on a full disk.
+  static void Limited(rlim_t bytes, const std::function<void()>& write) {
+    rlimit before;
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit limit = {bytes, before.rlim_max};
+    ASSERT_NE(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    write();
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   }
   static std::string Zeros(uint64_t size) { return std::string(size, '\0'); }
 
@@ -81,18 +93,47 @@ TEST_F(WalFilesTest, WhenClosed_TheFileStaysAsLongAsItIs) {
   EXPECT_EQ(Read(log_), "firstsecond" + Zeros(kRoom - 6));
 }
 
+TEST_F(WalFilesTest, WhenTheLogIsOpen_ItsLengthIsThatOfItsRecords) {
+  auto file = Make(log_);
+  ASSERT_TRUE(Append(*file, "first").ok());
+  uint64_t size = 0;
+  ASSERT_TRUE(systems_[0]->GetFileSize(log_, {}, &size, nullptr).ok());
+  EXPECT_EQ(size, 5u);
+  ASSERT_TRUE(file->Close({}, nullptr).ok());
+  file = nullptr;
+  ASSERT_TRUE(systems_[0]->GetFileSize(log_, {}, &size, nullptr).ok());
+  EXPECT_EQ(size, 5 + kRoom);
+}
+
+TEST_F(WalFilesTest, WhenAnAppendFailedHalfDone_TheLogEndsWithItsRecords) {
+  Limited(150, [&] {
+    const auto file = Make(log_, 100);
+    ASSERT_TRUE(Append(*file, "first").ok());  // and zeros up to 105
+    EXPECT_FALSE(Append(*file, std::string(200, 'x')).ok());
+    EXPECT_EQ(Read(log_).size(), 150u);
+    ASSERT_TRUE(file->Close({}, nullptr).ok());
+  });
+  EXPECT_EQ(Read(log_), "first");
+  EXPECT_EQ(errors_, 1);
+}
+
+TEST_F(WalFilesTest, WhenZerosCouldNotBeWritten_TheLogIsNotMadeLonger) {
+  Limited(50, [&] {
+    const auto file = Make(log_);
+    ASSERT_TRUE(Append(*file, "first").ok());
+    ASSERT_TRUE(file->Close({}, nullptr).ok());
+  });
+  EXPECT_LE(Read(log_).size(), 50u);
+}
+
 TEST_F(WalFilesTest, WhenThereIsNoRoomOnTheDisk_RecordsAreWrittenAllTheSame) {
-  // A limit of the process ends a write in its middle, as a full disk does.
-  rlimit before;
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit limit = {100, before.rlim_max};
-  ASSERT_NE(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  const auto file = Make(log_);
-  const IOStatus first = Append(*file, "first");
-  const IOStatus second = Append(*file, std::string(95, 'x'));
-  const IOStatus beyond = Append(*file, "y");
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  IOStatus first, second, beyond;
+  Limited(100, [&] {
+    const auto file = Make(log_);
+    first = Append(*file, "first");
+    second = Append(*file, std::string(95, 'x'));
+    beyond = Append(*file, "y");
+  });
   EXPECT_TRUE(first.ok()) << first.ToString();
   EXPECT_TRUE(second.ok()) << second.ToString();
   EXPECT_FALSE(beyond.ok());

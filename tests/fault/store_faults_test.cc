@@ -255,6 +255,17 @@ TEST_F(StoreFaultsTest, WhenSchemaIsNewer_RefusesAndSaysWhatToDo) {
                                HasSubstr("start the newer version")));
 }
 
+TEST_F(StoreFaultsTest, WhenOpen_TheLogHasRoomForWhatFollows) {
+  ASSERT_OK(Open());
+  ASSERT_OK(Put(kA, "1"));
+  const std::vector<std::string> logs = FilesOf(options_.path, ".log");
+  ASSERT_THAT(logs, SizeIs(1));
+  const uintmax_t size = fs::file_size(logs[0]);
+  EXPECT_GE(size, options_.log_room_bytes);
+  for (int i = 0; i < 20; ++i) ASSERT_OK(Put(kA, std::string(500, 'a')));
+  EXPECT_EQ(fs::file_size(logs[0]), size);
+}
+
 TEST_F(StoreFaultsTest, WhenAcknowledgedCommitIsDamaged_RefusesUntouched) {
   ASSERT_OK(Open());
   for (int i = 0; i < 20; ++i) ASSERT_OK(Put(kA, std::string(500, 'a')));

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "base/entropy.h"
@@ -13,6 +16,7 @@
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "store/rocks/log_scan.h"
 #include "store/rocks/rocks_store.h"
 #include "tests/fault/store_files.h"
 
@@ -38,14 +42,17 @@ class StoreManifestTest : public ::testing::Test {
     options_.checkpoint_every = absl::InfiniteDuration();
   }
 
-  // With what a flush leaves, the end of the manifest ruined.
-  void Flush() {
+  // Flushes, and makes the store what the next start would find. With `late`, a
+  // commit that is not durable, which the logs that are kept aside do not have.
+  void Flush(bool late = false) {
     ASSERT_OK(Open());
     ASSERT_OK(Put(kA, std::string(9000, 'a')));
     ASSERT_OK(Put(kB, "2"));
     fs::create_directory(logs_);
-    for (const std::string& log : FilesOf(options_.path, ".log"))
+    for (const std::string& log : FilesOf(options_.path, ".log")) {
       fs::copy(log, logs_);
+    }
+    if (late) ASSERT_OK(store_->Commit(Batch().Put(kC, "late").NotDurable()));
     ASSERT_OK(store_->Checkpoint(dir_ / "checkpoint"));
     const std::string copy = dir_ / "copy";
     fs::copy(options_.path, copy, fs::copy_options::recursive);
@@ -59,8 +66,25 @@ class StoreManifestTest : public ::testing::Test {
         manifest_ = e.path();
       }
     }
-    // In the record that names the table; a short one follows.
-    FlipByte(manifest_, static_cast<int64_t>(fs::file_size(manifest_)) - 60);
+  }
+  // Where the last but one of the manifest's records begins, which names the
+  // table; a short one follows.
+  uint64_t LastChange() const {
+    std::ifstream in(manifest_, std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    std::vector<uint64_t> begins;
+    ScanLog(bytes, [&](const ScannedRecord& r) { begins.push_back(r.begin); });
+    return begins.size() < 2 ? 0 : begins[begins.size() - 2];
+  }
+  void RuinManifest() {
+    FlipByte(manifest_, static_cast<int64_t>(LastChange()) + 20);
+  }
+  void ExpectRefused() {
+    const std::string before = ContentsOf(options_.path);
+    EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss,
+                                 AllOf(HasSubstr("MANIFEST-"),
+                                       HasSubstr("nothing was changed"))));
+    EXPECT_EQ(ContentsOf(options_.path), before);
   }
   void BringLogsBack() {
     for (const auto& e : fs::directory_iterator(logs_)) {
@@ -88,8 +112,9 @@ class StoreManifestTest : public ::testing::Test {
 };
 
 TEST_F(StoreManifestTest,
-       WhenItsLastChangeIsRuinedAndAllIsThere_NothingIsLost) {
+       WhenTheLastChangeIsRuinedAndAllIsThere_NothingIsLost) {
   ASSERT_NO_FATAL_FAILURE(Flush());
+  RuinManifest();
   BringLogsBack();
   ASSERT_OK(Open());
   EXPECT_EQ(store_->Get(kA)->value, std::string(9000, 'a'));
@@ -103,14 +128,59 @@ TEST_F(StoreManifestTest,
   EXPECT_EQ(kept, 1);
 }
 
-TEST_F(StoreManifestTest, WhenItsLastChangeWasTheTruth_RefusesUntouched) {
+// A table may have what is not durable yet, and was lost with the log's end.
+TEST_F(StoreManifestTest, WhenTheTableHasWhatTheLogLost_WhatIsDurableIsThere) {
+  ASSERT_NO_FATAL_FAILURE(Flush(/*late=*/true));
+  RuinManifest();
+  BringLogsBack();
+  ASSERT_OK(Open());
+  EXPECT_EQ(store_->Get(kB)->value, "2");
+  EXPECT_THAT(store_->Get(kC), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(StoreManifestTest, WhenTheLastChangeWasTheTruth_RefusesUntouched) {
   ASSERT_NO_FATAL_FAILURE(Flush());
-  const std::string before = ContentsOf(options_.path);
-  EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss,
-                               AllOf(HasSubstr("MANIFEST-"),
-                                     HasSubstr("commits from revision"),
-                                     HasSubstr("nothing was changed"))));
-  EXPECT_EQ(ContentsOf(options_.path), before);
+  RuinManifest();
+  ExpectRefused();
+}
+
+TEST_F(StoreManifestTest, WhenTheTruthIsCutOff_RefusesUntouched) {
+  ASSERT_NO_FATAL_FAILURE(Flush());
+  fs::resize_file(manifest_, LastChange() + 20);
+  ExpectRefused();
+}
+
+TEST_F(StoreManifestTest, WhenTheTruthIsZeros_RefusesUntouched) {
+  ASSERT_NO_FATAL_FAILURE(Flush());
+  const uintmax_t size = fs::file_size(manifest_);
+  fs::resize_file(manifest_, LastChange());
+  fs::resize_file(manifest_, size);
+  ExpectRefused();
+}
+
+TEST_F(StoreManifestTest, WhenTheTableOfTheTruthIsDamagedToo_RefusesUntouched) {
+  ASSERT_NO_FATAL_FAILURE(Flush());
+  RuinManifest();
+  const std::vector<std::string> tables = FilesOf(options_.path, ".sst");
+  ASSERT_EQ(tables.size(), 1u);
+  const auto size = static_cast<int64_t>(fs::file_size(tables[0]));
+  for (int64_t at = 0; at < size - 8; at += 101) {
+    SCOPED_TRACE(at);
+    FlipByte(tables[0], at);
+    ExpectRefused();
+    FlipByte(tables[0], at);
+  }
+}
+
+TEST_F(StoreManifestTest, WhenATableWasNotFinished_ItIsNoReasonToRefuse) {
+  ASSERT_NO_FATAL_FAILURE(Flush());
+  RuinManifest();
+  BringLogsBack();
+  for (const std::string& table : FilesOf(options_.path, ".sst")) {
+    fs::resize_file(table, fs::file_size(table) / 2);
+  }
+  ASSERT_OK(Open());
+  EXPECT_EQ(store_->Get(kB)->value, "2");
 }
 
 }  // namespace
