@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/first_instructions.h"
+
 static void Format(unsigned long long number, char* end) {
   *--end = '\n';
   for (; number != 0; number /= 10) *--end = '0' + number % 10;
@@ -18,17 +20,3 @@ __attribute__((used)) void Main(void) {
   syscall(SYS_write, 1, line, sizeof(line));
   while (1) syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 }
-
-__asm__(
-    ".globl _start\n"
-    "_start:\n"
-#if defined(__x86_64__)
-    "  xor %ebp, %ebp\n"
-    "  and $-16, %rsp\n"
-    "  call Main\n"
-#elif defined(__aarch64__)
-    "  bl Main\n"
-#else
-#error "the first instructions of this processor are not known"
-#endif
-);

@@ -77,7 +77,7 @@ def _bundle(workspace, network):
     root = os.path.join(path, "rootfs")
     for folder in ("bin", "proc", "dev", "sys"):
         os.makedirs(os.path.join(root, folder))
-    shutil.copy("/bin/busybox", os.path.join(root, "bin", "true"))
+    shutil.copy(harness.built("bench/true"), os.path.join(root, "bin"))
     harness.run(["crun", "spec"], cwd=path)
     config_path = os.path.join(path, "config.json")
     with open(config_path, encoding="utf-8") as f:

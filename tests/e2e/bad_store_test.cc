@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -52,8 +53,10 @@ class BadStoreTest : public BadSuite {
     return files;
   }
   static void Spoil(const std::string& path) {
-    const auto size = static_cast<int64_t>(fs::file_size(path));
     std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    // A log has zeros behind its records.
+    const auto size = static_cast<int64_t>(bytes.find_last_not_of('\0') + 1);
     file.seekp(size / 2);
     file << std::string(static_cast<size_t>(std::min<int64_t>(size / 3, 200)),
                         '\x55');

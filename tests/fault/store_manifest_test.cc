@@ -52,7 +52,9 @@ class StoreManifestTest : public ::testing::Test {
     for (const std::string& log : FilesOf(options_.path, ".log")) {
       fs::copy(log, logs_);
     }
-    if (late) ASSERT_OK(store_->Commit(Batch().Put(kC, "late").NotDurable()));
+    if (late) {
+      ASSERT_OK(store_->Commit(Batch().Put(kC, "late").NotDurable()));
+    }
     ASSERT_OK(store_->Checkpoint(dir_ / "checkpoint"));
     const std::string copy = dir_ / "copy";
     fs::copy(options_.path, copy, fs::copy_options::recursive);
