@@ -35,10 +35,12 @@ absl::Status WriteText(const std::string& path, absl::string_view text) {
 }
 
 absl::Status MakeDir(const std::string& path) {
-  if (mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) {
-    return absl::OkStatus();
+  if (mkdir(path.c_str(), 0755) != 0) {
+    return errno == EEXIST ? absl::OkStatus() : ErrnoStatus("make", path);
   }
-  return ErrnoStatus("make", path);
+  // Whatever our umask took: a container mounts it, whose root is nobody here.
+  if (chmod(path.c_str(), 0755) != 0) return ErrnoStatus("chmod", path);
+  return absl::OkStatus();
 }
 
 // The number on the line "`key` N", or a file's only number for an empty key.

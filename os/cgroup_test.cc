@@ -268,6 +268,19 @@ TEST_F(CgroupsTest, WhenCreatedTwice_IsTheSameGroup) {
   EXPECT_TRUE(cgroups_->List().empty());
 }
 
+TEST_F(CgroupsTest, WhenTheUmaskIsStrict_OthersCanLookIntoAGroup) {
+  const mode_t before = umask(0077);
+  EXPECT_OK(cgroups_->Create("a", {500, 100, 64 << 20, 50}));
+  umask(before);
+  CgroupPaths paths = cgroups_->Paths("a");
+  paths.v1.push_back(paths.unified);
+  for (const std::string& path : paths.v1) {
+    struct stat st = {};
+    ASSERT_EQ(stat(path.c_str(), &st), 0) << path;
+    EXPECT_EQ(st.st_mode & 0777, 0755u) << path;
+  }
+}
+
 TEST_F(CgroupsTest, WhenUpdated_TakesLimitsUpAndDownAndOff) {
   ASSERT_OK(cgroups_->Create("a", {500, 100, 64 << 20, 50}));
   EXPECT_OK(cgroups_->Update("a", {1000, 200, 128 << 20, 60}));
