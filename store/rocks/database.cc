@@ -1,5 +1,6 @@
 #include "store/rocks/database.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "rocksdb/cache.h"
@@ -65,6 +66,11 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
     return absl::InternalError(message);
   }
   return absl::UnavailableError(message);
+}
+
+bool IsDamage(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsNotFound(status) ||
+         absl::StrContains(status.message(), "No such file or directory");
 }
 
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(

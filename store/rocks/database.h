@@ -24,6 +24,10 @@ inline absl::string_view ToView(const rocksdb::Slice& s) {
 absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
                        absl::string_view object);
 
+// Whether an error of a database tells that it is damaged: files that are named
+// but missing are damage as much as bad checksums.
+bool IsDamage(const absl::Status& status);
+
 // Opens the database in directory `path`, or makes one there if there is none,
 // after the audits of its manifest and logs (see audit.h for `aside`), and
 // verifies the checksums of all its files. `env` is borrowed.

@@ -74,8 +74,7 @@ absl::Status Judge(const std::string& path, const std::string& file,
         absl::StrCat("checksum mismatch in ", file, ", and ", what));
   };
   const absl::StatusOr<Tables> tables = ReadTables(path, sound, env);
-  if (absl::IsDataLoss(tables.status()) || absl::IsNotFound(tables.status()) ||
-      absl::StrContains(tables.status().message(), "No such file")) {
+  if (IsDamage(tables.status())) {
     return lost(absl::StrCat("what it said before is not all there: ",
                              tables.status().message()));
   }

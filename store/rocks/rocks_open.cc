@@ -75,12 +75,6 @@ std::string Aside(const Home& home, Clock& clock) {
                       absl::ToUnixSeconds(clock.Now()));
 }
 
-bool IsDamage(const absl::Status& status) {
-  // Files that are named but missing are damage as much as bad checksums.
-  return absl::IsDataLoss(status) || absl::IsNotFound(status) ||
-         absl::StrContains(status.message(), "No such file or directory");
-}
-
 }  // namespace
 
 RocksStore::RocksStore(RocksOptions options, Clock& clock,
