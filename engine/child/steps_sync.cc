@@ -2,6 +2,7 @@
 #include <linux/errno.h>
 
 #include "engine/child/frame.h"
+#include "engine/child/spin.h"
 #include "engine/child/steps.h"
 #include "engine/child/sys.h"
 #include "engine/child/wire.h"
@@ -11,7 +12,8 @@ namespace {
 
 constexpr int kSolSocket = 1;
 constexpr int kScmRights = 1;
-constexpr int kNoSignal = 0x4000;  // MSG_NOSIGNAL
+constexpr uint64_t kSpin = 200'000;  // ns: an answer without hooks
+constexpr int kNoSignal = 0x4000;    // MSG_NOSIGNAL
 
 // Says which point is reached, with the terminal if there is one, and waits. An
 // answer of one byte 1 lets us go on.
@@ -26,6 +28,7 @@ int Sync(Context* c, const Step& s) {
   const int master = (s.flags & kTerminal) != 0 ? c->slots[kSlotPtyMaster] : -1;
   int result = SendPacket(c->status_fd, frame, writer.size(), master);
   if (result < 0) return result;
+  SpinForInput(c->status_fd, kSpin);
   char answer = 0;
   const long n = Read(c->status_fd, &answer, 1);
   if (n < 0) return static_cast<int>(n);

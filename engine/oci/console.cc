@@ -16,12 +16,16 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "engine/child/spin.h"
 #include "os/files.h"
 #include "os/passed_fds.h"
 #include "os/process.h"
 
 namespace bulwark::engine::oci {
 namespace {
+
+// As long as a short program takes.
+constexpr uint64_t kSpin = 300'000;  // ns
 
 constexpr int kPidfdType = 3;  // P_PIDFD
 
@@ -117,6 +121,7 @@ absl::StatusOr<int> Attend(int pidfd, int master) {
                      {signals.get(), POLLIN, 0},
                      {master, POLLIN, 0},
                      {master >= 0 ? 0 : -1, POLLIN, 0}};
+  child::SpinForInput(pidfd, kSpin);
   for (;;) {
     if (poll(polls, 4, -1) < 0 && errno != EINTR) {
       return ErrnoStatus("wait for", "the container's process");

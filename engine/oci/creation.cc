@@ -184,6 +184,9 @@ absl::Status Creation::Prepare() {
 
 absl::StatusOr<Created> Creation::Launch(Launching launching) {
   RETURN_IF_ERROR(launching.Launch(plan_, -1));
+  // While the shim is at work. A failure is told once there is a process to
+  // undo.
+  filtered_ = cgroup_->FilterDevices();
   Created created;
   for (;;) {
     ASSIGN_OR_RETURN(LaunchEvent event, launching.Next(kStepTimeout));
@@ -253,8 +256,8 @@ absl::Status Creation::Register(int pid, Created& created) {
         pid, "oom_score_adj", absl::StrCat(*spec_.process->oom_score_adj));
     if (!status.ok()) return Annotate(status, "process.oomScoreAdj");
   }
-  // It is at work meanwhile, and waits for us before its program.
-  RETURN_IF_ERROR(cgroup_->FilterDevices());
+  // It waits for us before its program.
+  RETURN_IF_ERROR(filtered_);
   return store_.Stage(state_);
 }
 

@@ -64,7 +64,8 @@ class Creation {
   UniqueFd console_;
   std::vector<UniqueFd> mount_namespaces_;
   CompiledPlan plan_;
-  int pid_ = 0;  // of what was launched
+  absl::Status filtered_;  // by the devices that it may use
+  int pid_ = 0;            // of what was launched
 };
 
 // The plan that a container was, or is to be, launched with. `wait`: its

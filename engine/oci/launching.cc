@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "engine/child/frame.h"
+#include "engine/child/spin.h"
 #include "engine/child/wire.h"
 #include "engine/oci/shim_program.h"
 #include "engine/program_error.h"
@@ -25,6 +27,8 @@ namespace bulwark::engine::oci {
 namespace {
 
 constexpr int kMaxPassed = 128;
+// The longest that a launch without hooks takes between two messages.
+constexpr uint64_t kSpin = 400'000;  // ns
 constexpr absl::Duration kShimTimeout = absl::Seconds(10);
 
 absl::Status Lost() {
@@ -73,6 +77,10 @@ absl::StatusOr<Launching> Launching::Begin(const LaunchRequest& request) {
       ShimStart::Begin(program.get(),
                        {"bulwark-shim", "oci", absl::StrCat(request.passed)},
                        std::move(fds)));
+  // To have it execute its program now, on another processor, while we read the
+  // configuration. The kernel puts a new process on its parent's, and moves it
+  // when it executes, which it would do when we wait for it.
+  sched_yield();
   return Launching(std::move(start));
 }
 
@@ -88,6 +96,7 @@ absl::StatusOr<LaunchEvent> Launching::Next(absl::Duration timeout) {
     return event;
   }
   pollfd poll_fd = {shim_.socket(), POLLIN, 0};
+  child::SpinForInput(shim_.socket(), kSpin);
   const timespec limit = absl::ToTimespec(timeout);
   int ready;
   do {
