@@ -103,6 +103,13 @@ def _run(program, state, bundle):
         raise RuntimeError("%s ended with %d" % (" ".join(argv), code))
 
 
+def _second_of(timed_run):
+    """Of two runs in a row the second: what the kernel still takes down then (a
+    control group, mounts, a network namespace) is of the same runtime."""
+    timed_run()
+    return timed_run()
+
+
 def _oci_run(workspace, network):
     ours = os.path.join(os.environ["BULWARK_BENCH_BIN"], "engine", "oci",
                         "bulwark-oci")
@@ -111,11 +118,15 @@ def _oci_run(workspace, network):
     bundle = _bundle(workspace, network)
     count = harness.repetitions(100)
     # The state of both in memory, as by default.
+    def run_ours():
+        return harness.timed(
+            lambda: _run(ours, workspace.join_run("ours"), bundle))
+
+    def run_crun():
+        return view.timed_run(crun, workspace.join_run("crun"), bundle)
+
     mine, other = harness.median_of_pairs(
-        lambda: harness.timed(
-            lambda: _run(ours, workspace.join_run("ours"), bundle)),
-        lambda: view.timed_run(crun, workspace.join_run("crun"), bundle),
-        count)
+        lambda: _second_of(run_ours), lambda: _second_of(run_crun), count)
     return harness.Result(mine * 1000, other * 1000, "ms", "crun", count)
 
 
