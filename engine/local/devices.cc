@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "engine/oci/cgroup/device_bpf.h"
-#include "engine/oci/cgroup/device_rules.h"
+#include "engine/devices/device_policy.h"
+#include "engine/devices/device_program.h"
 #include "os/files.h"
 
 namespace bulwark::engine {
@@ -58,15 +58,15 @@ absl::Status AddFolder(const std::string& folder, const std::string& access,
   return absl::OkStatus();
 }
 
-absl::StatusOr<oci::DevicePolicy> PolicyOf(
-    const std::vector<FoundDevice>& devices) {
-  ASSIGN_OR_RETURN(oci::DevicePolicy policy, oci::CompileDeviceRules({}));
+DevicePolicy PolicyOf(const std::vector<FoundDevice>& devices) {
+  DevicePolicy policy;
+  AddUsualDevices(policy);
   for (const FoundDevice& device : devices) {
-    oci::DeviceMatch match = {true, device.block, device.major, device.minor};
+    DeviceMatch match = {true, device.block, device.major, device.minor};
     for (const char c : device.access) {
-      match.access |= c == 'r'   ? oci::kDeviceRead
-                      : c == 'w' ? oci::kDeviceWrite
-                                 : oci::kDeviceMknod;
+      match.access |= c == 'r'   ? kDeviceRead
+                      : c == 'w' ? kDeviceWrite
+                                 : kDeviceMknod;
     }
     policy.rules.push_back(match);
   }
@@ -74,8 +74,7 @@ absl::StatusOr<oci::DevicePolicy> PolicyOf(
 }
 
 absl::StatusOr<UniqueFd> Load(const std::vector<FoundDevice>& devices) {
-  ASSIGN_OR_RETURN(const oci::DevicePolicy policy, PolicyOf(devices));
-  return oci::LoadDeviceProgram(oci::CompileDeviceProgram(policy));
+  return LoadDeviceProgram(CompileDeviceProgram(PolicyOf(devices)));
 }
 
 }  // namespace
@@ -144,10 +143,10 @@ absl::Status DeviceFilter::Apply(const std::vector<FoundDevice>& devices,
       open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!group.ok()) return ErrnoStatus("open", cgroup);
   if (devices.empty()) {
-    return oci::AttachDeviceProgram(usual_.get(), group.get());
+    return AttachDeviceProgram(usual_.get(), group.get());
   }
   ASSIGN_OR_RETURN(const UniqueFd program, Load(devices));
-  return oci::AttachDeviceProgram(program.get(), group.get());
+  return AttachDeviceProgram(program.get(), group.get());
 }
 
 }  // namespace bulwark::engine

@@ -11,12 +11,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "engine/devices/device_program.h"
 #include "engine/oci/cgroup/cgroup.h"
 #include "engine/oci/cgroup/cgroup_apply.h"
 #include "engine/oci/cgroup/cgroup_files.h"
 #include "engine/oci/cgroup/cgroup_make.h"
 #include "engine/oci/cgroup/cgroup_path.h"
-#include "engine/oci/cgroup/device_bpf.h"
 #include "engine/oci/cgroup/device_rules.h"
 #include "engine/oci/cgroup/systemd_scope.h"
 

@@ -1,6 +1,8 @@
 #include "engine/oci/cgroup/device_rules.h"
 
+#include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -64,26 +66,6 @@ absl::Status Append(size_t index, const DeviceRule& rule,
     policy.rules.push_back(match);
   }
   return absl::OkStatus();
-}
-
-// Making a node is harmless without the right to open it, and image builds
-// do it.
-void AppendDefaults(DevicePolicy& policy) {
-  for (const bool block : {false, true}) {
-    policy.rules.push_back({true, block, {}, {}, kDeviceMknod});
-  }
-  const auto add = [&](uint32_t major, std::optional<uint32_t> minor) {
-    policy.rules.push_back({true, false, major, minor, kDeviceAll});
-  };
-  add(136, {});  // pts/*
-  add(5, 1);     // console
-  add(5, 2);     // ptmx
-  add(5, 0);     // tty
-  add(1, 8);     // random
-  add(1, 7);     // full
-  add(1, 9);     // urandom
-  add(1, 5);     // zero
-  add(1, 3);     // null
 }
 
 bool Overlap(const std::optional<uint32_t>& a,
@@ -153,21 +135,13 @@ void AddException(const DeviceMatch& rule,
 
 }  // namespace
 
-bool DevicePolicy::AllowsAll() const {
-  if (!allow_others) return false;
-  for (const DeviceMatch& rule : rules) {
-    if (!rule.allow) return false;
-  }
-  return true;
-}
-
 absl::StatusOr<DevicePolicy> CompileDeviceRules(
     const std::vector<DeviceRule>& rules) {
   DevicePolicy policy;
   for (size_t i = 0; i < rules.size(); ++i) {
     RETURN_IF_ERROR(Append(i, rules[i], policy));
   }
-  AppendDefaults(policy);
+  AddUsualDevices(policy);
   return policy;
 }
 

@@ -1,4 +1,4 @@
-#include "engine/oci/cgroup/device_bpf.h"
+#include "engine/devices/device_program.h"
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -9,7 +9,7 @@
 
 #include "base/status.h"
 
-namespace bulwark::engine::oci {
+namespace bulwark::engine {
 namespace {
 
 // Registers: the answer, the context, and what is loaded from it.
@@ -202,4 +202,4 @@ absl::Status AttachDeviceProgram(int program, int cgroup) {
   return absl::OkStatus();
 }
 
-}  // namespace bulwark::engine::oci
+}  // namespace bulwark::engine

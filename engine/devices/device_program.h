@@ -1,7 +1,7 @@
 // A device policy as a program that the kernel asks about every mknod and open
 // of a device in a version 2 group (BPF_PROG_TYPE_CGROUP_DEVICE).
-#ifndef ENGINE_OCI_CGROUP_DEVICE_BPF_H_
-#define ENGINE_OCI_CGROUP_DEVICE_BPF_H_
+#ifndef ENGINE_DEVICES_DEVICE_PROGRAM_H_
+#define ENGINE_DEVICES_DEVICE_PROGRAM_H_
 
 #include <linux/bpf.h>
 
@@ -11,9 +11,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
-#include "engine/oci/cgroup/device_rules.h"
+#include "engine/devices/device_policy.h"
 
-namespace bulwark::engine::oci {
+namespace bulwark::engine {
 
 // Returns 1 for what is allowed, 0 for what is not. Pure. An access of several
 // bits (O_RDWR) is allowed if each bit is.
@@ -32,6 +32,6 @@ absl::StatusOr<UniqueFd> LoadDeviceProgram(
 // are attached above. It goes away with the group.
 absl::Status AttachDeviceProgram(int program, int cgroup);
 
-}  // namespace bulwark::engine::oci
+}  // namespace bulwark::engine
 
-#endif  // ENGINE_OCI_CGROUP_DEVICE_BPF_H_
+#endif  // ENGINE_DEVICES_DEVICE_PROGRAM_H_

@@ -1,4 +1,4 @@
-#include "engine/oci/cgroup/device_bpf.h"
+#include "engine/devices/device_program.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -17,6 +17,7 @@
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
 #include "engine/oci/cgroup/cgroup.h"
+#include "engine/oci/cgroup/device_rules.h"
 
 namespace bulwark::engine::oci {
 namespace {
@@ -80,7 +81,7 @@ int Execute(const std::vector<bpf_insn>& program, const Access& access) {
   return -1;
 }
 
-// What the header of device_rules.h says, bit by bit.
+// What the header of device_policy.h says, bit by bit.
 bool Expected(const DevicePolicy& policy, const Access& access) {
   for (uint32_t bit : {kDeviceMknod, kDeviceRead, kDeviceWrite}) {
     if ((access.bits & bit) == 0) continue;
