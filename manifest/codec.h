@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "manifest/node.h"
 #include "manifest/problem.h"
 #include "manifest/substitute.h"
 #include "proto/bulwark/v1/objects.pb.h"
@@ -67,6 +68,8 @@ std::string PrintJson(const v1::Object& object, const PrintOptions& options);
 // An array.
 std::string PrintJson(const std::vector<v1::Object>& objects,
                       const PrintOptions& options);
+// The full form as a tree, which a caller may add to before it is written.
+Node::Ptr EncodeObject(const v1::Object& object, const PrintOptions& options);
 // Any message, e.g. a response, by the same rules.
 std::string PrintJson(const google::protobuf::Message& message);
 std::string PrintYaml(const google::protobuf::Message& message);

@@ -129,6 +129,15 @@ class Encoder {
   const PrintOptions& options_;
 };
 
+Node::Ptr EncodeMessage(const Message& message) {
+  Node::Ptr map = Node::Map();
+  PrintOptions options;
+  Encoder(options).Fields(message, *map);
+  return map;
+}
+
+}  // namespace
+
 Node::Ptr EncodeObject(const v1::Object& object, const PrintOptions& options) {
   Node::Ptr map = Node::Map();
   const Kind* kind = KindOf(object);
@@ -138,15 +147,6 @@ Node::Ptr EncodeObject(const v1::Object& object, const PrintOptions& options) {
   Encoder(options).Fields(Inner(object), *map);
   return map;
 }
-
-Node::Ptr EncodeMessage(const Message& message) {
-  Node::Ptr map = Node::Map();
-  PrintOptions options;
-  Encoder(options).Fields(message, *map);
-  return map;
-}
-
-}  // namespace
 
 std::string PrintYaml(const v1::Object& object, const PrintOptions& options) {
   return WriteYaml(*EncodeObject(object, options));

@@ -1,4 +1,4 @@
-// ctl describe: all about one object, for people.
+// ctl describe: all about one object.
 #include "ctl/describe.h"
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
@@ -21,10 +22,9 @@
 namespace bulwark::ctl {
 namespace {
 
-constexpr size_t kMaxEvents = 20;
-
 struct Flags {
   std::vector<std::string> words;
+  std::string output;
 };
 
 std::string Indent(absl::string_view text) {
@@ -158,18 +158,16 @@ std::string ConditionsOf(const v1::Object& object, absl::Time now) {
       now);
 }
 
-absl::StatusOr<std::string> ReplicasText(Context& context,
-                                         const std::string& service) {
-  const manifest::Kind& kind = *manifest::FindKind("replica");
-  ListOptions options;
-  options.service = service;
-  ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
-  if (listing.objects.empty()) return std::string("Replicas: none\n");
-  Table table(HeaderOf(kind, {}));
-  for (const v1::Object& object : listing.objects) {
-    table.Add(RowOf(object, {}, context.clock.Now()));
+// A table of objects of one kind below its name.
+std::string ObjectsText(const char* title, absl::string_view kind_name,
+                        const std::vector<v1::Object>& objects,
+                        absl::Time now) {
+  if (objects.empty()) return absl::StrCat(title, ": none\n");
+  Table table(HeaderOf(*manifest::FindKind(kind_name), {}));
+  for (const v1::Object& object : objects) {
+    table.Add(RowOf(object, {}, now));
   }
-  return absl::StrCat("Replicas:\n", Indent(table.Take()));
+  return absl::StrCat(title, ":\n", Indent(table.Take()));
 }
 
 std::string ScaleText(const v1::ServiceSpec& spec, const v1::Scale& scale,
@@ -202,76 +200,19 @@ std::string ScaleText(const v1::ServiceSpec& spec, const v1::Scale& scale,
 }
 
 // What the autoscaler of the service decided last; empty without one.
-absl::StatusOr<std::string> AutoscaleText(Context& context,
-                                          const v1::Service& service) {
-  if (!service.spec().has_autoscale()) return std::string();
-  absl::StatusOr<v1::Object> object = GetObject(
-      context, *manifest::FindKind("scale"), service.metadata().name());
-  if (absl::IsNotFound(object.status())) {
-    return std::string("Autoscale:      nothing is decided yet\n");
+std::string AutoscaleText(const Description& description, absl::Time now) {
+  const v1::ServiceSpec& spec = description.object.service().spec();
+  if (!spec.has_autoscale()) return "";
+  if (!description.scale.has_value()) {
+    return "Autoscale:      nothing is decided yet\n";
   }
-  if (!object.ok()) return object.status();
-  return ScaleText(service.spec(), object->scale(), context.clock.Now());
-}
-
-// The latest events of the object (of a service or job: also of its replicas).
-absl::StatusOr<std::string> EventsText(Context& context,
-                                       const v1::Object& object) {
-  const manifest::Kind& kind = *manifest::FindKind("event");
-  ListOptions options;
-  if (object.has_service()) {
-    options.service = object.service().metadata().name();
-  } else if (object.has_job()) {
-    options.service = JobReference(object.job().metadata().name());
-  }
-  ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, options));
-  std::vector<v1::Object> events;
-  for (v1::Object& event : listing.objects) {
-    const v1::ObjectReference& subject = event.event().subject();
-    if (!options.service.empty() ||
-        (subject.kind() == manifest::KindOf(object)->api_name &&
-         subject.name() == manifest::MetadataOf(object).name())) {
-      events.push_back(std::move(event));
-    }
-  }
-  if (events.empty()) return std::string("Events: none\n");
-  std::stable_sort(events.begin(), events.end(),
-                   [](const v1::Object& a, const v1::Object& b) {
-                     return ToTime(a.event().last_time()) <
-                            ToTime(b.event().last_time());
-                   });
-  if (events.size() > kMaxEvents) {
-    events.erase(events.begin(), events.end() - kMaxEvents);
-  }
-  Table table(HeaderOf(kind, {}));
-  for (const v1::Object& event : events) {
-    table.Add(RowOf(event, {}, context.clock.Now()));
-  }
-  return absl::StrCat("Events:\n", Indent(table.Take()));
-}
-
-// The jobs that the cron job has made.
-absl::StatusOr<std::string> JobsText(Context& context,
-                                     const v1::CronJob& cron_job) {
-  const manifest::Kind& kind = *manifest::FindKind("job");
-  ASSIGN_OR_RETURN(Listing listing, ListObjects(context, kind, {}));
-  Table table(HeaderOf(kind, {}));
-  bool any = false;
-  for (const v1::Object& object : listing.objects) {
-    if (object.job().metadata().owner().uid() != cron_job.metadata().uid()) {
-      continue;
-    }
-    any = true;
-    table.Add(RowOf(object, {}, context.clock.Now()));
-  }
-  if (!any) return std::string("Jobs: none\n");
-  return absl::StrCat("Jobs:\n", Indent(table.Take()));
+  return ScaleText(spec, description.scale->scale(), now);
 }
 
 }  // namespace
 
-absl::Status DescribeObject(Context& context, const v1::Object& object) {
-  const absl::Time now = context.clock.Now();
+std::string DescriptionText(const Description& description, absl::Time now) {
+  const v1::Object& object = description.object;
   std::string out = MetadataText(object, now);
   const bool service = object.has_service();
   if (service) out += ServiceText(object.service());
@@ -279,33 +220,22 @@ absl::Status DescribeObject(Context& context, const v1::Object& object) {
   out += PartText(object, "template");
   if (!service) out += PartText(object, "status");
   out += ConditionsOf(object, now);
-  if (service) {
-    ASSIGN_OR_RETURN(std::string scale,
-                     AutoscaleText(context, object.service()));
-    out += scale;
-    ASSIGN_OR_RETURN(std::string replicas,
-                     ReplicasText(context, object.service().metadata().name()));
-    out += replicas;
-  } else if (object.has_job()) {
-    ASSIGN_OR_RETURN(
-        std::string replicas,
-        ReplicasText(context, JobReference(object.job().metadata().name())));
-    out += replicas;
+  if (service) out += AutoscaleText(description, now);
+  if (service || object.has_job()) {
+    out += ObjectsText("Replicas", "replica", description.replicas, now);
   } else if (object.has_cron_job()) {
-    ASSIGN_OR_RETURN(std::string jobs, JobsText(context, object.cron_job()));
-    out += jobs;
+    out += ObjectsText("Jobs", "job", description.jobs, now);
   }
   if (!object.has_event()) {
-    ASSIGN_OR_RETURN(std::string events, EventsText(context, object));
-    out += events;
+    out += ObjectsText("Events", "event", description.events, now);
   }
-  context.io.Out(out);
-  return absl::OkStatus();
+  return out;
 }
 
 namespace {
 
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   ASSIGN_OR_RETURN(std::vector<Target> targets, ParseTargets(flags.words));
   std::vector<v1::Object> objects;
   for (const Target& target : targets) {
@@ -318,10 +248,20 @@ absl::StatusOr<int> Run(Context& context, const Flags& flags) {
                      GetObject(context, *target.kind, target.name));
     objects.push_back(std::move(object));
   }
-  for (size_t i = 0; i < objects.size(); ++i) {
-    if (i > 0) context.io.Out("\n");
-    RETURN_IF_ERROR(DescribeObject(context, objects[i]));
+  if (flags.output.empty()) {
+    for (size_t i = 0; i < objects.size(); ++i) {
+      if (i > 0) context.io.Out("\n");
+      RETURN_IF_ERROR(DescribeObject(context, objects[i]));
+    }
+    return kExitOk;
   }
+  std::vector<manifest::Node::Ptr> trees;
+  for (const v1::Object& object : objects) {
+    ASSIGN_OR_RETURN(Description description, GatherAbout(context, object));
+    trees.push_back(DescriptionTree(description));
+  }
+  const bool single = targets.size() == 1 && !targets[0].name.empty();
+  PrintTrees(context, trees, single, flags.output);
   return kExitOk;
 }
 
@@ -333,6 +273,7 @@ void AddDescribe(CLI::App& app, Context& context) {
           "Tell all about objects: state, causes, replicas, events")
       .Words("KIND", flags->words, "KIND, KIND NAME… or KIND/NAME…",
              Command::kRequired)
+      .Option("-o,--output", flags->output, kMessageForms)
       .Action([flags](Context& c) { return Run(c, *flags); });
 }
 

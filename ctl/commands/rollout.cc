@@ -2,11 +2,15 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "ctl/commands/commands.h"
 #include "ctl/errors.h"
+#include "ctl/message_form.h"
 #include "ctl/objects.h"
 #include "ctl/print/table.h"
 #include "ctl/print/text.h"
@@ -19,6 +23,7 @@ constexpr absl::Duration kDefaultWait = absl::Minutes(10);
 
 struct Flags {
   std::string word;
+  std::string output;
   std::optional<int64_t> to_revision;
   bool no_wait = false;
   bool wait = false;
@@ -51,7 +56,44 @@ absl::string_view StateOf(const v1::Revision& revision,
   return revision.good() ? "good" : "";
 }
 
+// What the table has, with times.
+manifest::Node::Ptr HistoryTree(const v1::Service& service,
+                                const std::vector<v1::Object>& revisions) {
+  using manifest::Node;
+  const auto text = [](absl::string_view value) {
+    return Node::Scalar(value, /*quoted=*/true);
+  };
+  const auto number = [](int64_t value) {
+    return Node::Scalar(absl::StrCat(value), /*quoted=*/false);
+  };
+  Node::Ptr list = Node::List();
+  for (const v1::Object& each : revisions) {
+    const v1::Revision& revision = each.revision();
+    Node::Ptr images = Node::List();
+    for (const v1::Container& container : revision.template_().containers()) {
+      images->items.push_back(text(container.image()));
+    }
+    Node::Ptr entry = Node::Map();
+    entry->Set("number", number(revision.number()));
+    entry->Set("state", text(StateOf(revision, service)));
+    entry->Set("images", std::move(images));
+    entry->Set("by", text(revision.actor().name()));
+    if (revision.metadata().has_create_time()) {
+      entry->Set("createTime",
+                 text(FormatTimestamp(revision.metadata().create_time())));
+    }
+    entry->Set("failure", text(revision.failure()));
+    list->items.push_back(std::move(entry));
+  }
+  Node::Ptr tree = Node::Map();
+  tree->Set("service", text(service.metadata().name()));
+  tree->Set("revision", number(service.status().revision()));
+  tree->Set("revisions", std::move(list));
+  return tree;
+}
+
 absl::StatusOr<int> History(Context& context, const Flags& flags) {
+  RETURN_IF_ERROR(CheckMessageForm(flags.output));
   ASSIGN_OR_RETURN(std::string name, NameOfKind(flags.word, "service"));
   ASSIGN_OR_RETURN(v1::Object object,
                    GetObject(context, *manifest::FindKind("service"), name));
@@ -64,6 +106,10 @@ absl::StatusOr<int> History(Context& context, const Flags& flags) {
             [](const v1::Object& a, const v1::Object& b) {
               return a.revision().number() < b.revision().number();
             });
+  if (PrintTrees(context, {HistoryTree(object.service(), listing.objects)},
+                 /*single=*/true, flags.output)) {
+    return kExitOk;
+  }
   Table table({"REVISION", "STATE", "IMAGES", "BY", "AGE", "FAILURE"},
               context.io.color());
   for (const v1::Object& each : listing.objects) {
@@ -122,6 +168,7 @@ void AddRollout(CLI::App& app, Context& context) {
       .Action([flags](Context& c) { return Status(c, *flags); });
   Command(group, context, "history", "List the revisions of a service")
       .Word("SERVICE", flags->word, "The service", Command::kRequired)
+      .Option("-o,--output", flags->output, kMessageForms)
       .Action([flags](Context& c) { return History(c, *flags); });
   Command(group, context, "undo", "Declare an older revision again")
       .Word("SERVICE", flags->word, "The service", Command::kRequired)

@@ -95,35 +95,6 @@ const std::vector<Column>& ServiceColumns() {
   return columns;
 }
 
-// Failures in a row before this replica, and restarts of its sidecars.
-std::string Restarts(const v1::Replica& replica) {
-  int restarts = replica.spec().attempt();
-  for (const v1::ContainerStatus& c : replica.status().containers()) {
-    if (c.attempt() > 1) restarts += c.attempt() - 1;
-  }
-  return absl::StrCat(restarts);
-}
-
-// A replica whose command ended well has failed to run on, and no more.
-std::string ReplicaState(const v1::Replica& replica) {
-  const v1::ReplicaStatus& status = replica.status();
-  if (status.state() == v1::ReplicaStatus::FAILED &&
-      status.reason() == "Completed") {
-    return "completed";
-  }
-  return Word(v1::ReplicaStatus::State_descriptor(), status.state());
-}
-
-std::string ReplicaMessage(const v1::Replica& replica) {
-  const v1::ReplicaStatus& status = replica.status();
-  if (!status.reason().empty() && !status.message().empty()) {
-    return absl::StrCat(status.reason(), ": ", status.message());
-  }
-  if (!status.message().empty()) return status.message();
-  if (!status.reason().empty()) return status.reason();
-  return status.ready() ? "" : status.probe_message();
-}
-
 const std::vector<Column>& ReplicaColumns() {
   static const auto& columns = *new std::vector<Column>{
       {"NAME", CellName},
@@ -132,7 +103,7 @@ const std::vector<Column>& ReplicaColumns() {
       {"STATE", CELL(replica, return ReplicaState(o);)},
       {"READY", CELL(replica, return o.status().ready() ? "yes" : "no";)},
       {"ADDRESS", CELL(replica, return o.spec().address();)},
-      {"RESTARTS", CELL(replica, return Restarts(o);)},
+      {"RESTARTS", CELL(replica, return absl::StrCat(ReplicaRestarts(o));)},
       {"AGE", CellAge},
       {"+PID",
        CELL(replica, const bool runs = !o.status().containers().empty() &&
@@ -141,28 +112,6 @@ const std::vector<Column>& ReplicaColumns() {
       {"MESSAGE", CELL(replica, return ReplicaMessage(o);)},
   };
   return columns;
-}
-
-std::string JobState(const v1::Job& job) {
-  if (job.metadata().has_delete_time()) return "Deleting";
-  for (absl::string_view type : {"Complete", "Failed", "Suspended"}) {
-    const v1::Condition* c = FindCondition(job.status().conditions(), type);
-    if (c == nullptr || c->status() != v1::Condition::TRUE) continue;
-    // Why it failed says more than that it did.
-    return type == "Failed" && !c->reason().empty() ? c->reason()
-                                                    : std::string(type);
-  }
-  const v1::Condition* resolved =
-      FindCondition(job.status().conditions(), "ImageResolved");
-  if (resolved != nullptr && resolved->status() == v1::Condition::FALSE) {
-    return resolved->reason();
-  }
-  if (job.status().active() > 0) return "Running";
-  const v1::Condition* progressing =
-      FindCondition(job.status().conditions(), "Progressing");
-  return progressing == nullptr || progressing->reason() == "Executing"
-             ? "Pending"
-             : progressing->reason();
 }
 
 std::string CronJobState(const v1::CronJob& cron_job) {

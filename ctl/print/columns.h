@@ -31,6 +31,15 @@ std::string ServiceState(const v1::Service& service);
 // The sentence that goes with it; empty if all is well.
 std::string ServiceMessage(const v1::Service& service);
 
+// "running", "failed", … or "completed"; why, if it is not well; failures in a
+// row before this replica, and restarts of its sidecars.
+std::string ReplicaState(const v1::Replica& replica);
+std::string ReplicaMessage(const v1::Replica& replica);
+int ReplicaRestarts(const v1::Replica& replica);
+
+// "Complete", "Running", "Pending", … or why it does not run or has failed.
+std::string JobState(const v1::Job& job);
+
 }  // namespace bulwark::ctl
 
 #endif  // CTL_PRINT_COLUMNS_H_

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "tests/e2e/session.h"
@@ -140,6 +141,14 @@ TEST_F(CtlTest, WhenDescribed_TellsCausesReplicasAndEvents) {
   EXPECT_THAT(text, HasSubstr("Replicas:\n  NAME"));
   EXPECT_THAT(text, HasSubstr("ReplicaFailed"));
   EXPECT_THAT(text, Not(HasSubstr("container ")));
+  auto json = nlohmann::json::parse(
+      Ctl({"describe", "service", "sick", "-o", "json"}).out, nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json["state"], "CrashLoop");
+  EXPECT_THAT(json["message"].get<std::string>(), HasSubstr("the cause"));
+  ASSERT_FALSE(json["replicas"].empty());
+  EXPECT_TRUE(json["replicas"][0]["restarts"].is_number());
+  EXPECT_THAT(json["events"].dump(), HasSubstr("ReplicaFailed"));
   EXPECT_THAT(Ctl({"ps"}).out, Not(HasSubstr("sick")));
   Ctl({"delete", "service", "sick", "--wait"});
 }

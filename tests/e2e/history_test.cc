@@ -1,7 +1,9 @@
 // ctl rollout: which revisions there were, who made them, and the ways back.
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "tests/e2e/suite.h"
 
 namespace bulwark::e2e {
@@ -107,6 +109,20 @@ TEST_F(HistoryTest, WhenRevisionsFollowEachOther_EachCanComeBack) {
   EXPECT_EQ(CtlFails({"rollout", "undo", "web", "--to-revision", "9"}).err,
             "error: undo service web: there is no revision 9\n"
             "hint: ctl rollout history web lists its revisions\n");
+  auto history = nlohmann::json::parse(
+      Ctl({"rollout", "history", "web", "-o", "json"}).out, nullptr, false);
+  ASSERT_TRUE(history.is_object());
+  EXPECT_EQ(history["revision"], 1);
+  ASSERT_EQ(history["revisions"].size(), 3u);
+  EXPECT_EQ(history["revisions"][0]["state"], "current");
+  EXPECT_EQ(history["revisions"][0]["images"][0], images_["1"]);
+  EXPECT_EQ(history["revisions"][2]["state"], "failed");
+  EXPECT_NE(history["revisions"][2]["failure"], "");
+  absl::Time applied;
+  EXPECT_TRUE(
+      absl::ParseTime(absl::RFC3339_full,
+                      history["revisions"][2]["createTime"].get<std::string>(),
+                      &applied, nullptr));
   CtlFails({"rollout", "undo", "web"});
   CtlFails({"rollout", "history", "none"});
 }
