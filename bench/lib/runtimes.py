@@ -103,13 +103,6 @@ def _run(program, state, bundle):
         raise RuntimeError("%s ended with %d" % (" ".join(argv), code))
 
 
-def _second_of(timed_run):
-    """Of two runs in a row the second: what the kernel still takes down then (a
-    control group, mounts, a network namespace) is of the same runtime."""
-    timed_run()
-    return timed_run()
-
-
 def _oci_run(workspace, network):
     ours = os.path.join(os.environ["BULWARK_BENCH_BIN"], "engine", "oci",
                         "bulwark-oci")
@@ -126,7 +119,8 @@ def _oci_run(workspace, network):
         return view.timed_run(crun, workspace.join_run("crun"), bundle)
 
     mine, other = harness.median_of_pairs(
-        lambda: _second_of(run_ours), lambda: _second_of(run_crun), count)
+        lambda: harness.second_of(run_ours),
+        lambda: harness.second_of(run_crun), count)
     return harness.Result(mine * 1000, other * 1000, "ms", "crun", count)
 
 
