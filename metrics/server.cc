@@ -19,6 +19,8 @@ namespace bulwark::metrics {
 namespace {
 
 constexpr absl::Duration kBindAgain = absl::Seconds(5);
+// The library looks whether it is to end every 2 s, or when somebody connects.
+constexpr absl::Duration kKnockAgain = absl::Milliseconds(10);
 // A client that says nothing for so long loses its thread.
 constexpr char kRequestTimeoutMs[] = "2000";
 // Prometheus needs one; slow or idle clients shall not keep it out.
@@ -69,6 +71,17 @@ absl::Status TryToBind(const std::string& text) {
   return absl::OkStatus();
 }
 
+// Connects to the first of `addresses`, and goes.
+void Knock(const std::string& addresses) {
+  const absl::StatusOr<sockaddr_in> address =
+      Parse(addresses.substr(0, addresses.find(',')));
+  if (!address.ok()) return;
+  const UniqueFd fd(
+      socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address),
+          sizeof(*address));
+}
+
 }  // namespace
 
 Server::Server(std::string addresses, Clock& clock, Collect collect)
@@ -88,7 +101,23 @@ void Server::Stop() {
     stop_ = true;
   }
   if (thread_.joinable()) thread_.join();
+  if (exposer_ == nullptr) return;
+  std::thread knocker([this] { KnockUntilClosed(); });
   exposer_.reset();
+  {
+    absl::MutexLock lock(&mu_);
+    closed_ = true;
+  }
+  knocker.join();
+}
+
+// Again, for it may have come before the library was told to end.
+void Server::KnockUntilClosed() {
+  absl::MutexLock lock(&mu_);
+  while (!clock_.AwaitUntil(mu_, absl::Condition(&closed_),
+                            clock_.Steady() + kKnockAgain)) {
+    Knock(addresses_);
+  }
 }
 
 absl::Status Server::status() const {

@@ -35,7 +35,8 @@ class Server {
   // Binds. What cannot be bound is logged, and tried again every few seconds:
   // metrics are no reason not to run services.
   void Start();
-  // When it returns no Collect runs any more.
+  // When it returns no Collect runs any more. Blocks for those that run, and
+  // for clients that have connected and not asked yet, 2 s at most.
   void Stop();
 
   // OK while all addresses are served; else which is not, and why.
@@ -44,6 +45,7 @@ class Server {
  private:
   void Loop();
   absl::Status Bind();
+  void KnockUntilClosed();
 
   const std::string addresses_;
   Clock& clock_;
@@ -52,6 +54,7 @@ class Server {
 
   mutable absl::Mutex mu_;
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   std::thread thread_;
 };
