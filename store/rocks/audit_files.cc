@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -22,14 +23,27 @@
 namespace bulwark::store {
 namespace {
 
+// Not every file system has links.
+absl::Status LinkOrCopy(const std::string& from, const std::string& to,
+                        rocksdb::Env* env) {
+  if (env->LinkFile(from, to).ok()) return absl::OkStatus();
+  std::string bytes;
+  RETURN_IF_ERROR(
+      FromRocks(rocksdb::ReadFileToString(env, from, &bytes), "read", from));
+  return FromRocks(rocksdb::WriteStringToFile(env, bytes, to), "write", to);
+}
+
 absl::StatusOr<Tables> ReadCopy(const std::string& copy, rocksdb::Env* env) {
   rocksdb::Options options;
   options.env = env;
+  options.max_file_opening_threads = 1;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened =
       rocksdb::DB::OpenForReadOnly(options, copy, &raw);
   const std::unique_ptr<rocksdb::DB> db(raw);
   RETURN_IF_ERROR(FromRocks(opened, "read database", copy));
+  RETURN_IF_ERROR(FromRocks(db->VerifyChecksum(), "verify checksums of", copy));
   Tables tables;
   std::vector<rocksdb::LiveFileMetaData> files;
   db->GetLiveFilesMetaData(&files);
@@ -78,7 +92,7 @@ absl::StatusOr<std::string> CurrentManifest(const std::string& path,
   return std::string(absl::StripAsciiWhitespace(name));
 }
 
-// A read-only database of hard links has no logs to replay.
+// A read-only database of links to the tables has no logs to replay.
 absl::StatusOr<Tables> ReadTables(const std::string& path,
                                   std::optional<absl::string_view> manifest,
                                   rocksdb::Env* env) {
@@ -94,9 +108,8 @@ absl::StatusOr<Tables> ReadTables(const std::string& path,
         (!is_manifest || manifest.has_value())) {
       continue;
     }
-    RETURN_IF_ERROR(FromRocks(env->LinkFile(absl::StrCat(path, "/", name),
-                                            absl::StrCat(copy, "/", name)),
-                              "link", absl::StrCat(path, "/", name)));
+    RETURN_IF_ERROR(LinkOrCopy(absl::StrCat(path, "/", name),
+                               absl::StrCat(copy, "/", name), env));
   }
   if (manifest.has_value()) {
     ASSIGN_OR_RETURN(const std::string name, CurrentManifest(path, env));
@@ -107,7 +120,11 @@ absl::StatusOr<Tables> ReadTables(const std::string& path,
   }
   absl::StatusOr<Tables> tables = ReadCopy(copy, env);
   std::filesystem::remove_all(copy, ignored);
-  return tables;
+  if (tables.ok()) return tables;
+  // It has the names of the copy, which is gone.
+  return absl::Status(
+      tables.status().code(),
+      absl::StrReplaceAll(tables.status().message(), {{copy, path}}));
 }
 
 absl::Status CutFile(const std::string& path, absl::string_view bytes,

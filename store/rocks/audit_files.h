@@ -31,7 +31,8 @@ struct Tables {
   std::optional<uint64_t> revision;  // the last in them
   std::set<std::string> files;       // their names
 };
-// As the manifest says, or one with the contents `manifest` in its place.
+// As the manifest says, or one with the contents `manifest` in its place. An
+// error that IsDamage() if they are not all there, or a checksum does not fit.
 absl::StatusOr<Tables> ReadTables(const std::string& path,
                                   std::optional<absl::string_view> manifest,
                                   rocksdb::Env* env);

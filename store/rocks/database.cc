@@ -1,5 +1,7 @@
 #include "store/rocks/database.h"
 
+#include <optional>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -7,6 +9,7 @@
 #include "rocksdb/options.h"
 #include "rocksdb/table.h"
 #include "store/rocks/audit.h"
+#include "store/rocks/audit_files.h"
 #include "store/rocks/manifest_audit.h"
 
 namespace bulwark::store {
@@ -77,12 +80,15 @@ absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
     const std::string& path, const std::string& aside, rocksdb::Env* env) {
   RETURN_IF_ERROR(AuditManifest(path, aside, env));
   RETURN_IF_ERROR(AuditLogs(path, aside, env));
+  // Before RocksDB goes on from them: a damaged database stays as it is.
+  if (CurrentManifest(path, env).ok()) {
+    RETURN_IF_ERROR(ReadTables(path, std::nullopt, env).status());
+  }
   rocksdb::DB* raw = nullptr;
   const rocksdb::Status opened =
       rocksdb::DB::Open(DatabaseOptions(env), path, &raw);
   std::unique_ptr<rocksdb::DB> db(raw);
   RETURN_IF_ERROR(FromRocks(opened, "open database", path));
-  RETURN_IF_ERROR(FromRocks(db->VerifyChecksum(), "verify checksums of", path));
   return db;
 }
 

@@ -29,8 +29,10 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view op,
 bool IsDamage(const absl::Status& status);
 
 // Opens the database in directory `path`, or makes one there if there is none,
-// after the audits of its manifest and logs (see audit.h for `aside`), and
-// verifies the checksums of all its files. `env` is borrowed.
+// after the audits of its manifest and logs (see audit.h for `aside`), which
+// verify the checksums of all its tables, as this does where they need not.
+// An error that IsDamage() means that nothing was changed, unless `aside` was
+// made: then RocksDB found what the audits did not. `env` is borrowed.
 absl::StatusOr<std::unique_ptr<rocksdb::DB>> OpenDatabase(
     const std::string& path, const std::string& aside, rocksdb::Env* env);
 

@@ -50,7 +50,10 @@ absl::Time TimeOf(absl::string_view checkpoint) {
   return absl::FromUnixSeconds(seconds);
 }
 
-absl::Status Damaged(const Home& home, absl::string_view cause) {
+// `aside`: where what was cut before the damage was found is kept, if anything
+// was.
+absl::Status Damaged(const Home& home, const std::string& aside,
+                     absl::string_view cause) {
   const std::vector<std::string> copies = Checkpoints(home.checkpoints());
   std::string remedy;
   if (copies.empty()) {
@@ -64,9 +67,17 @@ absl::Status Damaged(const Home& home, absl::string_view cause) {
                      ": mv ", home.db(), " ", home.db(), ".damaged && cp -a ",
                      home.checkpoints(), "/", copies.back(), " ", home.db());
   }
+  std::error_code error;
+  const std::string changed =
+      fs::exists(aside, error)
+          ? absl::StrCat(
+                "unsynced ends of files were cut, whose originals "
+                "are in ",
+                aside)
+          : "nothing was changed";
   return absl::DataLossError(absl::StrCat("open store ", home.path(),
-                                          ": it is damaged (", cause,
-                                          "); nothing was changed; ", remedy));
+                                          ": it is damaged (", cause, "); ",
+                                          changed, "; ", remedy));
 }
 
 // Where an audit keeps the logs that it cuts.
@@ -109,21 +120,23 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> OpenRocksStore(
 }
 
 absl::Status RocksStore::Start(Entropy& entropy) {
+  const std::string aside = Aside(*home_, clock_);
   ASSIGN_OR_RETURN(const std::string marker, home_->Instance());
   if (!marker.empty() && !home_->HasDatabase()) {
-    return Damaged(*home_, "the database is missing");
+    return Damaged(*home_, aside, "the database is missing");
   }
   RETURN_IF_ERROR(home_->EnsureRoomToOpen());
   absl::WriterMutexLock lock(&db_mu_);
   absl::StatusOr<std::unique_ptr<rocksdb::DB>> db =
-      OpenDatabase(home_->db(), Aside(*home_, clock_), env_.get());
-  if (IsDamage(db.status())) return Damaged(*home_, db.status().message());
-  RETURN_IF_ERROR(db.status());
-  db_ = *std::move(db);
-  RETURN_IF_ERROR(CheckSchema(!marker.empty(), entropy));
-  if (absl::Status s = LoadNumbers(); !s.ok()) {
-    return IsDamage(s) ? Damaged(*home_, s.message()) : s;
+      OpenDatabase(home_->db(), aside, env_.get());
+  absl::Status sound = db.status();
+  if (sound.ok()) {
+    db_ = *std::move(db);
+    sound = CheckSchema(!marker.empty(), entropy);
   }
+  if (sound.ok()) sound = LoadNumbers();
+  if (IsDamage(sound)) return Damaged(*home_, aside, sound.message());
+  RETURN_IF_ERROR(sound);
   RETURN_IF_ERROR(CheckInstance(marker));
   ASSIGN_OR_RETURN(const uint64_t revision,
                    ReadNumber(rows::kRevision, nullptr));
@@ -135,19 +148,17 @@ absl::Status RocksStore::Start(Entropy& entropy) {
   return absl::OkStatus();
 }
 
-// `complete`: the store was initialized before.
+// `complete`: the store was initialized before. An error that IsDamage() names
+// the damage alone.
 absl::Status RocksStore::CheckSchema(bool complete, Entropy& entropy) {
   const absl::StatusOr<uint64_t> schema = ReadNumber(rows::kSchemaRow, nullptr);
   if (absl::IsNotFound(schema.status())) {
     const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator({}));
     it->SeekToFirst();
     if (complete || it->Valid()) {
-      return Damaged(*home_, "the row of the schema version is missing");
+      return absl::DataLossError("the row of the schema version is missing");
     }
     return Initialize(entropy);
-  }
-  if (IsDamage(schema.status())) {
-    return Damaged(*home_, schema.status().message());
   }
   RETURN_IF_ERROR(schema.status());
   if (*schema <= rows::kSchema) return absl::OkStatus();

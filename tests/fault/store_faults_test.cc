@@ -18,6 +18,7 @@
 #include "base/testing/temp_dir.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
 #include "store/rocks/rocks_store.h"
 #include "store/rocks/unsynced_fs.h"
 #include "tests/fault/store_files.h"
@@ -302,10 +303,13 @@ TEST_F(StoreFaultsTest, WhenTableIsDamaged_RefusesAndNamesTheCheckpoint) {
   // The checkpoint shares no block with it.
   for (const std::string& table : FilesOf(options_.path, ".sst"))
     FlipByte(table, 40);
+  const std::string before = ContentsOf(options_.path);
   const absl::Status damaged = Open();
   ASSERT_THAT(damaged, StatusIs(absl::StatusCode::kDataLoss,
-                                AllOf(HasSubstr("to go back to 2030-01-01"),
+                                AllOf(HasSubstr("nothing was changed"),
+                                      HasSubstr("to go back to 2030-01-01"),
                                       HasSubstr("cp -a"))));
+  EXPECT_EQ(ContentsOf(options_.path), before);
 
   // The remedy in the message works.
   const std::string text(damaged.message());
@@ -314,6 +318,26 @@ TEST_F(StoreFaultsTest, WhenTableIsDamaged_RefusesAndNamesTheCheckpoint) {
   ASSERT_OK(Open());
   EXPECT_EQ(store_->Get(kB)->value, "2");
   ASSERT_OK(Put(kB, "3"));
+}
+
+TEST_F(StoreFaultsTest, WhenTheFileSystemHasNoLinks_OpensAllTheSame) {
+  struct NoLinks : rocksdb::FileSystemWrapper {
+    using FileSystemWrapper::FileSystemWrapper;
+    const char* Name() const override { return "NoLinks"; }
+    rocksdb::IOStatus LinkFile(const std::string&, const std::string&,
+                               const rocksdb::IOOptions&,
+                               rocksdb::IODebugContext*) override {
+      return rocksdb::IOStatus::IOError("Operation not permitted");
+    }
+  };
+  env_ = rocksdb::NewCompositeEnv(
+      std::make_shared<NoLinks>(rocksdb::FileSystem::Default()));
+  options_.env = env_.get();
+  ASSERT_OK(Open());
+  ASSERT_OK(Put(kA, std::string(9000, 'a')));
+  ASSERT_OK(Open());  // flushes to a table
+  ASSERT_OK(Open());
+  EXPECT_EQ(store_->Get(kA)->value, std::string(9000, 'a'));
 }
 
 TEST_F(StoreFaultsTest, WhenDatabaseVanished_NeverBeginsAnew) {

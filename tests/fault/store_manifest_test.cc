@@ -16,6 +16,8 @@
 #include "base/testing/fake_clock.h"
 #include "base/testing/status_matchers.h"
 #include "base/testing/temp_dir.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
 #include "store/rocks/log_scan.h"
 #include "store/rocks/rocks_store.h"
 #include "tests/fault/store_files.h"
@@ -27,6 +29,7 @@ namespace fs = std::filesystem;
 using ::bulwark::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const Key kA{"service", "shop", "a"};
 const Key kB{"service", "shop", "b"};
@@ -172,6 +175,60 @@ TEST_F(StoreManifestTest, WhenTheTableOfTheTruthIsDamagedToo_RefusesUntouched) {
     ExpectRefused();
     FlipByte(tables[0], at);
   }
+}
+
+// What alone would be cut off must not be where the store is refused all the
+// same.
+TEST_F(StoreManifestTest, WhenATableOfBeforeIsDamagedToo_RefusesUntouched) {
+  ASSERT_OK(Open());
+  ASSERT_OK(Put(kC, std::string(9000, 'c')));
+  ASSERT_NO_FATAL_FAILURE(Flush());  // opens it again, with a table
+  RuinManifest();
+  BringLogsBack();
+  const std::vector<std::string> tables = FilesOf(options_.path, ".sst");
+  ASSERT_EQ(tables.size(), 2u);
+  const auto size = static_cast<int64_t>(fs::file_size(tables[0]));
+  for (int64_t at = 0; at < size - 8; at += 101) {
+    SCOPED_TRACE(at);
+    FlipByte(tables[0], at);
+    ExpectRefused();
+    FlipByte(tables[0], at);
+  }
+  ASSERT_OK(Open());
+  EXPECT_EQ(store_->Get(kB)->value, "2");
+  EXPECT_EQ(store_->Get(kC)->value, std::string(9000, 'c'));
+}
+
+// What only RocksDB finds.
+TEST_F(StoreManifestTest, WhenItIsCutAndRefusedAllTheSame_SaysWhereItIs) {
+  struct NoNewManifest : rocksdb::FileSystemWrapper {
+    using FileSystemWrapper::FileSystemWrapper;
+    const char* Name() const override { return "NoNewManifest"; }
+    rocksdb::IOStatus NewWritableFile(
+        const std::string& file, const rocksdb::FileOptions& options,
+        std::unique_ptr<rocksdb::FSWritableFile>* result,
+        rocksdb::IODebugContext* debug) override {
+      const fs::path path(file);
+      if (path.parent_path().filename() == "db" && path.extension() == "" &&
+          absl::StartsWith(path.filename().string(), "MANIFEST-")) {
+        return rocksdb::IOStatus::Corruption("found late");
+      }
+      return target()->NewWritableFile(file, options, result, debug);
+    }
+  };
+  ASSERT_NO_FATAL_FAILURE(Flush());
+  RuinManifest();
+  BringLogsBack();
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(
+      std::make_shared<NoNewManifest>(rocksdb::FileSystem::Default()));
+  options_.env = env.get();
+  EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss,
+                               AllOf(HasSubstr("found late"),
+                                     HasSubstr(options_.path + "/cut-logs-"),
+                                     Not(HasSubstr("nothing was changed")))));
+  options_.env = nullptr;
+  ASSERT_OK(Open());
+  EXPECT_EQ(store_->Get(kB)->value, "2");
 }
 
 TEST_F(StoreManifestTest, WhenATableWasNotFinished_ItIsNoReasonToRefuse) {
