@@ -6,7 +6,10 @@
 #include <cstdio>
 #include <fstream>
 #include <sstream>
+#include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -50,16 +53,33 @@ struct Adder {
   }
 };
 
+// The arguments, last first, as CLI11 takes them. To it "--flag=" has no value,
+// and what follows is one; here it is the empty string.
+std::vector<std::string> Arguments(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc; i-- > 1;) {
+    std::string argument = argv[i];
+    if (absl::StartsWith(argument, "--") &&
+        argument.find('=') == argument.size() - 1) {
+      arguments.emplace_back();
+      argument.pop_back();
+    }
+    arguments.push_back(std::move(argument));
+  }
+  return arguments;
+}
+
 // As ParseCommandLine(), without the file.
 int ParseFlags(int argc, char** argv, Config& config) {
-  CLI::App app("bulwarkd: runs the services that are declared on this host");
+  CLI::App app("bulwarkd: runs the services that are declared on this host",
+               argc > 0 ? argv[0] : "bulwarkd");
   app.footer(absl::StrCat("Settings are also read from ", kDefaultConfigFile,
                           "; the command line wins."));
   for (const Flag& flag : Flags()) {
     std::visit(Adder{app, flag, config}, flag.target);
   }
   try {
-    app.parse(argc, argv);
+    app.parse(Arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }

@@ -194,6 +194,18 @@ TEST(ConfigTest, TheCommandLineSetsWhatItNames) {
   EXPECT_TRUE(config.own_host);
 }
 
+TEST(ConfigTest, WhenAValueIsEmpty_WhatFollowsIsNotTakenForIt) {
+  Config config;
+  char program[] = "bulwarkd",
+       flag[] = "--metrics-listen=", own[] = "--i-own-this-host",
+       config_file[] = "--config=/dev/null";
+  char* argv[] = {program, config_file, flag, own, nullptr};
+  EXPECT_EQ(ParseCommandLine(4, argv, config), -1);
+  EXPECT_EQ(config.metrics_listen, "");
+  EXPECT_TRUE(config.own_host);
+  EXPECT_EQ(ParseCommandLine(3, argv, config), -1);  // nothing follows
+}
+
 TEST(ConfigTest, WhatTheCommandLineSets_HasNoPlaceInTheFile) {
   testing::TempDir dir;
   std::ofstream(dir / "f.yaml") << "log-level: a\nlog-format: b\n";
