@@ -57,12 +57,22 @@ Judgement JudgeService(const v1::Service& service) {
   const v1::Condition* ports = FindCondition(status.conditions(), "PortsOpen");
   const bool closed =
       ports != nullptr && ports->status() == v1::Condition::FALSE;
-  if (!closed && !IsTrue(progressing) && status.updated_replicas() >= desired &&
+  // Containers that run are given other limits after the revision has them.
+  const v1::Condition* limits =
+      FindCondition(status.conditions(), "LimitsApplied");
+  const bool limiting =
+      limits != nullptr && limits->status() == v1::Condition::UNKNOWN;
+  const bool refused =
+      limits != nullptr && limits->status() == v1::Condition::FALSE;
+  if (!closed && !limiting && !IsTrue(progressing) &&
+      status.updated_replicas() >= desired &&
       status.available_replicas() >= desired && status.replicas() <= desired) {
     return {Verdict::kDone,
             absl::StrCat("revision ", status.revision(), " is available, ",
                          status.ready_replicas(), " of ", desired,
-                         desired == 1 ? " replica ready" : " replicas ready")};
+                         desired == 1 ? " replica ready" : " replicas ready",
+                         refused ? "; " : "",
+                         refused ? limits->message() : std::string())};
   }
   if (progressing != nullptr &&
       progressing->reason() == "ProgressDeadlineExceeded") {
@@ -86,6 +96,8 @@ Judgement JudgeService(const v1::Service& service) {
     absl::StrAppend(&message, "; ", inputs->message());
   } else if (closed) {
     absl::StrAppend(&message, "; ", ports->message());
+  } else if (limiting) {
+    absl::StrAppend(&message, "; ", limits->message());
   } else if (available != nullptr) {
     const size_t cause = available->message().find("; ");
     if (cause != std::string::npos) {

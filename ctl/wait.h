@@ -29,9 +29,10 @@ absl::Status WaitFor(Context& context, const manifest::Kind& kind,
                      const std::string& project, const std::string& name,
                      absl::Time deadline, bool quiet, const Judge& judge);
 
-// Done when the newest revision is rolled out and available (for a stopped
-// service: when nothing runs); failed when it was rolled back or made no
-// progress. For a job: when it completed.
+// Done when the newest revision is rolled out and available, and running
+// containers were given other limits or refused them, which the message then
+// says (for a stopped service: when nothing runs); failed when it was rolled
+// back or made no progress. For a job: when it completed.
 Judgement JudgeAvailable(const v1::Object* object);
 
 // Done when there is no such object.

@@ -75,15 +75,18 @@ absl::StatusOr<Result> ReplicaController::Reconcile(const std::string& key) {
     if (!loaded.has_value() || Ended(loaded->replica())) return Result{};
     TellOfHooks(*loaded);
     const Step step = NextStep(loaded->view);
-    const bool seen = RecordContainers(
-        loaded->view.containers,
-        loaded->revision.has_value() ? &*loaded->revision : nullptr,
-        *loaded->replica().mutable_status());
+    const v1::Revision* revision =
+        loaded->revision.has_value() ? &*loaded->revision : nullptr;
+    v1::ReplicaStatus& status = *loaded->replica().mutable_status();
+    const bool seen =
+        RecordContainers(loaded->view.containers, revision, status);
+    const bool limited =
+        RecordLimits(loaded->view.containers, revision, status);
     if (step.kind == Kind::kWait) {
-      if (seen) {
-        const absl::Status status = Commit(*loaded);
-        if (absl::IsAborted(status)) continue;
-        RETURN_IF_ERROR(status);
+      if (seen || limited) {
+        const absl::Status committed = Commit(*loaded);
+        if (absl::IsAborted(committed)) continue;
+        RETURN_IF_ERROR(committed);
       }
       RETURN_IF_ERROR(SwapInputs(*loaded));
       Result result;
@@ -178,31 +181,6 @@ absl::Status ReplicaController::LoadContainers(Loaded& loaded) {
   loaded.view.hooks_are_ours =
       hooked_.contains(loaded.replica().metadata().uid());
   return absl::OkStatus();
-}
-
-// What is to be done to the container; null: its declaration is not known.
-void ReplicaController::LoadIntent(const v1::Container* container,
-                                   ContainerView& view) {
-  using Hook = ContainerView::Hook;
-  if (container != nullptr && container->has_pre_stop()) {
-    const HookRunner::State state = hooks_.StateOf(view.id);
-    view.hook = state == HookRunner::State::kNone      ? Hook::kWaiting
-                : state == HookRunner::State::kRunning ? Hook::kRunning
-                                                       : Hook::kOver;
-  }
-  absl::MutexLock lock(&mu_);
-  view.signalled = signalled_.contains(view.id);
-  if (container == nullptr || !view.Running()) return;
-  view.outdated =
-      !(view.info->resources == ResourcesOf(container->resources()));
-  auto refusal = refusals_.find(view.id);
-  if (refusal == refusals_.end()) return;
-  if (!view.outdated) {
-    refusals_.erase(refusal);  // what was refused is wanted no more
-    return;
-  }
-  view.update_error = refusal->second.why;
-  view.update_at = refusal->second.again_at;
 }
 
 absl::StatusOr<bool> ReplicaController::Execute(Loaded& loaded,

@@ -109,6 +109,7 @@ class ReplicaController {
   std::set<std::string> signalled_ ABSL_GUARDED_BY(mu_);
   // Limits that the engine refused to a container.
   struct Refusal {
+    engine::Resources wanted;
     std::string why;
     absl::Time again_at;
   };

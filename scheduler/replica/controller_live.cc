@@ -24,12 +24,39 @@ constexpr size_t kMaxLogBytes = 600;
 
 }  // namespace
 
+// What is to be done to the container; null: its declaration is not known.
+void ReplicaController::LoadIntent(const v1::Container* container,
+                                   ContainerView& view) {
+  using Hook = ContainerView::Hook;
+  if (container != nullptr && container->has_pre_stop()) {
+    const HookRunner::State state = hooks_.StateOf(view.id);
+    view.hook = state == HookRunner::State::kNone      ? Hook::kWaiting
+                : state == HookRunner::State::kRunning ? Hook::kRunning
+                                                       : Hook::kOver;
+  }
+  absl::MutexLock lock(&mu_);
+  view.signalled = signalled_.contains(view.id);
+  if (container == nullptr || !view.Running()) return;
+  const engine::Resources wanted = ResourcesOf(container->resources());
+  view.outdated = !(view.info->resources == wanted);
+  auto refusal = refusals_.find(view.id);
+  if (refusal == refusals_.end()) return;
+  if (!view.outdated) {
+    refusals_.erase(refusal);  // what was refused is wanted no more
+    return;
+  }
+  // Others are tried at once.
+  if (!(refusal->second.wanted == wanted)) return;
+  view.update_error = refusal->second.why;
+  view.update_at = refusal->second.again_at;
+}
+
 absl::Status ReplicaController::Update(Loaded& loaded, size_t index) {
   const ContainerView& view = loaded.view.containers.at(index);
   const v1::Container* container =
       FindContainer(loaded.revision->template_(), view);
-  const absl::Status status =
-      engine_.Update(view.id, ResourcesOf(container->resources()));
+  const engine::Resources wanted = ResourcesOf(container->resources());
+  const absl::Status status = engine_.Update(view.id, wanted);
   if (absl::IsNotFound(status)) return absl::OkStatus();
   const std::string name =
       absl::StrCat(view.name, " of ", loaded.replica().metadata().name());
@@ -42,8 +69,8 @@ absl::Status ReplicaController::Update(Loaded& loaded, size_t index) {
     {
       absl::MutexLock lock(&mu_);
       Refusal& refusal = refusals_[view.id];
-      news = refusal.why.empty();
-      refusal = {why, clock_.Now() + kUpdateAgain};
+      news = refusal.why.empty() || !(refusal.wanted == wanted);
+      refusal = {wanted, why, clock_.Now() + kUpdateAgain};
     }
     if (news) {
       Tell(loaded, "LimitsRefused", absl::StrCat(name, ": ", why),

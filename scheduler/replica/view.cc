@@ -118,4 +118,17 @@ bool RecordContainers(const std::vector<ContainerView>& containers,
   return true;
 }
 
+bool RecordLimits(const std::vector<ContainerView>& containers,
+                  const v1::Revision* revision, v1::ReplicaStatus& status) {
+  if (revision == nullptr ||
+      status.limits_generation() == revision->limits_generation()) {
+    return false;
+  }
+  for (const ContainerView& c : containers) {
+    if (c.Running() && c.outdated && c.update_error.empty()) return false;
+  }
+  status.set_limits_generation(revision->limits_generation());
+  return true;
+}
+
 }  // namespace bulwark::scheduler

@@ -25,6 +25,12 @@ const v1::Container* FindContainer(const v1::Template& t,
 bool RecordContainers(const std::vector<ContainerView>& containers,
                       const v1::Revision* revision, v1::ReplicaStatus& status);
 
+// Notes in the status that every running container has the limits of
+// `revision`, or was refused them, once this is so. Returns whether that
+// changed it.
+bool RecordLimits(const std::vector<ContainerView>& containers,
+                  const v1::Revision* revision, v1::ReplicaStatus& status);
+
 }  // namespace bulwark::scheduler
 
 #endif  // SCHEDULER_REPLICA_VIEW_H_

@@ -99,6 +99,7 @@ bool FollowLimits(ServiceView& view, const Census& c, ServicePlan& plan) {
   v1::Revision& r = Edit(view, c.desired->number());
   // Only them: what else a template holds is not all of the declaration's.
   CopyLimits(declared, *r.mutable_template_());
+  r.set_limits_generation(view.service.metadata().generation());
   plan.events.push_back(
       {"LimitsChanged",
        absl::StrCat("revision ", r.number(), " has other limits; ",

@@ -18,6 +18,7 @@ namespace {
 
 constexpr v1::Condition::Status kTrue = v1::Condition::TRUE;
 constexpr v1::Condition::Status kFalse = v1::Condition::FALSE;
+constexpr v1::Condition::Status kUnknown = v1::Condition::UNKNOWN;
 
 // Failures in a row in one slot from which we speak of a crash loop.
 constexpr int kLoopAttempts = 2;
@@ -247,12 +248,28 @@ class StatusWriter {
     }
   }
 
+  // Its containers run, and were not yet given the limits that its revision now
+  // has.
+  bool AwaitsLimits(const v1::Replica& r) const {
+    if (r.status().state() != v1::ReplicaStatus::RUNNING) return false;
+    for (const v1::Revision& revision : view_.revisions) {
+      if (revision.number() != r.spec().revision()) continue;
+      return revision.limits_generation() != r.status().limits_generation();
+    }
+    return false;
+  }
+
   // What the engine refused, as the replica controller tells of it in the
   // containers' statuses.
   void Limits() {
     std::string refused;
     for (const auto* group : {&c_.fresh, &c_.old}) {
       for (const v1::Replica* r : *group) {
+        if (AwaitsLimits(*r)) {
+          return Set("LimitsApplied", kUnknown, "Applying",
+                     absl::StrCat(r->metadata().name(),
+                                  " is being given its new limits"));
+        }
         for (const v1::ContainerStatus& c : r->status().containers()) {
           if (!c.running() || c.message().empty() || !refused.empty()) continue;
           refused = absl::StrCat(r->metadata().name(), ", ", c.name(), ": ",

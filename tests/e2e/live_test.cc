@@ -109,10 +109,13 @@ TEST_F(LiveTest, WhenMoreIsUsedThanTheNewLimit_NothingIsKilled) {
     return stat(Out("full").c_str(), &st) == 0;
   }));
   const int pid = PidOf("full");
-  world().Apply(Service("full", command, "16Mi", "stop: {timeout: 1s}\n"));
-  EXPECT_TRUE(Eventually([] {
-    return Is("full", "LimitsApplied", "false LimitsRefused");
-  })) << world().Condition("full", "LimitsApplied");
+  // Who waits learns of it.
+  const Result applied =
+      Ctl({"apply", "-f", "-", "--wait"},
+          Service("full", command, "16Mi", "stop: {timeout: 1s}\n"));
+  EXPECT_THAT(applied.err, HasSubstr("its new limits are not set"));
+  EXPECT_TRUE(Is("full", "LimitsApplied", "false LimitsRefused"))
+      << world().Condition("full", "LimitsApplied");
   EXPECT_THAT(Ctl({"describe", "service", "full"}).out,
               HasSubstr("bytes are in use"));
   EXPECT_EQ(PidOf("full"), pid);
