@@ -60,6 +60,8 @@ class FileLogReader final : public LogReader {
   bool HasNewerOld();
   // Opens the oldest file after the current one; false if there is none.
   bool Advance();
+  // Of files removed between the last one and `next`: tells how many.
+  void TellGap(const LogFileName& next);
   void Open(std::unique_ptr<LogFile> file);
   void AwaitChange(absl::Duration timeout);
 
@@ -77,12 +79,18 @@ class FileLogReader final : public LogReader {
   std::string buffer_;
   size_t at_ = 0;  // in buffer_
   absl::Time last_time_ = absl::UnixEpoch();
-  std::string damage_;  // of the current file, not told yet
+  std::string loss_;    // what has to be told before the next record
+  bool begun_ = false;  // number_ says which file comes next
 };
 
 absl::Status FileLogReader::Begin() {
   ASSIGN_OR_RETURN(const std::vector<LogFileName> names,
                    ListLogFiles(dir_.get()));
+  // From here on every file is missed that goes before it is read.
+  begun_ = names.empty() ? options_.follow : !names.front().old;
+  if (begun_ && !names.empty()) {
+    number_ = std::max<uint64_t>(1, names.front().number) - 1;
+  }
   if (options_.tail < 0) return absl::OkStatus();
   return options_.until == absl::InfiniteFuture() ? SeekTail(names)
                                                   : CountTail();
@@ -123,6 +131,7 @@ void FileLogReader::Open(std::unique_ptr<LogFile> file) {
   file_ = std::move(file);
   number_ = file_->name().number;
   is_last_ = false;
+  begun_ = !file_->name().old;
   buffer_.clear();
   at_ = 0;
 }
@@ -165,17 +174,33 @@ bool FileLogReader::Advance() {
                          (*file)->last_write() < options_.since;
     if (skipped) {
       number_ = name.number;
+      begun_ = true;
       continue;
     }
+    TellGap(name);
     Open(*std::move(file));
     return true;
   }
   return false;
 }
 
+// An old name says nothing of what was before it.
+void FileLogReader::TellGap(const LogFileName& next) {
+  if (!begun_ || next.old || number_ >= LogFileName::kNewestOld) return;
+  const uint64_t gone = next.number - number_ - 1;
+  if (gone == 0) return;
+  loss_ = gone == 1
+              ? "bulwark: a log file was removed before it was read, its lines "
+                "are lost"
+              : absl::StrCat("bulwark: ", gone,
+                             " log files were removed before they were read, "
+                             "their lines are lost");
+}
+
 bool FileLogReader::NextLine(std::string* line) {
   for (;;) {
     if (file_ == nullptr && !Advance()) return false;
+    if (!loss_.empty()) return false;
     const size_t end = buffer_.find('\n', at_);
     if (end != std::string::npos) {
       *line = buffer_.substr(at_, end - at_);
@@ -188,8 +213,8 @@ bool FileLogReader::NextLine(std::string* line) {
     const absl::StatusOr<size_t> n = file_->Read(&buffer_);
     if (n.ok() && *n > 0) continue;
     if (!n.ok()) {
-      damage_ = absl::StrCat("bulwark: the log file ", file_->name().ToString(),
-                             " is damaged, the rest of it is lost");
+      loss_ = absl::StrCat("bulwark: the log file ", file_->name().ToString(),
+                           " is damaged, the rest of it is lost");
       file_ = nullptr;
       buffer_.clear();
       return false;
@@ -216,8 +241,10 @@ bool FileLogReader::NextEntry(LogEntry* entry) {
       last_time_ = entry->time;
       return true;
     }
-    if (damage_.empty()) return false;
-    *entry = LogEntry{last_time_, true, std::exchange(damage_, "")};
+    if (loss_.empty()) return false;
+    // After the last line, so that who goes on from there takes no line for it.
+    last_time_ = std::max(last_time_ + absl::Nanoseconds(1), options_.since);
+    *entry = LogEntry{last_time_, true, std::exchange(loss_, "")};
     return true;
   }
 }

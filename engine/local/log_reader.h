@@ -15,7 +15,8 @@ namespace bulwark::engine {
 // Opens the log in `directory`. `has_exited` tells whether the container is
 // done writing; it is called from Next(). `clock` outlives the reader. Files
 // may be compressed, or go, while they are read: what the reader was about to
-// read is then what is left. A damaged file is told of in a line of its own.
+// read is then what is left. A damaged file, and files that went before they
+// were read, are told of in a line of its own.
 absl::StatusOr<std::unique_ptr<LogReader>> OpenLog(
     const std::string& directory, const LogOptions& options,
     std::function<bool()> has_exited, Clock& clock);

@@ -25,6 +25,9 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
+constexpr char kOneGone[] =
+    "bulwark: a log file was removed before it was read, its lines are lost";
+
 std::string Line(int64_t seconds, absl::string_view text, char part = 'F') {
   return absl::StrCat(1700000000 + seconds, "000000000 o ",
                       std::string(1, part), " ", text, "\n");
@@ -82,13 +85,52 @@ class LogReaderTest : public ::testing::Test {
 TEST_F(LogReaderTest, WhenAFileIsMissing_GoesOnAfterIt) {
   WriteThree();
   ASSERT_EQ(unlink((dir_ / "log-2").c_str()), 0);
-  const Lines all = {"0", "1", "2", "3", "8", "9", "10", "11"};
+  const Lines all = {"0", "1", "2", "3", kOneGone, "8", "9", "10", "11"};
   EXPECT_EQ(ReadAll(), all);
-  EXPECT_EQ(ReadAll(Tail(5)), (Lines{"3", "8", "9", "10", "11"}));
+  EXPECT_EQ(ReadAll(Tail(5)), (Lines{"3", kOneGone, "8", "9", "10", "11"}));
+  EXPECT_EQ(ReadAll(Tail(4)), (Lines{"8", "9", "10", "11"}));
   LogOptions follow;
   follow.follow = true;
   exited_ = true;
   EXPECT_EQ(ReadAll(follow), all);
+  // What is older than what is asked for is not missed.
+  LogOptions since;
+  since.since = At(8);
+  struct timespec times[2] = {absl::ToTimespec(At(3)), absl::ToTimespec(At(3))};
+  ASSERT_EQ(utimensat(AT_FDCWD, (dir_ / "log-1").c_str(), times, 0), 0);
+  ASSERT_EQ(unlink((dir_ / "log-3").c_str()), 0);
+  Append("log-5", Line(11, "11"));
+  Append("log-7", Line(12, "12"));
+  const Lines late = ReadAll(since);
+  EXPECT_EQ(late.back(), "12");
+  EXPECT_EQ(late[late.size() - 2], kOneGone);
+}
+
+// All of it went while nobody read: what is there first, from the first on.
+TEST_F(LogReaderTest, WhenFilesGoBeforeTheyAreRead_ItIsToldAndWhen) {
+  LogOptions options;
+  options.follow = true;
+  auto reader = Open(options);
+  Append("log-4", Line(4, "d"));
+  EXPECT_EQ(Read(*reader),
+            Lines({"bulwark: 3 log files were removed before they were read, "
+                   "their lines are lost",
+                   "d"}));
+  Append("log-6", Line(6, "f"));
+  ASSERT_OK_AND_ASSIGN(LogEntry entry, reader->Next(absl::ZeroDuration()));
+  EXPECT_EQ(entry.line, kOneGone);
+  EXPECT_TRUE(entry.is_stderr);
+  // Between the lines before and after, so that merging keeps its place.
+  EXPECT_GT(entry.time, At(4));
+  EXPECT_LT(entry.time, At(6));
+  EXPECT_EQ(Read(*reader), Lines({"f"}));
+  // Who begins now misses nothing that went before.
+  Append("log-7", Line(7, "g"));
+  ASSERT_EQ(unlink((dir_ / "log-4").c_str()), 0);
+  EXPECT_EQ(Read(*Open()), Lines({"f", "g"}));
+  reader = Open();
+  ASSERT_EQ(unlink((dir_ / "log-6").c_str()), 0);
+  EXPECT_EQ(Read(*reader), Lines({kOneGone, "g"}));
 }
 
 TEST_F(LogReaderTest, WhenFilesAreCompressed_NothingChangesForReaders) {
@@ -155,7 +197,7 @@ TEST_F(LogReaderTest, WhenFollowed_LinesComeOnceAcrossFiles) {
   // It was slow: two files came and went.
   Append("log-5", Line(5, "f"));
   ASSERT_EQ(unlink((dir_ / "log-3").c_str()), 0);
-  EXPECT_EQ(Read(*reader), Lines({"f"}));
+  EXPECT_EQ(Read(*reader), Lines({kOneGone, "f"}));
   Append("log-5", "17");  // not whole yet
   EXPECT_EQ(Read(*reader), Lines());
   Append("log-5", Line(6, "g").substr(2));
