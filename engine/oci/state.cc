@@ -276,8 +276,10 @@ Status Store::StatusOf(const State& state) const {
   if (!boot_id.ok() || *boot_id != state.boot_id || HasEnded(state.init)) {
     return Status::kStopped;
   }
-  if (access(Path("start").c_str(), F_OK) == 0) return Status::kCreated;
-  return IsCgroupFrozen(state.cgroup) ? Status::kPaused : Status::kRunning;
+  // As runc has it: also before its program was started.
+  if (IsCgroupFrozen(state.cgroup)) return Status::kPaused;
+  return access(Path("start").c_str(), F_OK) == 0 ? Status::kCreated
+                                                  : Status::kRunning;
 }
 
 absl::StatusOr<std::vector<std::string>> ListContainers(

@@ -167,6 +167,11 @@ absl::Status Start(const Runtime& runtime, const std::string& id) {
   if (status == Status::kStopped) {
     return Wrong("start", id, "cannot start a container that has stopped");
   }
+  // A process that is frozen would read its FIFO once it is thawed, at the
+  // earliest.
+  if (status == Status::kPaused) {
+    return Wrong("start", id, "cannot start a container in the paused state");
+  }
   if (status != Status::kCreated) {
     return Wrong("start", id, "cannot start an already running container");
   }

@@ -279,6 +279,24 @@ TEST_P(PauseTest, WhenPaused_ThenItCanBeDeletedByForce) {
   EXPECT_EQ(container().AwaitExit(), 128 + 9);
 }
 
+TEST_P(PauseTest, WhenPausedBeforeTheStart_ThenItStartsOnceItIsResumed) {
+  bundle().Script("echo started; exec sleep 1000");
+  ASSERT_THAT(container().Create(), Succeeds());
+  ASSERT_THAT(container().Call({"pause", container().id()}), Succeeds());
+  EXPECT_EQ(container().Status(), "paused");
+  EXPECT_THAT(container().Call({"pause", container().id()}), IsRefused());
+  const Outcome started = container().Start();
+  EXPECT_THAT(started, IsRefused());
+  EXPECT_THAT(started.err,
+              HasSubstr("cannot start a container in the paused state"));
+  EXPECT_THAT(container().Exec({"/bin/true"}), IsRefused());
+  ASSERT_THAT(container().Call({"resume", container().id()}), Succeeds());
+  EXPECT_EQ(container().Status(), "created");
+  ASSERT_THAT(container().Start(), Succeeds());
+  EXPECT_TRUE(container().AwaitPrinted("started"));
+  EXPECT_EQ(container().Status(), "running");
+}
+
 TEST_P(PauseTest, WhenUnknownOrStopped_ThenItFails) {
   EXPECT_THAT(container().Call({"pause", "unknown"}), IsRefused());
   EXPECT_THAT(container().Call({"resume", "unknown"}), IsRefused());

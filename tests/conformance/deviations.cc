@@ -182,6 +182,8 @@ constexpr Deviation kDeviations[] = {
      "refuses it, and leaves the control groups of the failed container"},
     {"crun", "ResourcesTest.WhenAFileOfVersion2IsNotThere_ThenCreateFails",
      "refuses it, and leaves the control groups of the failed container"},
+    {"crun", "PauseTest.WhenPausedBeforeTheStart_ThenItStartsOnceItIsResumed",
+     "1.8.1 calls it created, and writes to its FIFO"},
     {"crun", "VerbsTest.WhenAskedForStatistics_ThenTheyAreThere",
      "has no such verb"},
     {"crun", "VerbsTest.WhenAskedForFeatures_ThenWhatItNamesIsTaken",
