@@ -111,9 +111,10 @@ class Client {
   absl::Status Watch(
       const v1::WatchRequest& request, absl::Time deadline,
       const std::function<bool(const v1::WatchEvent&)>& on_event);
-  // OK at the end of the logs.
+  // OK at the end of the logs; DEADLINE_EXCEEDED if `deadline` comes first.
   absl::Status Logs(const v1::LogsRequest& request,
-                    const std::function<void(const v1::LogLine&)>& on_line);
+                    const std::function<void(const v1::LogLine&)>& on_line,
+                    absl::Time deadline = absl::InfiniteFuture());
   // Calls `on_stats` until it says false (OK) or the stream ends.
   absl::Status Stats(
       const v1::StatsRequest& request,

@@ -31,8 +31,12 @@ class ExecStreamImpl final : public ExecStream {
 
 absl::Status Client::Logs(
     const v1::LogsRequest& request,
-    const std::function<void(const v1::LogLine&)>& on_line) {
+    const std::function<void(const v1::LogLine&)>& on_line,
+    absl::Time deadline) {
   Stream stream(*impl_);
+  if (deadline != absl::InfiniteFuture()) {
+    stream.context.set_deadline(absl::ToChronoTime(deadline));
+  }
   auto reader = impl_->containers->Logs(&stream.context, request);
   v1::LogLine line;
   while (reader->Read(&line)) on_line(line);

@@ -23,5 +23,18 @@ TEST_F(CtlTest, WhenLogsHaveAnEndOrArePrevious_TheRequestSaysSo) {
   EXPECT_THAT(err_, HasSubstr("--until soon"));
 }
 
+TEST_F(CtlTest, WhenTheTimeoutPasses_FollowedLogsEnd) {
+  server_.Put(MakeService("web", 1, 1));
+  // The fake keeps the last line back from followers.
+  server_.set_log_lines({Line("web-0-abcde", "a"), Line("web-0-abcde", "b")});
+  EXPECT_EQ(Ctl({"logs", "web", "-f", "--timeout", "300ms"}), kExitTimeout);
+  EXPECT_EQ(out_, "a\n");
+  EXPECT_EQ(err_, "");
+  server_.FailNext("Logs",
+                   grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "late"));
+  EXPECT_EQ(Ctl({"logs", "web", "--timeout", "20s"}), kExitTimeout);
+  EXPECT_THAT(err_, HasSubstr("read logs of web: not all came"));
+}
+
 }  // namespace
 }  // namespace bulwark::ctl::testing

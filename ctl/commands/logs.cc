@@ -129,17 +129,20 @@ absl::Status SetTarget(Context& context, const std::string& word,
   return absl::OkStatus();
 }
 
-// Until the logs end, however often the daemon restarts.
+// Until the logs end, however often the daemon restarts; DEADLINE_EXCEEDED at
+// `deadline`.
 absl::Status Follow(Context& context, v1::LogsRequest request,
-                    LogPrinter& printer) {
+                    absl::Time deadline, LogPrinter& printer) {
   LogCursor cursor;
   while (true) {
-    const absl::Status status =
-        context.client().Logs(request, [&](const v1::LogLine& line) {
+    const absl::Status status = context.client().Logs(
+        request,
+        [&](const v1::LogLine& line) {
           if (cursor.Take(line)) printer.Print(line);
-        });
+        },
+        deadline);
     if (status.ok()) return status;
-    RETURN_IF_ERROR(AwaitDaemon(context, status, absl::InfiniteFuture()));
+    RETURN_IF_ERROR(AwaitDaemon(context, status, deadline));
     cursor.Resume(request);
   }
 }
@@ -161,12 +164,22 @@ absl::StatusOr<int> PrintLogs(Context& context, const LogsFlags& flags) {
   const bool prefix =
       flags.prefix || (context.io.out_tty() && request.replica().empty());
   LogPrinter printer(context.io, prefix, flags.timestamps);
-  if (flags.follow) {
-    RETURN_IF_ERROR(Follow(context, request, printer));
-    return kExitOk;
+  const absl::Time deadline =
+      context.clock.Now() + context.Timeout(absl::InfiniteDuration());
+  const absl::Status status =
+      flags.follow
+          ? Follow(context, request, deadline, printer)
+          : context.client().Logs(
+                request, [&](const v1::LogLine& line) { printer.Print(line); },
+                deadline);
+  if (absl::IsDeadlineExceeded(status) && flags.follow) return kExitTimeout;
+  if (absl::IsDeadlineExceeded(status)) {
+    return WithRemedy(
+        TimeoutError(absl::StrCat("read logs of ", flags.target,
+                                  ": not all came in --timeout")),
+        "give it more time, or ask for less with --tail or --since");
   }
-  RETURN_IF_ERROR(context.client().Logs(
-      request, [&](const v1::LogLine& line) { printer.Print(line); }));
+  RETURN_IF_ERROR(status);
   return kExitOk;
 }
 
