@@ -84,6 +84,49 @@ int MakeFile(int root, const char* path, uint32_t flags, int links) {
   return file < 0 ? file : 0;
 }
 
+// Whether a link on `path` climbs above the root, where openat2 holds it: 1 or
+// 0. Only what is there is walked.
+int ClimbsOut(int root, const char* path) {
+  char rest[kMaxPath];
+  char done[kMaxPath];  // no link in it
+  size_t size = 0;      // of `done`
+  int links = kMaxLinks;
+  if (Append(rest, rest + sizeof(rest), path) == nullptr) return -ENAMETOOLONG;
+  for (const char* p = rest;;) {
+    while (*p == '/') ++p;
+    if (*p == 0) return 0;
+    const char* name = p;
+    while (*p != 0 && *p != '/') ++p;
+    const size_t length = p - name;
+    if (length == 1 && name[0] == '.') continue;
+    if (length == 2 && name[0] == '.' && name[1] == '.') {
+      if (size == 0 && links < kMaxLinks) return 1;
+      while (size > 0 && done[--size] != '/') continue;
+      continue;
+    }
+    if (size + length + 2 > sizeof(done)) return -ENAMETOOLONG;
+    const size_t parent = size;
+    done[size++] = '/';
+    for (size_t i = 0; i < length; ++i) done[size++] = name[i];
+    done[size] = 0;
+    const int fd = OpenInRoot(root, done, O_PATH | O_NOFOLLOW, kNoSymlinks);
+    if (fd < 0) return fd == -ENOENT ? 0 : fd;
+    char target[kMaxPath];
+    const long n =
+        Sys(__NR_readlinkat, fd, Arg(""), Arg(target), sizeof(target) - 1);
+    Close(fd);
+    if (n < 0) continue;  // no link
+    if (links-- == 0) return -ELOOP;
+    target[n] = 0;
+    size = target[0] == '/' ? 0 : parent;
+    if (Append(target + n, target + sizeof(target), p) == nullptr) {
+      return -ENAMETOOLONG;
+    }
+    Append(rest, rest + sizeof(rest), target);
+    p = rest;
+  }
+}
+
 }  // namespace
 
 int OpenInRoot(int root, const char* path, int open_flags, uint32_t flags) {
@@ -98,6 +141,18 @@ int OpenInRoot(int root, const char* path, int open_flags, uint32_t flags) {
     if (fd != -EAGAIN) break;
   }
   return fd;
+}
+
+int OpenToCover(int root, const char* path, uint32_t flags) {
+  const int fd = OpenInRoot(root, path, O_PATH, flags);
+  if (fd != -ENOENT || (flags & kNoSymlinks) != 0) return fd;
+  const int plain = OpenInRoot(root, path, O_PATH, kNoSymlinks);
+  if (plain != -ELOOP) {  // most paths: no link on the way
+    if (plain >= 0) Close(plain);
+    return fd;
+  }
+  const int out = ClimbsOut(root, path);
+  return out < 0 ? out : out == 1 ? -EXDEV : fd;
 }
 
 int IsDirectory(int fd) {

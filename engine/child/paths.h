@@ -11,6 +11,10 @@ namespace bulwark::child {
 
 int OpenInRoot(int root, const char* path, int open_flags, uint32_t flags);
 
+// Opens what is to be hidden or protected. ENOENT also if a link leads to
+// nothing; EXDEV if there is nothing because a link climbs out of the root.
+int OpenToCover(int root, const char* path, uint32_t flags);
+
 // 1: a directory, 0: something else; no descriptor.
 int IsDirectory(int fd);
 

@@ -89,7 +89,7 @@ int BindHost(Context* c, const Step& s) {
 // Puts /dev/null over a file and an empty directory over a directory.
 int Mask(Context* c, const Step& s) {
   const int target =
-      OpenInRoot(c->slots[kSlotRoot], c->String(s.str), O_PATH, kNoSymlinks);
+      OpenToCover(c->slots[kSlotRoot], c->String(s.str), s.flags);
   if (target < 0) return target;
   const int directory = IsDirectory(target);
   int tree = directory;
@@ -121,7 +121,7 @@ int Mask(Context* c, const Step& s) {
 
 int ReadOnly(Context* c, const Step& s) {
   const int target =
-      OpenInRoot(c->slots[kSlotRoot], c->String(s.str), O_PATH, kNoSymlinks);
+      OpenToCover(c->slots[kSlotRoot], c->String(s.str), s.flags);
   if (target < 0) return target;
   int tree = CloneTree(target, "", kRecursive, s.value);
   int result = tree;

@@ -201,13 +201,13 @@ void AddFilesystems(const LaunchInput& in, PlanBuilder& plan) {
   for (const char* path : kMasked) {
     StepArgs args;
     args.str = path;
-    args.flags = child::kOptional;
+    args.flags = child::kOptional | child::kNoSymlinks;
     plan.Add(Stage::kMasks, StepKind::kMask, absl::StrCat("hide ", path), args);
   }
   for (const char* path : kProtected) {
     StepArgs args;
     args.str = path;
-    args.flags = child::kOptional;
+    args.flags = child::kOptional | child::kNoSymlinks;
     args.value = kPlain | MOUNT_ATTR_RDONLY;
     plan.Add(Stage::kMasks, StepKind::kReadOnly,
              absl::StrCat("make ", path, " read-only"), args);

@@ -188,6 +188,10 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
     cause = "no such user or group in the image";
   } else if (info.kind == StepKind::kAccount && error == ERANGE) {
     cause = "the id is out of range";
+  } else if ((info.kind == StepKind::kMask ||
+              info.kind == StepKind::kReadOnly) &&
+             error == EXDEV) {
+    cause = "a link on the way leads out of the root";
   } else if (is_program && error == ENOENT) {
     cause = "no such file in the container";
   } else if (is_program && error == EACCES) {

@@ -254,6 +254,25 @@ TEST_P(PathsTest, WhenReadOnly_ThenTheyCannotBeWritten) {
   EXPECT_EQ(outcome.out, "Linux\n4\n");
 }
 
+TEST_P(PathsTest, WhenBehindLinks_ThenWhatTheyLeadToIsMasked) {
+  const std::string etc = bundle().rootfs() + "/etc";
+  mkdir((etc + "/real").c_str(), 0755);
+  WriteFile(etc + "/real/file", "hidden");
+  WriteFile(etc + "/real/other", "hidden");
+  WriteFile(etc + "/real/written", "");
+  ASSERT_EQ(symlink("/etc/real", (etc + "/directory").c_str()), 0);
+  ASSERT_EQ(symlink("../../../etc/real/other", (etc + "/link").c_str()), 0);
+  ASSERT_EQ(symlink("/none/at/all", (etc + "/nothing").c_str()), 0);
+  bundle().os()["maskedPaths"] = {"/etc/directory/file", "/etc/link",
+                                  "/etc/nothing",        "/etc/nothing/below",
+                                  "/etc/directory/none", "/proc/self/net"};
+  bundle().os()["readonlyPaths"] = {"/etc/directory/written", "/etc/nothing"};
+  EXPECT_THAT(container().RunScript(
+                  "cat /etc/real/*; ls -A /proc/1/net;"
+                  "echo x > /etc/real/written && echo written; echo end"),
+              Prints("end"));
+}
+
 TEST_P(PathsTest, WhenNotAbsolute_ThenCreateFails) {
   bundle().os()["maskedPaths"] = {"etc/passwd"};
   EXPECT_THAT(container().Run(), IsRefused());

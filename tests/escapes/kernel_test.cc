@@ -133,12 +133,36 @@ TEST_P(EscapeTest, Cve2025_31133_NullIsSwappedForALink) {
   });
 }
 
-// What is to be hidden is itself behind a link: refused, not looked for.
+// What is to be hidden is itself behind a link that leads out, and is not in
+// the root: refused, not looked for.
 TEST_P(EscapeTest, Cve2025_31133_MaskedPathIsALink) {
   fs::create_symlink(WayUp(), Inside("/etc/link"));
   bundle().os()["maskedPaths"] = {"/etc/link/sentinel"};
   EXPECT_THAT(container().RunScript("echo started"), IsRefused());
   EXPECT_EQ(ReadFile(host() + "/sentinel"), kUntouched);
+}
+
+// If it is in the root, where the root holds such a link, that is covered.
+TEST_P(EscapeTest, Cve2025_31133_MaskedPathIsALinkHeldInTheRoot) {
+  fs::create_directories(Inside(host()));
+  WriteFile(Inside(host() + "/sentinel"), "to be hidden");
+  fs::create_symlink(WayUp(), Inside("/etc/link"));
+  fs::create_symlink("/proc/self/root/etc", Inside("/etc/magic"));
+  for (const char* kind : {"maskedPaths", "readonlyPaths"}) {
+    bundle().os()["maskedPaths"] = {"/etc/link/sentinel"};
+    bundle().os()["readonlyPaths"] = {"/etc/link"};
+    EXPECT_THAT(container().RunScript(
+                    absl::StrCat("cat ", host(), "/sentinel; echo x > ", host(),
+                                 "/new || echo protected")),
+                Prints("protected"));
+    struct stat st;
+    ASSERT_EQ(lstat((host() + "/sentinel").c_str(), &st), 0);
+    EXPECT_TRUE(S_ISREG(st.st_mode));
+    EXPECT_EQ(ReadFile(host() + "/sentinel"), kUntouched);
+    // No link of the kernel's own is followed.
+    bundle().os()[kind] = {"/etc/magic/passwd"};
+    EXPECT_THAT(container().RunScript("echo started"), IsRefused()) << kind;
+  }
 }
 
 // runc bound /dev/pts/N over /dev/console by name, before paths were hidden: an
