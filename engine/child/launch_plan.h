@@ -89,7 +89,7 @@ enum class StepKind : uint16_t {
   kGive,          // the same to user value and group value2
   kGiveStreams,   // the pipes and terminals of the streams to user value
   kOwnerOf,       // slot = the user namespace that owns the namespace slot2
-  kWorkdir,       // make str and go there
+  kWorkdir,       // go to str, if that is in the root
   kSession,       // new session; standard streams; controlling terminal
   kRlimit,        // resource flags, soft value, hard value2; kRaiseHard: only
                   // the hard limit, and only up

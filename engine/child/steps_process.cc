@@ -78,14 +78,6 @@ int Loopback() {
 int Workdir(Context* c, const Step& s) {
   const char* path = c->String(s.str);
   int result = Sys(__NR_chdir, Arg(path));
-  if (result == -ENOENT) {
-    // The root is / by now; the same rules as for a mount point.
-    Step mkdir = s;
-    mkdir.kind = StepKind::kMkdir;
-    mkdir.value = 0755;
-    result = RunMountStep(c, mkdir);
-    if (result >= 0) result = Sys(__NR_chdir, Arg(path));
-  }
   if (result < 0) return result;
   // A directory outside of the root reads "(unreachable)/...".
   char cwd[4096];

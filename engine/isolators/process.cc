@@ -9,6 +9,7 @@
 #include "base/capabilities.h"
 #include "base/kernel_names.h"
 #include "engine/isolators/isolators.h"
+#include "engine/plan/workdir.h"
 
 namespace bulwark::engine {
 
@@ -121,11 +122,7 @@ void AddProcess(const ProcessInput& in, PlanBuilder& plan) {
              "one, or `profile: baseline`)",
              not_root);
   }
-  StepArgs cwd;
-  cwd.str = in.cwd.empty() ? "/" : in.cwd;
-  cwd.blame = Blame::kSpec;
-  plan.Add(Stage::kWorkdir, StepKind::kWorkdir,
-           absl::StrCat("change to directory ", cwd.str), cwd);
+  AddWorkdir(in.cwd, plan);
   StepArgs session;
   if (in.terminal) session.flags = child::kTerminal;
   plan.Add(Stage::kSession, StepKind::kSession, "start session", session);
@@ -199,6 +196,7 @@ absl::StatusOr<CompiledPlan> CompileContainer(const LaunchInput& in) {
   process.own_capabilities = in.own_capabilities;
   process.max_open_files = in.max_open_files;
   process.ulimits = in.spec.ulimits;
+  AddMakeWorkdir(process.cwd, plan);
   AddProcess(process, plan);
   if (in.spec.await_program) {
     StepArgs gate;

@@ -203,6 +203,15 @@ TEST_P(IsolationTest, WhenRootIsReadOnly_OnlyMountsAreWritable) {
   EXPECT_EQ(Shell("touch /tmp/x"), "");
 }
 
+TEST_P(IsolationTest, WhenRootIsReadOnly_TheDirectoryIsMadeAllTheSame) {
+  StartIdle([](ContainerSpec& s) {
+    s.read_only_root = true;
+    s.cwd = "/made/for/it";
+  });
+  EXPECT_EQ(Shell("pwd"), "/made/for/it\n");
+  EXPECT_THAT(Shell("touch x"), HasSubstr("Read-only"));
+}
+
 TEST_P(IsolationTest, WhenMountsAreGiven_AreThere) {
   const std::string data = world_ / "data";
   mkdir(data.c_str(), 0777);

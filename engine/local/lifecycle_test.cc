@@ -13,6 +13,7 @@
 #include "base/testing/status_matchers.h"
 #include "engine/local/record.h"
 #include "engine/local/testing/local_world.h"
+#include "engine/program_error.h"
 #include "os/files.h"
 
 namespace bulwark::engine {
@@ -215,6 +216,21 @@ TEST_F(LifecycleTest, WhenExecCannotRun_SaysWhy) {
   EXPECT_THAT(
       world_.engine().Exec("a", spec),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("nobody")));
+}
+
+TEST_F(LifecycleTest, WhenExecsDirectoryIsMissing_SaysSoAndMakesNone) {
+  Start(world_.Shell("a", "exec sleep 1000"));
+  ExecSpec spec;
+  spec.args = {"true"};
+  spec.cwd = "/typo/dir";
+  const absl::Status missing = world_.engine().Exec("a", spec).status();
+  EXPECT_THAT(missing, StatusIs(absl::StatusCode::kInvalidArgument,
+                                HasSubstr("/typo/dir: No such file")));
+  EXPECT_EQ(ProgramErrorOf(missing), kProgramNotFound);
+  EXPECT_EQ(world_.RunShell("a", "[ -e /typo ] || echo none"), "none\n");
+  spec.cwd = "/bin/busybox";
+  EXPECT_EQ(ProgramErrorOf(world_.engine().Exec("a", spec).status()),
+            kProgramCannotRun);
 }
 
 TEST_F(LifecycleTest, WhenSessionIsDropped_ItsProcessIsKilled) {

@@ -14,6 +14,7 @@
 #include "engine/isolators/isolators.h"
 #include "engine/oci/config/names.h"
 #include "engine/oci/mount_options.h"
+#include "engine/plan/workdir.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
@@ -243,6 +244,7 @@ absl::StatusOr<CompiledPlan> CompileCreate(const Spec& spec,
     plan.Add(Stage::kLimits, StepKind::kPersonality, "set personality", args);
   }
   plan.settings().terminal = process.terminal;
+  AddMakeWorkdir(process.cwd, plan);
   AddProcess(process, parts.seccomp, parts.own_capabilities, plan);
   AddSync(Stage::kAwaitStart, child::kSyncReady,
           process.terminal ? uint32_t{child::kTerminal} : 0, "report", plan);

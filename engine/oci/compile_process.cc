@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/oci/compile.h"
 #include "engine/oci/config/names.h"
+#include "engine/plan/workdir.h"
 
 namespace bulwark::engine::oci {
 
@@ -141,11 +142,7 @@ void AddProcess(const Process& process, const SeccompProgram& seccomp,
                 uint64_t own_capabilities, PlanBuilder& plan) {
   plan.settings().terminal = process.terminal;
   AddIds(process, plan);
-  StepArgs cwd;
-  cwd.str = process.cwd;
-  cwd.blame = Blame::kSpec;
-  plan.Add(Stage::kWorkdir, StepKind::kWorkdir,
-           absl::StrCat("change to directory ", cwd.str), cwd);
+  AddWorkdir(process.cwd, plan);
   StepArgs session;
   if (process.terminal) session.flags = child::kTerminal;
   plan.Add(Stage::kSession, StepKind::kSession, "start session", session);

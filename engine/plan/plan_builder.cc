@@ -200,7 +200,8 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
     cause = "not a program for this machine, nor a script with #!";
   }
   const std::string message = absl::StrCat(info.label, ": ", cause);
-  if (is_program) {
+  // Nothing runs in a directory that is not there: as for the program itself.
+  if (is_program || info.kind == StepKind::kWorkdir) {
     return WithProgramError(
         absl::InvalidArgumentError(message),
         error == ENOENT ? kProgramNotFound : kProgramCannotRun);

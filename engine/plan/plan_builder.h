@@ -39,6 +39,7 @@ enum class Stage {
   kUserMounts,    // over the system's
   kConsole,       // on /dev, or what was mounted over it
   kHooks,         // may mount more, by paths of the host
+  kMakeWorkdir,   // in what is mounted, while it can be written
   kMasks,         // hide parts of all mounts
   kSealRoot,      // nothing is made in the root after this
   kPivot,         // needs every mount
@@ -142,8 +143,8 @@ class PlanBuilder {
 };
 
 // "<label>: <strerror>" with the code that fits: INVALID_ARGUMENT for what the
-// spec asked for in vain, else as errno says. Of the program itself, with its
-// ProgramErrorOf().
+// spec asked for in vain, else as errno says. Of the program itself, or of
+// going to its directory, with its ProgramErrorOf().
 absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error);
 
 }  // namespace bulwark::engine

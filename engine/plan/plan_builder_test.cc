@@ -8,6 +8,7 @@
 
 #include "base/testing/status_matchers.h"
 #include "engine/child/steps.h"
+#include "engine/plan/workdir.h"
 #include "engine/program_error.h"
 
 namespace bulwark::engine {
@@ -132,6 +133,17 @@ TEST(PlanBuilderTest, WhenTheProgramCannotBeExecuted_TellsAsAShellDoes) {
     EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 3, error)), kProgramCannotRun);
   }
   EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 0, ENOENT)), std::nullopt);
+}
+
+TEST(PlanBuilderTest, WhenTheDirectoryIsNotThere_TellsAsOfTheProgram) {
+  PlanBuilder builder = Sample();
+  AddWorkdir("/none", builder);
+  ASSERT_OK_AND_ASSIGN(CompiledPlan plan, builder.Build());
+  EXPECT_THAT(LaunchFailure(plan, 2, ENOENT),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("change to directory /none: No such")));
+  EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 2, ENOENT)), kProgramNotFound);
+  EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 2, ENOTDIR)), kProgramCannotRun);
 }
 
 }  // namespace

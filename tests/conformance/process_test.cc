@@ -26,6 +26,15 @@ TEST_P(ProcessTest, WhenADirectoryIsGiven_ThenTheProgramStartsThere) {
               Prints("/some where\n/some where"));
 }
 
+TEST_P(ProcessTest, WhenTheDirectoryIsMissing_ThenItIsMadeAlsoInAReadOnlyRoot) {
+  for (const bool read_only : {false, true}) {
+    const std::string made = read_only ? "/made/sealed" : "/made/open";
+    config()["root"]["readonly"] = read_only;
+    bundle().process()["cwd"] = made;
+    EXPECT_THAT(container().RunScript("pwd"), Prints(made));
+  }
+}
+
 TEST_P(ProcessTest, WhenTheDirectoryIsRelative_ThenCreateFails) {
   bundle().process()["cwd"] = "bin";
   ExpectCreateRefused();

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "base/unique_fd.h"
 #include "tests/conformance/suite.h"
@@ -90,6 +91,18 @@ TEST_P(ExecTest, WhenTheProgramIsMissing_ThenItFails) {
   StartScript(kForever);
   EXPECT_THAT(container().Exec({"/bin/no-such"}), IsRefused());
   EXPECT_EQ(container().Status(), "running");
+}
+
+TEST_P(ExecTest, WhenTheDirectoryIsMissing_ThenItFailsAndNoneIsMade) {
+  StartScript(kForever);
+  const Outcome outcome =
+      container().Exec({"/bin/true"}, {"--cwd", "/typo/dir"});
+  EXPECT_THAT(outcome, IsRefused());
+  EXPECT_EQ(outcome.code, 255);  // callers go by the words
+  EXPECT_THAT(outcome.err, HasSubstr("/typo/dir"));
+  EXPECT_THAT(absl::AsciiStrToLower(outcome.err),
+              HasSubstr("no such file or directory"));
+  EXPECT_NE(access((bundle().rootfs() + "/typo").c_str(), F_OK), 0);
 }
 
 TEST_P(ExecTest, WhenStoppedOrUnknown_ThenItFails) {
