@@ -23,6 +23,37 @@ TEST_F(CtlTest, WhenLogsHaveAnEndOrArePrevious_TheRequestSaysSo) {
   EXPECT_THAT(err_, HasSubstr("--until soon"));
 }
 
+TEST_F(CtlTest, WhenAServiceIsStopped_EmptyLogsAreExplained) {
+  v1::Object web = MakeService("web", 0, 0);
+  server_.Put(web);
+  EXPECT_EQ(Ctl({"logs", "web"}), kExitOk);
+  EXPECT_EQ(err_, "");
+  web.mutable_service()->mutable_spec()->set_stopped(true);
+  server_.Put(web);
+  EXPECT_EQ(Ctl({"logs", "web"}), kExitOk);
+  EXPECT_EQ(out_, "");
+  EXPECT_THAT(err_, HasSubstr("web is stopped; the logs of its containers "
+                              "went with them"));
+  v1::Logging& log = *web.mutable_service()
+                          ->mutable_spec()
+                          ->mutable_containers(0)
+                          ->mutable_log();
+  log.set_driver(v1::Logging::JOURNALD);
+  server_.Put(web);
+  EXPECT_EQ(Ctl({"logs", "web"}), kExitOk);
+  EXPECT_THAT(err_, HasSubstr("journal has the logs of its containers"));
+  log.set_driver(v1::Logging::NONE);
+  server_.Put(web);
+  EXPECT_EQ(Ctl({"logs", "web"}), kExitOk);
+  EXPECT_EQ(err_, "");
+  // While there is a replica, what it has is all that there is.
+  log.clear_driver();
+  server_.Put(web);
+  server_.Put(MakeReplica("web", 0));
+  EXPECT_EQ(Ctl({"logs", "web"}), kExitOk);
+  EXPECT_EQ(err_, "");
+}
+
 TEST_F(CtlTest, WhenTheTimeoutPasses_FollowedLogsEnd) {
   server_.Put(MakeService("web", 1, 1));
   // The fake keeps the last line back from followers.

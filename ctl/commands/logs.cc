@@ -108,10 +108,37 @@ absl::StatusOr<v1::Object> FindTarget(Context& context,
       context.ProjectOrDefault(), " has this name"));
 }
 
-absl::Status SetTarget(Context& context, const std::string& word,
+// Of a service that is stopped and has no replicas, says where its logs are.
+void TellWhyEmpty(Context& context, const v1::Service& service) {
+  ListOptions options;
+  options.service = service.metadata().name();
+  const absl::StatusOr<Listing> replicas =
+      ListObjects(context, *manifest::FindKind("replica"), options);
+  if (!replicas.ok() || !replicas->objects.empty()) return;
+  bool files = false, journal = false;
+  for (const v1::Container& container : service.spec().containers()) {
+    const v1::Logging::Driver driver = container.log().driver();
+    journal |= driver == v1::Logging::JOURNALD;
+    files |= driver != v1::Logging::JOURNALD && driver != v1::Logging::NONE;
+  }
+  const std::string stopped =
+      absl::StrCat(service.metadata().name(), " is stopped");
+  if (files) {
+    context.io.Err(FormatWarning(
+        absl::StrCat(stopped,
+                     "; the logs of its containers went with them. With log: "
+                     "journald the host's journal keeps them")));
+  } else if (journal) {
+    context.io.Err(FormatWarning(
+        absl::StrCat(stopped,
+                     "; the host's journal has the logs of its containers: "
+                     "journalctl CONTAINER_NAME=PROJECT/REPLICA/CONTAINER")));
+  }
+}
+
+absl::Status SetTarget(Context& context, const v1::Object& object,
                        v1::LogsRequest& request) {
   request.set_project(context.ProjectOrDefault());
-  ASSIGN_OR_RETURN(const v1::Object object, FindTarget(context, word));
   if (object.has_replica()) {
     const v1::ReplicaSpec& spec = object.replica().spec();
     request.set_service(spec.job().empty() ? spec.service()
@@ -155,7 +182,8 @@ absl::StatusOr<int> PrintLogs(Context& context, const LogsFlags& flags) {
     return UsageError("--previous and -f do not go together: it has ended");
   }
   RETURN_IF_ERROR(SetTimes(context, flags, request));
-  RETURN_IF_ERROR(SetTarget(context, flags.target, request));
+  ASSIGN_OR_RETURN(const v1::Object object, FindTarget(context, flags.target));
+  RETURN_IF_ERROR(SetTarget(context, object, request));
   request.set_container(flags.container);
   request.set_follow(flags.follow);
   request.set_previous(flags.previous);
@@ -166,12 +194,14 @@ absl::StatusOr<int> PrintLogs(Context& context, const LogsFlags& flags) {
   LogPrinter printer(context.io, prefix, flags.timestamps);
   const absl::Time deadline =
       context.clock.Now() + context.Timeout(absl::InfiniteDuration());
+  bool empty = true;
+  auto print = [&](const v1::LogLine& line) {
+    empty = false;
+    printer.Print(line);
+  };
   const absl::Status status =
-      flags.follow
-          ? Follow(context, request, deadline, printer)
-          : context.client().Logs(
-                request, [&](const v1::LogLine& line) { printer.Print(line); },
-                deadline);
+      flags.follow ? Follow(context, request, deadline, printer)
+                   : context.client().Logs(request, print, deadline);
   if (absl::IsDeadlineExceeded(status) && flags.follow) return kExitTimeout;
   if (absl::IsDeadlineExceeded(status)) {
     return WithRemedy(
@@ -180,6 +210,9 @@ absl::StatusOr<int> PrintLogs(Context& context, const LogsFlags& flags) {
         "give it more time, or ask for less with --tail or --since");
   }
   RETURN_IF_ERROR(status);
+  if (!flags.follow && empty && object.service().spec().stopped()) {
+    TellWhyEmpty(context, object.service());
+  }
   return kExitOk;
 }
 
