@@ -25,6 +25,19 @@ struct Column {
     __VA_ARGS__                                                 \
   }
 
+constexpr size_t kMostOfMessage = 120;  // characters
+
+// A message may end in what the container printed: that is not for a table.
+std::string Shorten(const std::string& text) {
+  size_t characters = 0, end = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((text[i] & 0xC0) == 0x80) continue;
+    if (++characters == kMostOfMessage) end = i;
+  }
+  return characters > kMostOfMessage ? absl::StrCat(text.substr(0, end), "…")
+                                     : text;
+}
+
 std::string CellName(const v1::Object& object, absl::Time) {
   return manifest::MetadataOf(object).name();
 }
@@ -364,7 +377,10 @@ std::vector<std::string> RowOf(const v1::Object& object, const TableForm& form,
   if (form.projects) row.push_back(manifest::MetadataOf(object).project());
   for (const Column& column : ColumnsOf(*kind)) {
     if (column.header[0] != '+' || form.wide) {
-      row.push_back(column.cell(object, now));
+      std::string cell = column.cell(object, now);
+      const absl::string_view header = column.header;
+      const bool message = header == "MESSAGE" || header == "FAILURE";
+      row.push_back(message && !form.wide ? Shorten(cell) : std::move(cell));
     }
   }
   return row;

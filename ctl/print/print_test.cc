@@ -23,6 +23,8 @@ TEST(TableTest, WhenTaken_PadsByCharactersAndKeepsRowsOnOneLine) {
   EXPECT_EQ(table.Take(), "A   B\né   x y\n-   z\n");
   table.Add({"long", "q"});
   EXPECT_EQ(table.Take(), "long   q\n");
+  table.Add({"a\a\b", "\x7f\x0fq"});
+  EXPECT_EQ(table.Take(), "a        q\n");
   EXPECT_EQ(table.Take(), "");
 }
 
@@ -39,6 +41,23 @@ TEST(TableTest, WhenColoured_ColumnsStayWhereTheyAre) {
                                     "Available   x\n"
                                     "Idle [31m   running\n");
   }
+}
+
+TEST(ColumnsTest, WhenAMessageIsLong_ItIsCutUnlessWide) {
+  v1::Object object;
+  v1::ReplicaStatus& status = *object.mutable_replica()->mutable_status();
+  auto message = [&](bool wide) {
+    TableForm form;
+    form.wide = wide;
+    return RowOf(object, form, absl::UnixEpoch()).back();
+  };
+  std::string text;
+  for (int i = 0; i < 120; ++i) text += "é";
+  status.set_message(text);
+  EXPECT_EQ(message(false), text);
+  status.set_message(text + "x");
+  EXPECT_EQ(message(false), text.substr(0, 2 * 119) + "…");
+  EXPECT_EQ(message(true), text + "x");
 }
 
 TEST(TintTest, EachStateHasItsColour) {

@@ -27,7 +27,7 @@ void Table::Add(std::vector<std::string> row) {
     if (cell.empty()) cell.assign(1, '-');
     // Messages may hold anything; a row stays one line.
     for (char& c : cell) {
-      if (c == '\n' || c == '\t' || c == '\r' || c == '\x1b') c = ' ';
+      if ((static_cast<unsigned char>(c) < ' ') || c == '\x7f') c = ' ';
     }
   }
   rows_.push_back(std::move(row));
