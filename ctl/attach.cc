@@ -279,9 +279,11 @@ absl::StatusOr<int> ReportExit(Context& context, const std::string& what,
         "warning: ", what, " was killed: out of memory; -m gives it more\n"));
   }
   if (!exit.message().empty()) {
+    // Nobody saw the end: that is no status of the command's.
+    const bool unseen = exit.exit_code() == 255;
     return WithExitCode(absl::FailedPreconditionError(
                             absl::StrCat("run ", what, ": ", exit.message())),
-                        exit.exit_code());
+                        unseen ? kExitNoStatus : exit.exit_code());
   }
   return exit.exit_code();
 }

@@ -1,4 +1,4 @@
-// Detach keys, and archives taken apart.
+// Detach keys, ends that nobody saw, and archives taken apart.
 #include "ctl/attach.h"
 
 #include <fcntl.h>
@@ -18,6 +18,7 @@ namespace bulwark::ctl::testing {
 namespace {
 
 using ::bulwark::testing::StatusIs;
+using ::testing::HasSubstr;
 
 TEST(DetachKeysTest, WhenTheSequenceComes_ItDetaches) {
   ASSERT_OK_AND_ASSIGN(DetachKeys keys, DetachKeys::Parse("ctrl-p,ctrl-q"));
@@ -148,6 +149,32 @@ TEST_F(UntarTest, WhenTheArchiveIsHostile_NothingLeavesTheFolder) {
   EXPECT_EQ(Out("x"), "in");
   EXPECT_THAT(Unpack(std::string(512, 'x')),
               StatusIs(absl::StatusCode::kDataLoss));
+}
+
+// The engine's 255 is no status of the command's.
+TEST_F(CtlTest, WhenTheEndOfARunIsNotSeen_ThereIsNoStatus) {
+  server_.set_on_apply([&](const v1::Object&) {
+    v1::Object object = MakeReplica("a", 0);
+    v1::ReplicaStatus& status = *object.mutable_replica()->mutable_status();
+    status.set_state(v1::ReplicaStatus::FAILED);
+    status.set_reason("ShimLost");
+    status.set_message("ended unseen: its shim was killed");
+    v1::ContainerStatus& container = *status.add_containers();
+    container.mutable_start_time()->set_seconds(1);
+    container.mutable_finish_time()->set_seconds(2);
+    container.set_exit_code(255);
+    server_.Put(object);
+  });
+  EXPECT_EQ(Ctl({"run", "--name", "a", "busybox", "x"}), kExitNoStatus);
+  EXPECT_THAT(err_, HasSubstr("run a: ended unseen: its shim was killed"));
+  Context context(io_, clock_, [](absl::string_view) { return std::nullopt; });
+  v1::ExitResult exit;
+  exit.set_exit_code(255);
+  EXPECT_EQ(ReportExit(context, "a", exit).value(), 255);
+  exit.set_message("its shim was killed");
+  EXPECT_EQ(ExitCodeOf(ReportExit(context, "a", exit).status()), kExitNoStatus);
+  exit.set_exit_code(127);
+  EXPECT_EQ(ExitCodeOf(ReportExit(context, "a", exit).status()), 127);
 }
 
 }  // namespace

@@ -42,6 +42,9 @@ Ending EndingOf(const v1::Replica& replica) {
   Ending ending;
   ending.replica = replica.metadata().name();
   ending.message = replica.status().message();
+  // Nobody saw the end: what is there is no status of the command's.
+  const std::string& reason = replica.status().reason();
+  if (reason == "ShimLost" || reason == "HostReboot") return ending;
   for (const v1::ContainerStatus& c : replica.status().containers()) {
     // The main container comes first; one that ran has a start time.
     if (c.has_start_time() || c.has_finish_time()) {

@@ -191,7 +191,8 @@ void AddRun(CLI::App& app, Context& context) {
       "Run one container: run [FLAGS] IMAGE [ARG…]. It ends with Ctrl-C, "
       "and is removed then\n"
       "Exit status: the command's; 127: it is not in the image, 126: it is "
-      "no program,\n125: something else went wrong, and it did not run");
+      "no program,\n125: something else went wrong: it did not run, or nobody "
+      "saw it end");
   command.Word("IMAGE", flags->image, "The image", Command::kRequired)
       .Option("-p,--publish", flags->ports,
               "8080:80, all:8080:80, 8080:80/udp (repeatable)")
