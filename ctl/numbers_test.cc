@@ -36,5 +36,15 @@ TEST_F(CtlTest, NumbersOfRevisionsAndVersionsBeginWithOne) {
   EXPECT_THAT(server_.calls(), ElementsAre("Undo web"));
 }
 
+TEST_F(CtlTest, ALimitOfProcessesBeginsWithOne) {
+  for (const char* number : {"0", "-1", "2147483648"}) {
+    EXPECT_EQ(Ctl({"update", "web", "--pids", number}), kExitUsage);
+    EXPECT_EQ(err_, absl::StrCat("error: --pids ", number,
+                                 ": a number from 1 to 2147483647\n"));
+  }
+  EXPECT_EQ(Ctl({"update", "web"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("give --memory, --cpus or --pids"));
+}
+
 }  // namespace
 }  // namespace bulwark::ctl::testing

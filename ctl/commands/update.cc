@@ -15,13 +15,14 @@ namespace bulwark::ctl {
 namespace {
 
 constexpr int kAttempts = 20;
+constexpr int64_t kNotGiven = INT64_MIN;
 
 struct Flags {
   std::string target;
   std::string container;
   std::string memory;
   std::string cpus;
-  int64_t pids = 0;
+  int64_t pids = kNotGiven;
 };
 
 absl::Status Read(absl::string_view flag, const std::string& text,
@@ -47,7 +48,8 @@ absl::Status Change(const Flags& flags, Containers& containers) {
     if (!flags.cpus.empty()) {
       RETURN_IF_ERROR(Read("--cpus", flags.cpus, *limits.mutable_cpu()));
     }
-    if (flags.pids != 0) limits.set_pids(static_cast<int32_t>(flags.pids));
+    if (flags.pids != kNotGiven)
+      limits.set_pids(static_cast<int32_t>(flags.pids));
     return absl::OkStatus();
   }
   return WithRemedy(
@@ -79,11 +81,12 @@ absl::StatusOr<v1::ApplyResponse> TryOnce(Context& context, const Flags& flags,
 }
 
 absl::StatusOr<int> Run(Context& context, const Flags& flags) {
-  if (flags.memory.empty() && flags.cpus.empty() && flags.pids == 0) {
+  if (flags.memory.empty() && flags.cpus.empty() && flags.pids == kNotGiven) {
     return UsageError("give --memory, --cpus or --pids");
   }
-  if (flags.pids < 0 || flags.pids > INT32_MAX) {
-    return UsageError(absl::StrCat("--pids ", flags.pids, ": 1 or more"));
+  if (flags.pids != kNotGiven && (flags.pids < 1 || flags.pids > INT32_MAX)) {
+    return UsageError(absl::StrCat("--pids ", flags.pids,
+                                   ": a number from 1 to ", INT32_MAX));
   }
   absl::string_view name = flags.target;
   const bool job = absl::ConsumePrefix(&name, "job/");
