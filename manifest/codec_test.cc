@@ -137,6 +137,9 @@ TEST(CodecTest, WhenFieldIsMisspelt_NamesPlaceAndNearest) {
               ElementsAre(HasSubstr("metadata.name: is missing"),
                           HasSubstr("2:1: spec.nmae: unknown field; did you "
                                     "mean name?")));
+  // Near to "containers", it makes none of them.
+  EXPECT_THAT(Problems("kind: Service\nname: a\nimage: b\ncontainer_name: x"),
+              ElementsAre(HasSubstr("unknown field; here it is name")));
 }
 
 struct Fault {

@@ -166,7 +166,7 @@ void Decoder::Decode(const Node& node, const std::string& path,
   if (!Spend(node)) return;
   if (!node.IsMap()) return DecodeNoMap(node, path, message);
   const Descriptor& type = *message.GetDescriptor();
-  std::vector<std::string> seen;
+  std::vector<std::string> seen, meant;
   std::vector<Entry> inlined;
   for (Entry& entry : Entries(node, path)) {
     const FieldDescriptor* field = FindField(type, entry.key);
@@ -178,10 +178,11 @@ void Decoder::Decode(const Node& node, const std::string& path,
     } else {
       ReportUnknown(entry, path, type);
       // Of what it may have been meant for nothing is said again.
-      seen.push_back(Nearest(entry.key, KnownNames(type)));
+      meant.push_back(Nearest(entry.key, KnownNames(type)));
     }
   }
   if (!inlined.empty()) DecodeInline(inlined, path, message, seen);
+  seen.insert(seen.end(), meant.begin(), meant.end());
   CheckRequired(node, path, message, seen);
 }
 

@@ -21,6 +21,7 @@ constexpr Elsewhere kElsewhere[] = {
     {"environment", "env"},
     {"entrypoint", "command"},
     {"cmd", "args"},
+    {"container_name", "name"},
     {"healthcheck", "health"},
     {"livenessProbe", "liveness"},
     {"readinessProbe", "readiness"},
