@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -22,6 +23,10 @@
 namespace bulwark::store {
 namespace {
 
+// What is given back of the reserve at once, in bytes: the log's room.
+constexpr int64_t kReservePiece = int64_t{256} << 10;
+// Of the reserve, which opening the database needs.
+constexpr int64_t kOpeningShare = 4;
 // For children of an owner that has died.
 constexpr absl::Duration kHeirsEnd = absl::Seconds(5);
 
@@ -113,8 +118,33 @@ absl::StatusOr<int64_t> Home::FreeBytes() const {
   return static_cast<int64_t>(s.f_bavail) * static_cast<int64_t>(s.f_frsize);
 }
 
+int64_t Home::SpareReserve() const {
+  struct stat st;
+  if (stat(reserve().c_str(), &st) != 0) return 0;
+  return static_cast<int64_t>(st.st_size) - reserve_bytes_ / kOpeningShare;
+}
+
+bool Home::HasReserve() const { return SpareReserve() > 0; }
+
+bool Home::ShrinkReserve() {
+  absl::MutexLock lock(&reserve_mu_);
+  const int64_t spare = SpareReserve();
+  if (spare <= 0) return false;
+  const int64_t left = reserve_bytes_ / kOpeningShare +
+                       std::max<int64_t>(spare - kReservePiece, 0);
+  if (truncate(reserve().c_str(), left) != 0) return false;
+  if (!on_reserve_) {
+    LOG_WARN("the disk is full: the store lives on its reserve",
+             {{"path", path_}});
+  }
+  on_reserve_ = true;
+  return true;
+}
+
 void Home::FillReserve(int64_t spare) {
-  const std::string file = path_ + "/reserve";
+  absl::MutexLock lock(&reserve_mu_);
+  on_reserve_ = false;
+  const std::string file = reserve();
   struct stat st;
   if (reserve_bytes_ <= 0 ||
       (stat(file.c_str(), &st) == 0 && st.st_size >= reserve_bytes_)) {
@@ -122,21 +152,25 @@ void Home::FillReserve(int64_t spare) {
   }
   const absl::StatusOr<int64_t> free = FreeBytes();
   if (!free.ok() || *free < reserve_bytes_ + spare) return;
-  UniqueFd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.ok() || posix_fallocate(fd.get(), 0, reserve_bytes_) != 0) {
-    unlink(file.c_str());  // half a reserve is worth nothing
-  }
+  const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  // What there is of it then is of use, too.
+  if (fd.ok()) posix_fallocate(fd.get(), 0, reserve_bytes_);
 }
 
-bool Home::ReleaseReserve() {
-  return unlink((path_ + "/reserve").c_str()) == 0;
-}
+bool Home::ReleaseReserve() { return unlink(reserve().c_str()) == 0; }
 
 absl::Status Home::EnsureRoomToOpen() {
   // Opening writes what the logs hold into a table, at most a few megabytes.
   constexpr int64_t kRoom = int64_t{8} << 20;
   ASSIGN_OR_RETURN(int64_t free, FreeBytes());
-  if (free < kRoom && ReleaseReserve()) {
+  // No more of the reserve than that takes: there is work for the rest.
+  struct stat st;
+  while (free < kRoom && stat(reserve().c_str(), &st) == 0) {
+    if (st.st_size <= kRoom) {
+      ReleaseReserve();
+    } else if (truncate(reserve().c_str(), st.st_size - kRoom) != 0) {
+      break;
+    }
     ASSIGN_OR_RETURN(free, FreeBytes());
   }
   if (free >= kRoom) return absl::OkStatus();

@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "rocksdb/env.h"
@@ -20,7 +22,7 @@ namespace bulwark::store {
 //   LOCK         held by the process that uses the store; holds its pid
 //   INSTANCE     written when the store is complete; holds its id
 //   db/          RocksDB's
-//   reserve      space that is given up when the disk is full
+//   reserve      space that is given up, bit by bit, when the disk is full
 //   checkpoints/ consistent copies of db/
 //
 // Thread-compatible.
@@ -50,7 +52,12 @@ class Home {
   absl::StatusOr<int64_t> FreeBytes() const;
   // Allocates the reserve, unless it is there, if that leaves `spare` bytes.
   void FillReserve(int64_t spare);
-  // Gives its space back. Returns whether there was any.
+  // Whether there is more of it than opening the database needs.
+  bool HasReserve() const;
+  // Gives a piece of that back, for who has to write on a full disk, and is
+  // quick: others may want it as much. False if there is no more. Thread-safe.
+  bool ShrinkReserve() ABSL_LOCKS_EXCLUDED(reserve_mu_);
+  // Gives all of it back. Returns whether there was any.
   bool ReleaseReserve();
   // RESOURCE_EXHAUSTED if there is too little space for the database to be
   // opened, even without the reserve, which is then given back.
@@ -65,11 +72,17 @@ class Home {
 
   absl::Status MakeDirectories();
   absl::Status Lock(Clock& clock);
+  std::string reserve() const { return path_ + "/reserve"; }
+  // Of the reserve, in bytes; what opening needs does not count.
+  int64_t SpareReserve() const;
 
   const std::string path_;
   const int64_t reserve_bytes_;
   rocksdb::Env* const env_;
   UniqueFd lock_;
+  absl::Mutex reserve_mu_;
+  // It was said that the disk is full.
+  bool on_reserve_ ABSL_GUARDED_BY(reserve_mu_) = false;
 };
 
 }  // namespace bulwark::store

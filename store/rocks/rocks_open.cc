@@ -97,6 +97,7 @@ RocksStore::RocksStore(RocksOptions options, Clock& clock,
           WalFiles::Options{
               .directory = home_->db(),
               .room_bytes = options_.log_room_bytes,
+              .make_space = [this] { return home_->ShrinkReserve(); },
               .before_error = [this] { NoteAppendFailed(); },
           },
           options_.env->GetFileSystem()))) {}

@@ -20,10 +20,11 @@ struct RocksOptions {
   LogRetention retention;
   // With less space than this left on the disk, no new records are accepted;
   // with a quarter of it, only deletions and what is essential; with a
-  // sixteenth, only deletions. 0 turns the check off.
+  // sixteenth, and the reserve used up, only deletions. 0 turns the check off.
   int64_t min_free_bytes = int64_t{64} << 20;
-  // Preallocated, and given back when the disk is full all the same, so that
-  // the database can be opened and things be deleted.
+  // Preallocated. When the disk is full all the same, the log takes it bit by
+  // bit, so that things can be stopped and deleted; a quarter is left, so that
+  // the database can be opened.
   int64_t reserve_bytes = int64_t{32} << 20;
   // How many bytes of the log are on the disk before they are needed, so that a
   // commit's sync writes nothing but its records (wal_files.h). 0: none.

@@ -32,7 +32,6 @@ constexpr size_t kGroupBytes = size_t{4} << 20;
 constexpr uint64_t kLimitStep = 1000;
 
 constexpr absl::Duration kTrimEvery = absl::Seconds(15);
-constexpr int64_t kLowWater = int64_t{4} << 20;  // bytes
 // Of RocksOptions::min_free_bytes.
 constexpr int64_t kUpdateShare = 4;
 constexpr int64_t kEssentialShare = 16;
@@ -137,15 +136,6 @@ absl::Status RocksStore::Plan(Group& group) {
   } else if (absl::StatusOr<int64_t> free = home_->FreeBytes(); free.ok()) {
     group.free_bytes = *free;
   }
-  if (group.free_bytes.has_value() && *group.free_bytes < kLowWater &&
-      home_->ReleaseReserve()) {
-    LOG_WARN("the disk is full: gave the store's reserve back",
-             {{"path", home_->path()}});
-    if (absl::StatusOr<int64_t> free = home_->FreeBytes();
-        free.ok() && !options_.free_bytes) {
-      group.free_bytes = *free;
-    }
-  }
   for (Pending* pending : group.pending) {
     if (absl::Status s = PlanOne(group, *pending); !s.ok()) {
       pending->result = std::move(s);
@@ -222,7 +212,7 @@ absl::Status RocksStore::AdmitToDisk(const Group& group, const Batch& batch,
         options_.min_free_bytes / (batch.essential() ? kEssentialShare
                                    : change.created  ? 1
                                                      : kUpdateShare);
-    if (free < least) {
+    if (free < least && !(batch.essential() && home_->HasReserve())) {
       return absl::ResourceExhaustedError(
           absl::StrCat("commit ", change.key.ToString(), ": only ", free >> 20,
                        " MiB are left on the disk of ", home_->path(),

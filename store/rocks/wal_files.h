@@ -17,15 +17,20 @@ namespace bulwark::store {
 // wait for the file system's journal: a record overwrites zeros that are on the
 // disk already, and neither the file's length nor its blocks change. What is
 // behind the last record of a log is zeros then, or nothing, or an append that
-// was interrupted. Room that cannot be had, on a full disk, is done without.
+// was interrupted. Room that cannot be had, on a full disk, is done without;
+// what there is of it is for the records that come.
 //
-// The log is the files *.log of one directory; all else is passed on.
-// Thread-safe; a file has one writer, and any number that sync.
+// The log is the files *.log of one directory. Its tables, *.sst, into which
+// the log goes now and then, are given space on a full disk as well; all else
+// is passed on. Thread-safe; a file has one writer, and any number that sync.
 class WalFiles final : public rocksdb::FileSystemWrapper {
  public:
   struct Options {
     std::string directory;
     uint64_t room_bytes = 0;  // written ahead
+    // The disk is full: makes a little space, which somebody else may take
+    // first; false if it cannot.
+    std::function<bool()> make_space;
     // Runs in the thread of an append that failed before RocksDB knows of it.
     std::function<void()> before_error;
   };

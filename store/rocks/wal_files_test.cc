@@ -28,7 +28,8 @@ class WalFilesTest : public ::testing::Test {
   std::unique_ptr<rocksdb::FSWritableFile> Make(const std::string& path,
                                                 uint64_t room = kRoom) {
     systems_.push_back(std::make_unique<WalFiles>(
-        WalFiles::Options{dir_.path(), room, [this] { ++errors_; }},
+        WalFiles::Options{dir_.path(), room, [] { return false; },
+                          [this] { ++errors_; }},
         rocksdb::FileSystem::Default()));
     std::unique_ptr<rocksdb::FSWritableFile> file;
     const IOStatus made =
@@ -67,9 +68,19 @@ TEST_F(WalFilesTest, WhenRecordsFitIntoTheRoom_TheFileStaysAsLongAsItIs) {
   const auto file = Make(log_);
   ASSERT_TRUE(Append(*file, "first").ok());
   EXPECT_EQ(Read(log_), "first" + Zeros(kRoom));
-  ASSERT_TRUE(Append(*file, std::string(kRoom, 'x')).ok());
-  EXPECT_EQ(Read(log_), "first" + std::string(kRoom, 'x'));
-  EXPECT_EQ(file->GetFileSize({}, nullptr), 5 + kRoom);
+  // A quarter of it stays for the next.
+  const std::string record(kRoom * 3 / 4, 'x');
+  ASSERT_TRUE(Append(*file, record).ok());
+  EXPECT_EQ(Read(log_), "first" + record + Zeros(kRoom - record.size()));
+  EXPECT_EQ(file->GetFileSize({}, nullptr), 5 + record.size());
+}
+
+TEST_F(WalFilesTest, WhenLittleOfTheRoomIsLeft_ThereIsMore) {
+  const auto file = Make(log_);
+  ASSERT_TRUE(Append(*file, "first").ok());
+  const std::string record(kRoom * 3 / 4 + 1, 'x');
+  ASSERT_TRUE(Append(*file, record).ok());
+  EXPECT_EQ(Read(log_), "first" + record + Zeros(kRoom));
 }
 
 TEST_F(WalFilesTest, WhenARecordGoesBeyondTheRoom_ThereIsRoomBehindIt) {

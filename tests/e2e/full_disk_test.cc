@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -85,12 +87,8 @@ class FullDiskTest : public ::testing::Test {
 
   // Not a byte is left, nor any reserve.
   static void Fill() {
+    std::filesystem::remove(Disk() + "/store/reserve");
     ballast_->Leave(0);
-    // Whatever is to be committed makes the store give its reserve back.
-    for (int i = 1; i < 3; ++i) {
-      ApplyFails("filler");
-      ballast_->Leave(0);
-    }
   }
   static std::string ApplyFails(const std::string& name) {
     const Result result = world_->Ctl({"apply", "-f", "-"}, absl::Seconds(60),
@@ -124,6 +122,38 @@ Ballast* FullDiskTest::ballast_;
 std::string FullDiskTest::before_;
 Background* FullDiskTest::registry_;
 Anchor* FullDiskTest::anchor_;
+
+// All that the store gives back of its reserve it takes, too. The first, since
+// the reserve comes back after a minute only.
+TEST_F(FullDiskTest, WhenAContainerTakesWhatIsFree_ItCanBeEnded) {
+  ASSERT_TRUE(
+      world_
+          ->Apply(Service("eater",
+                          "command: [sh, -c, 'until [ -e /go ]; do sleep 0.1; "
+                          "done; while true; do head -c 1000000 /dev/zero >> "
+                          "/big 2>/dev/null; sleep 0.01; done']"))
+          .ok());
+  ASSERT_TRUE(world_->AwaitReady("eater", 1));
+  ballast_->Leave(40 * kMiB);
+  const auto done = [](std::vector<std::string> words) {
+    const Result result = world_->Ctl(words);
+    return result.ok() ? "" : result.ToString();
+  };
+  EXPECT_EQ(done({"exec", "eater", "touch", "/go"}), "");
+  ASSERT_TRUE(Eventually([] { return ballast_->FreeBytes() < kMiB; }));
+  EXPECT_EQ(done({"exec", "eater", "true"}), "");
+  EXPECT_EQ(done({"kill", "-s", "CONT", "eater"}), "");
+  // The next daemon can do it, too.
+  world_->KillDaemon();
+  world_->LaunchDaemon();
+  world_->AwaitDaemon();
+  ASSERT_TRUE(Eventually([] { return ballast_->FreeBytes() < kMiB; }));
+  EXPECT_EQ(done({"exec", "eater", "true"}), "");
+  EXPECT_EQ(done({"stop", "eater"}), "");
+  EXPECT_TRUE(world_->AwaitReady("eater", 0)) << Describe(*world_, "eater");
+  EXPECT_EQ(done({"delete", "service", "eater", "--wait"}), "");
+  ballast_->Free();
+}
 
 TEST_F(FullDiskTest, WhenItFillsDuringAPull_ThePullSucceedsOnceThereIsRoom) {
   // 60 are fetched, and 60 unpacked: too much also if the store gives back the

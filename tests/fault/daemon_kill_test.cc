@@ -13,9 +13,12 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "base/entropy.h"
 #include "tests/e2e/world.h"
 #include "tests/fault/history.h"
@@ -127,12 +130,24 @@ class DaemonKillTest : public ::testing::Test {
     EXPECT_GT(history.looks(), 0);
     printf("%d changes acknowledged, %d unknown, %d looks\n",
            history.acknowledged(), history.unknown(), history.looks());
-    // The sandboxes of what was deleted go a little later.
+    // What was deleted is taken down behind the answers, unless the daemon is
+    // stopped before: then the next one does it.
+    e2e::Eventually([&] { return TakenDown(before); });
     world_->StopDaemon();
     EXPECT_EQ(world_->Leaked(before), "");
     if (HasFailure()) fprintf(stderr, "%s\n", world_->DaemonLog().c_str());
     world_->Teardown();
     EXPECT_EQ(world_->Leaked(""), "");
+  }
+
+  // Whether the containers that are there are those of `before`.
+  bool TakenDown(const std::string& before) {
+    for (absl::string_view line : absl::StrSplit(world_->LeakReport(), '\n')) {
+      const bool of_container = absl::StrContains(line, R"("kind":"cgroup")") ||
+                                absl::StrContains(line, R"("kind":"netns")");
+      if (of_container && !absl::StrContains(before, line)) return false;
+    }
+    return true;
   }
 
   // What is in the kernel with the anchor alone. The daemon itself would be a

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <map>
@@ -52,6 +53,11 @@ class StoreDiskFullTest : public ::testing::Test {
     if (store.ok()) store_ = *std::move(store);
     return store.status();
   }
+  std::string Incompressible(size_t size) {
+    std::string value;
+    while (value.size() < size) value += absl::StrCat(entropy_.Next());
+    return value;
+  }
   // Takes all the space that is left.
   void Fill() {
     UniqueFd fd(open((dir_ / "filler").c_str(),
@@ -77,9 +83,8 @@ TEST_F(StoreDiskFullTest, WhenFilledAndFreed_NothingAcknowledgedIsLost) {
   std::map<std::string, uint64_t> acknowledged;
   const auto put = [&](int i) {
     const std::string name = absl::StrCat(i);
-    std::string value;  // that does not compress
-    while (value.size() < 20000) value += absl::StrCat(entropy_.Next());
-    const auto r = store_->Commit(Batch().Put({"k", "", name}, value, 0));
+    const auto r =
+        store_->Commit(Batch().Put({"k", "", name}, Incompressible(20000), 0));
     if (r.ok()) acknowledged[name] = *r;
     return r.status();
   };
@@ -116,7 +121,56 @@ TEST_F(StoreDiskFullTest, WhenFull_TheReserveLetsThingsBeDeleted) {
   ASSERT_EQ(access((options_.path + "/reserve").c_str(), F_OK), 0);
   Fill();
   EXPECT_OK(store_->Commit(Batch().Delete({"k", "", "a"})));
-  EXPECT_NE(access((options_.path + "/reserve").c_str(), F_OK), 0);
+}
+
+// Whatever is given back of the reserve, somebody else takes at once.
+TEST_F(StoreDiskFullTest, WhileOthersTakeWhatIsFree_ItGoesOnForLong) {
+  ASSERT_EQ(mount("disk", dir_.path().c_str(), "tmpfs", MS_REMOUNT, "size=96m"),
+            0);
+  options_.reserve_bytes = int64_t{32} << 20;
+  options_.min_free_bytes = int64_t{16} << 20;
+  ASSERT_OK(Open());
+  ASSERT_OK(store_->Commit(Batch().Put({"k", "", "a"}, "1")));
+  Fill();
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      store_->Commit(Batch().Put({"k", "", "b"}, "1")).status()));
+  for (int i = 0; i < 3000; ++i) {
+    const std::string name = absl::StrCat(i % 10);
+    ASSERT_OK(store_->Commit(
+        Batch().Put({"k", "", name}, Incompressible(1000)).Essential()))
+        << i;
+    if (i % 10 == 9) Fill();
+  }
+  for (int i = 0; i < 10; ++i) {
+    Fill();
+    ASSERT_OK(store_->Commit(Batch().Delete({"k", "", absl::StrCat(i)})));
+  }
+  // And another process can go on from there.
+  store_ = nullptr;
+  Fill();
+  ASSERT_OK(Open());
+  EXPECT_EQ(store_->Get({"k", "", "a"})->value, "1");
+  EXPECT_TRUE(absl::IsNotFound(store_->Get({"k", "", "9"}).status()));
+  EXPECT_OK(store_->Commit(Batch().Put({"k", "", "a"}, "2").Essential()));
+}
+
+TEST_F(StoreDiskFullTest, WhenThereIsSpaceAgain_TheReserveComesBack) {
+  ASSERT_OK(Open());
+  Fill();
+  const auto size = [&] {
+    struct stat st = {};
+    stat((options_.path + "/reserve").c_str(), &st);
+    return st.st_size;
+  };
+  for (int i = 0; i < 200 && size() == options_.reserve_bytes; ++i) {
+    ASSERT_OK(store_->Commit(
+        Batch().Put({"k", "", "a"}, Incompressible(100'000)).Essential()));
+  }
+  EXPECT_LT(size(), options_.reserve_bytes);
+  ASSERT_EQ(unlink((dir_ / "filler").c_str()), 0);
+  clock_.Advance(absl::Minutes(2));
+  ASSERT_OK(store_->Commit(Batch().Put({"k", "", "a"}, "1")));
+  EXPECT_EQ(size(), options_.reserve_bytes);
 }
 
 TEST_F(StoreDiskFullTest, WhenFullAtStart_StillOpens) {
