@@ -237,7 +237,7 @@ absl::StatusOr<int> CopyIn(Context& context, const Flags& flags,
   }
   ASSIGN_OR_RETURN(const Kind kind, KindInside(context, flags, to));
   const bool is_folder = S_ISDIR(st.st_mode);
-  if (kind == Kind::kOther && is_folder) {
+  if (kind == Kind::kOther && (is_folder || absl::EndsWith(to.path, "/"))) {
     return absl::FailedPreconditionError(
         absl::StrCat("copy to ", to.path, ": it is a file in the container"));
   }

@@ -205,6 +205,9 @@ TEST_F(LifeTest, WhenCopied_FilesArriveByDockersRules) {
   EXPECT_EQ(Ctl({"exec", "box", "cat", "/tmp/renamed"}).out, "A");
   CtlFails({"cp", tree + "/a", "box:/tmp/none/"});
   CtlFails({"cp", tree, "box:/tmp/renamed"});
+  EXPECT_THAT(CtlFails({"cp", tree + "/sub/b", "box:/tmp/renamed/"}).err,
+              HasSubstr("it is a file in the container"));
+  EXPECT_EQ(Ctl({"exec", "box", "cat", "/tmp/renamed"}).out, "A");
   CtlFails({"cp", tree, dir / "x"}, 2);
 
   Ctl({"cp", "box:/tmp/new", dir / "out"});
