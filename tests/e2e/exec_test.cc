@@ -111,6 +111,8 @@ TEST_F(ExecTest, WhenItCannotRun_SaysWhy) {
                   "\"nosuch\": no such file in the container\n"));
   EXPECT_THAT(CtlFails({"exec", "box", "/no/such"}, 127).err,
               HasSubstr("no such file in the container"));
+  EXPECT_THAT(CtlFails({"exec", "-w", "/typo/dir", "box", "id"}, 127).err,
+              HasSubstr("change to directory /typo/dir: No such file"));
   for (const char* no_program : {"/etc/passwd", "/etc"}) {
     EXPECT_THAT(CtlFails({"exec", "box", no_program}, 126).err,
                 HasSubstr("it is not executable for the container's user"));
