@@ -173,9 +173,12 @@ TEST_F(LifeTest, WhenPaused_ItIsNotReplacedAndGoesOnLater) {
 
 TEST_F(LifeTest, WhenSignalled_TheFirstProcessGetsIt) {
   world().Apply(Manifest("sig",
-                         "trap \"echo hup > /tmp/s\" HUP; "
+                         "trap \"echo hup > /tmp/s\" HUP; echo set; "
                          "while :; do sleep 0.05; done"));
   ASSERT_TRUE(world().AwaitReady("sig", 1));
+  ASSERT_TRUE(Eventually([] {
+    return world().Ctl({"logs", "sig"}).out == "set\n";
+  }));
   Ctl({"kill", "-s", "HUP", "sig"});
   EXPECT_TRUE(Eventually([] {
     return world().Ctl({"exec", "sig", "cat", "/tmp/s"}).out == "hup\n";
