@@ -379,7 +379,9 @@ std::vector<std::string> RowOf(const v1::Object& object, const TableForm& form,
     if (column.header[0] != '+' || form.wide) {
       std::string cell = column.cell(object, now);
       const absl::string_view header = column.header;
-      const bool message = header == "MESSAGE" || header == "FAILURE";
+      // An event is its message.
+      const bool message =
+          (header == "MESSAGE" && !object.has_event()) || header == "FAILURE";
       row.push_back(message && !form.wide ? Shorten(cell) : std::move(cell));
     }
   }

@@ -58,6 +58,8 @@ TEST(ColumnsTest, WhenAMessageIsLong_ItIsCutUnlessWide) {
   status.set_message(text + "x");
   EXPECT_EQ(message(false), text.substr(0, 2 * 119) + "…");
   EXPECT_EQ(message(true), text + "x");
+  object.mutable_event()->set_message(text + "x");
+  EXPECT_EQ(message(false), text + "x");
 }
 
 TEST(TintTest, EachStateHasItsColour) {
