@@ -98,13 +98,14 @@ std::string Content(fuzz::Input& input) {
   return content;
 }
 
-// Each number once, as the writer has it; true if one may be damaged.
+// Each number once, as the writer has it; true if one may be damaged, or gone.
 bool Fill(fuzz::Input& input, Folder& folder) {
-  bool damaged = false;
+  const bool gaps = input.Below(4) == 0;
+  bool damaged = gaps;
   uint64_t number = 0;
   const bool old = input.Below(8) == 0;
   for (uint32_t files = input.Below(5); files > 0; --files) {
-    number += 1 + input.Below(2);
+    number += 1 + (gaps ? input.Below(2) : 0);
     LogFileName name = {number, input.Below(4) == 0, false, old};
     if (old) name = {LogFileName::kNewestOld - number, false, false, true};
     std::string content = Content(input);
@@ -188,7 +189,7 @@ void Try(fuzz::Input& input) {
   LogOptions last;
   last.tail = options.tail;
   const std::vector<LogEntry> tail = Read(folder, last);
-  // What tells of damage is a line more.
+  // What tells of damage, or of files that went, is a line more.
   if (damaged) return;
   CHECK(static_cast<int64_t>(tail.size()) <= options.tail);
   CHECK(Same(tail, Last(all, static_cast<int64_t>(tail.size()))));
