@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -100,6 +101,9 @@ absl::StatusOr<Tables> ReadTables(const std::string& path,
   std::error_code ignored;
   std::filesystem::remove_all(copy, ignored);  // left by a crash
   RETURN_IF_ERROR(FromRocks(env->CreateDir(copy), "create", copy));
+  const absl::Cleanup remove = [&] {
+    std::filesystem::remove_all(copy, ignored);
+  };
   std::vector<std::string> names;
   RETURN_IF_ERROR(FromRocks(env->GetChildren(path, &names), "list", path));
   for (const std::string& name : names) {
@@ -119,7 +123,6 @@ absl::StatusOr<Tables> ReadTables(const std::string& path,
                   "write", copy));
   }
   absl::StatusOr<Tables> tables = ReadCopy(copy, env);
-  std::filesystem::remove_all(copy, ignored);
   if (tables.ok()) return tables;
   // It has the names of the copy, which is gone.
   return absl::Status(

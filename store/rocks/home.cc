@@ -146,12 +146,10 @@ void Home::FillReserve(int64_t spare) {
   on_reserve_ = false;
   const std::string file = reserve();
   struct stat st;
-  if (reserve_bytes_ <= 0 ||
-      (stat(file.c_str(), &st) == 0 && st.st_size >= reserve_bytes_)) {
-    return;
-  }
+  const int64_t size = stat(file.c_str(), &st) == 0 ? st.st_size : 0;
+  if (size >= reserve_bytes_) return;
   const absl::StatusOr<int64_t> free = FreeBytes();
-  if (!free.ok() || *free < reserve_bytes_ + spare) return;
+  if (!free.ok() || *free < reserve_bytes_ - size + spare) return;
   const UniqueFd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   // What there is of it then is of use, too.
   if (fd.ok()) posix_fallocate(fd.get(), 0, reserve_bytes_);
@@ -162,15 +160,15 @@ bool Home::ReleaseReserve() { return unlink(reserve().c_str()) == 0; }
 absl::Status Home::EnsureRoomToOpen() {
   // Opening writes what the logs hold into a table, at most a few megabytes.
   constexpr int64_t kRoom = int64_t{8} << 20;
+  absl::MutexLock lock(&reserve_mu_);
   ASSIGN_OR_RETURN(int64_t free, FreeBytes());
   // No more of the reserve than that takes: there is work for the rest.
   struct stat st;
   while (free < kRoom && stat(reserve().c_str(), &st) == 0) {
-    if (st.st_size <= kRoom) {
-      ReleaseReserve();
-    } else if (truncate(reserve().c_str(), st.st_size - kRoom) != 0) {
-      break;
-    }
+    const bool given = st.st_size <= kRoom ? ReleaseReserve()
+                                           : truncate(reserve().c_str(),
+                                                      st.st_size - kRoom) == 0;
+    if (!given) break;
     ASSIGN_OR_RETURN(free, FreeBytes());
   }
   if (free >= kRoom) return absl::OkStatus();
