@@ -60,11 +60,12 @@ absl::Status ReplicaController::Update(Loaded& loaded, size_t index) {
   if (absl::IsNotFound(status)) return absl::OkStatus();
   const std::string name =
       absl::StrCat(view.name, " of ", loaded.replica().metadata().name());
-  if (absl::IsFailedPrecondition(status)) {
+  if (!status.ok()) {
     const std::string why = absl::StrCat(
         "its new limits are not set: ",
         absl::StrReplaceAll(status.message(), {{view.id, view.name}}),
-        "; they are tried again by themselves, or raise the limit");
+        "; they are tried again by themselves",
+        absl::IsFailedPrecondition(status) ? ", or raise the limit" : "");
     bool news;
     {
       absl::MutexLock lock(&mu_);
@@ -78,7 +79,6 @@ absl::Status ReplicaController::Update(Loaded& loaded, size_t index) {
     }
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(status);
   {
     absl::MutexLock lock(&mu_);
     refusals_.erase(view.id);
