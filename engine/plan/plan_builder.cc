@@ -201,7 +201,8 @@ absl::Status LaunchFailure(const CompiledPlan& plan, uint64_t step, int error) {
   }
   const std::string message = absl::StrCat(info.label, ": ", cause);
   // Nothing runs in a directory that is not there: as for the program itself.
-  if (is_program || info.kind == StepKind::kWorkdir) {
+  if (is_program || info.kind == StepKind::kWorkdir ||
+      info.stage == Stage::kMakeWorkdir) {
     return WithProgramError(
         absl::InvalidArgumentError(message),
         error == ENOENT ? kProgramNotFound : kProgramCannotRun);

@@ -146,5 +146,12 @@ TEST(PlanBuilderTest, WhenTheDirectoryIsNotThere_TellsAsOfTheProgram) {
   EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 2, ENOTDIR)), kProgramCannotRun);
 }
 
+TEST(PlanBuilderTest, WhenTheDirectoryCannotBeMade_TellsAsOfTheProgram) {
+  PlanBuilder builder;
+  AddMakeWorkdir("/etc/passwd", builder);
+  ASSERT_OK_AND_ASSIGN(CompiledPlan plan, builder.Build());
+  EXPECT_EQ(ProgramErrorOf(LaunchFailure(plan, 0, ENOTDIR)), kProgramCannotRun);
+}
+
 }  // namespace
 }  // namespace bulwark::engine
